@@ -1,0 +1,1 @@
+"""Configurations, run directories, runs and sweeps."""

@@ -1,0 +1,1 @@
+"""What is observed: neighbours, memorized fraction, quality, losses, times and laws."""
