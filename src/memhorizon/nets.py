@@ -1,0 +1,211 @@
+"""Networks for vectors: the residual MLP of the mixture experiments and the random-features network.
+
+A model is called as `model(x, index)` with x [batch, *item] and index [batch], positions on the diffusion
+grid. Each configuration has `build(item_shape, seed=...)`: the weights follow from configuration, item
+shape and seed alone, and torch's global generator is left as it was.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from memhorizon.results import InputError
+
+Activation = Literal["tanh", "relu", "gelu", "erf"]
+_ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu, "gelu": F.gelu, "erf": torch.erf}
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw initial weights on the CPU from `seed`; the global generator is put back afterwards."""
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
+def check_positive(**values: int) -> None:
+    """Refuse sizes below 1.
+
+    Raises:
+        InputError: naming the first argument that is not a positive int.
+    """
+    for name, value in values.items():
+        if not isinstance(value, int) or value < 1:
+            raise InputError(f"{name}: expected an int of at least 1, got {value!r}")
+
+
+class TimeTable(nn.Module):
+    """The sinusoidal embedding of the diffusion index, as a frozen table.
+
+    Half of the columns are sines and half cosines of `index * frequency`, the frequencies spaced evenly in
+    their logarithm from 1 to 1/10,000. The table is not part of the state: it follows from its shape.
+    """
+
+    table: Float[Tensor, " steps width"]
+
+    def __init__(self, steps: int, width: int):
+        super().__init__()
+        check_positive(steps=steps)
+        if width < 4 or width % 2:
+            raise InputError(f"width: expected an even number of at least 4, got {width}")
+        frequency = torch.logspace(0, -4, width // 2, dtype=torch.float64)  # [width/2]
+        angle = torch.arange(steps, dtype=torch.float64)[:, None] * frequency  # [steps, width/2]
+        table = torch.cat([angle.sin(), angle.cos()], dim=1).float()
+        self.register_buffer("table", table, persistent=False)
+
+    def forward(self, index: Int[Tensor, " batch"]) -> Float[Tensor, " batch width"]:
+        """Look up the rows of `index`.
+
+        Raises:
+            InputError: if an index lies beyond the table (on the CPU; an accelerator has its own words).
+        """
+        try:
+            return self.table[index]
+        except IndexError:
+            wanted = f"expected grid positions below {len(self.table)} (the model's `steps`)"
+            raise InputError(f"index: {wanted}, got up to {int(index.max())}") from None
+
+
+class ResidualBlock(nn.Module):
+    """Two linear layers around a GELU, added to the input, then normalised; the time enters at the input."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.inner = nn.Linear(width, width)
+        self.outer = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, h: Tensor, time: Tensor) -> Tensor:
+        """Map h [batch, width] to the same shape."""
+        return self.norm(h + self.outer(F.gelu(self.inner(h + time))))
+
+
+class ResidualMLP(nn.Module):
+    """The network of the Gaussian-mixture experiments; items of any shape are flattened.
+
+    Source: [bonnaire2025] Fig. 8
+    """
+
+    def __init__(self, dim: int, width: int, blocks: int, steps: int):
+        super().__init__()
+        self.dim = dim
+        self.time = TimeTable(steps, width)
+        self.inlet = nn.Linear(dim, width)
+        self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(blocks))
+        self.outlet = nn.Linear(width, dim)
+
+    def forward(self, x: Tensor, index: Tensor) -> Tensor:
+        """Predict from x [batch, *item] at the grid positions index [batch].
+
+        Raises:
+            InputError: if an item of x has another number of elements than the network was built for.
+        """
+        h, time = self.inlet(flat(x, self.dim)), self.time(index)
+        for block in self.blocks:
+            h = block(h, time)
+        return self.outlet(h).view_as(x)
+
+
+def flat(x: Tensor, dim: int) -> Tensor:
+    """View x [batch, *item] as [batch, dim].
+
+    Raises:
+        InputError: if the items have another number of elements.
+    """
+    if x.ndim < 2 or math.prod(x.shape[1:]) != dim:
+        raise InputError(f"x: expected a batch of items with {dim} elements each, got shape {tuple(x.shape)}")
+    return x.reshape(len(x), dim)
+
+
+@dataclass(frozen=True)
+class MLPConfig:
+    """A residual MLP of W(2d + 13) + d + 6 W^2 parameters (three blocks): 102,024 at d = 8, W = 128.
+
+    Attributes:
+        width: W, even.
+        blocks: how many residual blocks.
+        steps: length of the diffusion grid that the time table covers.
+    """
+
+    width: int = 128
+    blocks: int = 3
+    steps: int = 1000
+
+    def __post_init__(self) -> None:
+        check_positive(width=self.width, blocks=self.blocks, steps=self.steps)
+        if self.width < 4 or self.width % 2:
+            raise InputError(f"width: expected an even number of at least 4, got {self.width}")
+
+    def build(self, item_shape: tuple[int, ...], *, seed: int) -> ResidualMLP:
+        """Make the network for items of this shape."""
+        with seeded(seed):
+            return ResidualMLP(math.prod(item_shape), self.width, self.blocks, self.steps)
+
+
+class RandomFeatures(nn.Module):
+    """A trained readout of frozen random features, s_A(x) = (A/sqrt p) sigma(W x / sqrt d), for one time t.
+
+    W (p x d) has independent N(0, 1) entries and is never trained; A (d x p) starts at zero. `score` is s_A;
+    calling the network gives the noise estimate eps = -sqrt(Delta_t) s_A, Delta_t = 1 - exp(-2t), so that it
+    trains like any other model with prediction="noise", and |eps - noise|^2 is the paper's loss
+    |sqrt(Delta_t) s_A + xi|^2. It holds at its own t only: the index is not looked at.
+
+    Source: [bonnaire2025] Eq. (7)
+    """
+
+    weight: Float[Tensor, " p d"]
+
+    def __init__(self, dim: int, n_features: int, activation: Activation, t: float):
+        super().__init__()
+        self.dim, self.t = dim, t
+        self.delta_t = -math.expm1(-2 * t)
+        self.activation = _ACTIVATIONS[activation]
+        self.register_buffer("weight", torch.randn(n_features, dim))
+        self.readout = nn.Parameter(torch.zeros(dim, n_features))  # A
+
+    def score(self, x: Tensor) -> Tensor:
+        """Evaluate s_A at x [batch, *item].
+
+        Source: [bonnaire2025] Eq. (7)
+        """
+        W, A = self.weight, self.readout
+        features = self.activation(F.linear(flat(x, self.dim), W / math.sqrt(self.dim)))  # [batch, p]
+        return F.linear(features, A / math.sqrt(len(W))).view_as(x)
+
+    def forward(self, x: Tensor, index: Tensor) -> Tensor:
+        """Predict the noise, -sqrt(Delta_t) s_A(x); `index` is there for the common signature."""
+        return -math.sqrt(self.delta_t) * self.score(x)
+
+
+@dataclass(frozen=True)
+class FeaturesConfig:
+    """A random-features network.
+
+    Attributes:
+        n_features: p.
+        activation: sigma.
+        t: the Ornstein-Uhlenbeck time that it is trained at.
+    """
+
+    n_features: int = 1024
+    activation: Activation = "tanh"
+    t: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_positive(n_features=self.n_features)
+        if self.activation not in _ACTIVATIONS:
+            raise InputError(f"activation: expected one of {list(_ACTIVATIONS)}, got {self.activation!r}")
+        if not 0 < self.t < math.inf:
+            raise InputError(f"t: expected a positive finite diffusion time, got {self.t}")
+
+    def build(self, item_shape: tuple[int, ...], *, seed: int) -> RandomFeatures:
+        """Make the network for items of this shape."""
+        with seeded(seed):
+            return RandomFeatures(math.prod(item_shape), self.n_features, self.activation, self.t)
