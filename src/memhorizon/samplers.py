@@ -1,0 +1,210 @@
+"""Samplers: DDPM, DDIM and Heun as generators over steps, with one seed per sample.
+
+All three run over the same indices ("leading" spacing, the smallest one 1: the paper never trains index 0), then
+to noise zero, without clipping. They equal diffusers' schedulers on the same noise with
+    DDPMScheduler(clip_sample=False, steps_offset=1), DDIMScheduler(clip_sample=False, steps_offset=1),
+    HeunDiscreteScheduler(timestep_spacing="leading", steps_offset=1, beta_start=1e-4, beta_end=2e-2)
+and with steps_offset=0 where every index is visited (steps = T).
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from memhorizon.diffusion import Model, Prediction, eval_mode, predict, to_noise, to_x0
+from memhorizon.results import InputError
+from memhorizon.schedule import Schedule
+
+Method = Literal["ddpm", "ddim", "heun"]
+_NOISE_BLOCK = 2**14  # numbers that a sample's generator draws at a time; with 500 samples 33 MB
+
+
+def visited_indices(schedule: Schedule, steps: int) -> list[int]:
+    """Give the indices at which a sampler of `steps` steps asks the model, from noisy to clean.
+
+    Every (T // steps)-th index, the last one 1; for steps = T all of them, down to 0.
+
+    Raises:
+        InputError: if `steps` is not within 1..T.
+
+    >>> visited_indices(Schedule.linear(), 4)
+    [751, 501, 251, 1]
+    """
+    if not 1 <= steps <= len(schedule):
+        raise InputError(f"steps: expected 1 to {len(schedule)} (the schedule's length), got {steps}")
+    stride = len(schedule) // steps
+    first = 0 if steps == len(schedule) else 1
+    return [first + k * stride for k in reversed(range(steps))]
+
+
+def sample(
+    model: Model,
+    item_shape: tuple[int, ...],
+    *,
+    schedule: Schedule,
+    seeds: Sequence[int],
+    method: Method = "ddim",
+    steps: int = 100,
+    prediction: Prediction = "noise",
+    device: torch.device | str | None = None,
+) -> Iterator[Tensor]:
+    """Generate samples step by step: one item per seed.
+
+    All noise of sample i comes from a generator of its own, seeded with seeds[i] on the CPU, so neither the
+    other samples nor the device change it; all methods start a seed from the same noise. The mode of the model
+    is the caller's (see `samples`); no gradient is recorded.
+
+    Args:
+        model: called as model(x, index).
+        item_shape: shape of one sample.
+        schedule: the noise levels that the model was trained on.
+        seeds: one per sample, 0 to 2**32 - 1.
+        method: "ddpm" (ancestral, small variance), "ddim" (eta = 0) or "heun" (second order, two calls a step).
+        steps: number of steps.
+        prediction: what the model puts out.
+        device: where to sample; None: where the model's parameters are.
+
+    Yields:
+        x after each step [m, *item_shape]; the last of the `steps` ones is the sample.
+
+    Raises:
+        InputError: if an argument is out of its range or the model's output has not the shape of its input.
+
+    Source: [ho2020] Alg. 2; [song2021] Eq. (12); [karras2022] Alg. 1
+    """
+    _check(item_shape, seeds, method)
+    device = _device_of(model) if device is None else torch.device(device)
+    indices = visited_indices(schedule, steps)
+    noise = _noise(item_shape, seeds, steps, device)
+    levels = [float(schedule.alpha_bar[i]) for i in indices] + [
+        1.0
+    ]  # alpha_bar along the path; ends at no noise
+
+    def estimates(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """E[x_0 | x] and E[noise | x] at the k-th level, in the wider dtype of x and the model's output."""
+        index = torch.full((len(x),), indices[k], device=x.device)
+        with torch.no_grad():
+            y = predict(model, x, index)
+        x = x.to(torch.promote_types(x.dtype, y.dtype))
+        alpha_bar = torch.tensor([levels[k]], dtype=torch.float64, device=x.device)
+        return to_x0(y, x, alpha_bar, prediction), to_noise(y, x, alpha_bar, prediction)
+
+    x = next(noise)  # [m, *item]
+    for k in range(steps):
+        x0, eps = estimates(x, k)
+        if method == "ddpm":
+            x = _ddpm_step(x, x0, noise, levels[k], levels[k + 1])
+        elif method == "ddim" or k == steps - 1:  # the last step of Heun, to sigma = 0, is that of DDIM
+            x = math.sqrt(levels[k + 1]) * x0 + math.sqrt(1 - levels[k + 1]) * eps
+        else:
+            x = _heun_step(x, eps, lambda y, k=k: estimates(y, k + 1)[1], levels[k], levels[k + 1])
+        yield x
+
+
+def samples(
+    model: Model,
+    item_shape: tuple[int, ...],
+    *,
+    schedule: Schedule,
+    seeds: Sequence[int],
+    method: Method = "ddim",
+    steps: int = 100,
+    prediction: Prediction = "noise",
+    device: torch.device | str | None = None,
+    batch_size: int = 500,
+) -> Tensor:
+    """Generate samples to the end, in batches, with the model in eval mode and without gradients.
+
+    Arguments as in `sample`. The batch size only bounds memory: everything outside the model is the same to
+    the byte for any of them; the model's own matrix products may round differently for another number of rows.
+
+    Returns:
+        The samples in the order of their seeds, on the sampling device. [m, *item_shape]
+
+    Raises:
+        InputError: as `sample`, and if `batch_size` is below 1.
+    """
+    if batch_size < 1:
+        raise InputError(f"batch_size: expected at least 1, got {batch_size}")
+    _check(item_shape, seeds, method)
+    done = []
+    with eval_mode(model):
+        for start in range(0, len(seeds), batch_size):
+            x = torch.empty(0)
+            for x in sample(  # noqa: B007
+                model,
+                item_shape,
+                schedule=schedule,
+                seeds=seeds[start : start + batch_size],
+                method=method,
+                steps=steps,
+                prediction=prediction,
+                device=device,
+            ):
+                pass
+            done.append(x)
+    return torch.cat(done)
+
+
+def _ddpm_step(x: Tensor, x0: Tensor, noise: Iterator[Tensor], now: float, after: float) -> Tensor:
+    """Draw from the posterior q(x_after | x_now, x_0) with x_0 estimated.
+
+    Source: [ho2020] Eqs. (6), (7)
+    """
+    alpha = now / after
+    mean = math.sqrt(after) * (1 - alpha) / (1 - now) * x0 + math.sqrt(alpha) * (1 - after) / (1 - now) * x
+    if after == 1:  # nothing is left to draw
+        return mean
+    return mean + math.sqrt((1 - after) / (1 - now) * (1 - alpha)) * next(noise)
+
+
+def _heun_step(
+    x: Tensor, eps: Tensor, eps_at: Callable[[Tensor], Tensor], now: float, after: float
+) -> Tensor:
+    """Trapezoid rule for dy/dsigma = eps in y = x/sqrt(alpha_bar).
+
+    Source: [karras2022] Alg. 1
+    """
+    y = x / math.sqrt(now)
+    step = math.sqrt((1 - after) / after) - math.sqrt((1 - now) / now)
+    trial = eps_at((y + step * eps) * math.sqrt(after))
+    return (y + step * (eps + trial) / 2) * math.sqrt(after)
+
+
+def _noise(
+    item_shape: tuple[int, ...], seeds: Sequence[int], steps: int, device: torch.device
+) -> Iterator[Tensor]:
+    """The start, then the noise of each step, [m, *item_shape], drawn in blocks of steps to bound memory."""
+    generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
+    numel = math.prod(item_shape)
+    block = max(1, _NOISE_BLOCK // numel)
+    left = steps
+    size = 1  # the start comes alone, so that a solver that needs no more draws no more
+    while size:
+        drawn = torch.empty(len(seeds), size, numel)
+        for row, generator in zip(drawn, generators, strict=True):
+            row.normal_(generator=generator)
+        drawn = drawn.to(device)
+        for k in range(size):
+            yield drawn[:, k].reshape(-1, *item_shape)
+        size = min(block, left)
+        left -= size
+
+
+def _device_of(model: Model) -> torch.device:
+    parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
+    return torch.device("cpu") if parameter is None else parameter.device
+
+
+def _check(item_shape: tuple[int, ...], seeds: Sequence[int], method: str) -> None:
+    if not item_shape or min(item_shape) < 1:
+        raise InputError(f"item_shape: expected at least one dimension, all positive, got {item_shape}")
+    if len(seeds) == 0:
+        raise InputError("seeds: expected at least one, got none")
+    if not all(0 <= seed < 2**32 for seed in seeds):
+        raise InputError(f"seeds: expected integers from 0 to 2**32 - 1, got {min(seeds)} to {max(seeds)}")
+    if method not in ("ddpm", "ddim", "heun"):
+        raise InputError(f'method: expected "ddpm", "ddim" or "heun", got {method!r}')

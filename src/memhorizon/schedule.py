@@ -1,0 +1,174 @@
+"""Noise schedules: one object that maps index <-> alpha_bar <-> Ornstein-Uhlenbeck time t <-> sigma.
+
+The forward process in its four coordinates, for unit noise xi:
+    x_t = sqrt(alpha_bar) x_0 + sqrt(1 - alpha_bar) xi,   alpha_bar = e^{-2t},   sigma^2 = (1 - alpha_bar)/alpha_bar
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from memhorizon.results import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """The noise level at each index of a diffusion grid of T levels, index 0 the cleanest.
+
+    Attributes:
+        alpha_bar: squared weight of the data, strictly decreasing, between 0 and 1; float64 on the CPU. [T]
+        name: for messages and records.
+
+    Raises:
+        InputError: if `alpha_bar` is not such a table.
+    """
+
+    alpha_bar: Tensor
+    name: str = "custom"
+    _tables: dict[torch.device, Tensor] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        table = self.alpha_bar
+        if table.ndim != 1 or len(table) == 0 or table.dtype != torch.float64 or table.device.type != "cpu":
+            raise InputError(
+                "alpha_bar: expected a non-empty float64 vector on the CPU, "
+                f"got {table.dtype} of shape {tuple(table.shape)} on {table.device}"
+            )
+        if not (bool((table > 0).all()) and bool((table < 1).all()) and bool((table.diff() < 0).all())):
+            raise InputError(
+                "alpha_bar: expected strictly decreasing values between 0 and 1 (both excluded), "
+                f"got {table[0]:.6g} ... {table[-1]:.6g}"
+            )
+
+    @classmethod
+    def linear(cls, steps: int = 1000, beta_start: float = 1e-4, beta_end: float = 2e-2) -> "Schedule":
+        """Build the schedule of DDPM: beta grows linearly, alpha_bar = prod (1 - beta).
+
+        Raises:
+            InputError: if `steps` < 1 or not 0 < beta_start <= beta_end < 1.
+
+        Source: [ho2020] Sec. 4
+        """
+        _check_steps(steps)
+        if not 0 < beta_start <= beta_end < 1:
+            raise InputError(
+                f"beta_start, beta_end: expected 0 < beta_start <= beta_end < 1, got {beta_start}, {beta_end}"
+            )
+        beta = torch.linspace(beta_start, beta_end, steps, dtype=torch.float64)  # [T]
+        return cls((1 - beta).cumprod(0), "linear")
+
+    @classmethod
+    def cosine(cls, steps: int = 1000) -> "Schedule":
+        """Build the cosine schedule, with beta capped at 0.999.
+
+        Raises:
+            InputError: if `steps` < 1.
+
+        Source: [nichol2021] Eq. (17)
+        """
+        _check_steps(steps)
+        u = torch.arange(steps + 1, dtype=torch.float64) / steps  # [T+1]
+        f = ((u + 0.008) / 1.008 * math.pi / 2).cos().square()  # [T+1]
+        beta = (1 - f[1:] / f[:-1]).clamp(max=0.999)  # [T]
+        return cls((1 - beta).cumprod(0), "cosine")
+
+    def __len__(self) -> int:
+        return len(self.alpha_bar)
+
+    def at(self, index: int | Tensor) -> Float64[Tensor, "*batch"]:
+        """Give alpha_bar at these indices, on the device of `index`."""
+        if not isinstance(index, Tensor):
+            return self.alpha_bar[index]
+        table = self._tables.get(index.device)
+        if table is None:
+            table = self._tables[index.device] = self.alpha_bar.to(index.device)
+        return table[index]
+
+    def t(self, index: int | Tensor) -> Float64[Tensor, "*batch"]:
+        """Give the Ornstein-Uhlenbeck time -log(alpha_bar)/2.
+
+        Source: [bonnaire2025] SM A
+        """
+        return -0.5 * self.at(index).log()
+
+    def sigma(self, index: int | Tensor) -> Float64[Tensor, "*batch"]:
+        """Give the noise-to-signal ratio sqrt((1 - alpha_bar)/alpha_bar)."""
+        alpha_bar = self.at(index)
+        return ((1 - alpha_bar) / alpha_bar).sqrt()
+
+    def delta_t(self, index: int | Tensor) -> Float64[Tensor, "*batch"]:
+        """Give the noise variance 1 - alpha_bar = 1 - e^{-2t}.
+
+        Source: [bonnaire2025] Eq. (2)
+        """
+        return 1 - self.at(index)
+
+    def index_of_t(self, t: float) -> int:
+        """Give the index whose Ornstein-Uhlenbeck time is nearest to `t`.
+
+        Raises:
+            InputError: if `t` is negative or not finite.
+        """
+        return self._nearest("t", t, self.t(torch.arange(len(self))), math.inf)
+
+    def index_of_sigma(self, sigma: float) -> int:
+        """Give the index whose sigma is nearest.
+
+        Raises:
+            InputError: if `sigma` is negative or not finite.
+        """
+        return self._nearest("sigma", sigma, self.sigma(torch.arange(len(self))), math.inf)
+
+    def index_of_alpha_bar(self, alpha_bar: float) -> int:
+        """Give the index whose alpha_bar is nearest.
+
+        Raises:
+            InputError: if `alpha_bar` is not within 0..1.
+        """
+        return self._nearest("alpha_bar", alpha_bar, self.alpha_bar, 1.0)
+
+    def _nearest(self, name: str, value: float, table: Tensor, largest: float) -> int:
+        if not (0 <= value <= largest and math.isfinite(value)):
+            raise InputError(f"{name}: expected a finite number from 0 to {largest:g}, got {value}")
+        return int((table - value).abs().argmin())
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """Which noise schedule a run uses.
+
+    Attributes:
+        kind: "linear" (the paper's) or "cosine".
+        steps: number of noise levels T.
+        beta_start: first beta, "linear" only.
+        beta_end: last beta, "linear" only.
+    """
+
+    kind: Literal["linear", "cosine"] = "linear"
+    steps: int = 1000
+    beta_start: float = 1e-4
+    beta_end: float = 2e-2
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("linear", "cosine"):
+            raise InputError(f'kind: expected "linear" or "cosine", got {self.kind!r}')
+        self.build()
+
+    def build(self) -> Schedule:
+        """Build the schedule.
+
+        Raises:
+            InputError: as `Schedule.linear` and `Schedule.cosine`.
+        """
+        if self.kind == "cosine":
+            return Schedule.cosine(self.steps)
+        return Schedule.linear(self.steps, self.beta_start, self.beta_end)
+
+
+def _check_steps(steps: int) -> None:
+    if steps < 1:
+        raise InputError(f"steps: expected at least 1, got {steps}")
