@@ -1,0 +1,150 @@
+"""The five constants to which an activation reduces in high dimension."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from memhorizon.results import InputError
+from memhorizon.theory.activations import Activation, resolve
+from memhorizon.theory.model import FeatureModel
+
+_RANGE = 10.0  # the Gaussian weight is 2e-22 there
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """Constants of the Gaussian equivalent of sigma(h), h = exp(-t) sx u + sqrt(Delta_t) g.
+
+    Attributes:
+        mu0: E sigma(h).
+        a: E sigma'(h), the slope along the data.
+        b: E[g sigma(h)] = sqrt(Delta_t) a, the slope along the noise.
+        v2: variance over u of E_g sigma beyond its linear part.
+        s2: mean variance over g of sigma beyond its linear part.
+        residual: absolute change of the constants on the last refinement of the quadrature; 0 for closed forms.
+        status: "closed form", "quadrature", or "not converged" where the residual is above 1e-10.
+    """
+
+    mu0: float
+    a: float
+    b: float
+    v2: float
+    s2: float
+    residual: float
+    status: str
+
+
+def coefficients(model: FeatureModel) -> Coefficients:
+    """Compute the constants, as sums of squares (the differences of the paper lose digits at small and large t).
+
+    With a mean (relu, sigmoid) v2 has mu0^2 removed: it only adds one outlier to U.
+
+    Raises:
+        InputError: if the activation is linear, or not finite, or does not keep the shape of its argument.
+
+    >>> c = coefficients(FeatureModel(psi_n=2, psi_p=4, t=0.01))
+    >>> print(f"{c.a:.12f} {c.v2:.10e} {c.s2:.10e}")
+    0.605705509602 2.5541776444e-02 1.8735495911e-03
+
+    Source: [bonnaire2025] Eqs. (12)-(14)
+    """
+    signal = model.decay * float(np.sqrt(model.spectrum.variance))
+    return _coefficients(resolve(model.activation), signal, float(np.sqrt(model.delta_t)))
+
+
+@lru_cache(maxsize=1024)
+def _coefficients(activation: Activation, signal: float, noise: float) -> Coefficients:
+    """For h = signal * u + noise * g."""
+    residual, status = 0.0, "closed form"
+    if activation.moments is not None:
+        mu0, a, v2, s2 = activation.moments(signal, noise)
+    else:
+        (mu0, a, v2, s2), residual = _converged(_smooth, activation.function, signal, noise)
+        if residual > 1e-14:
+            kinked, other = _converged(_kinked, activation.function, signal, noise)
+            if other < residual:
+                (mu0, a, v2, s2), residual = kinked, other
+        status = "quadrature" if residual < 1e-10 else "not converged"
+    if v2 + s2 <= 1e-20 * (mu0**2 + a**2 * (signal**2 + noise**2)):
+        raise InputError("activation: expected a nonlinear one, got a linear function: then v2 = s2 = 0")
+    return Coefficients(mu0, a, noise * a, v2, s2, residual, status)
+
+
+def _converged(
+    rule: Callable[..., np.ndarray], function: Callable[[np.ndarray], np.ndarray], signal: float, noise: float
+) -> tuple[tuple[float, float, float, float], float]:
+    """Refine a rule until its constants stop changing."""
+    before, change = rule(function, signal, noise, 0), np.inf
+    for level in range(1, 5):
+        after = rule(function, signal, noise, level)
+        change = float(np.max(np.abs(after - before) / np.maximum(1.0, np.abs(after))))
+        before = after
+        if change < 4e-15:
+            break
+    mu0, a, v2, s2 = (float(value) for value in before)
+    return (mu0, a, v2, s2), change
+
+
+def _smooth(
+    function: Callable[[np.ndarray], np.ndarray], signal: float, noise: float, level: int
+) -> np.ndarray:
+    """Trapezoid rule in (u, g): geometric convergence for analytic functions."""
+    x, w = _gaussian_trapezoid(0.1 / 2**level)
+    total = np.hypot(signal, noise)
+    h = signal * x[:, None] + noise * x  # [u, g]
+    values = _values(function, h)
+    mean = values @ w  # E_g sigma [u]
+    mu0 = w @ _values(function, total * x)
+    a = w @ (x * _values(function, total * x)) / total
+    v2 = w @ (mean - mu0 - a * signal * x) ** 2
+    s2 = w @ ((values - mean[:, None] - a * noise * x) ** 2 @ w)
+    return np.array([mu0, a, v2, s2])
+
+
+def _kinked(
+    function: Callable[[np.ndarray], np.ndarray], signal: float, noise: float, level: int
+) -> np.ndarray:
+    """Gauss rules in h on panels that end at multiples of 1/4: exact across kinks and jumps there (relu-like)."""
+    total = np.hypot(signal, noise)
+    panels = int(np.ceil(4 * _RANGE * total)) * 2**level
+    width = 0.25 / 2**level
+    node, weight = np.polynomial.legendre.leggauss(12)
+    h = (width * (np.arange(-panels, panels)[:, None] + 0.5 + 0.5 * node)).ravel()
+    dh = np.tile(0.5 * width * weight, 2 * panels)
+    values = _values(function, h)
+    u, w = _gaussian_trapezoid(
+        min(0.05, 0.7 * noise / signal)
+    )  # E_g sigma is smooth on the scale noise/signal
+    marginal = dh * _density(h / total) / total
+    mu0 = marginal @ values
+    a = marginal @ (values * h) / total**2
+    v2 = s2 = 0.0
+    for part, share in zip(np.array_split(u, 64), np.array_split(w, 64), strict=True):
+        g = (h - signal * part[:, None]) / noise  # [u, h]
+        given = dh * _density(g) / noise
+        mean = given @ values
+        v2 += share @ (mean - mu0 - a * signal * part) ** 2
+        s2 += share @ (given * (values - mean[:, None] - a * noise * g) ** 2).sum(axis=1)
+    return np.array([mu0, a, v2, s2])
+
+
+def _gaussian_trapezoid(step: float) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights of the standard Gaussian measure."""
+    half = round(_RANGE / step)
+    x = step * np.arange(-half, half + 1)
+    return x, step * _density(x)
+
+
+def _density(x: np.ndarray) -> np.ndarray:
+    return np.exp(-0.5 * x**2) / np.sqrt(2 * np.pi)
+
+
+def _values(function: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:
+    values = np.asarray(function(x), dtype=float)
+    if values.shape != x.shape or not np.all(np.isfinite(values)):
+        raise InputError(
+            f"activation: expected finite values of shape {x.shape}, got shape {values.shape} or values not finite"
+        )
+    return values
