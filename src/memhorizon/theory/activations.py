@@ -1,13 +1,15 @@
-"""Activations of the random features: their functions, and closed forms of their constants where there are any."""
+"""Activations of the random features: functions, and closed forms of their constants where there are any."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from scipy.special import erf, expit
 
 from memhorizon.results import InputError
 
+Function = Callable[[np.ndarray], np.ndarray]
 Moments = tuple[float, float, float, float]  # mu0, a, v2, s2
 
 
@@ -18,11 +20,12 @@ class Activation:
     Attributes:
         name: how it is called.
         function: from an array to an array of the same shape.
-        moments: (signal, noise) -> (mu0, a, v2, s2) in closed form, for h = signal * u + noise * g; None: quadrature.
+        moments: (signal, noise) -> (mu0, a, v2, s2) in closed form, for h = signal * u + noise * g;
+            None: by quadrature.
     """
 
     name: str
-    function: Callable[[np.ndarray], np.ndarray]
+    function: Function
     moments: Callable[[float, float], Moments] | None = None
 
 
@@ -33,7 +36,7 @@ def resolve(activation: object) -> Activation:
         InputError: if the name is unknown, or the activation is linear.
     """
     if callable(activation):
-        return Activation(getattr(activation, "__name__", "callable"), activation)
+        return Activation(getattr(activation, "__name__", "callable"), cast(Function, activation))
     if activation == "linear":
         raise InputError(
             "activation: expected a nonlinear one, got 'linear': then v2 = s2 = 0, the features span only d "
@@ -44,6 +47,20 @@ def resolve(activation: object) -> Activation:
             f"activation: expected one of {sorted(ACTIVATIONS)} or a callable, got {activation!r}"
         )
     return ACTIVATIONS[str(activation)]
+
+
+def activation_function(activation: object) -> Function:
+    """Return the entrywise function itself.
+
+    Raises:
+        InputError: if the name is unknown, or the activation is linear.
+    """
+    return resolve(activation).function
+
+
+def relu(x: np.ndarray) -> np.ndarray:
+    """Return the positive part."""
+    return np.maximum(x, 0.0)
 
 
 def _erf_moments(signal: float, noise: float) -> Moments:
@@ -100,7 +117,7 @@ def _excess_sinh(x: float) -> float:
 ACTIVATIONS = {
     "tanh": Activation("tanh", np.tanh),
     "erf": Activation("erf", erf, _erf_moments),
-    "relu": Activation("relu", lambda x: np.maximum(x, 0.0), _relu_moments),
+    "relu": Activation("relu", relu, _relu_moments),
     "sin": Activation("sin", np.sin, _sin_moments),
     "sigmoid": Activation("sigmoid", expit),
 }

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from memhorizon.results import InputError
-from memhorizon.theory.activations import Activation, resolve
+from memhorizon.theory.activations import Activation, Function, resolve
 from memhorizon.theory.model import FeatureModel
 
 _RANGE = 10.0  # the Gaussian weight is 2e-22 there
@@ -23,7 +23,7 @@ class Coefficients:
         b: E[g sigma(h)] = sqrt(Delta_t) a, the slope along the noise.
         v2: variance over u of E_g sigma beyond its linear part.
         s2: mean variance over g of sigma beyond its linear part.
-        residual: absolute change of the constants on the last refinement of the quadrature; 0 for closed forms.
+        residual: change of the constants on the last refinement of the quadrature; 0 for closed forms.
         status: "closed form", "quadrature", or "not converged" where the residual is above 1e-10.
     """
 
@@ -37,7 +37,7 @@ class Coefficients:
 
 
 def coefficients(model: FeatureModel) -> Coefficients:
-    """Compute the constants, as sums of squares (the differences of the paper lose digits at small and large t).
+    """Compute the constants, as sums of squares: the differences of the paper lose digits at small t.
 
     With a mean (relu, sigmoid) v2 has mu0^2 removed: it only adds one outlier to U.
 
@@ -73,7 +73,7 @@ def _coefficients(activation: Activation, signal: float, noise: float) -> Coeffi
 
 
 def _converged(
-    rule: Callable[..., np.ndarray], function: Callable[[np.ndarray], np.ndarray], signal: float, noise: float
+    rule: Callable[..., np.ndarray], function: Function, signal: float, noise: float
 ) -> tuple[tuple[float, float, float, float], float]:
     """Refine a rule until its constants stop changing."""
     before, change = rule(function, signal, noise, 0), np.inf
@@ -87,9 +87,7 @@ def _converged(
     return (mu0, a, v2, s2), change
 
 
-def _smooth(
-    function: Callable[[np.ndarray], np.ndarray], signal: float, noise: float, level: int
-) -> np.ndarray:
+def _smooth(function: Function, signal: float, noise: float, level: int) -> np.ndarray:
     """Trapezoid rule in (u, g): geometric convergence for analytic functions."""
     x, w = _gaussian_trapezoid(0.1 / 2**level)
     total = np.hypot(signal, noise)
@@ -103,10 +101,8 @@ def _smooth(
     return np.array([mu0, a, v2, s2])
 
 
-def _kinked(
-    function: Callable[[np.ndarray], np.ndarray], signal: float, noise: float, level: int
-) -> np.ndarray:
-    """Gauss rules in h on panels that end at multiples of 1/4: exact across kinks and jumps there (relu-like)."""
+def _kinked(function: Function, signal: float, noise: float, level: int) -> np.ndarray:
+    """Gauss rules in h on panels that end at multiples of 1/4: exact across kinks and jumps there."""
     total = np.hypot(signal, noise)
     panels = int(np.ceil(4 * _RANGE * total)) * 2**level
     width = 0.25 / 2**level
@@ -141,10 +137,10 @@ def _density(x: np.ndarray) -> np.ndarray:
     return np.exp(-0.5 * x**2) / np.sqrt(2 * np.pi)
 
 
-def _values(function: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:
+def _values(function: Function, x: np.ndarray) -> np.ndarray:
     values = np.asarray(function(x), dtype=float)
     if values.shape != x.shape or not np.all(np.isfinite(values)):
         raise InputError(
-            f"activation: expected finite values of shape {x.shape}, got shape {values.shape} or values not finite"
+            f"activation: expected finite values of shape {x.shape}, got shape {values.shape}, not all finite"
         )
     return values

@@ -1,6 +1,7 @@
 """The model that the theory speaks of."""
 
 from dataclasses import dataclass, field
+from numbers import Real
 
 import numpy as np
 
@@ -13,14 +14,15 @@ from memhorizon.theory.spectra import Spectrum
 class FeatureModel:
     """A random-features score model at one diffusion time, in the limit of high dimension.
 
-    s_A(x) = (A/sqrt p) sigma(W x/sqrt d) with a frozen Gaussian W [p, d], trained by gradient flow from A = 0 to denoise
-    n points of covariance Sigma at diffusion time t; n, p and d grow together.
+    s_A(x) = (A/sqrt p) sigma(W x/sqrt d) with a frozen Gaussian W [p, d], trained by gradient flow from A = 0
+    to denoise n points of covariance Sigma at diffusion time t; n, p and d grow together.
 
     Attributes:
         psi_n: n_train / dim.
         psi_p: n_features / dim.
         t: diffusion time; the noise variance is 1 - exp(-2t).
-        activation: "tanh", "erf", "relu", "sin", "sigmoid", or a callable from an array to an array, entry by entry.
+        activation: "tanh", "erf", "relu", "sin", "sigmoid", or a callable from an array to an array, entry by
+            entry.
         spectrum: eigenvalues of the data covariance.
 
     Raises:
@@ -38,7 +40,7 @@ class FeatureModel:
     def __post_init__(self) -> None:
         for name in ("psi_n", "psi_p", "t"):
             value = getattr(self, name)
-            if not (np.isscalar(value) and np.isreal(value) and np.isfinite(value) and value > 0):
+            if not (isinstance(value, Real) and np.isfinite(float(value)) and value > 0):
                 raise InputError(f"{name}: expected a finite number above 0, got {value!r}")
         if not isinstance(self.spectrum, Spectrum):
             raise InputError(

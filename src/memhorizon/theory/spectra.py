@@ -13,9 +13,9 @@ from memhorizon.results import InputError
 class Spectrum:
     """A limiting eigenvalue distribution of Sigma = E[x x^T], held as atoms.
 
-    Where the distribution is continuous the atoms are Gauss nodes of its density: averages of smooth functions then
-    converge geometrically in their number. Large psi_n and psi_p resolve atoms one by one, so that the number of nodes
-    must grow like the square root of psi.
+    Where the distribution is continuous the atoms are Gauss nodes of its density: averages of smooth functions
+    then converge geometrically in their number. Large psi_n and psi_p resolve atoms one by one, so that the
+    number of nodes must grow like the square root of psi.
 
     Attributes:
         eigenvalues: distinct, ascending, not negative. [k]
@@ -64,8 +64,9 @@ class Spectrum:
     ) -> "Spectrum":
         """Eigenvalue k of d proportional to k^-exponent, the largest `condition` times the smallest.
 
-        With x = k/d uniform, lambda = c x^-exponent on x_min <= x <= 1, cut at x_min = condition^(-1/exponent); the
-        nodes are those of Gauss and Legendre in log x. `variance` is the mean eigenvalue.
+        With x = k/d uniform, lambda = c x^-exponent on x_min <= x <= 1, cut at x_min =
+        condition^(-1/exponent); the nodes are those of Gauss and Legendre in log x. `variance` is the mean
+        eigenvalue.
 
         Raises:
             InputError: if an argument is not positive, `condition` is not above 1 or `nodes` is below 1.
@@ -83,10 +84,11 @@ class Spectrum:
 
     @classmethod
     def marchenko_pastur(cls, ratio: float, *, variance: float = 1.0, nodes: int = 64) -> "Spectrum":
-        """Eigenvalues of a Wishart matrix Z Z^T/N, Z of shape d x N with entries of this variance, ratio = d/N.
+        """Eigenvalues of a Wishart matrix Z Z^T/N, Z [d, N] with entries of this variance, ratio = d/N.
 
         Gauss nodes of the Marchenko-Pastur law from its three-term recurrence (diagonal 1, 1 + ratio, ...;
-        off-diagonal sqrt(ratio)), by the method of Golub and Welsch; the atom at zero of ratio > 1 is among them.
+        off-diagonal sqrt(ratio)), by the method of Golub and Welsch; the atom at zero of ratio > 1 is among
+        them.
 
         Raises:
             InputError: if `ratio` or `variance` is not positive or `nodes` is below 1.
@@ -105,10 +107,10 @@ class Spectrum:
     def from_data(cls, data: object, *, nodes: int = 48) -> "Spectrum":
         """Eigenvalues of the covariance of a data matrix, centred.
 
-        More than `nodes` distinct eigenvalues are merged in bins of equal width in log lambda, each bin at its mean, so
-        that the trace is kept exactly; those below 1e-12 of the largest join the lowest bin. The data are not taken
-        for Gaussian: the score error of this spectrum is refused. With fewer points than a few times the dimension the
-        eigenvalues of a sample are spread around those of its law.
+        More than `nodes` distinct eigenvalues are merged in bins of equal width in log lambda, each bin at its
+        mean, so that the trace is kept exactly; those below 1e-12 of the largest join the lowest bin. The data
+        are not taken for Gaussian: the score error of this spectrum is refused. With fewer points than a few
+        times the dimension the eigenvalues of a sample are spread around those of its law.
 
         Args:
             data: one row per point, at least two; further axes are flattened. [n, *item]
