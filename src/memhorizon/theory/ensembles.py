@@ -60,7 +60,7 @@ class Modes:
 
     @property
     def drop(self) -> Float[np.ndarray, " p"]:
-        """What each mode takes off the train loss by the end of training; the sum is 1 - L_train(inf). [p]"""
+        """What each mode takes off the train loss by the end of training, of sum 1 - L_train(inf)."""
         positive = self.weight > 0
         return np.where(positive, self.weight / np.where(positive, self.eigenvalues, 1.0), 0.0)
 
@@ -84,12 +84,12 @@ class Modes:
             len(filters), len(u)
         )  # [m, p]
         train = self.scale + (u * f**2 - 2 * f) @ self.weight
-        test = 1 + np.einsum("mi,ij,mj->m", f, self.form, f, optimize=True) - 2 * f @ self.overlap
+        test = 1 + np.sum((f @ self.form) * f, axis=1) - 2 * f @ self.overlap
         return LossCurves(tau, train, test, test - train, (test - self.floor) / self.delta_t)
 
 
 def flow_filter(rate: float, ridge: float = 0.0) -> Filter:
-    """Gradient flow for the time that `rate` = 2 Delta tau/psi_p stands for, with weight decay ridge |A|^2."""
+    """Gradient flow for a time tau, `rate` = 2 Delta tau/psi_p; `ridge` is added to U by weight decay."""
 
     def f(u: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
         return -np.expm1(-rate * (u + ridge)) / (u + ridge)
@@ -156,6 +156,6 @@ def simulate(
 def finite_spectrum(
     model: FeatureModel, dim: int, seed: int, features: Features = "true", *, equal_norms: bool = False
 ) -> Float[np.ndarray, " p"]:
-    """Eigenvalues of U of one finite network, increasing. [p]"""
+    """Eigenvalues of U of one finite network, increasing."""
     U = finite_matrices(model, dim, seed, features=features, equal_norms=equal_norms).U
     return eigh(U, eigvals_only=True, driver="evd", check_finite=False)

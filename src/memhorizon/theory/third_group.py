@@ -1,7 +1,7 @@
 """The d eigenvalues between the atom and the first bulk when psi_p > psi_n, in closed form for large psi.
 
-Derived in docs/notes/third-group.md. Everything here is the leading order in 1/psi at fixed r = psi_p/psi_n; the
-exact limit at given psi_n, psi_p is `bulk_edges` and `loss_curves`.
+Derived in docs/notes/third-group.md. Everything here is the leading order in 1/psi at fixed r = psi_p/psi_n;
+the exact limit at given psi_n, psi_p is `bulk_edges` and `loss_curves`.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class ThirdGroup:
 
     Attributes:
         data_eigenvalues: of Sigma. [k]
-        separated: whether r > (1 + e)^2 with e = (exp(2t) - 1)/lambda, so that it lies below the first bulk. [k]
+        separated: whether r > (1 + e)^2, e = (exp(2t) - 1)/lambda, so that it lies below the first bulk. [k]
         centers: position of the eigenvalues of U. [k]
         half_widths: their density is a semicircle of this half-width. [k]
         masses: share of all p eigenvalues. [k]
