@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from memhorizon.distributions import Distribution
 from memhorizon.results import InputError
 from memhorizon.schedule import Schedule
 
@@ -90,7 +91,7 @@ def to_score(
 ) -> Float[Tensor, " batch *item"]:
     """Turn a model's output into its estimate of the score, -E[noise | x_t]/sqrt(1 - alpha_bar).
 
-    Source: [bonnaire2025] Eq. (3)
+    Source: [bonnaire2025] Eqs. (1)-(6)
     """
     return -to_noise(output, x_t, alpha_bar, prediction) / _amplitudes(alpha_bar, x_t)[1]
 
@@ -111,7 +112,7 @@ def item_losses(
     Raises:
         InputError: if the model's output has not the shape of its input.
 
-    Source: [bonnaire2025] Eq. (3), [ho2020] Eq. (14)
+    Source: [bonnaire2025] Eqs. (1)-(6), [ho2020] Eq. (14)
     """
     alpha_bar = schedule.at(index)  # [batch]
     output = predict(model, add_noise(x0, noise, alpha_bar), index)
@@ -129,6 +130,26 @@ def predict(model: Model, x: Float[Tensor, " batch *item"], index: Shaped[Tensor
     if output.shape != x.shape:
         raise InputError(f"model: expected an output of shape {tuple(x.shape)}, got {tuple(output.shape)}")
     return output
+
+
+def ideal_model(law: Distribution, schedule: Schedule, prediction: Prediction = "noise") -> Model:
+    """Make the model that has learned `law` exactly; on `Empirical` it is the perfect memorizer.
+
+    The law's coordinates are those of the items, flattened; it must be on their device (see its `to`).
+    """
+    _check_prediction(prediction)
+
+    def model(x: Tensor, index: Tensor) -> Tensor:
+        flat = x.flatten(1).double()
+        output = torch.empty_like(flat)
+        for level in index.unique().tolist():  # one closed form per noise level
+            rows, alpha_bar = index == level, schedule.at(torch.tensor([level], device=x.device))
+            x0 = law.denoiser(flat[rows], float(schedule.t(level)))
+            noise = to_noise(x0, flat[rows], alpha_bar, "x0")
+            output[rows] = target(x0, noise, alpha_bar, prediction)
+        return output.reshape(x.shape).to(x.dtype)
+
+    return model
 
 
 @contextmanager

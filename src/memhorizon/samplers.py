@@ -1,7 +1,7 @@
 """Samplers: DDPM, DDIM and Heun as generators over steps, with one seed per sample.
 
-All three run over the same indices ("leading" spacing, the smallest one 1: the paper never trains index 0), then
-to noise zero, without clipping. They equal diffusers' schedulers on the same noise with
+All three run over the same indices ("leading" spacing, the smallest one 1: the paper never trains index 0),
+then to noise zero, without clipping. They equal diffusers' schedulers on the same noise with
     DDPMScheduler(clip_sample=False, steps_offset=1), DDIMScheduler(clip_sample=False, steps_offset=1),
     HeunDiscreteScheduler(timestep_spacing="leading", steps_offset=1, beta_start=1e-4, beta_end=2e-2)
 and with steps_offset=0 where every index is visited (steps = T).
@@ -54,15 +54,15 @@ def sample(
     """Generate samples step by step: one item per seed.
 
     All noise of sample i comes from a generator of its own, seeded with seeds[i] on the CPU, so neither the
-    other samples nor the device change it; all methods start a seed from the same noise. The mode of the model
-    is the caller's (see `samples`); no gradient is recorded.
+    other samples nor the device change it; all methods start a seed from the same noise. The model's mode is
+    the caller's (see `samples`); no gradient is recorded.
 
     Args:
         model: called as model(x, index).
         item_shape: shape of one sample.
         schedule: the noise levels that the model was trained on.
         seeds: one per sample, 0 to 2**32 - 1.
-        method: "ddpm" (ancestral, small variance), "ddim" (eta = 0) or "heun" (second order, two calls a step).
+        method: "ddpm" (ancestral), "ddim" (eta = 0) or "heun" (second order, two calls per step).
         steps: number of steps.
         prediction: what the model puts out.
         device: where to sample; None: where the model's parameters are.
@@ -118,8 +118,8 @@ def samples(
 ) -> Tensor:
     """Generate samples to the end, in batches, with the model in eval mode and without gradients.
 
-    Arguments as in `sample`. The batch size only bounds memory: everything outside the model is the same to
-    the byte for any of them; the model's own matrix products may round differently for another number of rows.
+    Arguments as in `sample`. The batch size only bounds memory: everything outside the model is the same
+    to the byte for any of them; the model's matrix products may round differently for another number of rows.
 
     Returns:
         The samples in the order of their seeds, on the sampling device. [m, *item_shape]

@@ -1,7 +1,7 @@
 """Noise schedules: one object that maps index <-> alpha_bar <-> Ornstein-Uhlenbeck time t <-> sigma.
 
 The forward process in its four coordinates, for unit noise xi:
-    x_t = sqrt(alpha_bar) x_0 + sqrt(1 - alpha_bar) xi,   alpha_bar = e^{-2t},   sigma^2 = (1 - alpha_bar)/alpha_bar
+    x_t = sqrt(alpha_bar) x_0 + sqrt(1 - alpha_bar) xi,  alpha_bar = e^{-2t},  sigma = sqrt(1/alpha_bar - 1)
 """
 
 import math
@@ -103,7 +103,7 @@ class Schedule:
     def delta_t(self, index: int | Tensor) -> Float64[Tensor, "*batch"]:
         """Give the noise variance 1 - alpha_bar = 1 - e^{-2t}.
 
-        Source: [bonnaire2025] Eq. (2)
+        Source: [bonnaire2025] Eqs. (1)-(6)
         """
         return 1 - self.at(index)
 
