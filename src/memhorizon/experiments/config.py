@@ -1,0 +1,179 @@
+"""The whole configuration of a run: nested frozen dataclasses, to and from JSON, with a stable key."""
+
+import hashlib
+import json
+import types
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from memhorizon.datasets import DataConfig
+from memhorizon.nets import FeaturesConfig, MLPConfig
+from memhorizon.results import InputError
+from memhorizon.schedule import ScheduleConfig
+from memhorizon.train import OptimizerConfig, TrainConfig
+from memhorizon.unet import UNetConfig
+
+
+@dataclass(frozen=True)
+class MeasureConfig:
+    """What is measured at every snapshot, and when snapshots are taken.
+
+    Attributes:
+        snapshots: how many, spaced evenly in the logarithm of the step.
+        first: step of the first snapshot.
+        n_samples: samples generated at each snapshot for f_mem and quality.
+        sampler: how they are generated.
+        sampler_steps: solver steps of the sampler.
+        threshold: a sample is a copy where d1 / d2 is below.
+        times: diffusion times at which the losses are measured.
+        repeats: fixed noises per item in the losses.
+        n_train_loss: at most this many training items enter the losses.
+        keep: whether snapshots stay on disk, to be measured again later.
+    """
+
+    snapshots: int = 30
+    first: int = 50
+    n_samples: int = 1000
+    sampler: Literal["ddpm", "ddim", "heun"] = "ddim"
+    sampler_steps: int = 50
+    threshold: float = 1 / 3
+    times: tuple[float, ...] = (0.01, 0.1, 0.3, 1.0)
+    repeats: int = 5
+    n_train_loss: int = 2048
+    keep: bool = True
+
+    def __post_init__(self) -> None:
+        if min(self.snapshots, self.first, self.repeats, self.n_train_loss) < 1:
+            raise InputError("snapshots, first, repeats, n_train_loss: expected >= 1")
+        if self.n_samples < 0 or self.sampler_steps < 1:
+            raise InputError(f"n_samples >= 0, sampler_steps >= 1: got {self.n_samples}, {self.sampler_steps}")
+        if not 0 < self.threshold < 1:
+            raise InputError(f"threshold: expected within (0, 1), got {self.threshold}")
+        if not self.times or min(self.times) <= 0:
+            raise InputError(f"times: expected positive diffusion times, got {self.times}")
+
+
+@dataclass(frozen=True)
+class Config:
+    """One run.
+
+    Attributes:
+        data: which items, how many.
+        model: which network.
+        schedule: which noise schedule.
+        optimizer: which optimizer.
+        train: how long.
+        measure: what is looked at, and when.
+        seed: of the initial weights, the batches and the noise.
+    """
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: UNetConfig | MLPConfig | FeaturesConfig = field(default_factory=UNetConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    measure: MeasureConfig = field(default_factory=MeasureConfig)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise InputError(f"seed: expected >= 0, got {self.seed}")
+        if self.measure.first > self.train.steps:
+            raise InputError(
+                f"measure.first: expected at most train.steps = {self.train.steps}, got {self.measure.first}"
+            )
+
+    @property
+    def key(self) -> str:
+        """A name for its directory: what one looks for first, then a hash of everything."""
+        digest = hashlib.sha256(to_json(self).encode()).hexdigest()[:8]
+        model = type(self.model).__name__.removesuffix("Config").lower()
+        width = getattr(self.model, "width", None) or getattr(self.model, "n_features", "")
+        return f"{self.data.name}-n{self.data.n_train}-{model}{width}-seed{self.seed}-{digest}"
+
+
+def to_json(config: Any) -> str:
+    """Write a configuration, with a `kind` where several classes could stand."""
+    return json.dumps(encode(config), indent=1, sort_keys=True)
+
+
+def from_json(text: str, kind: type = Config) -> Any:
+    """Read a configuration back.
+
+    Raises:
+        InputError: if the text is no JSON or has unknown, missing or wrong entries; the entry is named.
+    """
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"configuration: expected JSON, got {text[:60]!r} ({error})") from error
+    return _decode(value, kind, "config")
+
+
+def encode(value: Any) -> Any:
+    """Turn a configuration into plain values, tagged with their `kind`."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {"kind": type(value).__name__} | {f.name: encode(getattr(value, f.name)) for f in fields(value)}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _decode(value: Any, hint: Any, where: str) -> Any:
+    if is_dataclass(hint):
+        return _decode_dataclass(value, hint, where)
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return _decode_union(value, arguments, where)
+    if origin is Literal:
+        if value not in arguments:
+            raise InputError(f"{where}: expected one of {arguments}, got {value!r}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise InputError(f"{where}: expected a list, got {value!r}")
+        inner = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
+        if len(inner) != len(value):
+            raise InputError(f"{where}: expected {len(inner)} entries, got {value!r}")
+        return tuple(_decode(v, h, f"{where}[{i}]") for i, (v, h) in enumerate(zip(value, inner, strict=True)))
+    number = hint is float and isinstance(value, int) and not isinstance(value, bool)
+    if not number and type(value) is not hint:
+        raise InputError(f"{where}: expected {getattr(hint, '__name__', hint)}, got {value!r}")
+    return value
+
+
+def _decode_union(value: Any, hints: tuple[Any, ...], where: str) -> Any:
+    kinds = {hint.__name__: hint for hint in hints if is_dataclass(hint)}
+    if kinds and isinstance(value, dict):
+        if value.get("kind") not in kinds:
+            raise InputError(f"{where}.kind: expected one of {sorted(kinds)}, got {value.get('kind')!r}")
+        return _decode_dataclass(value, kinds[value["kind"]], where)
+    if value is None and type(None) in hints:
+        return None
+    return _decode(value, next(hint for hint in hints if hint is not type(None)), where)
+
+
+def _decode_dataclass(value: Any, kind: Any, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: expected an object with the entries of {kind.__name__}, got {value!r}")
+    hints, given = get_type_hints(kind), {k: v for k, v in value.items() if k != "kind"}
+    known = {f.name: f for f in fields(kind)}
+    if unknown := sorted(set(given) - set(known)):
+        raise InputError(f"{where}: unknown entries {unknown}; known are {sorted(known)}")
+    required = {n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING}
+    if missing := sorted(required - set(given)):
+        raise InputError(f"{where}: missing entries {missing}")
+    return kind(**{name: _decode(v, hints[name], f"{where}.{name}") for name, v in given.items()})
+
+
+def flat(config: Config) -> dict[str, Any]:
+    """Return the configuration as one row of a table, `data.n_train` and so on.
+
+    >>> flat(Config())["data.n_train"]
+    128
+    """
+
+    def walk(prefix: str, value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            return {prefix: value}
+        return {k: v for key, part in value.items() for k, v in walk(f"{prefix}.{key}".lstrip("."), part).items()}
+
+    return {**walk("", asdict(config)), "model.kind": type(config.model).__name__}

@@ -1,0 +1,145 @@
+"""From run directories to one record: curves, both clocks, laws. It is all that figures and reports read."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from memhorizon.experiments.config import encode
+from memhorizon.experiments.rundir import Row, RunDir
+from memhorizon.measure.scaling import collapse_quality, fit_scaling
+from memhorizon.measure.timescales import quality_level, timescales
+from memhorizon.results import Curve, Fraction, InputError, ScalingLaw, Timescales
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How the two clocks are read.
+
+    Attributes:
+        quality: the curve that tau_gen is read from: "holdout" (the held-out loss), "score_error", "frechet"...
+        t: the diffusion time of that curve, where it has one.
+        tolerance: the level is this share above the worst of the runs' best values.
+        memorized: the memorized fraction above its null that tau_mem stands for.
+    """
+
+    quality: str = "holdout"
+    t: float | None = 0.1
+    tolerance: float = 0.05
+    memorized: float = 0.1
+
+
+def curves(run: RunDir) -> dict[str, Curve]:
+    """All curves of a run by name: "memorized", "holdout@0.1", "train@0.1", "gap@0.1", "frechet", ...
+
+    Raises:
+        InputError: if nothing was measured yet.
+    """
+    rows = run.measures()
+    if not rows:
+        raise InputError(f"run: nothing is measured yet in {run.path}")
+    series: dict[str, list[Row]] = {}
+    for row in rows:
+        name = row["measure"] if "t" not in row else f"{row['measure']}@{row['t']:g}"
+        series.setdefault(name, []).append(row)
+    return {name: _curve(name, points) for name, points in series.items()}
+
+
+def _curve(name: str, rows: list[Row]) -> Curve:
+    steps = [row["step"] for row in rows]
+    if "count" in rows[0]:
+        return Curve.of_fractions(steps, [Fraction.of(row["count"], row["total"]) for row in rows], name=name)
+    return Curve.of_means(steps, [row["value"] for row in rows], [row["se"] for row in rows], name=name)
+
+
+def null_fraction(run: RunDir) -> Fraction | float:
+    """The share of held-out items that count as copies under the same threshold; 0 without held-out items."""
+    rows = [row for row in run.measures() if row["measure"] == "memorized"]
+    return Fraction.of(rows[0]["null_count"], rows[0]["null_total"]) if rows and "null_total" in rows[0] else 0.0
+
+
+def read_times(runs: Sequence[RunDir], rules: Rules) -> list[Timescales]:
+    """Both clocks of every run, with one quality level for all of them.
+
+    Raises:
+        InputError: if a run lacks the curve that the rules name.
+    """
+    every = [curves(run) for run in runs]
+    name = rules.quality if rules.t is None else f"{rules.quality}@{rules.t:g}"
+    for run, own in zip(runs, every, strict=True):
+        if missing := {name, "memorized"} - set(own):
+            raise InputError(f"rules: {run.path.name} has no curve {sorted(missing)}; it has {sorted(own)}")
+    level = quality_level([own[name] for own in every], tolerance=rules.tolerance)
+    return [
+        timescales(
+            own[name],
+            own["memorized"],
+            quality_level=level,
+            memorized_level=rules.memorized,
+            null=null_fraction(run),
+            gap=own.get(name.replace(rules.quality, "gap", 1)),
+        )
+        for run, own in zip(runs, every, strict=True)
+    ]
+
+
+def record(runs: Sequence[RunDir], rules: Rules | None = None, *, name: str = "", command: str = "") -> Row:
+    """Everything that was measured in these runs and what follows from it, as plain values."""
+    rules = rules or Rules()
+    times = read_times(runs, rules)
+    rows = [
+        {
+            "key": run.path.name,
+            "config": encode(run.config),
+            "n_train": run.config.data.n_train,
+            "width": getattr(run.config.model, "width", None),
+            "seed": run.config.seed,
+            "environment": run.environment,
+            "curves": {label: plain(curve) for label, curve in curves(run).items()},
+            "null": plain(null_fraction(run)),
+            "times": plain(own),
+        }
+        for run, own in zip(runs, times, strict=True)
+    ]
+    return {
+        "kind": "sweep",
+        "name": name,
+        "command": command,
+        "rules": asdict(rules),
+        "runs": rows,
+        **_laws(rows, times, [curves(run)["memorized"] for run in runs]),
+    }
+
+
+def _laws(rows: list[Row], times: Sequence[Timescales], memorized: Sequence[Curve]) -> Row:
+    by = [factor for factor in ("n_train", "width") if len({row[factor] for row in rows}) > 1]
+    if not by:
+        return {"laws": {}, "collapse": {}}
+    laws: dict[str, ScalingLaw] = {}
+    for clock in ("tau_gen", "tau_mem"):
+        points = [
+            {**{k: row[k] for k in by}, "time": getattr(own, clock)} for row, own in zip(rows, times, strict=True)
+        ]
+        laws[clock] = fit_scaling(points, by=by)
+    collapse: Row = {}
+    if by == ["n_train"]:
+        n = [row["n_train"] for row in rows]
+        try:
+            collapse = {"steps / n_train": plain(collapse_quality(memorized, n, 1.0))}
+        except InputError as error:  # curves without a common range: said, not hidden
+            collapse = {"status": str(error)}
+    return {"laws": plain(laws), "collapse": collapse}
+
+
+def plain(value: Any) -> Any:
+    """Turn answers into JSON values: dataclasses to objects, arrays to lists, infinities to null."""
+    if hasattr(value, "__dataclass_fields__"):
+        return {key: plain(getattr(value, key)) for key in value.__dataclass_fields__}
+    if isinstance(value, dict):
+        return {key: plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,0 +1,234 @@
+"""Training as a generator: it updates a state and yields, and leaves logging, saving and measuring to the caller.
+
+All randomness of an update follows from (seed, step), so a state that is saved after any step and loaded again
+continues bit for bit, and no generator state has to be kept.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from memhorizon.diffusion import Prediction, item_losses
+from memhorizon.results import InputError
+from memhorizon.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Which optimizer; the defaults of `sgd` are the paper's, for image networks.
+
+    Attributes:
+        name: "sgd" (with momentum), "adam" or "adamw".
+        lr: learning rate, constant.
+        momentum: of SGD; 0 is plain gradient descent.
+        betas: of Adam.
+        weight_decay: L2 penalty of SGD and Adam, decoupled in AdamW.
+
+    Source: [bonnaire2025] SM A
+    """
+
+    name: Literal["sgd", "adam", "adamw"] = "adam"
+    lr: float = 1e-3
+    momentum: float = 0.95
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.lr) and self.lr > 0):
+            raise InputError(f"lr: expected a positive number, got {self.lr}")
+        if not 0 <= self.momentum < 1 or not all(0 <= beta < 1 for beta in self.betas):
+            raise InputError(f"momentum, betas: expected within [0, 1), got {self.momentum}, {self.betas}")
+        if self.weight_decay < 0:
+            raise InputError(f"weight_decay: expected >= 0, got {self.weight_decay}")
+
+    def build(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        """Return the optimizer of these parameters."""
+        if self.name == "sgd":
+            return torch.optim.SGD(
+                parameters, self.lr, self.momentum, weight_decay=self.weight_decay, foreach=True
+            )
+        kind = torch.optim.Adam if self.name == "adam" else torch.optim.AdamW
+        return kind(parameters, self.lr, self.betas, weight_decay=self.weight_decay, fused=True)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How long and on what.
+
+    Attributes:
+        steps: number of updates.
+        batch_size: items per update, at most the training set; None takes all of it every time.
+        prediction: what the network learns to output.
+        t: one diffusion time (Ornstein-Uhlenbeck) to train at; None draws grid positions 1..T-1 uniformly.
+        ema: decay of the moving average of the weights, 0 for none. Snapshots then hold the average.
+        precision: "bfloat16" runs the network in mixed precision.
+    """
+
+    steps: int = 10_000
+    batch_size: int | None = 512
+    prediction: Prediction = "noise"
+    t: float | None = None
+    ema: float = 0.0
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or (self.batch_size is not None and self.batch_size < 1):
+            raise InputError(f"steps, batch_size: expected >= 1, got {self.steps}, {self.batch_size}")
+        if not 0 <= self.ema < 1:
+            raise InputError(f"ema: expected within [0, 1), got {self.ema}")
+        if self.t is not None and not (math.isfinite(self.t) and self.t > 0):
+            raise InputError(f"t: expected a positive diffusion time, got {self.t}")
+
+
+@dataclass
+class TrainState:
+    """All that an update changes: the network, its optimizer, the average, the number of updates done."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: AveragedModel | None
+    step: int = 0
+
+    @classmethod
+    def new(cls, model: nn.Module, optimizer: OptimizerConfig, *, ema: float = 0.0) -> "TrainState":
+        """Start from the weights of `model`, which is trained in place."""
+        trainable = [p for p in model.parameters() if p.requires_grad]
+        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema)) if ema else None
+        return cls(model, optimizer.build(trainable), average)
+
+    @property
+    def shipped(self) -> nn.Module:
+        """The network one would keep: the moving average where there is one."""
+        return self.model if self.average is None else self.average.module
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that has to survive, flat, by name."""
+        out = {"step": torch.tensor(self.step)}
+        out |= {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        if self.average is not None:
+            out |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
+        for slot, values in self.optimizer.state_dict()["state"].items():
+            out |= {f"optimizer.{slot}.{k}": torch.as_tensor(v) for k, v in values.items() if v is not None}
+        return out
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Take over what `tensors` returned from a state of the same network and optimizer.
+
+        Raises:
+            InputError: if a tensor is missing or does not fit.
+        """
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+        try:
+            self.model.load_state_dict(part("model."))
+            if self.average is not None:
+                self.average.load_state_dict(part("average."))
+            self.step = int(tensors["step"])
+        except (RuntimeError, KeyError) as error:
+            raise InputError(f"state: does not belong to this network: {error}") from error
+        slots: dict[int, dict[str, Tensor]] = {}
+        for name, value in part("optimizer.").items():
+            slot, key = name.split(".", 1)
+            slots.setdefault(int(slot), {})[key] = value
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": slots})
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one update yields: the number of updates done and the loss of its batch (a 0-d tensor, no sync)."""
+
+    step: int
+    loss: Float[Tensor, ""]
+
+
+def train(
+    state: TrainState,
+    data: Float[Tensor, "n *item"],
+    *,
+    schedule: Schedule,
+    config: TrainConfig,
+    seed: int,
+) -> Iterator[Step]:
+    """Minimise the denoising loss, one update per yield, from `state.step` to `config.steps`.
+
+    The batch, the diffusion times, the noise and any dropout of an update follow from (seed, step) alone. Data
+    and network must lie on one device, where all that is random is drawn as well.
+
+    Args:
+        state: updated in place; save it whenever you like.
+        data: training items.
+        schedule: the noise schedule.
+        config: how long and on what.
+        seed: of everything that is random here.
+
+    Yields:
+        One `Step` after each update.
+
+    Raises:
+        InputError: if there is no data or it is not finite.
+
+    Source: [bonnaire2025] Eq. (4)
+    """
+    n = len(data)
+    if n == 0 or not bool(torch.isfinite(data).all()):
+        raise InputError(f"data: expected at least one item and finite values, got {tuple(data.shape)}")
+    batch_size = min(n, config.batch_size or n)
+    fixed = None if config.t is None else schedule.index_of_t(config.t)
+    devices = [] if data.device.type == "cpu" else [data.device]
+    mixed = torch.autocast(data.device.type, torch.bfloat16) if config.precision == "bfloat16" else nullcontext()
+    generator = torch.Generator(data.device)
+    state.model.train()
+    while state.step < config.steps:
+        words = np.random.SeedSequence((seed, state.step)).generate_state(2)
+        generator.manual_seed(int(words[0]))
+        rows = data if batch_size == n else data[batch_rows(state.step, n, batch_size, seed).to(data.device)]
+        noise = torch.empty_like(rows).normal_(generator=generator)
+        if fixed is None:
+            shape = (batch_size,)
+            index = torch.randint(1, len(schedule), shape, generator=generator, device=data.device)
+        else:
+            index = torch.full((batch_size,), int(fixed), device=data.device)
+        with torch.random.fork_rng(devices, device_type=data.device.type):
+            torch.manual_seed(int(words[1]))  # dropout draws from the global generator
+            with mixed:
+                losses = item_losses(
+                    state.model, rows, index, noise, schedule=schedule, prediction=config.prediction
+                )
+            loss = losses.float().mean()
+            state.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+        state.optimizer.step()
+        if state.average is not None:
+            state.average.update_parameters(state.model)
+        state.step += 1
+        yield Step(state.step, loss.detach())
+
+
+def batch_rows(step: int, n: int, batch_size: int, seed: int) -> Int[Tensor, " batch"]:
+    """Rows of one batch: the training set shuffled anew each epoch, read in one endless stream.
+
+    >>> sorted(batch_rows(0, 6, 3, 1).tolist() + batch_rows(1, 6, 3, 1).tolist())
+    [0, 1, 2, 3, 4, 5]
+    """
+    first = step * batch_size
+    epochs = range(first // n, (first + batch_size - 1) // n + 1)
+    stream = torch.cat([_shuffled(n, seed, epoch) for epoch in epochs])
+    start = first - epochs[0] * n
+    return stream[start : start + batch_size]
+
+
+@lru_cache(maxsize=2)
+def _shuffled(n: int, seed: int, epoch: int) -> Int[Tensor, " n"]:
+    words = np.random.SeedSequence((seed, epoch, 1)).generate_state(1)
+    return torch.randperm(n, generator=torch.Generator().manual_seed(int(words[0])))
