@@ -1,32 +1,41 @@
 """Data sets with a fixed, named, disjoint train/held-out split.
 
-`load_split(DataConfig(...))` is the one door. All pictures (or draws) form one sequence in a fixed random order that
-depends on `seed` alone. The held-out items are its last `n_holdout`; training subset k is items k * n_train to
-(k + 1) * n_train. So subsets of one n_train are disjoint, subset 0 of a smaller n_train lies inside that of a larger
-one, the held-out set is the same for every n_train and subset, and it is exchangeable with the training set.
+`load_split(DataConfig(...))` is the one door. All usable pictures form one sequence in a fixed random order
+that depends on `seed` alone. Training subset k is items k * n_train to (k + 1) * n_train of it; the held-out
+items are taken from its end backwards. So subsets of one n_train are disjoint, subset 0 of a smaller n_train
+lies inside that of a larger one, the held-out set is the same for every n_train and subset, and it is
+exchangeable with the training set: of MNIST, Fashion-MNIST, CIFAR-10 and CelebA the official training part
+serves for both. Draws from a known law form two endless sequences, one for training and one held out.
 
-Pictures are in [0, 1] before `x = (pixels - center) * scale`, where `center` is the mean grey level of the n training
-pictures, one number, as in the paper.
+Integer pixels are brought to [0, 1]; then `x = (pixels - center) * scale`, where `center` is the mean over
+the n_train training pictures after resizing and cropping, one number for all channels, as in the paper. Draws
+are left as they are.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from importlib import resources
-from typing import Any, Literal
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from memhorizon.images import Skipped, prepare
+from memhorizon.distributions import Gaussian, GaussianMixture
+from memhorizon.formats import as_tensor, check_values
+from memhorizon.images import Skipped, load_images, prepare, stack, usable
+from memhorizon.layouts import PictureFiles, list_celeba, list_pictures, read_cifar10, read_digits, read_mnist
 from memhorizon.results import InputError
+from memhorizon.synthetic import covariance, draw, power_law, sign_vectors, stream_seed
 
 Name = Literal[
     "digits", "mnist", "fashion-mnist", "cifar10", "celeba", "folder", "file", "gaussian", "mixture"
 ]
-BLOCK = 1024  # synthetic rows are drawn in blocks of this many, so that a prefix never depends on the total
+SYNTHETIC = ("gaussian", "mixture")
+FASHION_MNIST = "/usr/share/datasets/fashion-mnist"  # where Debian's package dataset-fashion-mnist puts it
 
 
 @dataclass(frozen=True)
@@ -39,16 +48,16 @@ class DataConfig:
         n_train: number of training items.
         n_holdout: number of held-out items.
         subset: which of the disjoint training subsets of this size.
-        size: pictures are resized so that the short side has this many pixels, then centre-cropped to size x size.
+        size: the short side is resized to this many pixels, then the centre cropped to size x size.
         grey: make pictures grey, after resizing and cropping.
         seed: fixes the order of the pictures, the draws and the random basis.
         scale: factor on the centred pixels; 1 is the paper's convention, 2 gives values of order one.
         dim: dimension of the synthetic data.
-        components: number of Gaussians in the mixture; the means of the first two are +mean and -mean in every
-            coordinate, further ones have random distinct signs.
+        components: number of Gaussians in the mixture, equal in weight and covariance; the means of the first
+            two are +mean and -mean in every coordinate, further ones have random distinct signs.
         mean: absolute value of each coordinate of the mixture's means.
         eigenvalues: eigenvalues of the covariance, `dim` of them; None for the power law.
-        exponent: otherwise eigenvalue k (from 1) is proportional to k**-exponent, with mean 1; 0 is isotropic.
+        exponent: of the power law: eigenvalue k = 1..dim is proportional to k**-exponent, their mean is 1.
         basis: eigenvectors along the axes, or a random rotation of them.
     """
 
@@ -69,12 +78,39 @@ class DataConfig:
     basis: Literal["axes", "random"] = "axes"
 
     def __post_init__(self) -> None:
-        for word, low in (("n_train", 1), ("n_holdout", 0), ("subset", 0), ("seed", 0), ("dim", 1)):
-            if getattr(self, word) < low:
-                raise InputError(f"{word}: expected at least {low}, got {getattr(self, word)}")
+        if self.name not in get_args(Name):
+            raise InputError(f"name: expected one of {', '.join(get_args(Name))}, got {self.name!r}")
+        for word, low in (
+            ("n_train", 1),
+            ("n_holdout", 0),
+            ("subset", 0),
+            ("seed", 0),
+            ("dim", 1),
+            ("size", 1),
+        ):
+            value = getattr(self, word)
+            if value is not None and value < low:
+                raise InputError(f"{word}: expected at least {low}, got {value}")
+        if not (math.isfinite(self.scale) and self.scale > 0):
+            raise InputError(f"scale: expected a positive number, got {self.scale}")
+        if self.path is not None and self.name in ("digits", *SYNTHETIC):
+            raise InputError(f"path: {self.name} is not read from a path, got {self.path!r}")
+        if self.name in SYNTHETIC:
+            self._check_law()
+
+    def _check_law(self) -> None:
+        if self.size is not None or self.grey or self.scale != 1:
+            raise InputError(f"size, grey, scale: {self.name} has no pixels, expected None, False and 1")
+        if not 1 <= self.components <= 2 ** min(self.dim, 20):
+            raise InputError(f"components: expected 1 to 2**dim (at most 2**20), got {self.components}")
+        if not (math.isfinite(self.mean) and math.isfinite(self.exponent)):
+            raise InputError(f"mean, exponent: expected finite numbers, got {self.mean}, {self.exponent}")
+        given = self.eigenvalues
+        if given is not None and not (len(given) == self.dim and all(0 < v < math.inf for v in given)):
+            raise InputError(f"eigenvalues: expected {self.dim} positive numbers, got {given}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Split:
     """A training set and the held-out set that goes with it.
 
@@ -100,7 +136,12 @@ class Split:
     scale: float = 1.0
     labels: Int[Tensor, " n_train"] | None = None
     skipped: tuple[Skipped, ...] = ()
-    truth: Any | None = None
+    truth: Gaussian | GaussianMixture | None = None
+
+    def to(self, device: torch.device | str) -> "Split":
+        """Copy the items (not the indices) to another device."""
+        truth = None if self.truth is None else self.truth.to(device)
+        return replace(self, train=self.train.to(device), holdout=self.holdout.to(device), truth=truth)
 
     @property
     def item_shape(self) -> tuple[int, ...]:
@@ -118,9 +159,21 @@ def load_split(config: DataConfig) -> Split:
     Raises:
         InputError: if the source is missing or unusable, or holds fewer items than asked for.
     """
-    if config.name in ("gaussian", "mixture"):
-        return _draw(config)
-    return _from_array(config, *_SOURCES[config.name](config))
+    match config.name:
+        case "gaussian" | "mixture":
+            return _draw(config)
+        case "digits":
+            return _from_array(config, *read_digits())
+        case "mnist" | "fashion-mnist":
+            return _from_array(config, *read_mnist(_folder(config)))
+        case "cifar10":
+            return _from_array(config, *read_cifar10(_folder(config)))
+        case "celeba":
+            return _from_files(config, list_celeba(_folder(config)))
+        case "folder":
+            return _from_files(config, list_pictures(_folder(config)))
+        case "file":
+            return _from_array(config, load_images(_folder(config)).images, None)
 
 
 def order(count: int, seed: int) -> Int[Tensor, " count"]:
@@ -129,89 +182,99 @@ def order(count: int, seed: int) -> Int[Tensor, " count"]:
 
 
 def _from_array(config: DataConfig, images: Tensor, labels: Tensor | None) -> Split:
-    needed = (config.subset + 1) * config.n_train + config.n_holdout
-    if needed > len(images):
-        raise InputError(
-            f"n_train, n_holdout, subset: expected (subset + 1) * n_train + n_holdout <= {len(images):,}, which is all "
-            f"that {config.name} holds, got ({config.subset} + 1) * {config.n_train} + {config.n_holdout} = {needed:,}"
-        )
+    _check_enough(config, len(images), "")
     index = order(len(images), config.seed)
     start = config.subset * config.n_train
     train_index = index[start : start + config.n_train]
-    holdout_index = index[len(index) - config.n_holdout :]
-    train, holdout = (
-        prepare(images[i], size=config.size, grey=config.grey) for i in (train_index, holdout_index)
-    )
-    center = float(train.double().mean())
+    holdout_index = index.flip(0)[: config.n_holdout]
+    index = torch.cat([train_index, holdout_index])
+    both = prepare(as_tensor(images[index], config.name), size=config.size, grey=config.grey)
+    check_values(both, config.name, index)
+    return _split(config, both, train_index, holdout_index, labels=labels)
+
+
+def _from_files(config: DataConfig, files: PictureFiles) -> Split:
+    """Decode only as many pictures as it takes, in the order in which the whole set would be used."""
+    _check_enough(config, len(files.names), "")
+    index, start = order(len(files.names), config.seed).tolist(), config.subset * config.n_train
+    skipped: dict[str, str] = {}
+
+    def take(positions: list[int], first: int, count: int) -> Iterator[tuple[int, Tensor]]:
+        good = usable(files.read, files.names, positions, skipped=skipped, size=config.size, grey=config.grey)
+        return islice(good, first, first + count)
+
+    both = chain(take(index, start, config.n_train), take(index[::-1], 0, config.n_holdout))
+    images, positions = stack(both, files.names, count=config.n_train + config.n_holdout)
+    if len(set(positions)) < config.n_train + config.n_holdout:  # the two walks met, or one ran out
+        _check_enough(config, len(files.names) - len(skipped), f" after {len(skipped):,} unusable pictures")
+    place = torch.tensor(positions)
+    rows = tuple(Skipped(*row) for row in skipped.items())
+    return _split(config, images, place[: config.n_train], place[config.n_train :], skipped=rows)
+
+
+def _check_enough(config: DataConfig, count: int, remark: str) -> None:
+    needed = (config.subset + 1) * config.n_train + config.n_holdout
+    if needed > count:
+        raise InputError(
+            f"n_train, n_holdout, subset: expected (subset + 1) * n_train + n_holdout <= {count:,}, "
+            f"all that {config.name} holds{remark}, got ({config.subset} + 1) * {config.n_train} + "
+            f"{config.n_holdout} = {needed:,}"
+        )
+
+
+def _split(
+    config: DataConfig,
+    both: Tensor,
+    train_index: Tensor,
+    holdout_index: Tensor,
+    *,
+    labels: Tensor | None = None,
+    skipped: tuple[Skipped, ...] = (),
+) -> Split:
+    train, holdout = both[: config.n_train], both[config.n_train :]
+    center = float(np.float32(train.numpy().mean(dtype=np.float64)))  # NumPy's sum does not depend on threads
     return Split(
         config.name,
-        (train - center) * config.scale,
-        (holdout - center) * config.scale,
+        (train - center).mul_(config.scale),
+        (holdout - center).mul_(config.scale),
         train_index,
         holdout_index,
         center,
         config.scale,
         None if labels is None else labels[train_index],
+        skipped,
     )
 
 
-def _digits(config: DataConfig) -> tuple[Tensor, Tensor]:
-    with (
-        resources.as_file(resources.files("memhorizon") / "data" / "digits.npz") as path,
-        np.load(path, allow_pickle=False) as file,
-    ):
-        images, labels = torch.from_numpy(file["images"]), torch.from_numpy(file["labels"])
-    return images[:, None].float() / 16, labels.long()
-
-
-_SOURCES: dict[str, Callable[[DataConfig], tuple[Tensor, Tensor | None]]] = {"digits": _digits}
+def _folder(config: DataConfig) -> Path:
+    path = FASHION_MNIST if config.name == "fashion-mnist" and config.path is None else config.path
+    if path is None:
+        raise InputError(f"path: expected the folder or file that holds {config.name}, got None")
+    if not Path(path).exists():
+        install = ""
+        if config.path is None:
+            install = "; install Debian's dataset-fashion-mnist, or give the folder of its four IDX files"
+        raise InputError(f"path: no such file or folder as {path}{install}")
+    if config.name != "file" and not Path(path).is_dir():
+        raise InputError(f"path: expected a folder for {config.name}, got the file {path}")
+    return Path(path)
 
 
 def _draw(config: DataConfig) -> Split:
-    truth = _truth(config)
+    law = _law(config)
     start = config.subset * config.n_train
-    train = _stream(truth, start + config.n_train, seed=_seed(config.seed, 0))[start:]
-    holdout = _stream(truth, config.n_holdout, seed=_seed(config.seed, 1))
+    train = draw(law, start, config.n_train, seed=stream_seed(config.seed, "train"))
+    holdout = draw(law, 0, config.n_holdout, seed=stream_seed(config.seed, "holdout"))
     index = torch.arange(start, start + config.n_train), torch.arange(config.n_holdout)
-    return Split(config.name, train, holdout, *index, truth=truth)
+    return Split(config.name, train, holdout, *index, truth=law)
 
 
-def _stream(truth: Any, count: int, *, seed: int) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    blocks = [truth.sample(BLOCK, generator=generator).float() for _ in range(math.ceil(count / BLOCK))]
-    return torch.cat([*blocks, torch.empty(0, truth.dim)])[:count].clone()
-
-
-def _seed(seed: int, stream: int) -> int:
-    return int(np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-def _truth(config: DataConfig) -> Any:
-    from memhorizon.distributions import Gaussian, GaussianMixture
-
-    generator = torch.Generator().manual_seed(_seed(config.seed, 2))
-    covariance = _covariance(config, generator)
+def _law(config: DataConfig) -> Gaussian | GaussianMixture:
+    generator = torch.Generator().manual_seed(stream_seed(config.seed, "law"))
+    eigenvalues = config.eigenvalues or power_law(config.dim, config.exponent)
+    matrix = covariance(eigenvalues, basis=config.basis, generator=generator)
     if config.name == "gaussian":
-        return Gaussian(torch.zeros(config.dim, dtype=torch.float64), covariance)
-    signs = [torch.ones(config.dim), -torch.ones(config.dim)][: config.components]
-    while len(signs) < config.components:
-        new = torch.randint(0, 2, (config.dim,), generator=generator) * 2.0 - 1
-        if not any(torch.equal(new, old) for old in signs):
-            signs.append(new)
-    means = config.mean * torch.stack(signs).double()
+        return Gaussian(torch.zeros(config.dim, dtype=torch.float64), matrix)
+    means = config.mean * sign_vectors(config.components, config.dim, generator=generator)
     weights = torch.full((config.components,), 1 / config.components, dtype=torch.float64)
-    return GaussianMixture(means, covariance.expand(config.components, -1, -1).clone(), weights)
-
-
-def _covariance(config: DataConfig, generator: torch.Generator) -> Float[Tensor, "dim dim"]:
-    if config.eigenvalues is None:
-        eigenvalue = torch.arange(1, config.dim + 1, dtype=torch.float64) ** -config.exponent
-        eigenvalue = eigenvalue / eigenvalue.mean()
-    else:
-        eigenvalue = torch.tensor(config.eigenvalues, dtype=torch.float64)
-    if config.basis == "axes":
-        return torch.diag(eigenvalue)
-    normal = torch.randn(config.dim, config.dim, dtype=torch.float64, generator=generator)
-    q, r = torch.linalg.qr(normal)
-    q = q * torch.diagonal(r).sign()  # with R's diagonal positive, Q is uniform (Haar) on the rotations
-    return (q * eigenvalue) @ q.T
+    return GaussianMixture(means, matrix.repeat(config.components, 1, 1), weights)

@@ -1,15 +1,30 @@
-"""Pictures from anywhere as one tensor: arrays, folders, files, sequences of pictures."""
+"""Pictures from anywhere as one tensor: arrays, folders, files, sequences of pictures.
 
+The rule for bad input: a picture that is read alone (a file, a member of a sequence) and cannot be decoded or
+is one single colour is passed over and listed in `skipped`; what is wrong with an array (NaN, one single
+colour, type, shape), mixed sizes, or nothing left to load is an `InputError`.
+EXIF orientation is not applied; pickle is never opened.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from memhorizon.formats import Unusable, as_tensor, check_values, constant, decode, load_array
+from memhorizon.layouts import PictureFiles, list_pictures
 from memhorizon.results import InputError
 
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's "L"
+LUMA = (0.299, 0.587, 0.114)  # weights of red, green, blue in ITU-R BT.601, as in Pillow's "L"
+CHUNK = 1024  # pictures resized at once; bounds memory, changes no result
 
 
 @dataclass(frozen=True)
@@ -25,20 +40,206 @@ class Skipped:
     reason: str
 
 
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Pictures, or other items of one shape, and where they came from.
+
+    Attributes:
+        images: integer pixels as 0 to 1, floats as they came. [n, *item]; pictures: [n, channels, height,
+            width]
+        names: file within the folder, or position in the array or sequence. [n]
+        skipped: what was passed over, and why.
+        ignored: number of other files in the folder (no picture by their suffix, or hidden).
+    """
+
+    images: Float[Tensor, " n *item"]
+    names: tuple[str, ...]
+    skipped: tuple[Skipped, ...] = ()
+    ignored: int = 0
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def load_images(source: Any, *, size: int | None = None, grey: bool = False) -> ImageSet:
+    """Load pictures: the one loader behind every command and function.
+
+    Arrays are [n, dim], [n, height, width], [n, channels, height, width] or channels last, which is
+    recognised by 1, 3 or 4 channels there and another number in second place. uint8 and uint16 become 0 to 1,
+    floats stay as they are. Transparent pictures are laid on white. Grey and coloured pictures may be mixed
+    (grey ones get three equal channels), sizes only with `size`.
+
+    Args:
+        source: a tensor or array; a folder, read through all its subfolders in the order of the names; a
+            .npy, .npz or .safetensors file (its only array, or the one called images, samples or arr_0); or a
+            sequence of pictures (paths, Pillow images, arrays, tensors).
+        size: resize the short side to this (bicubic, antialiased, within each picture's own range of values),
+            then crop the centre to size x size.
+        grey: make grey after that, with the weights of ITU-R BT.601.
+
+    Raises:
+        InputError: if there is nothing to load, or it cannot be made into one finite tensor.
+    """
+    if size is not None and size < 1:
+        raise InputError(f"size: expected at least 1 pixel, got {size}")
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        if path.is_dir():
+            return _load_files(list_pictures(path), size, grey)
+        return _load_array(load_array(path), str(path), size, grey)
+    if isinstance(source, Tensor | np.ndarray):
+        return _load_array(source, "images", size, grey)
+    if isinstance(source, Sequence) and not isinstance(source, bytes | bytearray | memoryview):
+        return _load_sequence(source, size, grey)
+    raise InputError(
+        "images: expected a tensor, an array, a folder, a .npy, .npz or .safetensors file or pictures, "
+        f"got {type(source).__name__}"
+    )
+
+
 def prepare(
-    images: Float[Tensor, " n c h w"], *, size: int | None = None, grey: bool = False
-) -> Float[Tensor, " n *item"]:
-    """Resize, centre-crop, make grey, in this order, which is that of the paper's code."""
-    if size is not None:
-        height, width = images.shape[-2:]
-        short = min(height, width)
-        if short != size:
-            shape = [round(height * size / short), round(width * size / short)]
-            images = F.interpolate(images, shape, mode="bicubic", antialias=True).clamp(0, 1)
-        top, left = (images.shape[-2] - size) // 2, (images.shape[-1] - size) // 2
-        images = images[..., top : top + size, left : left + size]
-    if grey and images.shape[1] != 1:
-        if images.shape[1] != 3:
-            raise InputError(f"grey: expected pictures with 1 or 3 channels, got {images.shape[1]}")
-        images = (images * torch.tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
-    return images.contiguous()
+    images: Float[Tensor, " n *before"], *, size: int | None = None, grey: bool = False
+) -> Float[Tensor, " n *after"]:
+    """Resize, centre-crop and make grey, in this order, which is that of the paper's code.
+
+    Raises:
+        InputError: if the items are no pictures, or `grey` is asked of other than 1 or 3 channels.
+    """
+    if size is None and not grey:
+        return images
+    if images.ndim != 4:
+        raise InputError(f"size, grey: expected pictures [n, c, h, w], got {tuple(images.shape)}")
+    if grey and images.shape[1] not in (1, 3):
+        raise InputError(f"grey: expected pictures with 1 or 3 channels, got {images.shape[1]}")
+    return torch.cat([_grey(_resize(part, size), grey) for part in images.split(CHUNK)])
+
+
+def _resize(images: Tensor, size: int | None) -> Tensor:
+    if size is None or len(images) == 0:
+        return images
+    height, width = images.shape[-2:]
+    short = min(height, width)
+    if short != size:
+        low, high = images.amin((-2, -1), keepdim=True), images.amax((-2, -1), keepdim=True)
+        shape = [height * size // short, width * size // short]
+        resized = F.interpolate(images, shape, mode="bicubic", antialias=True)
+        images = torch.minimum(torch.maximum(resized, low), high)  # bicubic weights overshoot at edges
+    top, left = (round((side - size) / 2) for side in images.shape[-2:])
+    return images[..., top : top + size, left : left + size]
+
+
+def _grey(images: Tensor, grey: bool) -> Tensor:
+    if not grey or images.shape[1] == 1:
+        return images
+    weights = torch.tensor(LUMA, dtype=images.dtype, device=images.device)
+    return (images * weights[:, None, None]).sum(1, keepdim=True)
+
+
+def duplicate_groups(images: Float[Tensor, " n *item"]) -> Int[Tensor, " n"]:
+    """Number, for each item, the first item that equals it in every value; its own number where none does."""
+    first: dict[bytes, int] = {}
+    rows = (images.cpu() + 0.0).flatten(1).numpy()  # + 0.0 makes -0.0 equal to 0.0
+    return torch.tensor([first.setdefault(row.tobytes(), i) for i, row in enumerate(rows)])
+
+
+def usable(
+    read: Callable[[int], Tensor],
+    names: Sequence[str],
+    positions: Iterable[int],
+    *,
+    skipped: dict[str, str],
+    size: int | None = None,
+    grey: bool = False,
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield each position with its prepared picture; the others go to `skipped`, name to reason."""
+    for position in positions:
+        try:
+            picture = prepare(read(position)[None], size=size, grey=grey)
+        except Unusable as error:
+            skipped[names[position]] = str(error)
+            continue
+        if constant(picture).any():
+            skipped[names[position]] = f"constant picture, every pixel is {picture[0, :, 0, 0].tolist()}"
+            continue
+        yield position, picture[0]
+
+
+def stack(
+    pictures: Iterable[tuple[int, Tensor]], names: Sequence[str], *, count: int
+) -> tuple[Float[Tensor, " n *item"], list[int]]:
+    """Fill one tensor, one picture at a time; returns fewer than `count` where they run out.
+
+    Raises:
+        InputError: if sizes are mixed or there is no picture at all.
+    """
+    out, positions = torch.empty(0), []
+    for position, picture in pictures:
+        if not positions:
+            out = torch.empty(count, *picture.shape)
+        elif out.shape[2:] == picture.shape[1:] and {out.shape[1], len(picture)} == {1, 3}:
+            out, picture = _coloured(out), picture.expand(3, -1, -1)
+        if out.shape[1:] != picture.shape:
+            raise InputError(
+                "size: expected pictures of one size, or a size to bring them to; "
+                f"{names[positions[0]]} is {_shape(out[0])}, {names[position]} is {_shape(picture)}"
+            )
+        out[len(positions)] = picture
+        positions.append(position)
+    return out[: len(positions)], positions
+
+
+def _coloured(images: Tensor) -> Tensor:
+    return images if images.shape[1] == 3 else images.repeat(1, 3, 1, 1)
+
+
+def _load_files(files: PictureFiles, size: int | None, grey: bool) -> ImageSet:
+    return _load_each(files.read, files.names, size, grey, where=str(files.root), ignored=files.ignored)
+
+
+def _load_sequence(items: Sequence[Any], size: int | None, grey: bool) -> ImageSet:
+    if len(items) == 0:
+        raise InputError("images: expected at least one picture, got an empty sequence")
+
+    def read(position: int) -> Tensor:
+        item = items[position]
+        if isinstance(item, str | os.PathLike | Image.Image):
+            return decode(item if isinstance(item, Image.Image) else Path(item))
+        if isinstance(item, Tensor | np.ndarray):
+            return as_tensor(item[None], f"images[{position}]")[0]
+        raise InputError(
+            f"images[{position}]: expected a path, Pillow image, array or tensor, got {type(item).__name__}"
+        )
+
+    names = [str(x) if isinstance(x, str | os.PathLike) else str(i) for i, x in enumerate(items)]
+    return _load_each(read, names, size, grey, where="images")
+
+
+def _load_each(
+    read: Callable[[int], Tensor],
+    names: Sequence[str],
+    size: int | None,
+    grey: bool,
+    *,
+    where: str,
+    ignored: int = 0,
+) -> ImageSet:
+    skipped: dict[str, str] = {}
+    good = usable(read, names, range(len(names)), skipped=skipped, size=size, grey=grey)
+    images, positions = stack(good, names, count=len(names))
+    if not positions:
+        name, reason = next(iter(skipped.items()))
+        raise InputError(
+            f"{where}: expected pictures, none of {len(names)} can be used; the first, {name}: {reason}"
+        )
+    rows = tuple(Skipped(name, reason) for name, reason in skipped.items())
+    return ImageSet(images, tuple(names[i] for i in positions), rows, ignored)
+
+
+def _load_array(array: Any, where: str, size: int | None, grey: bool) -> ImageSet:
+    images = prepare(as_tensor(array, where), size=size, grey=grey)
+    check_values(images, where)
+    return ImageSet(images, tuple(str(i) for i in range(len(images))))
+
+
+def _shape(item: Tensor) -> str:
+    return " x ".join(str(side) for side in item.shape)
