@@ -13,7 +13,7 @@ from scipy.linalg import eigh
 
 from memhorizon.results import InputError
 from memhorizon.theory.dynamics import LossCurves
-from memhorizon.theory.features import Features, FiniteMatrices, finite_matrices
+from memhorizon.theory.features import FiniteMatrices, finite_matrices
 from memhorizon.theory.model import FeatureModel
 
 NULL = 1e-13  # an eigenvalue below this share of the largest one is a zero of U, and V has nothing there
@@ -56,7 +56,9 @@ class Modes:
         overlap = np.sum(V * (E.T @ matrices.V_test), axis=1) / d
         form = (E.T @ matrices.U_test @ E) * (V @ V.T) / d
         weight = np.sum(V**2, axis=1) / d
-        return cls(u, E, weight, overlap, form, matrices.scale, matrices.floor, matrices.delta_t, len(u) / d)
+        return cls(
+            u, E, weight, overlap, form, matrices.scale, matrices.floor, matrices.delta_t, matrices.psi_p
+        )
 
     @property
     def drop(self) -> Float[np.ndarray, " p"]:
@@ -68,7 +70,7 @@ class Modes:
         """The factor c of exp(-c u): how far a mode of eigenvalue 1 has decayed in A at time tau."""
         return 2 * self.delta_t * tau / self.psi_p
 
-    def flow(self, tau: Sequence[float] | Float[np.ndarray, " m"]) -> LossCurves:
+    def flow(self, tau: Sequence[float] | np.ndarray) -> LossCurves:
         """Losses of gradient flow from A = 0 at the times tau (inf allowed)."""
         times = np.asarray(tau, dtype=float)
         return self.losses(times, [flow_filter(self.rate(s)) for s in times])
@@ -122,8 +124,8 @@ def simulate(
     model: FeatureModel,
     dim: int,
     seed: int,
-    tau: Sequence[float] | Float[np.ndarray, " m"],
-    features: Features = "true",
+    tau: Sequence[float] | np.ndarray,
+    features: str = "true",
     *,
     equal_norms: bool = False,
     noise_draws: int | None = None,
@@ -154,7 +156,7 @@ def simulate(
 
 
 def finite_spectrum(
-    model: FeatureModel, dim: int, seed: int, features: Features = "true", *, equal_norms: bool = False
+    model: FeatureModel, dim: int, seed: int, features: str = "true", *, equal_norms: bool = False
 ) -> Float[np.ndarray, " p"]:
     """Eigenvalues of U of one finite network, increasing."""
     U = finite_matrices(model, dim, seed, features=features, equal_norms=equal_norms).U

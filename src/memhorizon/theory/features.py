@@ -7,7 +7,6 @@ coefficients in one dimension and from the correlations of the rows of W (Mehler
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import exp, sqrt
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -18,8 +17,6 @@ from memhorizon.theory.coefficients import coefficients
 from memhorizon.theory.mehler import gaussian_moments
 from memhorizon.theory.model import FeatureModel
 from memhorizon.theory.spectra import Spectrum
-
-Features = Literal["true", "equivalent"]
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ def finite_matrices(
     dim: int,
     seed: int,
     *,
-    features: Features = "true",
+    features: str = "true",
     equal_norms: bool = False,
     noise_draws: int | None = None,
 ) -> FiniteMatrices:
