@@ -40,7 +40,7 @@ def target(
 
     Source: [salimans2022] Sec. 4
     """
-    _check_prediction(prediction)
+    check_prediction(prediction)
     if prediction == "noise":
         return noise
     if prediction == "x0":
@@ -59,7 +59,7 @@ def to_x0(
 
     Source: [salimans2022] Sec. 4
     """
-    _check_prediction(prediction)
+    check_prediction(prediction)
     if prediction == "x0":
         return output
     a, b = _amplitudes(alpha_bar, x_t)
@@ -76,7 +76,7 @@ def to_noise(
 
     Source: [salimans2022] Sec. 4
     """
-    _check_prediction(prediction)
+    check_prediction(prediction)
     if prediction == "noise":
         return output
     a, b = _amplitudes(alpha_bar, x_t)
@@ -137,7 +137,7 @@ def ideal_model(law: Distribution, schedule: Schedule, prediction: Prediction = 
 
     The law's coordinates are those of the items, flattened; it must be on their device (see its `to`).
     """
-    _check_prediction(prediction)
+    check_prediction(prediction)
 
     def model(x: Tensor, index: Tensor) -> Tensor:
         flat = x.flatten(1).double()
@@ -172,6 +172,7 @@ def _amplitudes(alpha_bar: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
     return alpha_bar.sqrt().to(like.dtype), (1 - alpha_bar).sqrt().to(like.dtype)
 
 
-def _check_prediction(prediction: str) -> None:
+def check_prediction(prediction: str) -> None:
+    """Raise an InputError unless this is a known kind of prediction."""
     if prediction not in ("noise", "x0", "v"):
         raise InputError(f'prediction: expected "noise", "x0" or "v", got {prediction!r}')

@@ -287,12 +287,10 @@ def _check_x(x: Tensor, t: float, dim: int) -> None:
 
 
 def _check_parameter(name: str, value: Tensor, shape: tuple[int | None, ...]) -> None:
-    fits = value.ndim == len(shape) and all(want in (None, got) for want, got in zip(shape, value.shape))
+    wanted = tuple(got if want is None else want for want, got in zip(shape, value.shape, strict=False))
+    fits = value.ndim == len(shape) and tuple(value.shape) == wanted
     if not fits or value.numel() == 0 or not value.is_floating_point():
-        wanted = ", ".join("any" if want is None else str(want) for want in shape)
-        raise InputError(
-            f"{name}: expected a non-empty floating-point tensor of shape [{wanted}], "
-            f"got {value.dtype} {tuple(value.shape)}"
-        )
+        got = f"{value.dtype} {tuple(value.shape)}"
+        raise InputError(f"{name}: expected floats of shape {shape} (None: any but 0), got {got}")
     if not bool(value.isfinite().all()):
         raise InputError(f"{name}: expected finite values, got NaN or infinity")

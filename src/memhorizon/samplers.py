@@ -8,13 +8,15 @@ and with steps_offset=0 where every index is visited (steps = T).
 """
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from memhorizon.diffusion import Model, Prediction, eval_mode, predict, to_noise, to_x0
+from memhorizon.diffusion import Model, Prediction, check_prediction, eval_mode, predict, to_noise, to_x0
 from memhorizon.results import InputError
 from memhorizon.schedule import Schedule
 
@@ -67,8 +69,8 @@ def sample(
         prediction: what the model puts out.
         device: where to sample; None: where the model's parameters are.
 
-    Yields:
-        x after each step [m, *item_shape]; the last of the `steps` ones is the sample.
+    Returns:
+        x after each of the `steps` steps, one after the other [m, *item_shape]; the last one is the sample.
 
     Raises:
         InputError: if an argument is out of its range or the model's output has not the shape of its input.
@@ -76,32 +78,34 @@ def sample(
     Source: [ho2020] Alg. 2; [song2021] Eq. (12); [karras2022] Alg. 1
     """
     _check(item_shape, seeds, method)
+    check_prediction(prediction)
     device = _device_of(model) if device is None else torch.device(device)
     indices = visited_indices(schedule, steps)
-    noise = _noise(item_shape, seeds, steps, device)
-    levels = [float(schedule.alpha_bar[i]) for i in indices] + [
-        1.0
-    ]  # alpha_bar along the path; ends at no noise
+    levels = [*schedule.alpha_bar[indices].tolist(), 1.0]  # alpha_bar along the path; it ends without noise
+    alpha_bar = torch.tensor(levels, dtype=torch.float64, device=device)
 
     def estimates(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """E[x_0 | x] and E[noise | x] at the k-th level, in the wider dtype of x and the model's output."""
-        index = torch.full((len(x),), indices[k], device=x.device)
         with torch.no_grad():
-            y = predict(model, x, index)
-        x = x.to(torch.promote_types(x.dtype, y.dtype))
-        alpha_bar = torch.tensor([levels[k]], dtype=torch.float64, device=x.device)
-        return to_x0(y, x, alpha_bar, prediction), to_noise(y, x, alpha_bar, prediction)
+            output = predict(model, x, torch.full((len(x),), indices[k], device=device))
+        x = x.to(torch.promote_types(x.dtype, output.dtype))
+        now = alpha_bar[k : k + 1]
+        return to_x0(output, x, now, prediction), to_noise(output, x, now, prediction)
 
-    x = next(noise)  # [m, *item]
-    for k in range(steps):
-        x0, eps = estimates(x, k)
-        if method == "ddpm":
-            x = _ddpm_step(x, x0, noise, levels[k], levels[k + 1])
-        elif method == "ddim" or k == steps - 1:  # the last step of Heun, to sigma = 0, is that of DDIM
-            x = math.sqrt(levels[k + 1]) * x0 + math.sqrt(1 - levels[k + 1]) * eps
-        else:
-            x = _heun_step(x, eps, lambda y, k=k: estimates(y, k + 1)[1], levels[k], levels[k + 1])
-        yield x
+    def run() -> Iterator[Tensor]:
+        noise = _noise(item_shape, seeds, steps, device)
+        x = next(noise)  # [m, *item]
+        for k, (now, after) in enumerate(pairwise(levels)):
+            x0, eps = estimates(x, k)
+            if method == "ddpm":
+                x = _ddpm_step(x, x0, noise, now, after)
+            elif method == "ddim" or after == 1:  # the last step of Heun, to sigma = 0, is that of DDIM
+                x = math.sqrt(after) * x0 + math.sqrt(1 - after) * eps
+            else:
+                x = _heun_step(x, eps, lambda y, k=k: estimates(y, k + 1)[1], now, after)
+            yield x
+
+    return run()
 
 
 def samples(
@@ -133,8 +137,7 @@ def samples(
     done = []
     with eval_mode(model):
         for start in range(0, len(seeds), batch_size):
-            x = torch.empty(0)
-            for x in sample(  # noqa: B007
+            path = sample(
                 model,
                 item_shape,
                 schedule=schedule,
@@ -143,9 +146,8 @@ def samples(
                 steps=steps,
                 prediction=prediction,
                 device=device,
-            ):
-                pass
-            done.append(x)
+            )
+            done += deque(path, maxlen=1)
     return torch.cat(done)
 
 
@@ -204,7 +206,7 @@ def _check(item_shape: tuple[int, ...], seeds: Sequence[int], method: str) -> No
         raise InputError(f"item_shape: expected at least one dimension, all positive, got {item_shape}")
     if len(seeds) == 0:
         raise InputError("seeds: expected at least one, got none")
-    if not all(0 <= seed < 2**32 for seed in seeds):
-        raise InputError(f"seeds: expected integers from 0 to 2**32 - 1, got {min(seeds)} to {max(seeds)}")
+    if not all(hasattr(seed, "__index__") and 0 <= seed < 2**32 for seed in seeds):
+        raise InputError(f"seeds: expected integers from 0 to 2**32 - 1, got {list(seeds)[:5]} ...")
     if method not in ("ddpm", "ddim", "heun"):
         raise InputError(f'method: expected "ddpm", "ddim" or "heun", got {method!r}')
