@@ -29,7 +29,7 @@ from memhorizon.formats import as_tensor, check_values
 from memhorizon.images import Skipped, load_images, prepare, stack, usable
 from memhorizon.layouts import PictureFiles, list_celeba, list_pictures, read_cifar10, read_digits, read_mnist
 from memhorizon.results import InputError
-from memhorizon.synthetic import covariance, draw, power_law, sign_vectors, stream_seed
+from memhorizon.synthetic import Basis, covariance, draw, power_law, sign_vectors, stream_seed
 
 Name = Literal[
     "digits", "mnist", "fashion-mnist", "cifar10", "celeba", "folder", "file", "gaussian", "mixture"
@@ -75,11 +75,12 @@ class DataConfig:
     mean: float = 1.0
     eigenvalues: tuple[float, ...] | None = None
     exponent: float = 0.0
-    basis: Literal["axes", "random"] = "axes"
+    basis: Basis = "axes"
 
     def __post_init__(self) -> None:
-        if self.name not in get_args(Name):
-            raise InputError(f"name: expected one of {', '.join(get_args(Name))}, got {self.name!r}")
+        for word, choices in (("name", get_args(Name)), ("basis", get_args(Basis))):
+            if getattr(self, word) not in choices:
+                raise InputError(f"{word}: expected one of {', '.join(choices)}, got {getattr(self, word)!r}")
         for word, low in (
             ("n_train", 1),
             ("n_holdout", 0),

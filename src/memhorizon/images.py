@@ -231,6 +231,7 @@ def _load_each(
         raise InputError(
             f"{where}: expected pictures, none of {len(names)} can be used; the first, {name}: {reason}"
         )
+    check_values(images, where, torch.tensor(positions))
     rows = tuple(Skipped(name, reason) for name, reason in skipped.items())
     return ImageSet(images, tuple(names[i] for i in positions), rows, ignored)
 

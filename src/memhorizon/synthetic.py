@@ -11,6 +11,7 @@ from torch import Tensor
 
 from memhorizon.distributions import Gaussian, GaussianMixture
 
+Basis = Literal["axes", "random"]
 BLOCK = 1024  # rows drawn at once; part of what a seed means, so it never changes
 STREAMS = ("train", "holdout", "law")
 
@@ -40,7 +41,7 @@ def power_law(dim: int, exponent: float) -> tuple[float, ...]:
 
 
 def covariance(
-    eigenvalues: Sequence[float], *, basis: Literal["axes", "random"], generator: torch.Generator
+    eigenvalues: Sequence[float], *, basis: Basis, generator: torch.Generator
 ) -> Float[Tensor, "dim dim"]:
     """Build the covariance with these eigenvalues, float64; a random basis is uniform (Haar)."""
     values = torch.tensor(eigenvalues, dtype=torch.float64)
