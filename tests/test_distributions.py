@@ -109,8 +109,8 @@ def autograd_score(law, x, t):
 @pytest.mark.parametrize("t", TIMES)
 def test_score_equals_autograd_of_log_prob(law, t):
     _, x = noised(law, 20, t)
-    # Differences of terms up to |x|/delta, |x| < 10, and some hundred float64 roundings of them; posterior weights
-    # carry the rounding of exponents up to 100/delta into them, where the components overlap at all (delta > 0.02).
+    # Terms up to |x|/delta, |x| < 10, and some hundred float64 roundings of them; posterior weights carry in the
+    # rounding of exponents up to 100/delta, where components overlap at all (delta > 0.02).
     delta = -math.expm1(-2 * t)
     atol = 2**-52 * (100 + 100 / max(delta, 0.02)) * 10 / delta
     torch.testing.assert_close(law.score(x, t), autograd_score(law, x, t), rtol=0.0, atol=atol)
@@ -176,7 +176,7 @@ def test_limit_of_no_noise(law):
     x = law.sample(5, generator=generator())
     torch.testing.assert_close(law.denoiser(x, 0.0), x, rtol=0.0, atol=1e-13)
     at_zero = law.score(x, 0.0)
-    # Linear in t: the error halves with t. The next order is smaller by about 2 t/eigenvalue, these above 0.1.
+    # Linear in t: the error halves with t. The next order is smaller by 2 t/eigenvalue, these above 0.1.
     first, second = ((law.score(x, t) - at_zero).norm() for t in (1e-5, 5e-6))
     assert float(first / second) == pytest.approx(2, rel=10 * 1e-5 * 2 / 0.1)
 
