@@ -32,7 +32,7 @@ def test_the_digits_are_those_of_the_uci_test_set():
 
 @pytest.mark.skipif(not Path(FASHION_MNIST).exists(), reason="dataset-fashion-mnist is not installed")
 def test_fashion_mnist_is_the_published_one():
-@pytest.mark.skipif(not Path(FASHION_MNIST).exists(), reason="needs dataset-fashion-mnist")
+    """60,000 pictures, 6,000 a class, mean 0.2860, standard deviation 0.3530, as its users quote it."""
     images, labels = read_mnist(Path(FASHION_MNIST))
     assert images.shape == (60000, 1, 28, 28)
     assert labels.bincount().tolist() == [6000] * 10
