@@ -11,7 +11,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -77,8 +77,7 @@ def sample(
 
     Source: [ho2020] Alg. 2; [song2021] Eq. (12); [karras2022] Alg. 1
     """
-    _check(item_shape, seeds, method)
-    check_prediction(prediction)
+    _check(item_shape, seeds, method, prediction)
     device = _device_of(model) if device is None else torch.device(device)
     indices = visited_indices(schedule, steps)
     levels = [*schedule.alpha_bar[indices].tolist(), 1.0]  # alpha_bar along the path; it ends without noise
@@ -97,6 +96,7 @@ def sample(
         x = next(noise)  # [m, *item]
         for k, (now, after) in enumerate(pairwise(levels)):
             x0, eps = estimates(x, k)
+            x = x.to(x0.dtype)
             if method == "ddpm":
                 x = _ddpm_step(x, x0, noise, now, after)
             elif method == "ddim" or after == 1:  # the last step of Heun, to sigma = 0, is that of DDIM
@@ -133,7 +133,7 @@ def samples(
     """
     if batch_size < 1:
         raise InputError(f"batch_size: expected at least 1, got {batch_size}")
-    _check(item_shape, seeds, method)
+    _check(item_shape, seeds, method, prediction)
     done = []
     with eval_mode(model):
         for start in range(0, len(seeds), batch_size):
@@ -160,7 +160,7 @@ def _ddpm_step(x: Tensor, x0: Tensor, noise: Iterator[Tensor], now: float, after
     mean = math.sqrt(after) * (1 - alpha) / (1 - now) * x0 + math.sqrt(alpha) * (1 - after) / (1 - now) * x
     if after == 1:  # nothing is left to draw
         return mean
-    return mean + math.sqrt((1 - after) / (1 - now) * (1 - alpha)) * next(noise)
+    return mean + math.sqrt((1 - after) / (1 - now) * (1 - alpha)) * next(noise).to(mean.dtype)
 
 
 def _heun_step(
@@ -201,7 +201,8 @@ def _device_of(model: Model) -> torch.device:
     return torch.device("cpu") if parameter is None else parameter.device
 
 
-def _check(item_shape: tuple[int, ...], seeds: Sequence[int], method: str) -> None:
+def _check(item_shape: tuple[int, ...], seeds: Sequence[Any], method: str, prediction: str) -> None:
+    check_prediction(prediction)
     if not item_shape or min(item_shape) < 1:
         raise InputError(f"item_shape: expected at least one dimension, all positive, got {item_shape}")
     if len(seeds) == 0:

@@ -1,0 +1,397 @@
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from scipy import stats
+from torch import nn
+
+from memhorizon import samplers
+from memhorizon.diffusion import ideal_model
+from memhorizon.distributions import Empirical, Gaussian, GaussianMixture
+from memhorizon.results import InputError
+from memhorizon.samplers import sample, samples, visited_indices
+from memhorizon.schedule import Schedule
+
+METHODS = ("ddpm", "ddim", "heun")
+PREDICTIONS = ("noise", "x0", "v")
+LINEAR = Schedule.linear()
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+MIX = torch.randn(32, 32, dtype=torch.float64, generator=generator()) / math.sqrt(32)
+
+
+def nonlinear(x, index):
+    """A smooth model that mixes coordinates and knows its index; it answers in float64."""
+    y = x.flatten(1).double()
+    return (0.6 * y + 0.4 * torch.tanh(y @ MIX + index[:, None] / 1000)).reshape(x.shape)
+
+
+def elementwise(x, index):
+    return 0.3 * x + 0.1 * x * x.abs() / (1 + x.abs()) + index.reshape(-1, 1, 1) * 1e-4
+
+
+# ---- equality with diffusers
+
+
+def diffusers_sample(method, steps, prediction, seeds, monkeypatch, alpha_bar=None):
+    """Run diffusers' scheduler, if wanted on a float64 table, with one generator per sample."""
+    from diffusers import DDIMScheduler, DDPMScheduler, HeunDiscreteScheduler
+    from diffusers.schedulers import scheduling_ddpm
+
+    settings = {
+        "prediction_type": {"noise": "epsilon", "x0": "sample", "v": "v_prediction"}[prediction],
+        "steps_offset": 0 if steps == 1000 else 1,
+        "clip_sample": False,
+    }
+    if method == "heun":
+        betas = {"beta_start": 1e-4, "beta_end": 2e-2, "beta_schedule": "linear"}  # its defaults differ
+        scheduler = HeunDiscreteScheduler(timestep_spacing="leading", **betas, **settings)
+    else:
+        scheduler = {"ddpm": DDPMScheduler, "ddim": DDIMScheduler}[method](**settings)
+    scheduler.set_timesteps(steps)
+    assert list(dict.fromkeys(int(i) for i in scheduler.timesteps)) == visited_indices(LINEAR, steps)
+    if alpha_bar is not None:
+        scheduler.alphas_cumprod = alpha_bar
+    if alpha_bar is not None and method == "heun":
+        kept = alpha_bar[visited_indices(LINEAR, steps)]
+        sigma = torch.cat([((1 - kept) / kept).sqrt(), torch.zeros(1)])
+        scheduler.sigmas = torch.cat([sigma[:1], sigma[1:-1].repeat_interleave(2), sigma[-1:]])
+
+    generators = [generator(seed) for seed in seeds]
+
+    def draw(*_, **__):
+        return torch.stack([torch.randn(2, 16, generator=g) for g in generators]).double()
+
+    monkeypatch.setattr(scheduling_ddpm, "randn_tensor", draw)
+    x = draw() * scheduler.init_noise_sigma
+    for index in scheduler.timesteps:
+        output = nonlinear(scheduler.scale_model_input(x, index), torch.full((len(x),), int(index)))
+        x = scheduler.step(output, index, x).prev_sample
+    return x
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # theirs, with NumPy 2
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+@pytest.mark.parametrize("steps", [7, 100, 1000])
+def test_equals_diffusers(method, prediction, steps, monkeypatch):
+    seeds = (5, 2, 9)
+    ours = samples(
+        nonlinear, (2, 16), schedule=LINEAR, seeds=seeds, method=method, steps=steps, prediction=prediction
+    )
+    # As it comes, their table is rounded to float32, with a relative error of up to 1.3e-4 at index 999
+    # (test_schedule.py); it enters once through each of the two amplitudes.
+    theirs = diffusers_sample(method, steps, prediction, seeds, monkeypatch)
+    assert float((ours - theirs).abs().max() / theirs.abs().max()) < 2 * 1.3e-4
+    # On our table: some 10 float64 roundings per step, times up to sigma = 160 at index 999 for x0 from noise.
+    # With DDPM they add 1e-10 of noise after a last step from index 1 (their variances stay above 1e-20).
+    theirs = diffusers_sample(method, steps, prediction, seeds, monkeypatch, LINEAR.alpha_bar)
+    tolerance = steps * 10 * 2**-53 * 160 + (6e-10 if method == "ddpm" else 0)
+    assert float((ours - theirs).abs().max() / theirs.abs().max()) < tolerance
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_float32_differs_from_float64_by_rounding(method):
+    def single(x, index):
+        return nonlinear(x, index).float()
+
+    wide, narrow = (
+        samples(f, (2, 16), schedule=LINEAR, seeds=range(4), method=method, steps=50, prediction="v")
+        for f in (nonlinear, single)
+    )
+    assert (wide.dtype, narrow.dtype) == (torch.float64, torch.float32)
+    # As above, in float32 and without the factor 160: v-prediction never divides by a small amplitude, and
+    # Heun goes to the sigma coordinate and back within one step.
+    assert float((wide - narrow).abs().max() / wide.abs().max()) < 50 * 10 * 2**-24
+
+
+# ---- one seed per sample
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("item", [(1, 3), (4, 8)])
+def test_batches_and_neighbours_change_no_byte(method, item):
+    seeds = [3, 141, 59, 26, 5]
+
+    def run(seeds, batch_size):
+        settings = {"schedule": LINEAR, "method": method, "steps": 20}
+        return samples(elementwise, item, seeds=seeds, batch_size=batch_size, **settings)
+
+    together = run(seeds, 5)
+    for batch_size in (1, 2, 500):
+        assert torch.equal(run(seeds, batch_size), together)
+    assert torch.equal(run(seeds[::-1], 2), together.flip(0))
+    assert torch.equal(run([26], 1)[0], together[3])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_network_rounds_differently_in_other_batches_but_no_more(method):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(32, 64), nn.Tanh(), nn.Linear(64, 32))
+
+    def run(batch_size):
+        def model(x, index):
+            return net(x.flatten(1)).reshape(x.shape)
+
+        settings = {"schedule": LINEAR, "method": method, "steps": 50, "prediction": "v"}
+        return samples(model, (2, 16), seeds=range(16), batch_size=batch_size, **settings)
+
+    together = run(16)
+    # Sums of 64 float32 terms in another order, at every step; the net's slope is about 1.
+    assert float((run(1) - together).abs().max() / together.abs().max()) < 50 * math.sqrt(64) * 2**-24
+
+
+def recover_path(seeds, item, steps):
+    """The standard noises of a DDPM path, read off with a model that always answers x_0 = 0."""
+    settings = {"schedule": LINEAR, "method": "ddpm", "steps": steps, "prediction": "x0"}
+    path = torch.stack(list(sample(lambda x, index: x.double() * 0, item, seeds=seeds, **settings)))
+    levels = LINEAR.alpha_bar[visited_indices(LINEAR, steps)].tolist()
+    noises = []
+    for k, (now, after) in enumerate(pairwise(levels)):
+        if k:  # x_T itself is not yielded
+            mean = math.sqrt(now / after) * (1 - after) / (1 - now) * path[k - 1]
+            noises.append((path[k] - mean) / math.sqrt((1 - after) / (1 - now) * (1 - now / after)))
+    return torch.stack(noises, dim=1)  # [m, steps - 2, *item]
+
+
+def test_path_noise_is_standard_and_fresh_at_every_step_and_seed(monkeypatch):
+    monkeypatch.setattr(samplers, "_NOISE_BLOCK", 320)  # blocks of ten steps
+    noise = recover_path(range(40), (2, 16), 100)  # [40, 98, 2, 16]
+    assert stats.kstest(noise.flatten().numpy(), "norm").pvalue > 1e-3
+    flat = noise.flatten(2)
+    # Any two seeds, any two steps: correlations of independent numbers, standard error 1/sqrt(how many).
+    for rows in (flat.flatten(1), flat.transpose(0, 1).flatten(1)):
+        correlation = torch.corrcoef(rows) - torch.eye(len(rows))
+        pairs = len(rows) * (len(rows) - 1) / 2
+        limit = stats.norm.isf(0.5e-3 / pairs) / math.sqrt(rows.shape[1])  # 1e-3 for all pairs together
+        assert float(correlation.abs().max()) < limit
+
+
+def test_path_noise_is_the_seeds_own_sequence():
+    noise = recover_path([7, 8], (2, 16), 700)  # more steps than the 512 of one block
+    for row, seed in zip(noise, (7, 8), strict=True):
+        g = generator(seed)
+        start, *rest = (torch.randn(2, 16, generator=g) for _ in range(700))
+        # Division by the smallest standard deviation of a step, 0.007, of numbers up to 5 rounded in float64.
+        torch.testing.assert_close(row, torch.stack(rest[1:]).double(), rtol=0.0, atol=20 * 5 * 2**-52 / 7e-3)
+
+
+def test_methods_start_from_the_same_noise():
+    first = [
+        samples(lambda x, i: 0 * x, (3, 5), schedule=LINEAR, seeds=[4, 6], method=method, steps=1)
+        for method in METHODS
+    ]
+    assert torch.equal(first[1], first[2])
+    torch.testing.assert_close(first[0], first[1], rtol=4 * 2**-24, atol=0.0)
+
+
+def test_many_consecutive_seeds_start_like_independent_normals():
+    x = samples(lambda x, i: 0 * x, (16,), schedule=LINEAR, seeds=range(20_000), steps=1)
+    x = x * math.sqrt(float(LINEAR.alpha_bar[1]))
+    assert stats.kstest(x.flatten().numpy(), "norm").pvalue > 1e-3
+    neighbours = (x[1:] * x[:-1]).flatten()
+    assert abs(float(neighbours.mean())) < 4 / math.sqrt(len(neighbours))
+
+
+# ---- what is sampled
+
+
+def gaussian(dim=3):
+    eigenvalues = torch.tensor([4.0, 1.0, 0.05], dtype=torch.float64)[:dim]
+    A = torch.linalg.qr(torch.randn(dim, dim, dtype=torch.float64, generator=generator(1)))[0]
+    mean = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)[:dim]
+    return Gaussian(mean, (A * eigenvalues) @ A.mT)
+
+
+def in_float64(model):
+    return lambda x, index: model(x.double(), index)
+
+
+def flow_error(method, steps):
+    """Distance from the exact flow at the last index visited, before the step to zero noise.
+
+    The probability flow of a Gaussian stretches each eigendirection: in y = x/sqrt(alpha_bar), y - mean goes
+    as sqrt(eigenvalue + sigma^2).
+    """
+    law, indices = gaussian(), visited_indices(LINEAR, steps)
+    settings = {"schedule": LINEAR, "seeds": range(20), "method": method, "steps": steps}
+    *_, x, _ = sample(in_float64(ideal_model(law, LINEAR)), (3,), **settings)
+    start = torch.stack([torch.randn(3, generator=generator(seed)) for seed in range(20)]).double()
+    lam, Q = torch.linalg.eigh(law.covariance)
+    top, end = (float(LINEAR.sigma(i)) for i in (indices[0], indices[-1]))
+    y = (start * math.sqrt(1 + top**2) - law.mean) @ Q * ((lam + end**2) / (lam + top**2)).sqrt()
+    exact = (law.mean + y @ Q.mT) * math.sqrt(float(LINEAR.alpha_bar[indices[-1]]))
+    return float((x - exact).norm() / exact.norm())
+
+
+@pytest.mark.parametrize(("method", "order"), [("ddim", 1), ("heun", 2)])
+def test_order_of_convergence(method, order):
+    # Halving the stride from 8 to 4 indices. The next term of the expansion is smaller by about one step in
+    # log sigma, 0.08 at stride 8, so the measured order is off by about that.
+    assert math.log2(flow_error(method, 125) / flow_error(method, 250)) == pytest.approx(order, abs=0.15)
+
+
+def test_ddpm_of_a_gaussian_has_the_variance_of_its_recursion():
+    """With the exact denoiser each step is linear, so mean and variance follow a scalar recursion exactly."""
+    law, m, steps = gaussian(), 20_000, 50
+    x = samples(
+        in_float64(ideal_model(law, LINEAR)),
+        (3,),
+        schedule=LINEAR,
+        seeds=range(m),
+        method="ddpm",
+        steps=steps,
+        batch_size=m,
+    )
+    lam, Q = torch.linalg.eigh(law.covariance)
+    mean, variance = torch.zeros(2, 3, dtype=torch.float64).add(torch.tensor([[0.0], [1.0]]))
+    levels = [*LINEAR.alpha_bar[visited_indices(LINEAR, steps)].tolist(), 1.0]
+    for now, after in pairwise(levels):
+        gain = math.sqrt(now) * lam / (now * lam + 1 - now)  # x_0 = centre + gain (x - sqrt(now) centre)
+        a = math.sqrt(after) * (1 - now / after) / (1 - now)
+        b = math.sqrt(now / after) * (1 - after) / (1 - now)
+        mean = (a * gain + b) * mean + a * (1 - gain * math.sqrt(now)) * (law.mean @ Q)
+        variance = (a * gain + b).square() * variance + (1 - after) / (1 - now) * (1 - now / after)
+    z = ((x @ Q) - mean) / variance.sqrt()
+    assert bool((z.mean(0).abs() < 4 / math.sqrt(m)).all())
+    assert bool(((z.square().mean(0) - 1).abs() < 4 * math.sqrt(2 / m)).all())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_mixture_is_sampled(method):
+    means = torch.tensor([[-2.0], [1.0]], dtype=torch.float64)
+    covariances = torch.tensor([[[0.25]], [[0.04]]], dtype=torch.float64)
+    law = GaussianMixture(means, covariances, torch.tensor([0.3, 0.7], dtype=torch.float64))
+    steps = {"ddpm": 500, "ddim": 250, "heun": 100}[method]
+    settings = {"schedule": LINEAR, "method": method, "steps": steps, "batch_size": 2000}
+    x = samples(ideal_model(law, LINEAR), (1,), seeds=range(2000), **settings)
+
+    def cdf(y):
+        return 0.3 * stats.norm.cdf(y, -2, 0.5) + 0.7 * stats.norm.cdf(y, 1, 0.2)
+
+    # 2,000 draws see a shift of 0.04 in the distribution function. The steps' own: a variance wrong by a share
+    # r shifts it by at most 0.12 r, and r of DDPM, the worst, is 4 % for the narrow component at 500 steps.
+    assert stats.kstest(x[:, 0].double().numpy(), cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_memorizer_copies_its_points_equally_often(method, prediction):
+    points = torch.rand(8, 3, 4, 4, generator=generator())
+    model = ideal_model(Empirical(points.flatten(1)), LINEAR, prediction)
+    settings = {"schedule": LINEAR, "method": method, "steps": 100, "prediction": prediction}
+    x = samples(model, (3, 4, 4), seeds=range(400), **settings)
+    distance = (x[:, None] - points).flatten(2).norm(dim=2)  # [400, 8]
+    # At the last index, sigma = 0.015 while points are 2 apart: all weight is on one; float32 rounds 48
+    # numbers below 1 a few times, and what a prediction divides by sigma is multiplied by it again.
+    assert float(distance.amin(1).max()) < 10 * math.sqrt(48) * 2**-24
+    counts = distance.argmin(1).bincount(minlength=8)
+    assert stats.chisquare(counts.numpy()).pvalue > 1e-3
+
+
+# ---- the rest of the contract
+
+
+def test_visited_indices_are_leading_and_end_at_one():
+    assert visited_indices(LINEAR, 100)[:2] == [991, 981]
+    assert visited_indices(LINEAR, 100)[-1] == 1
+    assert visited_indices(LINEAR, 999) == list(range(999, 0, -1))
+    assert visited_indices(LINEAR, 1000) == list(range(999, -1, -1))
+    for steps in range(1, 51):
+        indices = visited_indices(Schedule.linear(50), steps)
+        assert len(indices) == steps
+        assert max(indices) < 50
+        assert len({a - b for a, b in pairwise(indices)}) <= 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_yields_every_step_and_ends_with_the_sample(method):
+    settings = {"schedule": LINEAR, "seeds": [1, 2], "method": method, "steps": 9}
+    path = list(sample(elementwise, (2, 3), **settings))
+    assert len(path) == 9
+    assert all(x.shape == (2, 2, 3) and x.dtype == torch.float32 for x in path)
+    assert torch.equal(path[-1], samples(elementwise, (2, 3), **settings))
+    assert len({float(x[0, 0, 0]) for x in path}) == 9  # nothing is overwritten in place
+
+
+@pytest.mark.parametrize(("method", "calls"), [("ddpm", 10), ("ddim", 10), ("heun", 19)])
+def test_asks_the_model_only_at_visited_indices(method, calls):
+    asked = []
+
+    def model(x, index):
+        assert index.dtype == torch.int64
+        assert index.shape == (2,)
+        asked.append(int(index[0]))
+        return 0 * x
+
+    samples(model, (2, 3), schedule=LINEAR, seeds=[1, 2], method=method, steps=10)
+    assert len(asked) == calls
+    assert list(dict.fromkeys(asked)) == visited_indices(LINEAR, 10)
+
+
+def test_evaluates_in_eval_mode_without_gradients():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(()))
+            self.modes = []
+
+        def forward(self, x, index):
+            self.modes.append((self.training, torch.is_grad_enabled()))
+            return self.scale * x
+
+    net = Net()
+    x = samples(net, (2,), schedule=LINEAR, seeds=[0], steps=3)
+    assert net.modes == [(False, False)] * 3
+    assert net.training
+    assert not x.requires_grad
+    path = sample(net, (2,), schedule=LINEAR, seeds=[0], steps=3)
+    assert not next(path).requires_grad
+    assert torch.is_grad_enabled()  # also while a generator is half-way
+
+
+def past_the_checker(function):
+    """The function without the checker of annotations, which runs in tests only."""
+    return getattr(function, "__wrapped__", function)
+
+
+def call(function=sample, **changes):
+    arguments = {"model": elementwise, "item_shape": (2, 3), "schedule": LINEAR, "seeds": [0, 1], "steps": 4}
+    arguments.update(changes)
+    model, item_shape = arguments.pop("model"), arguments.pop("item_shape")
+    return past_the_checker(function)(model, item_shape, **arguments)
+
+
+BAD = {
+    "no dimension": ({"item_shape": ()}, r"item_shape: .*\(\)"),
+    "empty dimension": ({"item_shape": (3, 0)}, r"item_shape: .*\(3, 0\)"),
+    "no seeds": ({"seeds": []}, "seeds: expected at least one"),
+    "negative seed": ({"seeds": [1, -1]}, r"seeds: .*\[1, -1\]"),
+    "large seed": ({"seeds": [2**32]}, "seeds: .*4294967296"),
+    "broken seed": ({"seeds": [1.5]}, "seeds: expected integers"),
+    "method": ({"method": "euler"}, "method: .*'euler'"),
+    "prediction": ({"prediction": "eps"}, "prediction: .*'eps'"),
+    "no steps": ({"steps": 0}, "steps: expected 1 to 1000"),
+    "too many steps": ({"steps": 1001}, "steps: expected 1 to 1000 .*got 1001"),
+}
+
+
+@pytest.mark.parametrize("function", [sample, samples])
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input(name, function):
+    changes, message = BAD[name]
+    with pytest.raises(InputError, match=message):
+        call(function, **changes)  # at the call already, not at the first step
+
+
+def test_bad_batch_size_and_model():
+    with pytest.raises(InputError, match="batch_size: expected at least 1, got 0"):
+        call(samples, batch_size=0)
+    with pytest.raises(InputError, match=r"model: expected an output of shape \(2, 2, 3\), got \(2, 2\)"):
+        call(samples, model=lambda x, index: x.sum(2))
