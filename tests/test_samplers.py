@@ -88,7 +88,7 @@ def test_equals_diffusers(method, prediction, steps, monkeypatch):
     # (test_schedule.py); it enters once through each of the two amplitudes.
     theirs = diffusers_sample(method, steps, prediction, seeds, monkeypatch)
     assert float((ours - theirs).abs().max() / theirs.abs().max()) < 2 * 1.3e-4
-    # On our table: some 10 float64 roundings per step, times up to sigma = 160 at index 999 for x0 from noise.
+    # On our table: some 10 float64 roundings per step, times up to sigma = 160 at index 999 (x0 of noise).
     # With DDPM they add 1e-10 of noise after a last step from index 1 (their variances stay above 1e-20).
     theirs = diffusers_sample(method, steps, prediction, seeds, monkeypatch, LINEAR.alpha_bar)
     tolerance = steps * 10 * 2**-53 * 160 + (6e-10 if method == "ddpm" else 0)
@@ -275,8 +275,8 @@ def test_mixture_is_sampled(method):
     def cdf(y):
         return 0.3 * stats.norm.cdf(y, -2, 0.5) + 0.7 * stats.norm.cdf(y, 1, 0.2)
 
-    # 2,000 draws see a shift of 0.04 in the distribution function. The steps' own: a variance wrong by a share
-    # r shifts it by at most 0.12 r, and r of DDPM, the worst, is 4 % for the narrow component at 500 steps.
+    # 2,000 draws see a shift of 0.04 in the distribution function. The steps' own: a variance wrong by a
+    # share r shifts it by at most 0.12 r; r of DDPM, the worst, is 4 % for the narrow component at 500 steps.
     assert stats.kstest(x[:, 0].double().numpy(), cdf).pvalue > 1e-3
 
 
