@@ -1,4 +1,4 @@
-"""The structure as the sources have it: imports go down only, the README's tree is the disk, sources are cited."""
+"""The structure as the sources have it: imports point down, the README's tree is the disk, sources are cited."""
 
 import ast
 import re
@@ -36,7 +36,13 @@ def modules():
 
 
 def dotted(path):
-    return path.relative_to(PACKAGE.parent).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+    return (
+        path.relative_to(PACKAGE.parent)
+        .with_suffix("")
+        .as_posix()
+        .replace("/", ".")
+        .removesuffix(".__init__")
+    )
 
 
 def imported(path):
@@ -94,7 +100,7 @@ def test_only_the_command_line_prints_and_only_figures_draw():
         if path.stem != "cli":
             assert not re.search(r"^\s*print\(", text, re.M), path
         if path.stem not in ("figures", "report") and "figures" not in path.parts:
-            assert "matplotlib" not in set(i.split(".")[0] for i in imported(path)), path
+            assert "matplotlib" not in {name.split(".")[0] for name in imported(path)}, path
 
 
 def test_cited_sources_exist():

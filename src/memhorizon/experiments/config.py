@@ -46,7 +46,8 @@ class MeasureConfig:
         if min(self.snapshots, self.first, self.repeats, self.n_train_loss) < 1:
             raise InputError("snapshots, first, repeats, n_train_loss: expected >= 1")
         if self.n_samples < 0 or self.sampler_steps < 1:
-            raise InputError(f"n_samples >= 0, sampler_steps >= 1: got {self.n_samples}, {self.sampler_steps}")
+            got = f"{self.n_samples}, {self.sampler_steps}"
+            raise InputError(f"n_samples, sampler_steps: expected at least 0 and 1, got {got}")
         if not 0 < self.threshold < 1:
             raise InputError(f"threshold: expected within (0, 1), got {self.threshold}")
         if not self.times or min(self.times) <= 0:
@@ -113,7 +114,8 @@ def from_json(text: str, kind: type = Config) -> Any:
 def encode(value: Any) -> Any:
     """Turn a configuration into plain values, tagged with their `kind`."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {"kind": type(value).__name__} | {f.name: encode(getattr(value, f.name)) for f in fields(value)}
+        entries = {f.name: encode(getattr(value, f.name)) for f in fields(value)}
+        return {"kind": type(value).__name__} | entries
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -133,7 +135,8 @@ def _decode(value: Any, hint: Any, where: str) -> Any:
         inner = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
         if len(inner) != len(value):
             raise InputError(f"{where}: expected {len(inner)} entries, got {value!r}")
-        return tuple(_decode(v, h, f"{where}[{i}]") for i, (v, h) in enumerate(zip(value, inner, strict=True)))
+        pairs = enumerate(zip(value, inner, strict=True))
+        return tuple(_decode(v, h, f"{where}[{i}]") for i, (v, h) in pairs)
     number = hint is float and isinstance(value, int) and not isinstance(value, bool)
     if not number and type(value) is not hint:
         raise InputError(f"{where}: expected {getattr(hint, '__name__', hint)}, got {value!r}")
@@ -174,6 +177,7 @@ def flat(config: Config) -> dict[str, Any]:
     def walk(prefix: str, value: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
             return {prefix: value}
-        return {k: v for key, part in value.items() for k, v in walk(f"{prefix}.{key}".lstrip("."), part).items()}
+        parts = [walk(f"{prefix}.{key}".lstrip("."), part) for key, part in value.items()]
+        return {key: entry for part in parts for key, entry in part.items()}
 
     return {**walk("", asdict(config)), "model.kind": type(config.model).__name__}

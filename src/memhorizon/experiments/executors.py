@@ -1,4 +1,4 @@
-"""Who does the runs of a sweep. An executor takes run directories and yields each one's outcome as it ends."""
+"""Who does the runs of a sweep: an executor takes run directories and yields each outcome as it ends."""
 
 import os
 import threading
@@ -13,8 +13,8 @@ from typing import Protocol
 
 import torch
 
-from memhorizon.experiments.rundir import RunDir
 from memhorizon.experiments.run import execute
+from memhorizon.experiments.rundir import RunDir
 from memhorizon.results import InputError
 
 
@@ -27,7 +27,7 @@ class Outcome:
 
 
 class Executor(Protocol):
-    """Does runs; yields None while it waits, so that its caller can show progress, and outcomes as they come."""
+    """Does runs; yields outcomes as they come, and None while it waits so that progress can be shown."""
 
     def __call__(self, paths: Iterable[Path]) -> Iterator[Outcome | None]:
         """Do the runs in these directories."""
@@ -80,7 +80,8 @@ class Local:
                         try:
                             yield Outcome(path, future.result())
                         except BrokenProcessPool:
-                            yield Outcome(path, "its process was killed (out of memory?); the same command resumes it")
+                            error = "its process was killed (out of memory?); the same command resumes it"
+                            yield Outcome(path, error)
                     if not finished:
                         yield None
             finally:

@@ -8,14 +8,13 @@ from torch import Tensor, nn
 from memhorizon.datasets import Split
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.rundir import Row
-from memhorizon.measure.losses import denoising_losses
+from memhorizon.measure.losses import DenoisingLosses, denoising_losses, loss_gap
 from memhorizon.measure.memorization import gap_ratios, memorized_fraction
 from memhorizon.measure.neighbors import nearest
-from memhorizon.measure.quality import frechet_distance, kernel_distance
-from memhorizon.measure.truth import kl_divergence, score_error
 from memhorizon.samplers import samples as draw_samples
 
 SHOWN = 24  # samples kept for the eye
+LOSS_SEED, SAMPLE_SEED = 1, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -27,19 +26,89 @@ class Observation:
 
 
 def observe(model: nn.Module, split: Split, config: Config) -> Observation:
-    """Measure a network against its training and its held-out set.
+    """Measure a network against its training and its held-out set, which lie on its device.
 
-    Noise and samples are the same for every snapshot of a run, so that differences along training are due to
-    the network.
+    Noise and samples start from the same seeds at every snapshot of a run, so that differences along training
+    are due to the network.
     """
-    rows, shown = _losses(model, split, config), {}
-    if config.measure.n_samples:
-        generated = _generate(model, split, config)
-        memorized, shown = _memorized(generated, split, config)
-        rows += memorized
-        if len(split.holdout) > 1:
-            rows += _quality(generated, split)
-        if split.truth is not None:
-            kl = kl_divergence(generated.flatten(1), split.truth)
-            rows.append({"measure": "kl", "value": kl.value, "se": kl.standard_error})
-    return Observation(rows, shown)
+    rows = _losses(model, split, config)
+    if not config.measure.n_samples:
+        return Observation(rows, {})
+    generated = draw_samples(
+        model,
+        tuple(split.train.shape[1:]),
+        schedule=config.schedule.build(),
+        seeds=range(SAMPLE_SEED, SAMPLE_SEED + config.measure.n_samples),
+        method=config.measure.sampler,
+        steps=config.measure.sampler_steps,
+        prediction=config.train.prediction,
+        device=split.train.device,
+    )
+    finite = generated.flatten(1).isfinite().all(1)
+    valid = generated[finite]
+    rows.append({"measure": "invalid", "value": float((~finite).double().mean()), "se": 0.0})
+    if len(valid) and len(split.train) > 1:
+        rows.append(_memorized(valid, split, config.measure.threshold))
+    return Observation(rows, _shown(valid, split) if len(valid) else {})
+
+
+def _losses(model: nn.Module, split: Split, config: Config) -> list[Row]:
+    """Training loss, held-out loss and their gap at each noise level."""
+    schedule = config.schedule.build()
+    times = config.measure.times if config.train.t is None else (config.train.t,)
+    indices = [int(schedule.index_of_t(t)) for t in times]
+
+    def measured(data: Tensor, seed: int) -> DenoisingLosses:
+        return denoising_losses(
+            model,
+            data,
+            schedule=schedule,
+            indices=indices,
+            repeats=config.measure.repeats,
+            seed=seed,
+            prediction=config.train.prediction,
+        )
+
+    def rows_of(name: str, losses: DenoisingLosses) -> list[Row]:
+        pairs = zip(times, losses.mean, losses.standard_error, strict=True)
+        return [_mean(name, t, value, error) for t, value, error in pairs]
+
+    train = measured(split.train[: config.measure.n_train_loss], LOSS_SEED)
+    rows = rows_of("train", train)
+    if len(split.holdout):
+        held = measured(split.holdout, LOSS_SEED + 1)
+        rows += rows_of("holdout", held)
+        gaps = loss_gap(train, held)
+        rows += [_mean("gap", t, g.value, g.standard_error) for t, g in zip(times, gaps, strict=True)]
+    return rows
+
+
+def _mean(name: str, t: float, value: Tensor | float, error: Tensor | float) -> Row:
+    error = float(error)
+    return {"measure": name, "t": t, "value": float(value), "se": error if error < float("inf") else None}
+
+
+def _memorized(valid: Tensor, split: Split, threshold: float) -> Row:
+    found = memorized_fraction(gap_ratios(valid, split.train), threshold=threshold)
+    row = {
+        "measure": "memorized",
+        "value": found.value,
+        "low": found.low,
+        "high": found.high,
+        "count": found.count,
+        "total": found.total,
+        "threshold": threshold,
+    }
+    if len(split.holdout):
+        null = memorized_fraction(gap_ratios(split.holdout, split.train), threshold=threshold)
+        row |= {"null_count": null.count, "null_total": null.total}
+    return row
+
+
+def _shown(valid: Tensor, split: Split) -> dict[str, Tensor]:
+    """The first samples, each with its nearest training item and its gap ratio."""
+    first = valid[:SHOWN]
+    k = min(2, len(split.train))
+    distance, index = nearest(first, split.train, k=k)
+    ratio = distance[:, 0] / distance[:, 1] if k == 2 else torch.zeros_like(distance[:, 0])
+    return {"samples": first, "neighbours": split.train[index[:, 0]], "ratio": ratio}

@@ -18,7 +18,7 @@ class Rules:
     """How the two clocks are read.
 
     Attributes:
-        quality: the curve that tau_gen is read from: "holdout" (the held-out loss), "score_error", "frechet"...
+        quality: the curve that tau_gen is read from: "holdout" (the held-out loss), "score_error", "frechet".
         t: the diffusion time of that curve, where it has one.
         tolerance: the level is this share above the worst of the runs' best values.
         memorized: the memorized fraction above its null that tau_mem stands for.
@@ -56,7 +56,9 @@ def _curve(name: str, rows: list[Row]) -> Curve:
 def null_fraction(run: RunDir) -> Fraction | float:
     """The share of held-out items that count as copies under the same threshold; 0 without held-out items."""
     rows = [row for row in run.measures() if row["measure"] == "memorized"]
-    return Fraction.of(rows[0]["null_count"], rows[0]["null_total"]) if rows and "null_total" in rows[0] else 0.0
+    if not rows or "null_total" not in rows[0]:
+        return 0.0
+    return Fraction.of(rows[0]["null_count"], rows[0]["null_total"])
 
 
 def read_times(runs: Sequence[RunDir], rules: Rules) -> list[Timescales]:
@@ -119,7 +121,8 @@ def _laws(rows: list[Row], times: Sequence[Timescales], memorized: Sequence[Curv
     laws: dict[str, ScalingLaw] = {}
     for clock in ("tau_gen", "tau_mem"):
         points = [
-            {**{k: row[k] for k in by}, "time": getattr(own, clock)} for row, own in zip(rows, times, strict=True)
+            {**{factor: row[factor] for factor in by}, "time": getattr(own, clock)}
+            for row, own in zip(rows, times, strict=True)
         ]
         laws[clock] = fit_scaling(points, by=by)
     collapse: Row = {}

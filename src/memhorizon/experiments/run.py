@@ -48,8 +48,8 @@ def run(config: Config, *, root: Path | str = "runs") -> RunDir:
 def execute(directory: RunDir) -> Iterator[Progress]:
     """Do (or finish) the run of a directory, yielding its progress a few hundred times.
 
-    Interrupted at any moment and called again it ends with the same bytes in its snapshots and measures as a run
-    that was never interrupted, on the same machine.
+    Interrupted at any moment and called again it ends with the same bytes in its snapshots and measures as a
+    run that was never interrupted, on the same machine.
 
     Raises:
         InputError: if the configuration cannot be run, or another process is writing the same run.
@@ -80,7 +80,7 @@ def _execute(directory: RunDir, config: Config) -> Iterator[Progress]:
         if at_mark or step.step % log_every == 0:
             loss = float(step.loss)
             if not math.isfinite(loss):
-                raise InputError(f"lr: the loss is not finite at step {step.step}; try a smaller learning rate")
+                raise InputError(f"lr: the loss is not finite at step {step.step}; a smaller one may help")
             directory.append_step({"step": step.step, "loss": loss, "seconds": time.monotonic() - started})
             yield Progress(step.step, config.train.steps, directory)
         if at_mark:
@@ -111,7 +111,7 @@ def measure(directory: RunDir, config: Config | None = None) -> Iterator[Progres
     config = config or directory.config
     steps = directory.snapshots()
     if not steps:
-        raise InputError(f"run: {directory.path} has no snapshots (measure.keep was off, or it has not begun)")
+        raise InputError(f"run: no snapshots in {directory.path} (measure.keep off, or not begun)")
     device = torch.accelerator.current_accelerator() or torch.device("cpu")
     split = load_split(config.data).to(device)
     model = config.model.build(tuple(split.train.shape[1:]), seed=config.seed).to(device)

@@ -3,8 +3,8 @@
     config.json  environment.json  steps.jsonl  measures.jsonl  snapshots/STEP.safetensors
     samples/STEP.safetensors  state/state.safetensors  done.json
 
-Whole files are written under a temporary name, synced and renamed; the two streams are appended a line at a time,
-and a last line that a killed process left unfinished is not read. So a reader never sees half of anything.
+Whole files are written under a temporary name, synced and renamed; the two streams are appended a line at a
+time, and a last line that a killed process left unfinished is not read. A reader never sees half of anything.
 """
 
 import fcntl
@@ -145,7 +145,7 @@ class RunDir:
         return read_tensors(path) if path.is_file() else None
 
     def rewind(self, step: int) -> None:
-        """Forget everything after `step`, which a killed process wrote and the resumed one will write again."""
+        """Forget everything after `step`: a killed process wrote it, the resumed one will write it again."""
         for name in ("steps.jsonl", "measures.jsonl"):
             path = self.path / name
             kept = "".join(_line(row) for row in read_lines(path) if row["step"] <= step)
@@ -191,7 +191,8 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     """Write a safetensors file whole or not at all."""
-    write_atomically(path, save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}))
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, save(plain))
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ def grid(base: Config, **axes: Sequence[int]) -> list[Config]:
 
     Args:
         base: what all share.
-        **axes: values of `n_train`, `width`, `seed`; each seed gets weights, noise and training items of its own.
+        **axes: values of `n_train`, `width`, `seed`; a seed has its own weights, noise and training items.
 
     Raises:
         InputError: if an axis is unknown.
@@ -91,4 +91,3 @@ def execute_sweep(
         lines = "\n".join(f"  {outcome.path.name}: {outcome.error}" for outcome in failed)
         raise InputError(f"{len(failed)} of {len(runs)} runs failed (the others are done):\n{lines}")
     yield progress()
-
