@@ -1,0 +1,163 @@
+"""Denoising losses of a training and a held-out set, on noise that never changes.
+
+Every item of a set gets the noise of its position, drawn from (seed, position, repeat): the same at every
+snapshot, every noise level and every batch size, so that curves along training move only when the network
+does.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64, Shaped
+from torch import Tensor
+
+from memhorizon.diffusion import Model, Prediction, eval_mode, item_losses
+from memhorizon.results import InputError
+from memhorizon.schedule import Schedule
+
+_Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean with its standard error.
+
+    Attributes:
+        value: the mean.
+        standard_error: of the mean.
+        count: of independent values that it rests on.
+    """
+
+    value: float
+    standard_error: float
+    count: int
+
+    @classmethod
+    def of(cls, values: Shaped[Tensor, "..."]) -> "Mean":
+        """Average independent values; one value alone has standard error infinity."""
+        values = values.double()
+        error = float(values.std()) / math.sqrt(len(values)) if len(values) > 1 else math.inf
+        return cls(float(values.mean()), error, len(values))
+
+    @property
+    def low(self) -> float:
+        """Lower end of the normal 95 % interval."""
+        return self.value - _Z95 * self.standard_error
+
+    @property
+    def high(self) -> float:
+        """Upper end of the normal 95 % interval."""
+        return self.value + _Z95 * self.standard_error
+
+
+@dataclass(frozen=True)
+class DenoisingLosses:
+    """Denoising losses of one set at several noise levels.
+
+    Attributes:
+        indices: grid positions of the noise levels. [levels]
+        items: loss of each item, averaged over its repeats of noise. [n, levels]
+    """
+
+    indices: tuple[int, ...]
+    items: Float64[Tensor, "n levels"]
+
+    @property
+    def mean(self) -> Float64[Tensor, " levels"]:
+        """Loss at each noise level."""
+        return self.items.mean(0)
+
+    @property
+    def standard_error(self) -> Float64[Tensor, " levels"]:
+        """Of the mean, over items: infinity for a single item."""
+        n = len(self.items)
+        return self.items.std(0) / math.sqrt(n) if n > 1 else torch.full_like(self.mean, math.inf)
+
+    @property
+    def overall(self) -> Mean:
+        """Loss averaged over the noise levels too; these share items, so the error is taken over items."""
+        return Mean.of(self.items.mean(1))
+
+
+def denoising_losses(
+    model: Model,
+    data: Shaped[Tensor, "..."],
+    *,
+    schedule: Schedule,
+    indices: Sequence[int],
+    repeats: int = 4,
+    seed: int = 0,
+    prediction: Prediction = "noise",
+    batch_size: int = 512,
+) -> DenoisingLosses:
+    """Measure the denoising loss of every item at each noise level, on fixed noise, in eval mode.
+
+    Args:
+        model: network `model(x, index)` on the device of `data`; each of its modules gets its mode back.
+        data: items, [n, *item].
+        schedule: the noise schedule.
+        indices: grid positions to measure at.
+        repeats: draws of noise per item.
+        seed: of the noise.
+        prediction: what the model puts out.
+        batch_size: items per call of the model; it does not change the noise.
+
+    Raises:
+        InputError: if there is no data, level, repeat or batch, or an index is outside the schedule.
+
+    Source: [bonnaire2025] Eqs. (4)-(5)
+    """
+    _check(data, schedule, indices, repeats, batch_size)
+    total = torch.zeros(len(data), len(indices), dtype=torch.float64)
+    with eval_mode(model):
+        for first in range(0, len(data), batch_size):
+            x0 = data[first : first + batch_size]
+            positions = range(first, first + len(x0))
+            for repeat in range(repeats):
+                noise = fixed_noise(x0.shape[1:], positions, repeat=repeat, seed=seed).to(x0)
+                for column, level in enumerate(indices):
+                    index = torch.full((len(x0),), level, device=x0.device)
+                    losses = item_losses(model, x0, index, noise, schedule=schedule, prediction=prediction)
+                    total[first : first + len(x0), column] += losses.double().cpu()
+    return DenoisingLosses(tuple(indices), total / repeats)
+
+
+def loss_gap(train: DenoisingLosses, holdout: DenoisingLosses) -> tuple[Mean, ...]:
+    """Give held-out minus training loss at each noise level, with the standard error of the difference.
+
+    The two sets hold different items with independent noise, so the variances add.
+
+    Raises:
+        InputError: if the two were measured at different noise levels.
+    """
+    if train.indices != holdout.indices:
+        raise InputError(
+            f"train, holdout: expected the same noise levels, got {train.indices} and {holdout.indices}"
+        )
+    difference = holdout.mean - train.mean
+    error = torch.hypot(holdout.standard_error, train.standard_error)
+    count = min(len(train.items), len(holdout.items))
+    return tuple(Mean(float(d), float(e), count) for d, e in zip(difference, error, strict=True))
+
+
+def fixed_noise(
+    item_shape: Sequence[int], positions: Sequence[int], *, repeat: int = 0, seed: int = 0
+) -> Float[Tensor, " batch *item"]:
+    """Draw unit noise that depends on (seed, position, repeat) only, on the CPU: equal on every machine."""
+    noise = [
+        np.random.default_rng((seed, position, repeat)).standard_normal(tuple(item_shape), dtype=np.float32)
+        for position in positions
+    ]
+    return torch.from_numpy(np.stack(noise))
+
+
+def _check(data: Tensor, schedule: Schedule, indices: Sequence[int], repeats: int, batch_size: int) -> None:
+    if data.ndim < 2 or len(data) == 0 or not bool(torch.isfinite(data).all()):
+        raise InputError(f"data: expected at least one finite item, got shape {tuple(data.shape)}")
+    if len(indices) == 0 or not all(0 <= index < len(schedule) for index in indices):
+        raise InputError(f"indices: expected some within 0..{len(schedule) - 1}, got {list(indices)}")
+    if repeats < 1 or batch_size < 1:
+        raise InputError(f"repeats, batch_size: expected at least 1, got {repeats}, {batch_size}")
