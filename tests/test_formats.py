@@ -1,3 +1,4 @@
+import contextlib
 import io
 
 import numpy as np
@@ -154,6 +155,21 @@ def test_damaged_files_never_raise_anything_else(tmp_path, kind):
         assert 0 <= picture.min() <= picture.max() <= 1
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"])
+def test_a_truncated_picture_is_never_taken_for_whole(tmp_path, kind):
+    """Cut anywhere it cannot be decoded, or nothing of the picture is missing."""
+    data, path = encoded(SMALL, kind), tmp_path / "a"
+    path.write_bytes(data)
+    whole = decode(path)
+    for length in range(len(data) - 1, 0, -len(data) // 25):
+        path.write_bytes(data[:length])
+        try:
+            picture = decode(path)
+        except Unusable:
+            continue
+        assert torch.equal(picture, whole)
+
+
 def test_array_types_and_layouts():
     last = noise(4, 5, 6, 3)
     assert np.array_equal(as_tensor(last, "x").numpy(), last.transpose(0, 3, 1, 2) / np.float32(255))
@@ -253,6 +269,21 @@ def test_bad_array_files_are_named(tmp_path, case):
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=f"{name}: .*{message}"):
         load_array(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "safetensors"])
+def test_damaged_array_files_never_raise_anything_else(tmp_path, kind):
+    from safetensors.numpy import save
+
+    good = {"npy": _npy(X), "npz": _npz(a=X), "safetensors": save({"a": X})}[kind]
+    path, rng = tmp_path / f"a.{kind}", np.random.default_rng(0)
+    for trial in range(150):
+        data = bytearray(good)
+        for place in rng.integers(0, len(data), 1 + trial % 4):
+            data[place] = rng.integers(256)
+        path.write_bytes(data[: rng.integers(len(data))] if trial % 3 == 0 else data)
+        with contextlib.suppress(InputError):  # nothing else may come
+            load_array(path)
 
 
 def test_array_files_hold_what_was_saved(tmp_path):

@@ -1,6 +1,7 @@
 """One picture, one array or one array file as a float32 tensor, or a clear word why not."""
 
 import struct
+import tokenize
 import warnings
 import zipfile
 import zlib
@@ -40,10 +41,12 @@ BROKEN = (
     EOFError,
     KeyError,
     MemoryError,
+    RuntimeError,
+    tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
     SafetensorError,
-)
+)  # what NumPy, zipfile and safetensors raise on damaged files
 
 
 class Unusable(Exception):  # noqa: N818
