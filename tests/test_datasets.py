@@ -160,6 +160,19 @@ def test_idx_cifar10_and_celeba(tmp_path):
     assert faces.item_shape == (1, 32, 32)
 
 
+def test_a_partial_copy_of_celeba_lists_what_is_missing(tmp_path):
+    for i in range(20):
+        if i % 4:
+            Image.fromarray(noise(218, 178, 3, seed=i)).save(tmp_path / f"{i:06}.jpg")
+    (tmp_path / "list_eval_partition.txt").write_text("".join(f"{i:06}.jpg 0\n" for i in range(20)))
+    config = DataConfig("celeba", path=str(tmp_path), n_train=9, n_holdout=6, size=8)
+    split = load_split(config)
+    assert {row.name for row in split.skipped} == {f"{i:06}.jpg" for i in range(0, 20, 4)}
+    assert all("No such file" in row.reason for row in split.skipped)
+    with pytest.raises(InputError, match="<= 15, all that celeba holds after 5 unusable pictures"):
+        load_split(dataclasses.replace(config, n_train=10))
+
+
 def test_fashion_mnist_elsewhere_says_what_to_install(monkeypatch):
     monkeypatch.setattr(datasets, "FASHION_MNIST", "/nowhere/fashion")
     with pytest.raises(
