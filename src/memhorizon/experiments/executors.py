@@ -3,13 +3,12 @@
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
@@ -26,12 +25,9 @@ class Outcome:
     error: str = ""
 
 
-class Executor(Protocol):
-    """Does runs; yields outcomes as they come, and None while it waits so that progress can be shown."""
-
-    def __call__(self, paths: Iterable[Path]) -> Iterator[Outcome | None]:
-        """Do the runs in these directories."""
-        ...
+# Does the runs in these directories; yields outcomes as they come,
+# and None while it waits so that progress can be shown.
+Executor = Callable[[Iterable[Path]], Iterator[Outcome | None]]
 
 
 @dataclass(frozen=True)

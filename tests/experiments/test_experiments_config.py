@@ -1,0 +1,88 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from memhorizon.datasets import DataConfig
+from memhorizon.experiments.config import Config, MeasureConfig, flat, from_json, to_json
+from memhorizon.nets import FeaturesConfig, MLPConfig
+from memhorizon.results import InputError
+from memhorizon.train import OptimizerConfig, TrainConfig
+from memhorizon.unet import UNetConfig
+
+CONFIGS = [
+    Config(),
+    Config(data=DataConfig(name="mixture", n_train=16), model=MLPConfig(width=64), seed=3),
+    Config(
+        data=DataConfig(name="gaussian", dim=5),
+        model=FeaturesConfig(n_features=40, activation="tanh", t=0.1),
+        train=TrainConfig(steps=100, batch_size=None, t=0.1),
+        measure=MeasureConfig(first=10),
+    ),
+    Config(model=UNetConfig(multipliers=(1, 2), attention=(False, True)), optimizer=OptimizerConfig("sgd")),
+]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_json_and_back_is_the_same(config):
+    assert from_json(to_json(config)) == config
+    assert from_json(to_json(config)).key == config.key
+
+
+def test_the_key_tells_configurations_apart_and_says_what_one_looks_for():
+    keys = {config.key for config in CONFIGS}
+    assert len(keys) == len(CONFIGS)
+    assert CONFIGS[1].key.startswith("mixture-n16-mlp64-seed3-")
+    assert replace(CONFIGS[0], optimizer=OptimizerConfig(lr=1e-5)).key != CONFIGS[0].key
+
+
+def test_a_flat_row_has_every_entry():
+    row = flat(CONFIGS[1])
+    assert row["data.n_train"] == 16
+    assert row["model.kind"] == "MLPConfig"
+    assert row["seed"] == 3
+
+
+def edited(path, value):
+    tree = json.loads(to_json(Config()))
+    *parents, last = path.split(".")
+    node = tree
+    for name in parents:
+        node = node[name]
+    if value is KeyError:
+        del node[last]
+    else:
+        node[last] = value
+    return json.dumps(tree)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "configuration: expected JSON"),
+        ("{", "configuration: expected JSON"),
+        ("[]", "config: expected an object"),
+        (edited("data.n_trian", 3), "config.data: unknown entries .'n_trian'"),
+        (edited("data.n_train", "many"), "config.data.n_train: expected int"),
+        (edited("data.n_train", 1.5), "config.data.n_train: expected int"),
+        (edited("data.n_train", True), "config.data.n_train: expected int"),
+        (edited("data.n_train", 0), "n_train"),
+        (edited("model.kind", "ResNet"), "config.model.kind: expected one of"),
+        (edited("model.kind", KeyError), "config.model.kind: expected one of"),
+        (edited("model.multipliers", [1, 2, "4"]), r"config.model.multipliers\[2\]: expected int"),
+        (edited("model.multipliers", 4), "config.model.multipliers: expected a list"),
+        (edited("optimizer.name", "lion"), "config.optimizer.name: expected one of"),
+        (edited("optimizer.betas", [0.9]), "config.optimizer.betas: expected 2 entries"),
+        (edited("optimizer.lr", -1), "lr: expected a positive number"),
+        (edited("train", "long"), "config.train: expected an object"),
+        (edited("measure.threshold", 1.5), "threshold"),
+        (edited("measure.first", 10**9), "measure.first"),
+        (edited("measure.times", []), "times"),
+        (edited("measure.n_samples", -1), "n_samples"),
+        (edited("measure.snapshots", 0), "snapshots"),
+        (edited("seed", -1), "seed"),
+    ],
+)
+def test_bad_files_are_refused_by_entry(text, message):
+    with pytest.raises(InputError, match=message):
+        from_json(text)
