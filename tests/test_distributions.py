@@ -1,5 +1,7 @@
 import dataclasses
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -109,8 +111,8 @@ def autograd_score(law, x, t):
 @pytest.mark.parametrize("t", TIMES)
 def test_score_equals_autograd_of_log_prob(law, t):
     _, x = noised(law, 20, t)
-    # Terms up to |x|/delta, |x| < 10, and some hundred float64 roundings of them; posterior weights carry in the
-    # rounding of exponents up to 100/delta, where components overlap at all (delta > 0.02).
+    # Terms up to |x|/delta, |x| < 10, and some hundred float64 roundings of them; posterior weights carry
+    # in the rounding of exponents up to 100/delta, where components overlap at all (delta > 0.02).
     delta = -math.expm1(-2 * t)
     atol = 2**-52 * (100 + 100 / max(delta, 0.02)) * 10 / delta
     torch.testing.assert_close(law.score(x, t), autograd_score(law, x, t), rtol=0.0, atol=atol)
@@ -267,6 +269,24 @@ def test_tiles_do_not_change_an_answer(law, monkeypatch):
     for f, wanted in zip(functions, whole, strict=True):
         # Sums in another order: some 2^-53 of exponents near 1e3, over delta = 0.02 for the score.
         torch.testing.assert_close(f(x, 0.01), wanted, rtol=1e-11, atol=1e-11)
+
+
+MEMORY = """
+import resource, torch
+from memhorizon.distributions import Empirical
+g = torch.Generator().manual_seed(0)
+law, x = Empirical(torch.rand(32768, 1024, generator=g)), torch.randn(2000, 1024, generator=g)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+law.denoiser(x, 0.3), law.log_prob(x, 0.3)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+@pytest.mark.slow
+def test_memory_stays_bounded_at_full_size():
+    used = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True).stdout
+    # Six tiles of 32 MiB at once at most; the matrix of all logits alone would take 500 MiB.
+    assert float(used) < 6 * 32
 
 
 def test_far_points_and_tiny_times_stay_finite():

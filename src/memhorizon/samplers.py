@@ -4,7 +4,7 @@ All three run over the same indices ("leading" spacing, the smallest one 1: the 
 then to noise zero, without clipping. They equal diffusers' schedulers on the same noise with
     DDPMScheduler(clip_sample=False, steps_offset=1), DDIMScheduler(clip_sample=False, steps_offset=1),
     HeunDiscreteScheduler(timestep_spacing="leading", steps_offset=1, beta_start=1e-4, beta_end=2e-2)
-and with steps_offset=0 where every index is visited (steps = T).
+and with steps_offset=0 where every index is visited (steps = T). Models are asked at integer indices only.
 """
 
 import math
@@ -152,14 +152,12 @@ def samples(
 
 
 def _ddpm_step(x: Tensor, x0: Tensor, noise: Iterator[Tensor], now: float, after: float) -> Tensor:
-    """Draw from the posterior q(x_after | x_now, x_0) with x_0 estimated.
+    """Draw from the posterior q(x_after | x_now, x_0) with x_0 estimated; its variance ends at 0.
 
     Source: [ho2020] Eqs. (6), (7)
     """
     alpha = now / after
     mean = math.sqrt(after) * (1 - alpha) / (1 - now) * x0 + math.sqrt(alpha) * (1 - after) / (1 - now) * x
-    if after == 1:  # nothing is left to draw
-        return mean
     return mean + math.sqrt((1 - after) / (1 - now) * (1 - alpha)) * next(noise).to(mean.dtype)
 
 
