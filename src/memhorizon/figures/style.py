@@ -1,0 +1,181 @@
+"""What all pictures share: the theme, colours that survive grey print, axes of steps, intervals, saving."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+from memhorizon.experiments.rundir import write_atomically
+from memhorizon.results import InputError, Time
+
+THEME: dict[str, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture everywhere
+    "font.size": 9.0,
+    "axes.titlesize": 9.0,
+    "axes.titlelocation": "left",
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#444444",
+    "axes.labelcolor": "#222222",
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 4.0,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "memhorizon",
+    "figure.facecolor": "white",
+}
+WIDTH = 7.2  # inches, the text width of a two-column paper
+GREY = "#777777"
+TAU_GEN, TAU_MEM = r"$\tau_\mathrm{gen}$", r"$\tau_\mathrm{mem}$"
+FRAME = "#d1330f"  # around copies
+LINES: tuple[Any, ...] = (
+    "-",
+    (0, (5, 1.6)),
+    (0, (5, 1.4, 1, 1.4)),
+    (0, (1, 1.2)),
+    (0, (8, 2)),
+    (0, (3, 1, 1, 1, 1, 1)),
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+
+class Picture(Protocol):
+    """A figure: its numbers, and its drawing."""
+
+    def frame(self) -> list[dict[str, Any]]:
+        """Return the numbers, one row per point."""
+        ...
+
+    def plot(self) -> Figure:
+        """Draw it."""
+        ...
+
+
+def colours(count: int) -> list[str]:
+    """Colours for `count` ordered settings: from dark to light, told apart by the colour-blind and in grey.
+
+    >>> colours(2)
+    ['#440154', '#46c06f']
+    """
+    shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.7, max(count, 1)))
+    return [matplotlib.colors.to_hex(shade) for shade in shades]
+
+
+def look(i: int, count: int) -> dict[str, Any]:
+    """Colour, line style and marker of the i-th of `count` settings."""
+    return {
+        "color": colours(count)[i],
+        "linestyle": LINES[i % len(LINES)],
+        "marker": MARKERS[i % len(MARKERS)],
+    }
+
+
+def canvas(width: float = WIDTH, height: float = 3.0) -> Figure:
+    """An empty figure, in inches, outside of pyplot."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def plain_number(value: float) -> str:
+    """Write a number for a tick or a sentence: 1,200 rather than 1.2e3.
+
+    >>> plain_number(1200.4), plain_number(0.25), plain_number(3e6)
+    ('1,200', '0.25', '3,000,000')
+    """
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.3g}"
+
+
+def log_axis(axis: Any, low: float, high: float, *, wide: bool = True) -> None:
+    """Make an axis logarithmic, with numbers that people read; fewer of them where it is not wide."""
+    decades = np.log10(high / low) * (1 if wide else 2)
+    subs = (1.0, 2.0, 5.0) if decades < 2.2 else (1.0, 3.0) if decades < 3.2 else (1.0,)
+    (axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale)("log")
+    axis.set_major_locator(LogLocator(subs=subs, numticks=12))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: plain_number(value)))
+    axis.set_minor_locator(LogLocator(subs=tuple(range(1, 10)), numticks=60))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def value_axis(axes: Axes, values: Sequence[float]) -> None:
+    """Make the vertical axis logarithmic where positive values span more than a factor of 5."""
+    seen = np.asarray(values, dtype=float)
+    seen = seen[np.isfinite(seen)]
+    if len(seen) and seen.min() > 0 and seen.max() > 5 * seen.min():
+        log_axis(axes.yaxis, seen.min(), seen.max())
+
+
+def band(axes: Axes, step: Any, low: Any, high: Any, colour: str, *, alpha: float = 0.16) -> None:
+    """Shade an interval along a curve; without edges, so that it survives grey print as a tint."""
+    finite = np.isfinite(low) & np.isfinite(high)
+    axes.fill_between(step, low, high, where=finite, color=colour, alpha=alpha, linewidth=0)
+
+
+def clock(axes: Axes, at: float, time: Time, first: float, last: float, *, colour: str, filled: bool) -> None:
+    """Draw a time with its interval at height `at`; ends that nothing bounds, and censored times, are arrows.
+
+    Args:
+        axes: where; its horizontal axis is the step.
+        at: the height.
+        time: what to draw.
+        first: the first step looked at, where an interval open to the left ends.
+        last: the last step looked at.
+        colour: of marker and interval.
+        filled: whether the marker is filled (tau_mem) or open (tau_gen).
+    """
+    low, high = time.low, time.high
+    if time.status == "not reached":
+        low, high = time.value, float("inf")
+    if time.status == "before first":
+        low, high = 0.0, time.value
+    ends = [max(low, first), min(high, last)]
+    axes.plot(ends, [at, at], color=colour, linewidth=1.6, solid_capstyle="butt", zorder=3)
+    for edge, end, reach in ((low <= 0, ends[0], 0.72), (high > last, ends[1], 1.39)):
+        if edge:
+            arrow = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0}
+            axes.annotate("", (end * reach, at), (end, at), arrowprops=arrow, zorder=3)
+    face = colour if filled else "white"
+    marker = "o" if time.observed else "|"
+    axes.plot([time.value], [at], marker=marker, color=colour, markerfacecolor=face, markersize=5, zorder=4)
+
+
+def few_ticks(axis: Any, count: int = 5) -> None:
+    """At most `count` round ticks and none between them."""
+    axis.set_major_locator(MaxNLocator(count))
+    axis.set_minor_locator(NullLocator())
+
+
+def svg(picture: Picture) -> str:
+    """Draw a picture as SVG text: no date, no random names, so the same numbers give the same bytes."""
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    buffer = io.StringIO()
+    with matplotlib.rc_context(THEME):
+        picture.plot().savefig(buffer, format="svg", metadata=nothing)
+    return buffer.getvalue()
+
+
+def save(picture: Picture, path: Path | str, *, dpi: int = 110) -> None:
+    """Write a picture to `path`, whole or not at all; the ending says how, .svg or .png.
+
+    Raises:
+        InputError: if the ending is neither.
+    """
+    path = Path(path)
+    if path.suffix == ".svg":
+        content = svg(picture).encode()
+    elif path.suffix == ".png":
+        buffer = io.BytesIO()
+        with matplotlib.rc_context(THEME):
+            picture.plot().savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+        content = buffer.getvalue()
+    else:
+        raise InputError(f"path: expected a name that ends in .svg or .png, got {str(path)!r}")
+    write_atomically(path, content)
