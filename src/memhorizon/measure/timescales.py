@@ -1,45 +1,19 @@
 """The two clocks of one run, read off its measured curves by stated rules.
 
-Every rule looks for the first time that a curve reaches a level, interpolated in the logarithm of the step.
-A time that lies outside of the snapshots is not guessed: it is censored, with the bound that they support.
+Every rule asks when a curve first reaches a level, interpolated in the logarithm of the step
+(`crossing`). A time outside of the snapshots is not guessed: it is censored, with the bound that the
+readings support.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import isotonic_regression
+from scipy import stats
 
-from memhorizon.results import Curve, Fraction, InputError, Time, Timescales
-
-
-def _log_step(curve: Curve) -> Float[np.ndarray, " m"]:
-    if curve.step[0] <= 0:
-        raise InputError(f"curve {curve.name!r}: expected positive steps, got {curve.step[0]:g} as the first")
-    return np.log(curve.step)
-
-
-def _reach(x: Float[np.ndarray, " m"], y: Float[np.ndarray, " m"], level: float) -> float:
-    """First x at which the rising y reaches the level: -inf if from the start, inf if never."""
-    above = np.flatnonzero(y >= level)
-    if len(above) == 0:
-        return np.inf
-    j = int(above[0])
-    if j == 0:
-        return -np.inf
-    return float(x[j - 1] + (x[j] - x[j - 1]) * (level - y[j - 1]) / (y[j] - y[j - 1]))
-
-
-def _time(curve: Curve, crossings: Sequence[float], rule: str) -> Time:
-    """Turn crossings in log step into a Time, censored where they lie outside of the snapshots."""
-    centre, early, late = crossings
-    first, last = float(curve.step[0]), float(curve.step[-1])
-    low, high = float(np.exp(early)), float(np.exp(late))
-    if centre == np.inf:
-        return Time(last, min(low, last), np.inf, "not reached", rule, curve.confidence)
-    if centre == -np.inf:
-        return Time(first, 0.0, max(high, first), "before first", rule, curve.confidence)
-    return Time(float(np.exp(centre)), low, high, "observed", rule, curve.confidence)
+from memhorizon.measure.crossing import ANGLE, SHARED, Crossing, angle_of_counts, crossing
+from memhorizon.results import Curve, Estimate, Fraction, InputError, Time, Timescales
 
 
 def memorization_time(
@@ -47,91 +21,134 @@ def memorization_time(
 ) -> Time:
     """When the memorized fraction first exceeds its null by `level`.
 
+    The default level, a tenth, is seen with 100 samples (a level of 0.01 needs 1,000 to be told from
+    nothing) and stands well above the null of any data of intrinsic dimension 4 or more (at a ratio
+    threshold of 1/3: 0.012).
+
     Args:
         curve: memorized fractions with their totals (`Curve.of_fractions`).
         level: how far above the null, in (0, 1).
-        null: the fraction that held-out data show under the same threshold.
+        null: the fraction that held-out data show under the same threshold; its interval enters.
         confidence: nominal coverage of the interval.
 
     Returns:
-        The time in steps. "not reached" carries a lower bound, "before first" an upper one.
+        The time in steps. "not reached" carries a lower bound in `low`, "before first" an upper one in
+        `high`.
 
     Raises:
-        InputError: if the curve has no totals, the level does not lie in (0, 1), or a step is not positive.
+        InputError: if the curve has no totals or is not a fraction, null + level does not lie in (0, 1),
+            or a step is not positive.
     """
-    base = null.value if isinstance(null, Fraction) else float(null)
-    if not 0 < level < 1 or not 0 <= base < 1 or base + level >= 1:
-        raise InputError(f"level, null: expected 0 < level and null + level < 1, got {level}, {base}")
+    base, spread = _null(null)
+    target = base + level
+    if not (0 < level < 1 and 0 <= base < 1 and target < 1):
+        raise InputError(f"level, null: expected 0 < level and null + level < 1, got {level} and {base}")
     if curve.total is None:
-        raise InputError(f"curve {curve.name!r}: expected a curve of fractions with totals, got one of means")
-    x = _log_step(curve)
-    fit = isotonic_regression(curve.value, weights=curve.total).x
-    crossings = [
-        _reach(x, isotonic_regression(y, weights=curve.total).x, base + level)
-        for y in (fit, curve.high, curve.low)
-    ]
-    return _time(curve, crossings, f"memorized fraction reaches {level:g} above its null {base:g}")
+        raise InputError(f"curve {curve.name!r}: expected fractions with totals, got a curve of means")
+    if not (np.all(curve.total >= 1) and np.all((curve.value >= 0) & (curve.value <= 1))):
+        raise InputError(f"curve {curve.name!r}: expected totals >= 1 and fractions in [0, 1]")
+    found = crossing(
+        _log_step(curve),
+        *angle_of_counts(curve.value * curve.total, curve.total),
+        math.asin(math.sqrt(target)),
+        level_sd=spread / (2 * math.sqrt(target * (1 - target))),
+        scale=ANGLE,
+        confidence=_confidence(confidence),
+    )
+    return _time(curve, found, f"memorized fraction {level:g} above its null {base:.3g}", confidence)
 
 
 def quality_level(curves: Sequence[Curve], *, tolerance: float = 0.05) -> float:
     """One level that every run reaches: (1 + tolerance) times the worst of the runs' best values.
 
+    The smallest of many noisy readings lies a little too low; the tolerance should exceed their relative
+    error.
+
     Raises:
-        InputError: if there is no curve, the tolerance is negative, or a best value is not positive.
+        InputError: if there is no curve, the tolerance is not positive, or a best value is not positive.
     """
-    if not curves or tolerance < 0:
-        raise InputError(
-            f"curves, tolerance: expected a curve and tolerance >= 0, got {len(curves)}, {tolerance}"
-        )
+    if not curves or not 0 < tolerance < np.inf:
+        raise InputError(f"curves, tolerance: expected curves and a positive tolerance, got {tolerance}")
     worst = max(float(curve.value.min()) for curve in curves)
-    if worst <= 0:
-        raise InputError(f"curves: expected positive best values, got {worst}")
+    if min(float(curve.value.min()) for curve in curves) <= 0:
+        raise InputError("curves: expected positive values, so that a relative tolerance means something")
     return (1 + tolerance) * worst
 
 
-def generalization_time(curve: Curve, *, level: float) -> Time:
-    """The first time that a falling measure of quality (a loss, a distance) reaches a fixed level.
+def generalization_time(curve: Curve, *, level: float, confidence: float = 0.95) -> Time:
+    """When a falling measure of quality (held-out loss, score error, distance) first reaches a fixed level.
+
+    The level is the same for all runs that are compared (`quality_level`): the time of a fixed level
+    does not depend on n, whereas the argmin of the held-out loss drifts with it. The curve counts up to
+    its minimum.
 
     Args:
         curve: the quality along training, the smaller the better, with its intervals.
-        level: the level, the same for all runs that are compared (see `quality_level`).
+        level: in the unit of the curve.
+        confidence: nominal coverage of the interval.
 
     Raises:
-        InputError: if the level is not finite or a step is not positive.
+        InputError: if the level is not finite, a step is not positive or an interval is missing.
     """
-    if not np.isfinite(level):
-        raise InputError(f"level: expected a finite number, got {level}")
-    x = _log_step(curve)
-    crossings = [_reach(x, -y, -level) for y in (curve.value, curve.low, curve.high)]
-    return _time(curve, crossings, f"{curve.name or 'quality'} first at or below {level:g}")
-
-
-def argmin_time(curve: Curve) -> Time:
-    """The step of the smallest value; the interval spans the steps that bands do not tell from it."""
-    best = int(np.argmin(curve.value))
-    same = np.flatnonzero(curve.low <= curve.high[best])
-    low = 0.0 if same[0] == 0 else float(curve.step[same[0] - 1])
-    high = np.inf if same[-1] == len(curve.step) - 1 else float(curve.step[same[-1] + 1])
-    return Time(
-        float(curve.step[best]),
-        low,
-        high,
-        "observed" if best < len(curve.step) - 1 else "not reached",
-        f"argmin of {curve.name or 'the curve'}",
-        curve.confidence,
+    _finite(level, "level")
+    end = int(np.argmin(curve.value)) + 1
+    found = crossing(
+        _log_step(curve)[:end],
+        -curve.value[:end],
+        _deviation(curve)[:end],
+        -level,
+        confidence=_confidence(confidence),
     )
+    return _time(curve, found, f"{curve.name or 'quality'} first at or below {level:.4g}", confidence)
 
 
-def gap_opening_time(gap: Curve, *, level: float = 0.0) -> Time:
-    """The first time from which the paired gap holdout - train stays above the level.
+def argmin_time(curve: Curve, *, confidence: float = 0.95) -> Time:
+    """When a curve is smallest: the vertex of the parabola through the smallest value and its neighbours.
+
+    The interval reaches past all snapshots that cannot be told from the smallest, each compared with it
+    at the given confidence; as in `crossing`, half of the variance is taken as shared by the two. It is
+    censored where the smallest is the last ("not reached": still falling) or the first snapshot.
+    """
+    x, sd = _log_step(curve), _deviation(curve)
+    best, last = int(np.argmin(curve.value)), len(x) - 1
+    spread = np.sqrt(sd**2 + sd[best] ** 2 - 2 * SHARED * sd * sd[best])
+    z = float(stats.norm.ppf(0.5 + _confidence(confidence) / 2))
+    alike = np.flatnonzero(curve.value - curve.value[best] <= z * spread)
+    low = float(x[alike[0] - 1]) if alike[0] > 0 else -np.inf
+    high = float(x[alike[-1] + 1]) if alike[-1] < last else np.inf
+    centre = -np.inf if best == 0 else np.inf
+    if 0 < best < last:
+        centre = _vertex(x[best - 1 : best + 2], curve.value[best - 1 : best + 2])
+    return _time(curve, Crossing(centre, low, high), f"argmin of {curve.name or 'the curve'}", confidence)
+
+
+def gap_opening_time(
+    gap: Curve, *, level: float, null: Estimate | float = 0.0, confidence: float = 0.95
+) -> Time:
+    """When the paired gap between held-out and training loss exceeds its null by `level`, and stays there.
+
+    The gap is taken to grow: an excursion that comes back is averaged away and does not count. A gap is
+    not a copy.
 
     Args:
-        gap: mean of holdout - train loss with its standard errors (`Curve.of_means`).
-        level: the gap that counts as closed.
+        gap: mean of held-out minus training loss with its standard errors (`Curve.of_means`).
+        level: how far above the null, positive, in the unit of the gap.
+        null: the gap of a model that cannot have learned its training set by heart.
+        confidence: nominal coverage of the interval.
     """
-    x = _log_step(gap)
-    crossings = [_reach(x, np.minimum.accumulate(y[::-1])[::-1], level) for y in (gap.low, gap.high, gap.low)]
-    return _time(gap, crossings, f"loss gap above {level:g} from here on")
+    _finite(level, "level")
+    if level <= 0:
+        raise InputError(f"level: expected a positive gap, got {level}: noise alone crosses zero at any time")
+    base, spread = _null(null)
+    found = crossing(
+        _log_step(gap),
+        gap.value,
+        _deviation(gap),
+        base + level,
+        level_sd=spread,
+        confidence=_confidence(confidence),
+    )
+    return _time(gap, found, f"loss gap {level:.4g} above its null {base:.3g} and staying there", confidence)
 
 
 def timescales(
@@ -142,13 +159,77 @@ def timescales(
     memorized_level: float = 0.1,
     null: Fraction | float = 0.0,
     gap: Curve | None = None,
+    gap_level: float | None = None,
 ) -> Timescales:
-    """Both clocks of a run, with the argmin of its quality and the opening of its loss gap beside them."""
+    """Both clocks of a run, with the argmin of its quality and the opening of its loss gap beside them.
+
+    Args:
+        quality: what tau_gen is read from, the smaller the better.
+        memorized: memorized fractions with totals.
+        quality_level: see `generalization_time`.
+        memorized_level: see `memorization_time`.
+        null: of the memorized fraction.
+        gap: held-out minus training loss, if it was measured.
+        gap_level: see `gap_opening_time`; a tenth of the quality level where not given.
+    """
     others = {"argmin": argmin_time(quality)}
     if gap is not None:
-        others["gap_opening"] = gap_opening_time(gap)
+        level = 0.1 * quality_level if gap_level is None else gap_level
+        others["gap_opening"] = gap_opening_time(gap, level=level)
     return Timescales(
         generalization_time(quality, level=quality_level),
         memorization_time(memorized, level=memorized_level, null=null),
         others,
     )
+
+
+def _log_step(curve: Curve) -> Float[np.ndarray, " m"]:
+    if not (curve.step[0] > 0 and np.isfinite(curve.step[-1])):
+        raise InputError(f"curve {curve.name!r}: expected positive, finite steps, got {curve.step.tolist()}")
+    return np.log(curve.step)
+
+
+def _deviation(curve: Curve) -> Float[np.ndarray, " m"]:
+    """Standard deviations from the intervals; exact values get one that is far below any difference."""
+    sd = (curve.high - curve.low) / (2 * float(stats.norm.ppf(0.5 + _confidence(curve.confidence) / 2)))
+    if not (np.all(np.isfinite(sd)) and np.all(sd >= 0)):
+        raise InputError(f"curve {curve.name!r}: expected finite intervals with low <= high")
+    return np.maximum(sd, 1e-12 * max(float(np.max(np.abs(curve.value))), 1e-300))
+
+
+def _null(null: Fraction | Estimate | float) -> tuple[float, float]:
+    """Value and standard deviation of a null level."""
+    if isinstance(null, int | float):
+        _finite(float(null), "null")
+        return float(null), 0.0
+    z = float(stats.norm.ppf(0.5 + _confidence(null.confidence) / 2))
+    return null.value, (null.high - null.low) / (2 * z)
+
+
+def _vertex(x: Float[np.ndarray, "3"], y: Float[np.ndarray, "3"]) -> float:
+    left, right = np.diff(y) / np.diff(x)  # left <= 0 <= right: the middle is the smallest
+    middle = (x[:-1] + x[1:]) / 2
+    return float(middle[0] + (middle[1] - middle[0]) * left / (left - right)) if right > left else float(x[1])
+
+
+def _time(curve: Curve, found: Crossing, rule: str, confidence: float) -> Time:
+    """Turn a crossing in log step into a Time, censored where it lies outside of the snapshots."""
+    first, last = float(curve.step[0]), float(curve.step[-1])
+    low, high = float(np.exp(found.low)), float(np.exp(found.high))
+    if found.centre == np.inf:
+        return Time(last, min(low, last), np.inf, "not reached", rule, confidence)
+    if found.centre == -np.inf:
+        return Time(first, 0.0, max(high, first), "before first", rule, confidence)
+    value = float(np.exp(found.centre))
+    return Time(value, min(low, value), max(high, value), "observed", rule, confidence)
+
+
+def _confidence(confidence: float) -> float:
+    if not 0 < confidence < 1:
+        raise InputError(f"confidence: expected a number in (0, 1), got {confidence}")
+    return confidence
+
+
+def _finite(number: float, name: str) -> None:
+    if not math.isfinite(number):
+        raise InputError(f"{name}: expected a finite number, got {number}")
