@@ -83,16 +83,14 @@ def test_losses_and_score_error_equal_sampling_of_the_network(spectrum):
 
 
 def test_train_loss_equals_sampling_over_the_training_points():
-    """The training points are drawn again from the documented streams: second child of the seed."""
     model, d, tau = FeatureModel(2, 4, 0.2), 15, 300.0
     m = finite_matrices(model, d, 3)
     modes = Modes.of(m)
     live = flow_filter(modes.rate(tau))(modes.eigenvalues)
     A = -np.sqrt(60 / m.delta_t) * (m.V.T @ modes.vectors * live) @ modes.vectors.T
-    X = np.random.default_rng(np.random.SeedSequence(3).spawn(3)[1]).standard_normal((d, 30))
     rng, draws = np.random.default_rng(6), 10_000
     z = rng.standard_normal((d, 30, draws))
-    x_t = model.decay * X[:, :, None] + np.sqrt(m.delta_t) * z
+    x_t = model.decay * m.data[:, :, None] + np.sqrt(m.delta_t) * z
     score = np.tensordot(A, np.tanh(np.tensordot(m.W, x_t, 1) / np.sqrt(d)), 1) / np.sqrt(60)
     train = np.mean((np.sqrt(m.delta_t) * score + z) ** 2, axis=0).mean(axis=0)  # per draw, over points
     assert abs(train.mean() - modes.flow([tau]).L_train[0]) < 4 * train.std() / np.sqrt(draws)

@@ -29,6 +29,7 @@ class FiniteMatrices:
         U_test: second moment of the features over fresh points and noise. [p, p]
         V_test: its correlation with the noise. [p, d]
         W: first-layer weights. [p, d]
+        data: training points, their covariance diagonal. [d, n]
         points: mean feature vector of each training point. [p, n]
         scale: train loss at A = 0: mean of |z|^2/d over the noise of the training set; 1 if averaged exactly.
         floor: lowest test loss that any function reaches, L_opt.
@@ -42,6 +43,7 @@ class FiniteMatrices:
     U_test: Float[np.ndarray, "p p"]
     V_test: Float[np.ndarray, "p d"]
     W: Float[np.ndarray, "p d"]
+    data: Float[np.ndarray, "d n"]
     points: Float[np.ndarray, "p n"]
     scale: float
     floor: float
@@ -109,7 +111,9 @@ def finite_matrices(
     *moments, scale, truncation = make(model, W, X, lam, noise_draws, rng_rest.standard_normal)
     U, V, U_test, V_test, points = moments
     floor = optimal_loss(lam, model.t)
-    return FiniteMatrices(U, V, U_test, V_test, W, points, scale, floor, model.delta_t, p / dim, truncation)
+    return FiniteMatrices(
+        U, V, U_test, V_test, W, X, points, scale, floor, model.delta_t, p / dim, truncation
+    )
 
 
 def sizes(model: FeatureModel, dim: int) -> tuple[int, int]:
