@@ -6,19 +6,22 @@ from memhorizon.experiments.record import Rules
 from memhorizon.train import OptimizerConfig, TrainConfig
 from memhorizon.unet import UNetConfig
 
-STEPS = {8: 600, 16: 1100, 32: 1800}  # past tau_mem at each n_train
-RULES = Rules(quality="holdout", t=0.3, memorized=0.05)
+STEPS = {16: 1000, 32: 1600, 64: 3000}  # well past tau_mem at each n_train
+SEEDS = (0, 1)
+RULES = Rules(quality="holdout", t=0.3, memorized=0.1)
 
 
 def configs() -> list[Config]:
-    """One run per training-set size."""
+    """One run per training-set size and seed."""
     return [
         Config(
-            data=DataConfig(name="digits", n_train=n, n_holdout=256),
-            model=UNetConfig(width=16),
+            data=DataConfig(name="digits", n_train=n, n_holdout=256, subset=seed, scale=2.0),
+            model=UNetConfig(width=16, multipliers=(1, 2), blocks=1, attention=(False, True)),
             optimizer=OptimizerConfig(name="adam", lr=2e-3),
             train=TrainConfig(steps=steps, batch_size=32),
-            measure=MeasureConfig(snapshots=12, first=30, n_samples=250, sampler_steps=20),
+            measure=MeasureConfig(snapshots=14, first=20, n_samples=250, sampler_steps=20, repeats=2),
+            seed=seed,
         )
         for n, steps in STEPS.items()
+        for seed in SEEDS
     ]

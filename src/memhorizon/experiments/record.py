@@ -8,9 +8,12 @@ import numpy as np
 
 from memhorizon.experiments.config import encode
 from memhorizon.experiments.rundir import Row, RunDir
+from memhorizon.experiments.sweep import AXES
 from memhorizon.measure.scaling import collapse_quality, fit_scaling
 from memhorizon.measure.timescales import quality_level, timescales
 from memhorizon.results import Curve, Fraction, InputError, ScalingLaw, Timescales
+
+POWERS = ("n_train", "width", "lr")  # times are fitted as powers of these
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ def read_times(runs: Sequence[RunDir], rules: Rules) -> list[Timescales]:
     Raises:
         InputError: if a run lacks the curve that the rules name.
     """
+    if not runs:
+        raise InputError("runs: expected at least one, got none")
     every = [curves(run) for run in runs]
     name = rules.quality if rules.t is None else f"{rules.quality}@{rules.t:g}"
     for run, own in zip(runs, every, strict=True):
@@ -86,6 +91,14 @@ def read_times(runs: Sequence[RunDir], rules: Rules) -> list[Timescales]:
     ]
 
 
+def factors(run: RunDir) -> Row:
+    """What runs of a sweep differ in."""
+    config = run.config
+    knobs = {name: getattr(getattr(config, part), name, None) for name, part in AXES.items()}
+    batch = min(config.data.n_train, config.train.batch_size or config.data.n_train)
+    return {**knobs, "batch_size": batch, "optimizer": config.optimizer.name, "seed": config.seed}
+
+
 def record(runs: Sequence[RunDir], rules: Rules | None = None, *, name: str = "", command: str = "") -> Row:
     """Everything that was measured in these runs and what follows from it, as plain values."""
     rules = rules or Rules()
@@ -94,9 +107,7 @@ def record(runs: Sequence[RunDir], rules: Rules | None = None, *, name: str = ""
         {
             "key": run.path.name,
             "config": encode(run.config),
-            "n_train": run.config.data.n_train,
-            "width": getattr(run.config.model, "width", None),
-            "seed": run.config.seed,
+            **factors(run),
             "environment": run.environment,
             "curves": {label: plain(curve) for label, curve in curves(run).items()},
             "null": plain(null_fraction(run)),
@@ -115,7 +126,7 @@ def record(runs: Sequence[RunDir], rules: Rules | None = None, *, name: str = ""
 
 
 def _laws(rows: list[Row], times: Sequence[Timescales], memorized: Sequence[Curve]) -> Row:
-    by = [factor for factor in ("n_train", "width") if len({row[factor] for row in rows}) > 1]
+    by = [factor for factor in POWERS if len({row[factor] for row in rows}) > 1]
     if not by:
         return {"laws": {}, "collapse": {}}
     laws: dict[str, ScalingLaw] = {}

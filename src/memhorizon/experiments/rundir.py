@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,11 @@ class RunDir:
             handle.seek(max(0, handle.seek(0, os.SEEK_END) - 4096))
             lines = handle.read().split(b"\n")[:-1]
         return json.loads(lines[-1])["step"] if lines else 0
+
+    def seconds(self) -> float:
+        """Time spent in it, all its parts together; each part counts from zero."""
+        marks = [row["seconds"] for row in self.steps()]
+        return sum(now - before if now >= before else now for before, now in pairwise([0.0, *marks]))
 
     def measures(self) -> list[Row]:
         """Rows of what was measured: step, measure, value and its evidence."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.executors import Executor, Local, Outcome
@@ -21,30 +22,41 @@ class SweepProgress:
     runs: tuple[RunDir, ...]
 
 
-def grid(base: Config, **axes: Sequence[int]) -> list[Config]:
-    """All combinations of the axes around one configuration, `subset` following the seed.
+AXES = {
+    "n_train": "data",
+    "width": "model",
+    "dropout": "model",
+    "lr": "optimizer",
+    "weight_decay": "optimizer",
+    "batch_size": "train",
+    "ema": "train",
+}
+
+
+def grid(base: Config, **axes: Sequence[int | float | None]) -> list[Config]:
+    """All combinations of the axes around one configuration.
 
     Args:
         base: what all share.
-        **axes: values of `n_train`, `width`, `seed`; a seed has its own weights, noise and training items.
+        **axes: values of `n_train`, `width`, `lr`, `batch_size` and so on, or `seed`; a seed has weights, noise
+            and training items of its own.
 
     Raises:
-        InputError: if an axis is unknown.
+        InputError: if an axis is unknown, or the network of `base` does not have it.
     """
-    out = []
-    for values in product(*axes.values()):
-        config = base
-        for axis, value in zip(axes, values, strict=True):
-            if axis == "n_train":
-                config = replace(config, data=replace(config.data, n_train=value))
-            elif axis == "seed":
-                config = replace(config, data=replace(config.data, subset=value), seed=value)
-            elif axis == "width":
-                config = replace(config, model=replace(config.model, width=value))
-            else:
-                raise InputError(f"axes: expected n_train, width or seed, got {axis!r}")
-        out.append(config)
-    return out
+    return [_at(base, dict(zip(axes, values, strict=True))) for values in product(*axes.values())]
+
+
+def _at(config: Config, point: dict[str, Any]) -> Config:
+    for axis, value in point.items():
+        part = AXES.get(axis)
+        if axis == "seed":
+            config = replace(config, data=replace(config.data, subset=value), seed=value)
+        elif part and hasattr(getattr(config, part), axis):
+            config = replace(config, **{part: replace(getattr(config, part), **{axis: value})})
+        else:
+            raise InputError(f"axes: expected some of {[*AXES, 'seed']} that the network has, got {axis!r}")
+    return config
 
 
 def sweep(

@@ -1,0 +1,88 @@
+"""Commands about records: run a recipe, redraw figures."""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import tyro
+
+from memhorizon import figures
+from memhorizon.cli.output import dry_run as show_dry_run
+from memhorizon.cli.output import follow_sweep
+from memhorizon.experiments import recipes
+from memhorizon.experiments.recipes import Size
+from memhorizon.experiments.record import record
+from memhorizon.experiments.rundir import RunDir, write_atomically
+from memhorizon.results import InputError
+
+Positional = tyro.conf.Positional
+
+
+def reproduce(
+    name: Positional[str] = "",
+    size: Size = "here",
+    out: Path = Path("results"),
+    root: Path = Path("runs"),
+    dry_run: bool = False,
+) -> int:
+    """Run a recipe, write its record and draw its figures; without a name, list the recipes.
+
+    Args:
+        name: which recipe.
+        size: "here" for this repository's records, "tiny" to see that it works, "paper" for the paper's sizes.
+        out: records and pictures go here.
+        root: run directories are made in here.
+        dry_run: print the configurations and the estimated time, and stop.
+    """
+    if not name:
+        for known in recipes.find():
+            print(f"{known}: {(recipes.load(known).__doc__ or '').strip().splitlines()[0]}")
+        return 0
+    recipe = recipes.load(name)
+    if not hasattr(recipe, "configs"):
+        return _draw(recipe.run(out / "theory", size == "tiny"))
+    configs = recipe.configs(size)
+    if dry_run:
+        return show_dry_run(configs)
+    started = time.monotonic()
+    runs = follow_sweep(configs, root / name)
+    made = record(runs, recipe.RULES, name=name, command=f"memhorizon reproduce {name} --size {size}")
+    made |= {
+        "claim": recipe.CLAIM,
+        "size": size,
+        "seconds": _seconds_of(runs),
+        "waited": time.monotonic() - started,
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / (f"{name}.json" if size == "here" else f"{name}-{size}.json")
+    write_atomically(path, json.dumps(made).encode())
+    return _draw(path)
+
+
+def figure(name: Positional[str], results: Path = Path("results")) -> int:
+    """Redraw the pictures of a record from the numbers in it.
+
+    Args:
+        name: the record (its file name without .json), or "all".
+        results: where the records are.
+    """
+    found = sorted(results.rglob("*.json" if name == "all" else f"{name}.json"))
+    if not found:
+        raise InputError(f"name: expected a record in {results} or 'all', got {name!r}")
+    for path in found:
+        _draw(path)
+    return 0
+
+
+def _draw(path: Path) -> int:
+    for label, picture in figures.of(json.loads(path.read_text())).items():
+        target = path.with_name(f"{path.stem}-{label}.png")
+        figures.save(picture.plot(), target)
+        print(target)
+    return 0
+
+
+def _seconds_of(runs: Sequence[RunDir]) -> float:
+    """Time spent in the runs, without the pauses between resumed parts."""
+    return sum(run.seconds() for run in runs)

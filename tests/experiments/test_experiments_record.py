@@ -1,0 +1,92 @@
+"""Records: what figures read is what the runs measured, and the clocks are those of the curves."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from memhorizon.datasets import DataConfig
+from memhorizon.experiments.config import Config, MeasureConfig
+from memhorizon.experiments.executors import Inline
+from memhorizon.experiments.record import Rules, curves, null_fraction, plain, read_times, record
+from memhorizon.experiments.rundir import RunDir
+from memhorizon.experiments.sweep import grid, sweep
+from memhorizon.measure.timescales import memorization_time
+from memhorizon.nets import MLPConfig
+from memhorizon.results import Fraction, InputError
+from memhorizon.train import TrainConfig
+
+BASE = Config(
+    data=DataConfig(name="mixture", n_train=8, n_holdout=16),
+    model=MLPConfig(width=16, blocks=1),
+    train=TrainConfig(steps=20),
+    measure=MeasureConfig(snapshots=4, first=2, n_samples=10, sampler_steps=4, repeats=1),
+)
+
+
+def planted(tmp_path, n_train, seed, counts):
+    """A run directory whose memorized counts are given, at 10, 20, 40, ... steps."""
+    config = replace(BASE, data=replace(BASE.data, n_train=n_train), seed=seed)
+    directory = RunDir.create(tmp_path, config)
+    for k, count in enumerate(counts):
+        step = 10 * 2**k
+        rows = [
+            {"measure": "memorized", "count": count, "total": 1000, "null_count": 0, "null_total": 500},
+            {"measure": "holdout", "t": 0.1, "value": 1 / step, "se": 1e-4},
+            {"measure": "gap", "t": 0.1, "value": 0.0, "se": 1e-4},
+        ]
+        directory.append_measures({"step": step, **row} for row in rows)
+    return directory
+
+
+def test_a_record_is_json_and_holds_every_curve(tmp_path):
+    runs = sweep(grid(BASE, n_train=(8, 16), seed=(0,)), root=tmp_path, executor=Inline())
+    made = record(runs, name="test")
+    assert json.loads(json.dumps(made, allow_nan=False)) == made
+    for row, run in zip(made["runs"], runs, strict=True):
+        assert row["curves"].keys() == curves(run).keys()
+        assert row["curves"]["memorized"]["step"] == [float(step) for step in run.snapshots()]
+        counts = [r["count"] / r["total"] for r in run.measures() if r["measure"] == "memorized"]
+        assert row["curves"]["memorized"]["value"] == counts
+        assert row["n_train"] == run.config.data.n_train
+
+
+def test_clocks_and_law_of_planted_runs(tmp_path):
+    """f_mem passes 0.1 at 10 n steps exactly: tau_mem is 10 n and its exponent 1."""
+    rows = {4: (0, 0, 200, 400), 8: (0, 0, 0, 200), 16: (0, 0, 0, 0, 200)}
+    runs = [planted(tmp_path, n, seed, rows[n]) for n in rows for seed in (0, 1)]
+    times = read_times(runs, Rules(memorized=0.1))
+    expected = {4: 20 * 2**0.5, 8: 40 * 2**0.5, 16: 80 * 2**0.5}  # half way between 0 and 0.2, in log step
+    for run, own in zip(runs, times, strict=True):
+        assert own.tau_mem.value == pytest.approx(expected[run.config.data.n_train], rel=1e-6)
+        assert own.tau_mem == memorization_time(curves(run)["memorized"], level=0.1, null=null_fraction(run))
+    law = record(runs, Rules(memorized=0.1))["laws"]["tau_mem"]
+    assert law["exponents"]["n_train"]["value"] == pytest.approx(1.0, abs=1e-6)
+    assert law["observed"] == 6
+
+
+def test_what_was_not_reached_stays_so(tmp_path):
+    runs = [planted(tmp_path, n, 0, (0, 0, 0)) for n in (4, 8)]
+    made = record(runs)
+    assert {row["times"]["tau_mem"]["status"] for row in made["runs"]} == {"not reached"}
+    assert made["laws"]["tau_mem"]["exponents"]["n_train"]["value"] is None
+    assert "not fitted" in made["laws"]["tau_mem"]["status"]
+
+
+def test_the_null_is_that_of_the_held_out_items(tmp_path):
+    assert null_fraction(planted(tmp_path, 4, 0, (0,))) == Fraction.of(0, 500)
+
+
+def test_bad_records_are_refused(tmp_path):
+    empty = RunDir.create(tmp_path, BASE)
+    with pytest.raises(InputError, match="nothing is measured yet"):
+        record([empty])
+    run = planted(tmp_path, 4, 0, (0, 1))
+    with pytest.raises(InputError, match="has no curve"):
+        record([run], Rules(quality="frechet", t=None))
+    with pytest.raises(InputError, match="runs"):
+        record([])
+
+
+def test_plain_values():
+    assert plain({"a": float("inf"), "b": (1, float("nan"))}) == {"a": None, "b": [1, None]}
