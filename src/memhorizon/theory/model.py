@@ -40,7 +40,7 @@ class FeatureModel:
     def __post_init__(self) -> None:
         for name in ("psi_n", "psi_p", "t"):
             value = getattr(self, name)
-            if not (isinstance(value, Real) and np.isfinite(float(value)) and value > 0):
+            if not (isinstance(value, Real) and 0 < float(value) < np.inf):
                 raise InputError(f"{name}: expected a finite number above 0, got {value!r}")
         if not isinstance(self.spectrum, Spectrum):
             raise InputError(

@@ -13,9 +13,9 @@ from memhorizon.results import InputError
 class Spectrum:
     """A limiting eigenvalue distribution of Sigma = E[x x^T], held as atoms.
 
-    Where the distribution is continuous the atoms are Gauss nodes of its density: averages of smooth functions
-    then converge geometrically in their number. Large psi_n and psi_p resolve atoms one by one, so that the
-    number of nodes must grow like the square root of psi.
+    Where the distribution is continuous the atoms are Gauss nodes of its density: averages of smooth
+    functions then converge geometrically in their number. Large psi_n and psi_p resolve atoms one by one, so
+    that the number of nodes must grow like the square root of psi.
 
     Attributes:
         eigenvalues: distinct, ascending, not negative. [k]
@@ -107,10 +107,10 @@ class Spectrum:
     def from_data(cls, data: object, *, nodes: int = 48) -> "Spectrum":
         """Eigenvalues of the covariance of a data matrix, centred.
 
-        More than `nodes` distinct eigenvalues are merged in bins of equal width in log lambda, each bin at its
-        mean, so that the trace is kept exactly; those below 1e-12 of the largest join the lowest bin. The data
-        are not taken for Gaussian: the score error of this spectrum is refused. With fewer points than a few
-        times the dimension the eigenvalues of a sample are spread around those of its law.
+        More than `nodes` distinct eigenvalues are merged in bins of equal width in log lambda, each bin at
+        its mean, so that the trace is kept exactly; those below 1e-12 of the largest join the lowest bin. The
+        data are not taken for Gaussian: the score error of this spectrum is refused. With fewer points than a
+        few times the dimension the eigenvalues of a sample are spread around those of its law.
 
         Args:
             data: one row per point, at least two; further axes are flattened. [n, *item]

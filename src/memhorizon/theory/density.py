@@ -1,0 +1,86 @@
+"""The density of eigenvalues of U."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from memhorizon.results import InputError
+from memhorizon.theory.equations import Equations, Solution
+from memhorizon.theory.model import FeatureModel
+
+
+@dataclass(frozen=True)
+class SpectralDensity:
+    """The spectrum of U at given places.
+
+    Attributes:
+        eigenvalues: where. [m]
+        density: of the continuous part; it integrates to 1 minus the weight of the atom. [m]
+        cumulative: fraction of all eigenvalues, atom included, up to here. [m]
+        residual: relative residual of the equations. [m]
+        status: "inside" the support, "outside", "atom" (exactly at s2, where q is infinite), or "failed": no
+            physical solution was found, density and cumulative are NaN. [m]
+    """
+
+    eigenvalues: Float[np.ndarray, " m"]
+    density: Float[np.ndarray, " m"]
+    cumulative: Float[np.ndarray, " m"]
+    residual: Float[np.ndarray, " m"]
+    status: Shaped[np.ndarray, " m"]
+
+
+def spectral_density(model: FeatureModel, eigenvalues: object) -> SpectralDensity:
+    """Compute the density exactly on the real axis, with no small imaginary part.
+
+    Args:
+        model: what U belongs to.
+        eigenvalues: where to evaluate it. [m]
+
+    Raises:
+        InputError: if an eigenvalue is not finite.
+
+    Source: [bonnaire2025] Eqs. (15)-(19)
+    """
+    points = np.atleast_1d(np.asarray(eigenvalues, dtype=float))
+    if points.ndim != 1 or not np.all(np.isfinite(points)):
+        raise InputError(f"eigenvalues: expected a list of finite numbers, got {eigenvalues!r}")
+    equations = Equations.of(model)
+    return density_at(equations, points - equations.s2)
+
+
+def density_at(equations: Equations, w: Float[np.ndarray, " m"]) -> SpectralDensity:
+    """Evaluate at s2 + w, for callers that know w to more digits than s2 + w has."""
+    found = equations.solve(w)
+    atom = found.X == 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        density = np.where(atom, 0.0, (1 / found.X).imag / (np.pi * equations.psi_p))
+    density[atom & (equations.atom == 0)] = np.inf  # a hard edge
+    total = cumulative(equations, w, found)
+    density[~found.solved] = total[~found.solved] = np.nan
+    status = np.where(np.imag(found.X) < 0, "inside", "outside")
+    status[atom] = "atom"
+    status[~found.solved] = "failed"
+    return SpectralDensity(equations.s2 + w, density, total, found.residual, status)
+
+
+def cumulative(equations: Equations, w: Float[np.ndarray, " m"], found: Solution) -> Float[np.ndarray, " m"]:
+    """Fraction of eigenvalues up to s2 + w, from the closed form of the log-determinant.
+
+    (1/d) log det (U - z) = (psi_p - 1) log X - psi_n log kappa + <log D> - kappa <al/D> - w/X + constant,
+    stationary in X and kappa; its imaginary part at z + i0 is -pi psi_p times the fraction. X, kappa and D
+    stay in the lower half plane, so that the principal logarithm is the right one; in gaps only signs count.
+
+    Source: [bonnaire2025] Eq. (147)
+    """
+    X, kappa = found.X, found.kappa
+    D = X + equations.b2 + kappa * equations.al[:, None]  # [k, m]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        phase = (equations.psi_p - 1) * _angle(X) - equations.psi_n * _angle(kappa)
+        phase += equations.weights @ (_angle(D) - (kappa * equations.al[:, None] / D).imag) - (w / X).imag
+    return np.where(X == 0, equations.atom, -phase / (np.pi * equations.psi_p))
+
+
+def _angle(x: np.ndarray) -> np.ndarray:
+    """Angle in [-pi, 0] of numbers of the closed lower half plane, negative ones at -pi."""
+    return -np.abs(np.angle(x))

@@ -1,0 +1,181 @@
+"""The equations of the resolvent of U in the limit, in two unknowns, and their physical solution."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Complex, Float, Shaped
+
+from memhorizon.results import InputError
+from memhorizon.theory.coefficients import coefficients
+from memhorizon.theory.model import FeatureModel
+
+_BLOCK = 2**18  # entries of the largest temporary array
+_ACCURATE = 1e-11  # a residual above this is a failure; usual ones are below 1e-15
+
+
+class Solution(NamedTuple):
+    """Points of the physical branch.
+
+    Attributes:
+        X: 1/(psi_p q), where q = tr R/p is the Stieltjes transform of U; Im X <= 0.
+        kappa: 1/(1 + tr(C R)/n), C the part of U that each sample adds; Im kappa <= 0.
+        residual: relative residual of the equations. [m]
+        solved: whether the residual is small and the branch the physical one. [m]
+    """
+
+    X: Complex[np.ndarray, " m"]
+    kappa: Complex[np.ndarray, " m"]
+    residual: Float[np.ndarray, " m"]
+    solved: Bool[np.ndarray, " m"]
+
+
+@dataclass(frozen=True, eq=False)
+class Equations:
+    """The equations of one model, in w = z - s2: near s2 it is the difference that has digits.
+
+    With D = X + b2 + kappa al and < > the average over the eigenvalues of Sigma,
+        (I)   1/kappa = 1 + v2/(psi_n X) + <al/D>/psi_n
+        (II)  w = v2 kappa - (psi_p - 1) X - X^2 <1/D>.
+
+    Attributes:
+        psi_n: n/d.
+        psi_p: p/d.
+        b2: b^2.
+        v2: v^2.
+        s2: s^2.
+        al: alpha * eigenvalues of Sigma, alpha = a^2 exp(-2t). [k]
+        weights: of the eigenvalues of Sigma. [k]
+    """
+
+    psi_n: float
+    psi_p: float
+    b2: float
+    v2: float
+    s2: float
+    al: Float[np.ndarray, " k"]
+    weights: Float[np.ndarray, " k"]
+
+    @classmethod
+    def of(cls, model: FeatureModel) -> "Equations":
+        """Collect the constants of a model.
+
+        Raises:
+            InputError: if the activation has no linear part: then nothing is learned.
+
+        Source: [bonnaire2025] Eqs. (15)-(19)
+        """
+        c, spectrum = coefficients(model), model.spectrum
+        alpha = (c.a * model.decay) ** 2
+        if c.b**2 + alpha * spectrum.variance <= 1e-20 * (c.s2 + c.v2):
+            raise InputError(
+                "activation: expected one with a linear part; an even one learns nothing (a = b = 0)"
+            )
+        n, p, al = float(model.psi_n), float(model.psi_p), alpha * spectrum.eigenvalues
+        return cls(n, p, c.b**2, c.v2, c.s2, al, spectrum.weights)
+
+    @property
+    def atom(self) -> float:
+        """Weight of the atom of U at s2."""
+        return max(0.0, 1 - (1 + self.psi_n) / self.psi_p)
+
+    @property
+    def top(self) -> float:
+        """A bound, up to a factor of order one, of the largest eigenvalue of U."""
+        return float(self.s2 + self.v2 + (self.b2 + self.al[-1]) * (1 + self.psi_p))
+
+    def solve(self, w: Shaped[np.ndarray, " m"]) -> Solution:
+        """Solve at z = s2 + w, Im w >= 0; at real w this is the limit from above.
+
+        Each point comes down from a large imaginary part, where the solution is known, in geometric steps of
+        Newton's method; where the result is not on the physical branch the steps are made three times finer,
+        twice.
+        """
+        w = np.asarray(w, dtype=complex)
+        size = max(1, _BLOCK // len(self.al))
+        parts = [self._block(w[i : i + size]) for i in range(0, len(w), size)]
+        return Solution(*(np.concatenate(column) for column in zip(*parts, strict=True))) if parts else _NONE
+
+    def _block(self, w: np.ndarray) -> Solution:
+        with np.errstate(all="ignore"):  # a failing point may overflow on its way; `solved` says so
+            found = self._checked(w, *self._descend(w, 16, 2))
+            for stages in (48, 144):
+                again = ~found.solved
+                if np.any(again):
+                    retried = self._checked(w[again], *self._descend(w[again], stages, 3))
+                    for column, new in zip(found, retried, strict=True):
+                        column[again] = new
+        return found
+
+    def _descend(self, w: np.ndarray, stages: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
+        """Homotopy in Im w, then Newton's method at the target."""
+        high = 4 * (self.top + np.abs(w))
+        low = np.maximum(np.imag(w), 1e-3 * np.maximum(np.abs(w), 1e-15 * self.top))
+        mean = self.weights @ self.al + self.v2
+        start = np.real(w) + 1j * high
+        X, kappa = -(start - mean - self.b2) / self.psi_p, 1 / (1 - self.psi_p * mean / (self.psi_n * start))
+        for stage in range(stages + 1):
+            v = np.real(w) + 1j * high * (low / high) ** (stage / stages)
+            for _ in range(steps):
+                X, kappa, *_ = self.newton(X, kappa, v)
+        active = np.arange(len(w))
+        for _ in range(60):
+            X[active], kappa[active], size, residual = self.newton(X[active], kappa[active], w[active])
+            active = active[(size > 1e-14) & (residual > 2e-16)]
+            if len(active) == 0:
+                break
+        return X, kappa
+
+    def _checked(self, w: np.ndarray, X: np.ndarray, kappa: np.ndarray) -> Solution:
+        """Settle real points in gaps on the real axis, and say which points can be trusted."""
+        near = (np.imag(w) == 0) & (np.abs(np.imag(X)) < 1e-6 * np.abs(X))
+        if np.any(near):
+            x, k, v = np.real(X)[near], np.real(kappa)[near], np.real(w)[near]
+            for _ in range(3):
+                x, k, *_ = self.newton(x, k, v)
+            *_, residual = self.newton(x, k, v)
+            real = (residual < _ACCURATE) & (self.slope(x, k) < 0)
+            place = np.flatnonzero(near)[real]
+            X[place], kappa[place] = x[real], k[real]
+        *_, residual = self.newton(X, kappa, w)
+        physical = (np.imag(X) <= 0) & (np.imag(kappa) <= 0)
+        flat = (np.imag(w) == 0) & (np.imag(X) == 0)
+        physical[flat] = self.slope(np.real(X[flat]), np.real(kappa[flat])) < 0
+        pole = (w == 0) & (self.psi_p >= 1 + self.psi_n)  # q is infinite: an atom or a hard edge
+        X[pole] = kappa[pole] = residual[pole] = 0
+        return Solution(X, kappa, residual, (physical & (residual < _ACCURATE)) | pole)
+
+    def sums(self, X: np.ndarray, kappa: np.ndarray) -> np.ndarray:
+        """<1/D>, <al/D>, <1/D^2>, <al/D^2>, <al^2/D^2>, [5, m]."""
+        inverse = 1 / (X + self.b2 + kappa * self.al[:, None])  # [k, m]
+        w, al = self.weights, self.al
+        first = np.stack([w, w * al]) @ inverse
+        inverse *= inverse
+        return np.concatenate([first, np.stack([w, w * al, w * al**2]) @ inverse])
+
+    def jacobian(self, X: np.ndarray, kappa: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, ...]:
+        """F (equation (I) times psi_n X kappa), G (equation (II)), F_X, F_kappa, G_X, G_kappa, scale of G."""
+        S0, S1, T0, T1, T2 = self.sums(X, kappa)
+        A, B = self.psi_n * X + self.v2 + X * S1, X * X * S0
+        F = kappa * A - self.psi_n * X
+        G = self.v2 * kappa - (self.psi_p - 1) * X - B - w
+        F_X, F_k = kappa * (self.psi_n + S1 - X * T1) - self.psi_n, A - kappa * X * T2
+        G_X, G_k = X * (X * T0 - 2 * S0) - (self.psi_p - 1), self.v2 + X * X * T1
+        scale = self.v2 * np.abs(kappa) + abs(self.psi_p - 1) * np.abs(X) + np.abs(B) + np.abs(w)
+        return F, G, F_X, F_k, G_X, G_k, scale
+
+    def newton(self, X: np.ndarray, kappa: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, ...]:
+        """One step of Newton's method: new X, new kappa, relative size of the step, residual before it."""
+        F, G, F_X, F_k, G_X, G_k, scale = self.jacobian(X, kappa, w)
+        det = F_X * G_k - F_k * G_X
+        dX, dk = (F_k * G - G_k * F) / det, (G_X * F - F_X * G) / det
+        residual = np.abs(F) / np.abs(self.psi_n * X) + np.abs(G) / scale
+        return X + dX, kappa + dk, np.abs(dX / X) + np.abs(dk / kappa), residual
+
+    def slope(self, X: np.ndarray, kappa: np.ndarray) -> np.ndarray:
+        """dX/dw along the solution; negative in gaps, where q grows."""
+        *_, F_X, F_k, G_X, G_k, _ = self.jacobian(X, kappa, np.zeros_like(X))
+        return F_k / (F_k * G_X - F_X * G_k)
+
+
+_NONE = Solution(np.zeros(0, complex), np.zeros(0, complex), np.zeros(0), np.zeros(0, dtype=bool))

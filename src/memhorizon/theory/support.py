@@ -1,0 +1,121 @@
+"""Where the eigenvalues of U are: every interval of the support, its exact edges and its mass."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from memhorizon.theory.curve import Curve
+from memhorizon.theory.density import density_at
+from memhorizon.theory.equations import Equations
+from memhorizon.theory.model import FeatureModel
+
+
+@dataclass(frozen=True)
+class Support:
+    """The support of the spectrum of U.
+
+    Attributes:
+        intervals: lower and upper edge of each interval, ascending. [k, 2]
+        masses: fraction of the eigenvalues in each; with the atom they add up to 1. [k]
+        labels: which group each interval holds: "sub_bulk" (d eigenvalues just above s2, when psi_p > psi_n),
+            "rho_1" (the bulk that the samples make), "rho_2" (the top group, that of the population),
+            "unsampled" (between the other two when psi_n < 1); joined by "+" where groups have merged.
+        atom_location: s2.
+        atom_weight: fraction of the eigenvalues exactly there, 1 - (1 + psi_n)/psi_p or 0.
+        offsets: the edges minus s2, which have digits where the edges themselves have lost them. [k, 2]
+        residual: largest difference between a mass and the integral of the density over its interval.
+        status: "solved", or "not resolved" where the residual is above 1e-7.
+    """
+
+    intervals: Float[np.ndarray, "k 2"]
+    masses: Float[np.ndarray, " k"]
+    labels: tuple[str, ...]
+    atom_location: float
+    atom_weight: float
+    offsets: Float[np.ndarray, "k 2"]
+    residual: float
+    status: str
+
+    @property
+    def lowest(self) -> float:
+        """Lowest point of the spectrum: the atom, or the first edge."""
+        return self.atom_location if self.atom_weight > 0 else float(self.intervals[0, 0])
+
+
+def bulk_edges(model: FeatureModel) -> Support:
+    """Find all intervals of the support.
+
+    Edges are stationary points of w = z - s2 on the real solutions. The mass below a gap follows from the
+    signs of X, kappa and D there, exactly; the integral of the density, another road, gives the residual.
+
+    >>> s = bulk_edges(FeatureModel(psi_n=8, psi_p=64, t=0.01))
+    >>> print(s.labels, 64 * s.masses.round(12))
+    ('sub_bulk', 'rho_1', 'rho_2') [1. 7. 1.]
+
+    Source: [bonnaire2025] Theorem 3.2, with the third group that it counts inside rho_1
+    """
+    return support_of(Equations.of(model))
+
+
+def support_of(equations: Equations) -> Support:
+    """Find the support from the equations of a model."""
+    edges = _candidates(equations)
+    middles = np.sqrt(edges[:-1] * edges[1:]) if edges[0] > 0 else 0.5 * (edges[:-1] + edges[1:])
+    inside = np.concatenate([[False], density_at(equations, middles).status == "inside", [False]])
+    starts, ends = np.flatnonzero(inside[1:] & ~inside[:-1]), np.flatnonzero(inside[:-1] & ~inside[1:])
+    offsets = np.stack([edges[starts], edges[ends]], axis=1)
+    gaps = 0.5 * (offsets[:-1, 1] + offsets[1:, 0])
+    below = np.concatenate([[equations.atom], density_at(equations, gaps).cumulative, [1.0]])
+    masses = np.diff(below)
+    integrals = np.array([_integral(equations, a, b, m) for (a, b), m in zip(offsets, masses, strict=True)])
+    residual = float(np.max(np.abs(integrals - masses)))
+    return Support(
+        intervals=equations.s2 + offsets,
+        masses=masses,
+        labels=tuple(_label(equations, a, b) for a, b in zip(below[:-1], below[1:], strict=True)),
+        atom_location=equations.s2,
+        atom_weight=equations.atom,
+        offsets=offsets,
+        residual=residual,
+        status="solved" if residual < 1e-7 else "not resolved",
+    )
+
+
+def _candidates(equations: Equations) -> Float[np.ndarray, " m"]:
+    """Stationary values of w >= 0, where U has its spectrum; a hard edge at w = 0 is none of them."""
+    values = Curve(equations).critical()
+    hard = abs(equations.psi_p - 1 - equations.psi_n) < 1e-12 * equations.psi_p
+    values = values[np.isfinite(values) & (values > (1e-20 * equations.top if hard else 0.0))]
+    return np.append(0.0, values) if hard else values
+
+
+def _integral(equations: Equations, low: float, high: float, mass: float) -> float:
+    """Integral of the density over one interval, by Gauss rules with more and more nodes.
+
+    Both substitutions remove the square roots at the edges; the second also spreads decades evenly.
+    """
+    total = np.nan
+    for nodes in (64, 256, 1024):
+        x, weight = np.polynomial.legendre.leggauss(nodes)
+        theta = 0.5 * np.pi * (x + 1)
+        place, slope = np.sin(theta / 2) ** 2, 0.25 * np.pi * np.sin(theta) * weight
+        if high > 30 * low > 0:
+            w = low * (high / low) ** place
+            slope = slope * w * np.log(high / low)
+        else:
+            w, slope = low + (high - low) * place, slope * (high - low)
+        total = float(slope @ density_at(equations, w).density)
+        if abs(total - mass) < 1e-9:
+            break
+    return total
+
+
+def _label(equations: Equations, below: float, above: float) -> str:
+    """Name the groups whose eigenvalues, counted from the bottom, lie between two fractions."""
+    n, p = equations.psi_n, equations.psi_p
+    cuts = np.sort([1 - n / p, 1 - 1 / p])
+    starts, ends = np.array([equations.atom, *cuts]), np.array([*cuts, 1.0])
+    names = ("sub_bulk", "rho_1" if n >= 1 else "unsampled", "rho_2")
+    shared = np.minimum(ends, above) - np.maximum(starts, below)
+    return "+".join(name for name, part in zip(names, shared, strict=True) if part > 1e-9)
