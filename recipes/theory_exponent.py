@@ -7,8 +7,7 @@ import numpy as np
 from recipes.theory_record import mean_and_error, write_record
 from scipy.optimize import minimize_scalar
 
-from memhorizon.theory import FeatureModel
-from memhorizon.theory.dynamics import loss_curves
+from memhorizon.theory import FeatureModel, loss_curves
 from memhorizon.theory.ensembles import Modes
 from memhorizon.theory.features import finite_matrices
 

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 from recipes.theory_record import write_record
 
-from memhorizon.theory import FeatureModel
-from memhorizon.theory.dynamics import loss_curves
+from memhorizon.theory import FeatureModel, loss_curves
 
 TIMES = (1e2, 1e3, 1e4, 1e5, np.inf)
 

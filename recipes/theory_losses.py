@@ -6,11 +6,8 @@ from pathlib import Path
 import numpy as np
 from recipes.theory_record import first_crossing, write_record
 
-from memhorizon.theory import FeatureModel, Spectrum
-from memhorizon.theory.coefficients import coefficients
-from memhorizon.theory.dynamics import LossCurves, loss_curves
+from memhorizon.theory import FeatureModel, LossCurves, Spectrum, bulk_edges, coefficients, loss_curves
 from memhorizon.theory.ensembles import simulate
-from memhorizon.theory.support import bulk_edges
 from memhorizon.theory.third_group import third_group
 
 PSI_N = (4.0, 8.0, 16.0, 32.0)

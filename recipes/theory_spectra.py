@@ -6,11 +6,9 @@ from pathlib import Path
 import numpy as np
 from recipes.theory_record import mean_and_error, write_record
 
-from memhorizon.theory import FeatureModel, Spectrum
-from memhorizon.theory.density import spectral_density
+from memhorizon.theory import FeatureModel, Spectrum, bulk_edges, spectral_density
 from memhorizon.theory.ensembles import Modes, finite_spectrum
 from memhorizon.theory.features import finite_matrices, sizes
-from memhorizon.theory.support import bulk_edges
 
 HALVES = Spectrum.atoms([0.5, 1.5])
 PANELS = {

@@ -7,11 +7,9 @@ import numpy as np
 from recipes.theory_record import first_crossing, mean_and_error, write_record
 from scipy.linalg import cho_factor, cho_solve
 
-from memhorizon.theory import FeatureModel
-from memhorizon.theory.dynamics import loss_curves
+from memhorizon.theory import FeatureModel, bulk_edges, loss_curves
 from memhorizon.theory.ensembles import Modes
 from memhorizon.theory.features import FiniteMatrices, finite_matrices, sizes
-from memhorizon.theory.support import bulk_edges
 from memhorizon.theory.third_group import group_drops, third_group
 
 GROUPS = ("third", "first", "second")
