@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from memhorizon.results import InputError
-from memhorizon.theory import FeatureModel, Spectrum
+from memhorizon.theory import FeatureModel, Spectrum, loss_curves
 from memhorizon.theory.ensembles import Modes, descent_filter, finite_spectrum, flow_filter, simulate
 from memhorizon.theory.features import finite_eigenvalues, finite_matrices
 
@@ -126,6 +126,42 @@ def test_fewer_noises_than_features_are_fitted_exactly():
     curves = simulate(FeatureModel(2, 6, 0.1), 20, 0, [np.inf], noise_draws=2)
     assert abs(curves.L_train[0]) < 1e-10
     assert simulate(FeatureModel(2, 6, 0.1), 20, 0, [np.inf], noise_draws=4).L_train[0] > 1e-3
+
+
+QUANTITIES = ("L_train", "L_test", "L_gen", "E_score")
+
+
+def sampled(model, dim, seeds, tau, features):
+    """Mean over seeds and its standard error, [4, m] each."""
+    curves = [simulate(model, dim, seed, tau, features) for seed in seeds]
+    table = np.array([[getattr(c, name) for name in QUANTITIES] for c in curves])
+    return table.mean(axis=0), table.std(axis=0, ddof=1) / np.sqrt(len(seeds))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [FeatureModel(2, 4, 0.1), FeatureModel(4, 2, 0.5, "erf", Spectrum.atoms([0.5, 1.5]))],
+    ids=["overparametrised", "underparametrised"],
+)
+def test_the_network_approaches_the_limit(model):
+    """The network is off by a term in 1/d, which 2 L(2d) - L(d) removes; scatter and 1/d^2 are left."""
+    tau = [3.0, 30.0, 1e3, np.inf]
+    limit = loss_curves(model, tau)
+    expected = np.array([getattr(limit, name) for name in QUANTITIES])
+    small, small_error = sampled(model, 50, range(10), tau, "true")
+    large, large_error = sampled(model, 100, range(10, 16), tau, "true")
+    error = np.hypot(2 * large_error, small_error)
+    # 16 numbers, strongly correlated: 4 standard errors; 1/d^2 with the slope 3 of 1/d
+    assert np.max(np.abs(2 * large - small - expected) / (4 * error + 3**2 / 50**2 * np.abs(expected))) < 1
+
+
+def test_the_gaussian_equivalent_is_at_the_limit():
+    model, tau = FeatureModel(2, 4, 0.1), [10.0, 1e3, np.inf]
+    limit = loss_curves(model, tau)
+    expected = np.array([getattr(limit, name) for name in QUANTITIES])
+    mean, error = sampled(model, 80, range(8), tau, "equivalent")
+    # no 1/d term was seen above 0.5 % of L_gen in longer runs, half a standard error here; t of 7 degrees
+    assert np.max(np.abs(mean - expected) / error) < 5.5
 
 
 def test_negative_times_are_refused():
