@@ -199,6 +199,8 @@ class ScalingLaw:
         censored: number of times that entered as bounds.
         status: "fitted", or why the numbers should not be trusted.
         confidence: nominal coverage of the intervals.
+        explained: share of the variance of the observed log times that the law explains.
+        degrees: degrees of freedom of the t intervals; 0 where they are normal.
     """
 
     exponents: Mapping[str, Estimate]
@@ -209,6 +211,8 @@ class ScalingLaw:
     censored: int
     status: str
     confidence: float = 0.95
+    explained: float = math.nan
+    degrees: int = 0
 
     def predict(self, **factors: float) -> Estimate:
         """Expected time at these factors, with the interval of the fitted line (not of one more run).
@@ -221,5 +225,6 @@ class ScalingLaw:
         x = np.array([1.0, *(math.log(factors[name]) for name in self.exponents)])
         beta = np.array([self.log_prefactor, *(e.value for e in self.exponents.values())])
         centre, half = float(x @ beta), math.sqrt(float(x @ self.covariance @ x))
-        half *= float(stats.norm.ppf(0.5 + self.confidence / 2))
+        tail = 0.5 + self.confidence / 2
+        half *= float(stats.t.ppf(tail, self.degrees) if self.degrees else stats.norm.ppf(tail))
         return Estimate(math.exp(centre), math.exp(centre - half), math.exp(centre + half), self.confidence)

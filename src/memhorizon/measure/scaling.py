@@ -1,127 +1,214 @@
 """Power laws of the times in n, width and whatever else was varied, censored times included."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from scipy import optimize, stats
+from scipy.special import log_ndtr
 
-from memhorizon.measure.timescales import _log_step
-from memhorizon.results import Curve, Estimate, InputError, ScalingLaw, Time
+from memhorizon.measure.collapse import best_exponent, collapse_quality
+from memhorizon.results import Estimate, InputError, ScalingLaw, Time
+
+__all__ = ["best_exponent", "collapse_quality", "fit_scaling"]
+
+_SIDE = {"observed": 0, "not reached": 1, "before first": -1}
+_SMALLEST_SCATTER = 1e-7  # of log time: a power law that holds exactly
+_UNKNOWN = 10.0  # half-length in log time of an interval that bounds nothing: the row then weighs nothing
 
 
 def fit_scaling(
-    times: Sequence[Mapping[str, Any]], *, by: Sequence[str] = ("n_train",), confidence: float = 0.95
+    times: Sequence[Mapping[str, Any] | tuple[Mapping[str, float], Time]],
+    *,
+    by: Sequence[str] = ("n_train",),
+    confidence: float = 0.95,
 ) -> ScalingLaw:
     """Fit time = prefactor * prod_k factor_k ** exponent_k by maximum likelihood, censored times included.
 
+    Log times are normal about the line. Their variance is one common scatter, fitted, plus the error of
+    each time, read off its interval. An observed time enters by its density, a censored one by the
+    probability to lie beyond its bound. Intervals of the exponents are profile likelihoods whose
+    threshold gives the exact t interval where nothing is censored and all times are equally well known;
+    degrees of freedom are counted over observed times only.
+
     Args:
-        times: one row per run: the factors by name and its `Time` under "time".
+        times: one row per run: its factors by name and its `Time` under "time", or pairs (factors,
+            time).
         by: the factors that enter.
         confidence: nominal coverage of the intervals.
 
+    Returns:
+        The law. Where too few times are observed its numbers are NaN, its intervals unbounded and
+        `status` says so.
+
     Raises:
-        InputError: if there are no rows, a factor is missing or not positive, or does not vary.
+        InputError: if there are no rows, a factor or a time is missing or not positive, a factor does
+            not vary independently of the others, or the times are stated at different confidences.
+
+    Source: [tobin1958]
     """
-    if not times:
-        raise InputError("times: expected at least one row, got none")
-    factors = np.array([[float(row[name]) for name in by] for row in times])
-    if not np.all(factors > 0):
-        raise InputError(f"times: expected positive factors {tuple(by)}, got {factors.min()}")
-    X = np.column_stack([np.ones(len(times)), np.log(factors)])  # [rows, k+1]
-    if np.linalg.matrix_rank(X) < X.shape[1]:
-        raise InputError(f"by: the exponents of {tuple(by)} are not identified: too few different values")
-    clocks: list[Time] = [row["time"] for row in times]
-    y = np.log([clock.value for clock in clocks])
-    side = np.array([{"observed": 0, "not reached": 1, "before first": -1}[c.status] for c in clocks])
-    observed = int(np.sum(side == 0))
-    if observed <= X.shape[1]:
-        k = X.shape[1]
-        none = {name: Estimate(np.nan, -np.inf, np.inf, confidence) for name in by}
-        status = f"not fitted: {observed} observed times for {k} parameters"
-        return ScalingLaw(
-            none,
-            np.nan,
-            np.full((k, k), np.nan),
-            np.nan,
-            observed,
-            len(times) - observed,
-            status,
-            confidence,
-        )
-
-    def loss(parameters: Float[np.ndarray, " q"]) -> float:
-        sigma = np.exp(parameters[-1])
-        z = (y - X @ parameters[:-1]) / sigma
-        terms = np.where(
-            side == 0, stats.norm.logpdf(z) - np.log(sigma), stats.norm.logcdf(np.where(side > 0, -z, z))
-        )
-        return -float(terms.sum())
-
-    start = np.linalg.lstsq(X, y, rcond=None)[0]
-    scatter = max(float(np.std(y - X @ start)), 1e-6)
-    best = optimize.minimize(loss, np.append(start, np.log(scatter)), method="L-BFGS-B", tol=1e-10)
-    beta, sigma = best.x[:-1], float(np.exp(best.x[-1]))
-    weight = X[side == 0]
-    degrees = observed - X.shape[1]
-    covariance = np.linalg.inv(weight.T @ weight) * sigma**2 * observed / degrees
-    half = float(stats.t.ppf(0.5 + confidence / 2, degrees)) * np.sqrt(np.diag(covariance))
-    exponents = {
-        name: Estimate(float(beta[i]), float(beta[i] - half[i]), float(beta[i] + half[i]), confidence)
-        for i, name in enumerate(by, start=1)
-    }
-    return ScalingLaw(
-        exponents,
-        float(beta[0]),
-        covariance,
-        sigma,
-        observed,
-        len(times) - observed,
-        "fitted",
+    if not 0 < confidence < 1:
+        raise InputError(f"confidence: expected a number in (0, 1), got {confidence}")
+    data, means = _read(times, tuple(by))
+    seen = data.side == 0
+    rows, k = data.X.shape
+    law = ScalingLaw(
+        {name: Estimate(np.nan, -np.inf, np.inf, confidence) for name in by},
+        np.nan,
+        np.full((k, k), np.nan),
+        np.nan,
+        int(seen.sum()),
+        int(rows - seen.sum()),
+        f"not fitted: {int(seen.sum())} observed times for {k} parameters and the scatter",
         confidence,
     )
+    if law.observed <= k:
+        return law
+    if np.linalg.matrix_rank(data.X[seen]) < k:
+        return replace(law, status="not fitted: the observed times do not vary in every factor")
+    return _fitted(law, data, means, tuple(by))
 
 
-def _matched(curves: Sequence[Curve], levels: int = 9) -> Float[np.ndarray, "curves levels"]:
-    """Log times at which each curve passes `levels` values of the range that all of them cover."""
-    rising = [np.maximum.accumulate(curve.value) for curve in curves]
-    bottom, top = max(y[0] for y in rising), min(y[-1] for y in rising)
-    if not bottom < top:
-        raise InputError(f"curves: expected a common range of values, got [{bottom:g}, {top:g}]")
-    values = bottom + (top - bottom) * np.linspace(0.1, 0.9, levels)
-    return np.array(
-        [
-            [np.interp(v, *_strict(y, _log_step(c))) for v in values]
-            for y, c in zip(rising, curves, strict=True)
-        ]
+@dataclass(frozen=True)
+class _Data:
+    """Log times y with their errors, the side on which they are censored, and the design X."""
+
+    y: Float[np.ndarray, " rows"]
+    error: Float[np.ndarray, " rows"]
+    side: Float[np.ndarray, " rows"]
+    X: Float[np.ndarray, "rows columns"]
+
+    def deviance(
+        self, parameters: Float[np.ndarray, " q"], offset: Float[np.ndarray, " rows"], X: np.ndarray
+    ) -> tuple[float, Float[np.ndarray, " q"]]:
+        """Minus twice the log likelihood at (coefficients of X, log scatter), and its gradient."""
+        scatter2 = np.exp(2 * parameters[-1])
+        variance = scatter2 + self.error**2
+        sd = np.sqrt(variance)
+        z = (self.y - offset - X @ parameters[:-1]) / sd
+        seen = self.side == 0
+        u = -self.side * z  # a censored time lies beyond its bound with probability Phi(u)
+        tail = log_ndtr(u)
+        hazard = np.exp(np.clip(-(u**2) / 2 - 0.5 * np.log(2 * np.pi) - tail, -700, 700))
+        terms = np.where(seen, -(z**2) / 2 - np.log(sd), tail)
+        by_centre = np.where(seen, z, self.side * hazard) / sd
+        by_variance = np.where(seen, z**2 - 1, -hazard * u) / (2 * variance)
+        gradient = np.append(X.T @ by_centre, 2 * scatter2 * by_variance.sum())
+        return -2 * float(terms.sum()), -2 * gradient
+
+    def fit(
+        self, start: np.ndarray, fixed: int | None = None, value: float = 0.0
+    ) -> tuple[np.ndarray, float]:
+        """The best (coefficients, log scatter) and its deviance, one coefficient held if told so."""
+        free = [i for i in range(self.X.shape[1]) if i != fixed]
+        offset = np.zeros_like(self.y) if fixed is None else self.X[:, fixed] * value
+        found = optimize.minimize(
+            self.deviance,
+            np.append(start[free], start[-1]),
+            args=(offset, self.X[:, free]),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[(None, None)] * len(free) + [(np.log(_SMALLEST_SCATTER), 10.0)],
+            options={"ftol": 1e-13, "gtol": 1e-7},
+        )
+        best = np.full(self.X.shape[1] + 1, value)
+        best[[*free, -1]] = found.x
+        return best, float(found.fun)
+
+
+def _read(times: Sequence[Any], by: tuple[str, ...]) -> tuple[_Data, Float[np.ndarray, " k"]]:
+    """Check the rows and turn them into logarithms, factors about their means."""
+    if not times or not by:
+        raise InputError(f"times, by: expected at least one row and one factor, got {len(times)} and {by}")
+    rows = [row if isinstance(row, Mapping) else {**row[0], "time": row[1]} for row in times]
+    for row in rows:
+        if missing := {*by, "time"} - set(row):
+            raise InputError(f"times: a row lacks {sorted(missing)}, it has {sorted(row)}")
+    clocks: list[Time] = [row["time"] for row in rows]
+    values = np.array([clock.value for clock in clocks])
+    factors = np.array([[float(row[name]) for name in by] for row in rows])
+    for name, column in [("time", values), *zip(by, factors.T, strict=True)]:
+        if not (np.all(np.isfinite(column)) and np.all(column > 0)):
+            raise InputError(f"times: expected positive, finite {name}, got {column.tolist()}")
+    if len({clock.confidence for clock in clocks}) > 1:
+        raise InputError("times: expected one confidence for all, got several")
+    logs = np.log(factors)
+    X = np.column_stack([np.ones(len(rows)), logs - logs.mean(axis=0)])
+    if np.linalg.matrix_rank(X) < X.shape[1]:
+        raise InputError(
+            f"by: the exponents of {by} are not identified: too few different values in the rows"
+        )
+    z = float(stats.norm.ppf(0.5 + clocks[0].confidence / 2))
+    error = np.array([_log_error(clock) for clock in clocks]) / z
+    side = np.array([float(_SIDE[clock.status]) for clock in clocks])
+    return _Data(np.log(values), error, side, X), logs.mean(axis=0)
+
+
+def _log_error(clock: Time) -> float:
+    """Half the length of the interval in log time; of the bounded side alone where there is one."""
+    sides = [abs(np.log(end / clock.value)) for end in (clock.low, clock.high) if 0 < end < np.inf]
+    return float(np.mean(sides)) if sides else _UNKNOWN
+
+
+def _fitted(law: ScalingLaw, data: _Data, means: Float[np.ndarray, " k"], by: tuple[str, ...]) -> ScalingLaw:
+    seen, k = data.side == 0, len(by) + 1
+    degrees = law.observed - k
+    start = np.linalg.lstsq(data.X[seen], data.y[seen], rcond=None)[0]
+    residual = float(np.std(data.y[seen] - data.X[seen] @ start))
+    best, deviance = data.fit(np.append(start, np.log(max(residual, _SMALLEST_SCATTER))))
+    covariance = _covariance(data, best) * law.observed / degrees
+    t = float(stats.t.ppf(0.5 + law.confidence / 2, degrees))
+    limit = deviance + law.observed * np.log1p(t**2 / degrees)  # exact for a plain regression
+    exponents = {}
+    for i, name in enumerate(by, start=1):
+        step = t * float(np.sqrt(covariance[i, i]))
+        low, high = (_profile_end(data, best, i, sign * step, limit) for sign in (-1, 1))
+        exponents[name] = Estimate(float(best[i]), low, high, law.confidence)
+    at_bound = best[-1] <= np.log(2 * _SMALLEST_SCATTER)
+    scatter = 0.0 if at_bound else float(np.exp(best[-1]) * np.sqrt(law.observed / degrees))
+    shift = np.eye(k)
+    shift[0, 1:] = -means
+    left = data.y[seen] - data.X[seen] @ best[:-1]
+    total = float(np.sum((data.y[seen] - data.y[seen].mean()) ** 2))
+    return replace(
+        law,
+        exponents=exponents,
+        log_prefactor=float(best[0] - means @ best[1:k]),
+        covariance=shift @ covariance @ shift.T,
+        scatter=scatter,
+        status="fitted" if law.observed >= law.censored else "fitted, but most times are censored",
+        explained=1 - float(np.sum(left**2)) / total if total > 0 else np.nan,
+        degrees=degrees,
     )
 
 
-def _strict(y: Float[np.ndarray, " m"], x: Float[np.ndarray, " m"]) -> tuple[np.ndarray, np.ndarray]:
-    keep = np.append(np.diff(y) > 0, True)
-    return y[keep], x[keep]
+def _covariance(data: _Data, best: Float[np.ndarray, " q"]) -> Float[np.ndarray, "k k"]:
+    """Of the coefficients: inverse of half the curvature of the deviance, by differences of its gradient."""
+    free = len(best) if np.exp(best[-1]) > 2 * _SMALLEST_SCATTER else len(best) - 1
+    zero = np.zeros_like(data.y)
+    width = 1e-5 * np.append(np.full(len(best) - 1, np.exp(best[-1]) + np.median(data.error)), 1.0)
+    columns = [
+        (data.deviance(best + move, zero, data.X)[1] - data.deviance(best - move, zero, data.X)[1])
+        / (2 * width[i])
+        for i, move in enumerate(np.diag(width)[:free])
+    ]
+    curvature = np.array(columns)[:, :free] / 2
+    return np.linalg.inv((curvature + curvature.T) / 2)[: len(best) - 1, : len(best) - 1]
 
 
-def collapse_quality(
-    curves: Sequence[Curve], factor_values: Sequence[float], exponent: float = 1.0, *, seed: int = 0
-) -> Estimate:
-    """How well the curves fall on one another in step / factor ** exponent: 0 perfect, 1 useless."""
-    z = _matched(curves)
-    logs = np.log(np.asarray(factor_values, dtype=float))
-    generator = np.random.default_rng(seed)
+def _profile_end(data: _Data, best: Float[np.ndarray, " q"], i: int, step: float, limit: float) -> float:
+    """Where the profile deviance of coefficient i passes the limit, on the side of `step`."""
 
-    def ratio(rows: np.ndarray) -> float:
-        plain = z[rows].var(axis=0).mean()
-        return float((z[rows] - exponent * logs[rows, None]).var(axis=0).mean() / plain) if plain > 0 else 1.0
+    def excess(distance: float) -> float:
+        return data.fit(best, i, float(best[i] + distance * step))[1] - limit
 
-    m = len(curves)
-    draws = [ratio(generator.integers(m, size=m)) for _ in range(200)]
-    return Estimate(ratio(np.arange(m)), float(np.quantile(draws, 0.025)), float(np.quantile(draws, 0.975)))
-
-
-def best_exponent(curves: Sequence[Curve], factor_values: Sequence[float]) -> Estimate:
-    """The exponent at which `collapse_quality` is smallest, with the regression's t interval."""
-    fit: Any = stats.linregress(np.log(np.asarray(factor_values, dtype=float)), _matched(curves).mean(axis=1))
-    half = float(stats.t.ppf(0.975, max(len(curves) - 2, 1)) * fit.stderr)
-    return Estimate(float(fit.slope), float(fit.slope) - half, float(fit.slope) + half)
+    far = 1.0
+    while excess(far) < 0:
+        far *= 2
+        if far > 1e6:
+            return float(np.sign(step) * np.inf)
+    near = 0.0 if far == 1.0 else far / 2
+    root: Any = optimize.brentq(excess, near, far, xtol=1e-6)
+    return float(best[i] + step * root)
