@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 from recipes.theory_record import mean_and_error, write_record
-from scipy.optimize import minimize_scalar
 
 from memhorizon.theory import FeatureModel, loss_curves
 from memhorizon.theory.ensembles import Modes
@@ -27,16 +26,15 @@ COLUMNS = {
 
 
 def limit_minimum(model: FeatureModel) -> tuple[float, float]:
-    """Smallest E_score of the limit and its time, to 1e-8 of log tau."""
-    grid = np.geomspace(0.1, 1e3, 81) / model.delta_t
-    i = int(np.argmin(loss_curves(model, grid).E_score))
-    found = minimize_scalar(
-        lambda log_tau: float(loss_curves(model, [np.exp(log_tau)]).E_score[0]),
-        bounds=(np.log(grid[max(i - 1, 0)]), np.log(grid[min(i + 1, 80)])),
-        method="bounded",
-        options={"xatol": 1e-8},
-    )
-    return float(found.fun), float(np.exp(found.x))
+    """Smallest E_score of the limit and its time: a grid, a finer grid, the parabola through three points."""
+    log_tau = np.linspace(np.log(0.1), np.log(1e3), 81) - np.log(model.delta_t)
+    for _ in range(2):
+        error = loss_curves(model, np.exp(log_tau)).E_score
+        i = int(np.clip(np.argmin(error), 1, len(error) - 2))
+        x, y = log_tau[i - 1 : i + 2], error[i - 1 : i + 2]
+        log_tau = np.linspace(x[0], x[2], 81)
+    a, b, c = np.polyfit(x - x[1], y, 2)
+    return float(c - b**2 / (4 * a)), float(np.exp(x[1] - b / (2 * a)))
 
 
 def finite_minimum(model: FeatureModel, dim: int, seed: int) -> tuple[float, float]:
