@@ -8,18 +8,23 @@ from memhorizon.theory.model import FeatureModel
 from memhorizon.theory.spectra import Spectrum
 from memhorizon.theory.stieltjes import stieltjes
 from memhorizon.theory.support import Support, bulk_edges
+from memhorizon.theory.timescales import ModelTimescales, Threshold, overfitting_threshold, timescales
 
 __all__ = [
     "Coefficients",
     "FeatureModel",
     "LossCurves",
+    "ModelTimescales",
     "SpectralDensity",
     "Spectrum",
     "Support",
+    "Threshold",
     "bulk_edges",
     "coefficients",
     "loss_curves",
+    "overfitting_threshold",
     "simulate",
     "spectral_density",
     "stieltjes",
+    "timescales",
 ]

@@ -44,7 +44,7 @@ class Contour:
 
     def __init__(self, equations: Equations, support: Support) -> None:
         low, high = np.log(support.lowest), np.log(support.intervals[-1, 1])
-        nodes = 256 if high - low < np.log(1e5) else 512
+        nodes = 256 if high - low < np.log(1e4) else 512
         middle, half = 0.5 * (high + low), 0.5 * (high - low)
         angle = (np.arange(nodes // 2) + 0.5) * 2 * np.pi / nodes
         u = np.arcsinh(_HEIGHT / half) + 1j * angle

@@ -1,6 +1,7 @@
 """The equations of the resolvent of U in the limit, in two unknowns, and their physical solution."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -148,10 +149,13 @@ class Equations:
     def sums(self, X: np.ndarray, kappa: np.ndarray) -> np.ndarray:
         """<1/D>, <al/D>, <1/D^2>, <al/D^2>, <al^2/D^2>, [5, m]."""
         inverse = 1 / (X + self.b2 + kappa * self.al[:, None])  # [k, m]
-        w, al = self.weights, self.al
-        first = np.stack([w, w * al]) @ inverse
+        first = self._averages[:2] @ inverse
         inverse *= inverse
-        return np.concatenate([first, np.stack([w, w * al, w * al**2]) @ inverse])
+        return np.concatenate([first, self._averages @ inverse])
+
+    @cached_property
+    def _averages(self) -> np.ndarray:
+        return self.weights * np.stack([np.ones_like(self.al), self.al, self.al**2])
 
     def jacobian(self, X: np.ndarray, kappa: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, ...]:
         """F (equation (I) times psi_n X kappa), G (equation (II)), F_X, F_kappa, G_X, G_kappa, scale of G."""
