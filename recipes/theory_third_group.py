@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-from recipes.theory_record import first_crossing, mean_and_error, write_record
+from recipes.theory_record import mean_and_error, write_record
 from scipy.linalg import cho_factor, cho_solve
 
 from memhorizon.theory import FeatureModel, bulk_edges, loss_curves
@@ -22,7 +22,7 @@ MODELS = [  # psi_n, psi_p, t, dimensions; p is 3200 at the largest dimension of
 TINY_MODELS = [(4.0, 8.0, 0.01, (20, 30))]
 
 COLUMNS = {
-    "panel": "limit: exact high-dimensional limit; finite: one network; times: limit against t and psi_n",
+    "panel": "limit: exact high-dimensional limit; finite: one network",
     "psi_n": "n/d",
     "psi_p": "p/d",
     "t": "diffusion time",
@@ -38,9 +38,6 @@ COLUMNS = {
     "shares_by_index": "the same by counting eigenvalues of the full U; first entry: all below first bulk",
     "L_gen_after": "L_gen when only the second group has relaxed, then also the first, then all (span)",
     "L_gen_inf": "L_gen at the end of training, all directions",
-    "half_time": "first tau at which L_gen reaches half of L_gen_inf",
-    "tau_first": "psi_p/(2 Delta lambda), lambda = lower edge of the first bulk: A has relaxed there",
-    "tau_third": "psi_p/(2 Delta lambda), lambda = center of the third group at large psi",
     "closed": "large-psi closed forms: center, half-width, share of the drop, L_gen of the third group",
 }
 
@@ -113,30 +110,13 @@ def limit_row(model: FeatureModel) -> dict[str, object]:
     }
 
 
-def time_row(model: FeatureModel) -> dict[str, object]:
-    """Half-time of the gap in the limit, next to the relaxation times of the two groups."""
-    closed = third_group(model)
-    tau = np.geomspace(1e-2, 1e3, 400) * closed.time[0]
-    gap = loss_curves(model, tau).L_gen
-    end = float(loss_curves(model, [np.inf]).L_gen[0])
-    lower = dict(zip(bulk_edges(model).labels, bulk_edges(model).intervals[:, 0], strict=True)).get("rho_1")
-    return {
-        "panel": "times",
-        **base(model),
-        "L_gen_inf": end,
-        "half_time": first_crossing(tau, gap, end / 2),
-        "tau_first": np.nan if lower is None else model.psi_p / (2 * model.delta_t * lower),
-        "tau_third": closed.time[0],
-    }
-
-
 def base(model: FeatureModel) -> dict[str, object]:
     """The columns that name a model."""
     return {"psi_n": model.psi_n, "psi_p": model.psi_p, "t": model.t}
 
 
 def summarise(rows: list[Mapping[str, object]]) -> dict[str, object]:
-    """Means over seeds with standard errors, and the exponent of the half-time in Delta_t."""
+    """Means over seeds with standard errors."""
     keys = sorted({key_of(row) for row in rows if row["panel"] == "finite"})
     means = []
     for key in keys:
@@ -150,12 +130,7 @@ def summarise(rows: list[Mapping[str, object]]) -> dict[str, object]:
             1 - row["L_gen_after"][1] / row["L_gen_after"][2] for row in same
         )
         means.append(entry)
-    times = [row for row in rows if row["panel"] == "times"]
-    return {
-        "means": means,
-        "exponents_in_delta": exponents(times, "delta"),
-        "exponents_in_psi_n": exponents(times, "n"),
-    }
+    return {"means": means}
 
 
 def key_of(row: Mapping[str, object]) -> tuple[object, ...]:
@@ -163,29 +138,9 @@ def key_of(row: Mapping[str, object]) -> tuple[object, ...]:
     return tuple(row[name] for name in ("psi_n", "psi_p", "t", "features", "equal_norms", "dim"))
 
 
-def exponents(times: list[Mapping[str, object]], of: str) -> list[dict[str, object]]:
-    """Slopes of the logarithms of the three times in Delta_t at fixed psi, or in psi_n at fixed t, psi_p."""
-    fixed = ("psi_n", "psi_p") if of == "delta" else ("t", "psi_p")
-    found = []
-    for key in sorted({tuple(row[name] for name in fixed) for row in times}):
-        same = [row for row in times if tuple(row[name] for name in fixed) == key]
-        x = np.log([-np.expm1(-2 * row["t"]) if of == "delta" else row["psi_n"] for row in same])
-        if len(set(x.tolist())) < 2:
-            continue
-        entry = dict(zip(fixed, key, strict=True))
-        for name in ("half_time", "tau_first", "tau_third"):
-            y = np.log([row[name] for row in same])
-            good = np.isfinite(y)
-            entry[name] = np.polyfit(x[good], y[good], 1)[0] if good.sum() > 1 else np.nan
-        found.append(entry)
-    return found
-
-
 def run(out: Path, tiny: bool = False) -> Path:
     """Write OUT/third_group.json. About an hour on one core; seconds when tiny."""
     models, seeds = (TINY_MODELS, 2) if tiny else (MODELS, 5)
-    diffusion_times = (0.01, 0.1) if tiny else (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
-    samples = (4.0, 8.0) if tiny else (2.0, 4.0, 8.0, 16.0)
 
     def rows() -> Iterator[dict[str, object]]:
         for psi_n, psi_p, t, dims in models:
@@ -195,9 +150,6 @@ def run(out: Path, tiny: bool = False) -> Path:
                 for features, equal_norms in (("equivalent", False), ("true", False), ("true", True)):
                     for seed in range(seeds):
                         yield finite_row(model, dim, seed, features, equal_norms)
-        for psi_n in samples:
-            for t in diffusion_times:
-                yield time_row(FeatureModel(psi_n, 64.0, t))
 
     settings = {"models": models, "seeds": list(range(seeds)), "activation": "tanh", "spectrum": "isotropic"}
     return write_record(
