@@ -31,7 +31,14 @@ def planted(tmp_path, n_train, seed, counts):
     for k, count in enumerate(counts):
         step = 10 * 2**k
         rows = [
-            {"measure": "memorized", "count": count, "total": 1000, "null_count": 0, "null_total": 500},
+            {
+                "measure": "memorized",
+                "value": count / 1000,
+                "count": count,
+                "total": 1000,
+                "null_count": 0,
+                "null_total": 500,
+            },
             {"measure": "holdout", "t": 0.1, "value": 1 / step, "se": 1e-4},
             {"measure": "gap", "t": 0.1, "value": 0.0, "se": 1e-4},
         ]

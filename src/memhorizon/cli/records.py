@@ -30,7 +30,7 @@ def reproduce(
 
     Args:
         name: which recipe.
-        size: "here" for this repository's records, "tiny" to see that it works, "paper" for the paper's sizes.
+        size: "here" for our records, "tiny" to see that it works, "paper" for the paper's sizes.
         out: records and pictures go here.
         root: run directories are made in here.
         dry_run: print the configurations and the estimated time, and stop.

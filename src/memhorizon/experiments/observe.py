@@ -1,5 +1,6 @@
 """What one snapshot is measured for: its losses, its samples, their copies and their quality."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -11,10 +12,12 @@ from memhorizon.experiments.rundir import Row
 from memhorizon.measure.losses import DenoisingLosses, denoising_losses, loss_gap
 from memhorizon.measure.memorization import gap_ratios, memorized_fraction
 from memhorizon.measure.neighbors import nearest
+from memhorizon.measure.truth import kl_divergence, score_error
 from memhorizon.samplers import samples as draw_samples
 
 SHOWN = 24  # samples kept for the eye
 LOSS_SEED, SAMPLE_SEED = 1, 1_000_000
+KL_NEIGHBOURS = 3
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ def observe(model: nn.Module, split: Split, config: Config) -> Observation:
     Noise and samples start from the same seeds at every snapshot of a run, so that differences along training
     are due to the network.
     """
-    rows = _losses(model, split, config)
+    rows = _losses(model, split, config) + _score_errors(model, split, config)
     if not config.measure.n_samples:
         return Observation(rows, {})
     generated = draw_samples(
@@ -49,14 +52,16 @@ def observe(model: nn.Module, split: Split, config: Config) -> Observation:
     rows.append({"measure": "invalid", "value": float((~finite).double().mean()), "se": 0.0})
     if len(valid) and len(split.train) > 1:
         rows.append(_memorized(valid, split, config.measure.threshold))
+    if split.truth is not None and len(valid) > KL_NEIGHBOURS:
+        kl = kl_divergence(valid.flatten(1), split.truth, k=KL_NEIGHBOURS)
+        rows.append(_mean("kl", None, kl.value, kl.standard_error))
     return Observation(rows, _shown(valid, split) if len(valid) else {})
 
 
 def _losses(model: nn.Module, split: Split, config: Config) -> list[Row]:
     """Training loss, held-out loss and their gap at each noise level."""
-    schedule = config.schedule.build()
-    times = config.measure.times if config.train.t is None else (config.train.t,)
-    indices = [int(schedule.index_of_t(t)) for t in times]
+    schedule, times = config.schedule.build(), _times(config)
+    indices = [schedule.index_of_t(t) for t in times]
 
     def measured(data: Tensor, seed: int) -> DenoisingLosses:
         return denoising_losses(
@@ -83,9 +88,31 @@ def _losses(model: nn.Module, split: Split, config: Config) -> list[Row]:
     return rows
 
 
-def _mean(name: str, t: float, value: Tensor | float, error: Tensor | float) -> Row:
-    error = float(error)
-    return {"measure": name, "t": t, "value": float(value), "se": error if error < float("inf") else None}
+def _score_errors(model: nn.Module, split: Split, config: Config) -> list[Row]:
+    """Distance to the exact score, where the law of the data is known."""
+    if split.truth is None:
+        return []
+    schedule, times = config.schedule.build(), _times(config)
+    errors = score_error(
+        model,
+        split.truth,
+        schedule=schedule,
+        indices=[schedule.index_of_t(t) for t in times],
+        item_shape=split.train.shape[1:],
+        prediction=config.train.prediction,
+    )
+    return [_mean("score_error", t, e.value, e.standard_error) for t, e in zip(times, errors, strict=True)]
+
+
+def _times(config: Config) -> tuple[float, ...]:
+    """Where losses are measured: a network that was trained at one time only is measured there."""
+    return config.measure.times if config.train.t is None else (config.train.t,)
+
+
+def _mean(name: str, t: float | None, value: Tensor | float, error: Tensor | float) -> Row:
+    numbers = {"value": float(value), "se": float(error)}
+    finite = {key: number if math.isfinite(number) else None for key, number in numbers.items()}
+    return {"measure": name, **({} if t is None else {"t": t}), **finite}
 
 
 def _memorized(valid: Tensor, split: Split, threshold: float) -> Row:

@@ -43,7 +43,7 @@ def curves(run: RunDir) -> dict[str, Curve]:
     if not rows:
         raise InputError(f"run: nothing is measured yet in {run.path}")
     series: dict[str, list[Row]] = {}
-    for row in rows:
+    for row in (row for row in rows if row["value"] is not None):
         name = row["measure"] if "t" not in row else f"{row['measure']}@{row['t']:g}"
         series.setdefault(name, []).append(row)
     return {name: _curve(name, points) for name, points in series.items()}

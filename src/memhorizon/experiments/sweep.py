@@ -38,8 +38,8 @@ def grid(base: Config, **axes: Sequence[int | float | None]) -> list[Config]:
 
     Args:
         base: what all share.
-        **axes: values of `n_train`, `width`, `lr`, `batch_size` and so on, or `seed`; a seed has weights, noise
-            and training items of its own.
+        **axes: values of `n_train`, `width`, `lr`, `batch_size` and so on, or `seed`; a seed has its own
+            weights, noise and training items.
 
     Raises:
         InputError: if an axis is unknown, or the network of `base` does not have it.
