@@ -15,42 +15,9 @@ from jaxtyping import Float, Float64, Shaped
 from torch import Tensor
 
 from memhorizon.diffusion import Model, Prediction, eval_mode, item_losses
+from memhorizon.measure.means import Mean
 from memhorizon.results import InputError
 from memhorizon.schedule import Schedule
-
-_Z95 = 1.959963984540054
-
-
-@dataclass(frozen=True)
-class Mean:
-    """A mean with its standard error.
-
-    Attributes:
-        value: the mean.
-        standard_error: of the mean.
-        count: of independent values that it rests on.
-    """
-
-    value: float
-    standard_error: float
-    count: int
-
-    @classmethod
-    def of(cls, values: Shaped[Tensor, "..."]) -> "Mean":
-        """Average independent values; one value alone has standard error infinity."""
-        values = values.double()
-        error = float(values.std()) / math.sqrt(len(values)) if len(values) > 1 else math.inf
-        return cls(float(values.mean()), error, len(values))
-
-    @property
-    def low(self) -> float:
-        """Lower end of the normal 95 % interval."""
-        return self.value - _Z95 * self.standard_error
-
-    @property
-    def high(self) -> float:
-        """Upper end of the normal 95 % interval."""
-        return self.value + _Z95 * self.standard_error
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,168 @@
+"""How far a model is from the law its data were drawn from, where that law is known."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float64, Shaped
+from torch import Tensor
+
+from memhorizon.diffusion import Model, Prediction, add_noise, eval_mode, predict, to_score
+from memhorizon.distributions import Distribution, Gaussian, GaussianMixture
+from memhorizon.measure.losses import fixed_noise
+from memhorizon.measure.means import Mean, jackknife_error
+from memhorizon.measure.neighbors import nearest
+from memhorizon.results import InputError
+from memhorizon.schedule import Schedule
+
+_GROUPS = 20  # of points, left out in turn for the standard error
+_SPARE = 8  # neighbours beyond 2k, to stand in for those left out
+
+
+def score_error(
+    model: Model,
+    law: Distribution,
+    *,
+    schedule: Schedule,
+    indices: Sequence[int],
+    item_shape: Sequence[int] | None = None,
+    n: int = 4096,
+    seed: int = 0,
+    prediction: Prediction = "noise",
+    batch_size: int = 1024,
+) -> tuple[Mean, ...]:
+    """Measure the error of the learned score, (1/d) E |s(x_t) - grad log P_t(x_t)|^2 with x_t drawn from P_t.
+
+    The draws follow from the seed alone: the same at every snapshot and every noise level.
+
+    Args:
+        model: network `model(x, index)`, on the device of the law.
+        law: what the data were drawn from, in the coordinates of the flattened items.
+        schedule: the noise schedule.
+        indices: grid positions to measure at.
+        item_shape: shape of the model's items; by default they are vectors.
+        n: draws at each noise level.
+        seed: of the draws.
+        prediction: what the model puts out.
+        batch_size: items per call of the model.
+
+    Returns:
+        One mean with its Monte Carlo standard error per noise level.
+
+    Raises:
+        InputError: if `n` or `batch_size` is below 1, an index is outside the schedule, or the shape does
+            not fit.
+
+    Source: [bonnaire2025] Eq. (11)
+    """
+    shape = tuple(item_shape or (law.dim,))
+    if n < 1 or batch_size < 1:
+        raise InputError(f"n, batch_size: expected at least 1, got {n}, {batch_size}")
+    if len(indices) == 0 or not all(0 <= index < len(schedule) for index in indices):
+        raise InputError(f"indices: expected some within 0..{len(schedule) - 1}, got {list(indices)}")
+    if math.prod(shape) != law.dim:
+        raise InputError(f"item_shape: expected {law.dim} entries in all, got {shape}")
+    clean = law.sample(n, generator=torch.Generator().manual_seed(seed)).float()  # [n, d]
+    noise = fixed_noise(clean.shape[1:], range(n), seed=seed).to(clean)
+    errors = []
+    with eval_mode(model):
+        for level in indices:
+            index = torch.full((n,), level, device=clean.device)
+            x = add_noise(clean, noise, schedule.at(index))
+            parts = zip(x.split(batch_size), index.split(batch_size), strict=True)
+            errors.append(
+                Mean.of(
+                    torch.cat([_errors(model, law, *part, shape, schedule, prediction) for part in parts])
+                )
+            )
+    return tuple(errors)
+
+
+def _errors(
+    model: Model,
+    law: Distribution,
+    x: Tensor,
+    index: Tensor,
+    shape: tuple[int, ...],
+    schedule: Schedule,
+    prediction: Prediction,
+) -> Float64[Tensor, " batch"]:
+    output = predict(model, x.reshape(-1, *shape), index).flatten(1).double()
+    learned = to_score(output, x.double(), schedule.at(index), prediction)
+    true = law.score(x.double(), float(schedule.t(int(index[0]))))
+    return (learned - true).square().mean(1)
+
+
+def kl_divergence(
+    samples: Shaped[Tensor, "..."],
+    law: Gaussian | GaussianMixture,
+    *,
+    k: int = 3,
+    nulls: int = 4,
+    seed: int = 0,
+) -> Mean:
+    """Estimate KL(P | law) in nats from samples of P and the known density of `law`.
+
+    KL = E_P[log P] - E_P[log law]. The first term is the k-nearest-neighbour estimate of the negative
+    entropy; its bias falls only as m^(-2/d) for m samples. The same estimate on `nulls` sets of m draws
+    from the law itself, where KL is 0, measures that bias, which is subtracted: none is left where P is the
+    law, and little where P is as rough. Samples that repeat exactly are atoms: the value is infinity, as KL
+    then is.
+
+    Args:
+        samples: draws of P in the coordinates of the law, [m, dim].
+        law: with a density: a Gaussian or a mixture.
+        k: which neighbour measures the local density.
+        nulls: sets drawn from the law to measure the bias.
+        seed: of these draws.
+
+    Returns:
+        The estimate and its standard error, that of the bias included. Near 0 it may be below 0.
+
+    Raises:
+        InputError: if there are not more than 2k finite samples of the law's dimension, or k or nulls is
+            below 1.
+
+    Source: [kozachenko1987]; [kraskov2004] Eq. (20)
+    """
+    if samples.ndim != 2 or samples.shape[1] != law.dim or not 2 <= 2 * k < len(samples):
+        raise InputError(
+            f"samples, k: expected k >= 1 and more than 2k points of dimension {law.dim}, "
+            f"got shape {tuple(samples.shape)}, k = {k}"
+        )
+    if nulls < 1:
+        raise InputError(f"nulls: expected at least 1, got {nulls}")
+    generator = torch.Generator().manual_seed(seed)
+    m = len(samples)
+    raw = _raw_divergence(samples.double(), law, k)
+    null = [_raw_divergence(law.sample(m, generator=generator), law, k) for _ in range(nulls)]
+    bias = sum(one.value for one in null) / nulls
+    error = math.sqrt(raw.standard_error**2 + sum(one.standard_error**2 for one in null) / nulls**2)
+    return Mean(raw.value - bias, error, m)
+
+
+def _raw_divergence(x: Float64[Tensor, "m d"], law: Gaussian | GaussianMixture, k: int) -> Mean:
+    """Average log p(x_i) - log law(x_i), with p(x_i) from the distance to the k-th of the other points.
+
+    The terms depend on each other through shared neighbours, so the error comes from leaving out groups of
+    points.
+    """
+    m, d = x.shape
+    distance, index = nearest(x, x, k=min(2 * k + _SPARE, m))
+    radius = distance[:, 1:].log()  # the first neighbour is the point itself. [m, K]
+    if bool(radius[:, k - 1].isinf().any()):
+        return Mean(math.inf, math.inf, m)
+    log_law = law.log_prob(x)
+    unit_ball = d / 2 * math.log(math.pi) - math.lgamma(d / 2 + 1)  # log of its volume
+
+    def average(points: Tensor, others: Tensor) -> float:
+        """Over `points`, with only those neighbours that are among `others`."""
+        rank = (others[index[points, 1:]].cumsum(1) < k).sum(1, keepdim=True).clamp(max=radius.shape[1] - 1)
+        log_ball = unit_ball + d * radius[points].gather(1, rank).mean()
+        size = torch.tensor([k, int(points.sum())]).double().digamma()
+        return float(size[0] - size[1] - log_ball - log_law[points].mean())
+
+    everyone = torch.ones(m, dtype=torch.bool, device=x.device)
+    group = torch.arange(m, device=x.device) % min(_GROUPS, m)
+    left_out = [average(group != g, group != g) for g in range(int(group.max()) + 1)]
+    return Mean(average(everyone, everyone), jackknife_error(torch.tensor(left_out)), m)
