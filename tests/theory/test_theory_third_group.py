@@ -7,7 +7,7 @@ from memhorizon.results import InputError
 from memhorizon.theory import FeatureModel, Spectrum, bulk_edges, loss_curves, spectral_density
 from memhorizon.theory.ensembles import Modes
 from memhorizon.theory.features import finite_matrices
-from memhorizon.theory.third_group import group_drops, third_group
+from memhorizon.theory.third_group import early_overfitting, group_drops, third_group
 
 CASES = [
     (8.0, 0.01, "tanh", Spectrum.isotropic()),
@@ -56,6 +56,18 @@ def test_density_is_a_semicircle():
     assert variance == pytest.approx(closed.half_widths[0] ** 2 / 4, rel=20 / 2048)
 
 
+@pytest.mark.parametrize("spectrum", [Spectrum.isotropic(), Spectrum.atoms([0.5, 1.5])], ids=["one", "two"])
+def test_overfitting_begins_as_the_closed_form_says(spectrum):
+    """Relative corrections are of order e, 1/r and 1/psi_n, here 2e-4 each, times s or 1/s^2, at most 16."""
+    model = FeatureModel(4000.0, 1.6e7, 1e-4, "tanh", spectrum)
+    tau = third_group(model).onset * np.array([0.5, 1.0, 2.0, 4.0])
+    exact, closed = loss_curves(model, tau), early_overfitting(model, tau)
+    np.testing.assert_allclose(exact.L_gen, closed.L_gen, rtol=0.004)
+    np.testing.assert_allclose(exact.E_score, closed.E_score, rtol=0.004)
+    drop = third_group(model).second_drop
+    np.testing.assert_allclose(1 - drop - exact.L_train, 1 - drop - closed.L_train, rtol=0.004)
+
+
 def test_separation_is_where_the_group_leaves_the_first_bulk():
     """r = (1 + e)^2, e = exp(2t) - 1: beyond it there is an interval of mass 1/psi_p below the first bulk."""
     t = 0.1
@@ -87,6 +99,8 @@ def test_a_direction_without_data_has_no_third_group():
     assert closed.separated.tolist() == [False, True]
     assert np.isnan(closed.centers[0])
     assert np.isfinite([closed.total_drop, closed.total_gap, closed.second_drop]).all()
+    with pytest.raises(InputError, match="spectrum"):
+        early_overfitting(FeatureModel(64, 512, 0.01, spectrum=Spectrum.atoms([0.0, 2.0])), [1.0])
 
 
 def test_more_samples_than_features_are_refused():
