@@ -10,6 +10,9 @@ from memhorizon.theory.density import density_at
 from memhorizon.theory.equations import Equations
 from memhorizon.theory.model import FeatureModel
 
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
+_NODES, _WEIGHTS = 0.5 * (_NODES + 1), 0.5 * _WEIGHTS  # of the interval from 0 to 1
+
 
 @dataclass(frozen=True)
 class Support:
@@ -91,24 +94,37 @@ def _candidates(equations: Equations) -> Float[np.ndarray, " m"]:
 
 
 def _integral(equations: Equations, low: float, high: float, mass: float) -> float:
-    """Integral of the density over one interval, by Gauss rules with more and more nodes.
+    """Integral of the density over one interval, refined until it is the mass or no panel changes.
 
-    Both substitutions remove the square roots at the edges; the second also spreads decades evenly.
+    With w = low + (high - low) sin^2(theta/2) the square roots at the edges are smooth in theta; over many
+    decades log w takes the place of w. Panels are halved where that changes their share: at gaps nearly closed.
     """
-    total = np.nan
-    for nodes in (64, 256, 1024):
-        x, weight = np.polynomial.legendre.leggauss(nodes)
-        theta = 0.5 * np.pi * (x + 1)
-        place, slope = np.sin(theta / 2) ** 2, 0.25 * np.pi * np.sin(theta) * weight
-        if high > 30 * low > 0:
-            w = low * (high / low) ** place
-            slope = slope * w * np.log(high / low)
-        else:
-            w, slope = low + (high - low) * place, slope * (high - low)
-        total = float(slope @ density_at(equations, w).density)
-        if abs(total - mass) < 1e-9:
+    wide = high > 30 * low > 0
+    start, length = (np.log(low), np.log(high / low)) if wide else (low, high - low)
+
+    def panels(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        theta = left[:, None] + (right - left)[:, None] * _NODES  # [panels, nodes]
+        place = start + length * np.sin(theta / 2) ** 2
+        w = np.exp(place) if wide else place
+        rho = density_at(equations, w.ravel()).density.reshape(w.shape)
+        return (rho * np.sin(theta) * (w if wide else 1.0)) @ _WEIGHTS * (right - left) * length / 2
+
+    ends = np.linspace(0, np.pi, 5)
+    left, right, done = ends[:-1], ends[1:], 0.0
+    share = panels(left, right)
+    for _ in range(40):
+        if len(share) == 0 or abs(done + np.sum(share) - mass) < 1e-11:
             break
-    return total
+        middle = 0.5 * (left + right)
+        halves = panels(np.concatenate([left, middle]), np.concatenate([middle, right])).reshape(2, -1)
+        moved = np.abs(halves.sum(axis=0) - share) > 1e-13
+        done += float(np.sum(halves[:, ~moved]))
+        left, right = (
+            np.concatenate([left[moved], middle[moved]]),
+            np.concatenate([middle[moved], right[moved]]),
+        )
+        share = halves[:, moved].ravel()
+    return float(done + np.sum(share))
 
 
 def _label(equations: Equations, below: float, above: float) -> str:
