@@ -12,14 +12,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from memhorizon.results import InputError
 
-Activation = Literal["tanh", "relu", "gelu", "erf"]
-_ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu, "gelu": F.gelu, "erf": torch.erf}
+Activation = Literal["tanh", "erf", "relu", "sin", "sigmoid"]
+_ACTIVATIONS = {
+    "tanh": torch.tanh,
+    "erf": torch.erf,
+    "relu": torch.relu,
+    "sin": torch.sin,
+    "sigmoid": torch.sigmoid,
+}
 
 
 @contextmanager
@@ -41,6 +47,17 @@ def check_positive(**values: int) -> None:
             raise InputError(f"{name}: expected an int of at least 1, got {value!r}")
 
 
+def check_even(**values: int) -> None:
+    """Refuse sizes that do not split into sines and cosines.
+
+    Raises:
+        InputError: naming the first argument that is not an even int of at least 4.
+    """
+    for name, value in values.items():
+        if not isinstance(value, int) or value < 4 or value % 2:
+            raise InputError(f"{name}: expected an even int of at least 4, got {value!r}")
+
+
 class TimeTable(nn.Module):
     """The sinusoidal embedding of the diffusion index, as a frozen table.
 
@@ -52,24 +69,24 @@ class TimeTable(nn.Module):
 
     def __init__(self, steps: int, width: int):
         super().__init__()
-        check_positive(steps=steps)
-        if width < 4 or width % 2:
-            raise InputError(f"width: expected an even number of at least 4, got {width}")
         frequency = torch.logspace(0, -4, width // 2, dtype=torch.float64)  # [width/2]
         angle = torch.arange(steps, dtype=torch.float64)[:, None] * frequency  # [steps, width/2]
-        table = torch.cat([angle.sin(), angle.cos()], dim=1).float()
-        self.register_buffer("table", table, persistent=False)
+        self.register_buffer("table", torch.cat([angle.sin(), angle.cos()], 1).float(), persistent=False)
 
-    def forward(self, index: Int[Tensor, " batch"]) -> Float[Tensor, " batch width"]:
-        """Look up the rows of `index`.
+    def forward(self, index: Tensor, batch: int) -> Float[Tensor, " batch width"]:
+        """Look up the rows of `index` [batch].
 
         Raises:
-            InputError: if an index lies beyond the table (on the CPU; an accelerator has its own words).
+            InputError: if it is not one int64 per item, or, on the CPU, points beyond the table; an
+                accelerator says so in its own words, since looking would cost a wait at every call.
         """
+        if index.shape != (batch,) or index.dtype != torch.int64:
+            got = f"shape {tuple(index.shape)} of {index.dtype}"
+            raise InputError(f"index: expected one int64 for each of the {batch} items, got {got}")
         try:
             return self.table[index]
         except IndexError:
-            wanted = f"expected grid positions below {len(self.table)} (the model's `steps`)"
+            wanted = f"expected grid positions below {len(self.table)} (the configuration's `steps`)"
             raise InputError(f"index: {wanted}, got up to {int(index.max())}") from None
 
 
@@ -105,9 +122,10 @@ class ResidualMLP(nn.Module):
         """Predict from x [batch, *item] at the grid positions index [batch].
 
         Raises:
-            InputError: if an item of x has another number of elements than the network was built for.
+            InputError: if the items of x have another number of elements than the network was built for, or
+                index does not fit.
         """
-        h, time = self.inlet(flat(x, self.dim)), self.time(index)
+        h, time = self.inlet(flat(x, self.dim)), self.time(index, len(x))
         for block in self.blocks:
             h = block(h, time)
         return self.outlet(h).view_as(x)
@@ -139,9 +157,8 @@ class MLPConfig:
     steps: int = 1000
 
     def __post_init__(self) -> None:
-        check_positive(width=self.width, blocks=self.blocks, steps=self.steps)
-        if self.width < 4 or self.width % 2:
-            raise InputError(f"width: expected an even number of at least 4, got {self.width}")
+        check_positive(blocks=self.blocks, steps=self.steps)
+        check_even(width=self.width)
 
     def build(self, item_shape: tuple[int, ...], *, seed: int) -> ResidualMLP:
         """Make the network for items of this shape."""
