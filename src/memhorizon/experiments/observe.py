@@ -12,12 +12,14 @@ from memhorizon.experiments.rundir import Row
 from memhorizon.measure.losses import DenoisingLosses, denoising_losses, loss_gap
 from memhorizon.measure.memorization import gap_ratios, memorized_fraction
 from memhorizon.measure.neighbors import nearest
+from memhorizon.measure.quality import frechet_distance, kernel_distance, pca_features
 from memhorizon.measure.truth import kl_divergence, score_error
 from memhorizon.samplers import samples as draw_samples
 
 SHOWN = 24  # samples kept for the eye
 LOSS_SEED, SAMPLE_SEED = 1, 1_000_000
 KL_NEIGHBOURS = 3
+MAIN_DIRECTIONS = 64
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ def observe(model: nn.Module, split: Split, config: Config) -> Observation:
     rows.append({"measure": "invalid", "value": float((~finite).double().mean()), "se": 0.0})
     if len(valid) and len(split.train) > 1:
         rows.append(_memorized(valid, split, config.measure.threshold))
+    if min(len(valid), len(split.holdout)) > 1:
+        rows += _quality(valid, split.holdout)
     if split.truth is not None and len(valid) > KL_NEIGHBOURS:
         kl = kl_divergence(valid.flatten(1), split.truth, k=KL_NEIGHBOURS)
         rows.append(_mean("kl", None, kl.value, kl.standard_error))
@@ -130,6 +134,19 @@ def _memorized(valid: Tensor, split: Split, threshold: float) -> Row:
         null = memorized_fraction(gap_ratios(split.holdout, split.train), threshold=threshold)
         row |= {"null_count": null.count, "null_total": null.total}
     return row
+
+
+def _quality(valid: Tensor, holdout: Tensor) -> list[Row]:
+    """Distances of samples from held-out items, in pixels or, for large items, in their main directions."""
+    dim = holdout[0].numel()
+    few = min(MAIN_DIRECTIONS, len(holdout))
+    features, name = (None, "pixels") if dim <= MAIN_DIRECTIONS else (pca_features(holdout, few), f"pca{few}")
+    rows = []
+    for measure, distance in (("frechet", frechet_distance), ("kernel", kernel_distance)):
+        found = distance(valid, holdout, features=features)
+        row = _mean(measure, None, found.corrected.value, found.corrected.standard_error)
+        rows.append({**row, "uncorrected": found.value, "features": name, "status": found.status})
+    return rows
 
 
 def _shown(valid: Tensor, split: Split) -> dict[str, Tensor]:

@@ -1,0 +1,48 @@
+"""Every recipe is complete: its tiny twin runs and gives a record of its form, its paper twin is valid."""
+
+import json
+import math
+
+import pytest
+
+from memhorizon.cli import main
+from memhorizon.experiments import recipes
+from memhorizon.experiments.config import from_json, to_json
+
+SWEEPS = [name for name in recipes.find() if hasattr(recipes.load(name), "configs")]
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+@pytest.mark.parametrize("size", ["here", "tiny", "paper"])
+def test_configurations_are_valid_and_distinct(name, size):
+    configs = recipes.load(name).configs(size)
+    assert len({config.key for config in configs}) == len(configs) >= 2
+    assert all(from_json(to_json(config)) == config for config in configs)
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_a_law_rests_on_three_seeds_and_four_values(name):
+    configs = recipes.load(name).configs("here")
+    assert len({config.seed for config in configs}) >= 3
+    assert len({math.prod(values) for values in _points(configs)}) >= 3
+
+
+def _points(configs):
+    for config in configs:
+        yield (
+            config.data.n_train,
+            getattr(config.model, "width", 1),
+            config.optimizer.lr,
+            1 + config.train.ema + getattr(config.model, "dropout", 0.0) + config.optimizer.weight_decay,
+            config.train.batch_size or 1,
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SWEEPS)
+def test_the_tiny_twin_runs(name, tmp_path, capsys):
+    out, root = tmp_path / "results", tmp_path / "runs"
+    assert main(["reproduce", name, "--size", "tiny", "--out", str(out), "--root", str(root)]) == 0
+    made = json.loads((out / f"{name}-tiny.json").read_text())
+    assert made["claim"] == recipes.load(name).CLAIM
+    assert {"runs", "rules", "laws", "collapse", "command", "seconds"} <= set(made)
