@@ -164,6 +164,18 @@ def test_the_gaussian_equivalent_is_at_the_limit():
     assert np.max(np.abs(mean - expected) / error) < 5.5
 
 
+def test_weight_decay_means_the_same_in_the_limit():
+    model, tau, ridge = FeatureModel(2, 4, 0.1), np.array([30.0, np.inf]), 0.05
+    limit = loss_curves(model, tau, ridge=ridge)
+    tables = []
+    for seed in range(8):
+        modes = Modes.of(finite_matrices(model, 80, seed, features="equivalent"))
+        curves = modes.losses(tau, [flow_filter(modes.rate(s), ridge) for s in tau])
+        tables.append([curves.L_train, curves.L_test])
+    error = np.std(tables, axis=0, ddof=1) / np.sqrt(8)
+    assert np.max(np.abs(np.mean(tables, axis=0) - [limit.L_train, limit.L_test]) / error) < 5.5  # as above
+
+
 def test_negative_times_are_refused():
     with pytest.raises(InputError, match="tau"):
         simulate(FeatureModel(2, 4, 0.1), 10, 0, [-1.0])

@@ -141,6 +141,8 @@ def test_bad_input_is_named():
     model = FeatureModel(0.01, 4, 0.1)
     with pytest.raises(InputError, match="dim"):
         sizes(model, 10)
+    with pytest.raises(InputError, match="at most"):
+        sizes(FeatureModel(2, 64, 0.1), 1000)
     with pytest.raises(InputError, match="features"):
         finite_matrices(FeatureModel(2, 4, 0.1), 10, 0, features="real")
     with pytest.raises(InputError, match="noise_draws"):

@@ -18,6 +18,8 @@ from memhorizon.theory.mehler import gaussian_moments
 from memhorizon.theory.model import FeatureModel
 from memhorizon.theory.spectra import Spectrum
 
+MAX_FEATURES = 20_000  # then each of the handful of p x p matrices takes 3 GB
+
 
 @dataclass(frozen=True)
 class FiniteMatrices:
@@ -120,9 +122,13 @@ def sizes(model: FeatureModel, dim: int) -> tuple[int, int]:
     """Number of training points and of features at dimension `dim`.
 
     Raises:
-        InputError: if one of them, or `dim`, is below 1.
+        InputError: if one of them, or `dim`, is below 1, or there are too many features to diagonalise.
     """
     n, p = round(model.psi_n * dim), round(model.psi_p * dim)
+    if p > MAX_FEATURES:
+        raise InputError(
+            f"dim: expected psi_p * dim of at most {MAX_FEATURES} features (U is p x p), got {p}"
+        )
     if min(dim, n, p) < 1:
         raise InputError(
             f"dim: expected psi_n * dim and psi_p * dim of at least 1, got dim={dim}, n={n}, p={p}"
