@@ -131,6 +131,17 @@ class ResidualMLP(nn.Module):
         return self.outlet(h).view_as(x)
 
 
+def elements(item_shape: tuple[int, ...]) -> int:
+    """Count the elements of an item.
+
+    Raises:
+        InputError: if there are none, or no shape.
+    """
+    if not item_shape or min(item_shape) < 1:
+        raise InputError(f"item_shape: expected at least one size, all positive, got {item_shape}")
+    return math.prod(item_shape)
+
+
 def flat(x: Tensor, dim: int) -> Tensor:
     """View x [batch, *item] as [batch, dim].
 
@@ -161,9 +172,14 @@ class MLPConfig:
         check_even(width=self.width)
 
     def build(self, item_shape: tuple[int, ...], *, seed: int) -> ResidualMLP:
-        """Make the network for items of this shape."""
+        """Make the network for items of this shape.
+
+        Raises:
+            InputError: if an item would be empty.
+        """
+        dim = elements(item_shape)
         with seeded(seed):
-            return ResidualMLP(math.prod(item_shape), self.width, self.blocks, self.steps)
+            return ResidualMLP(dim, self.width, self.blocks, self.steps)
 
 
 class RandomFeatures(nn.Module):
@@ -223,6 +239,11 @@ class FeaturesConfig:
             raise InputError(f"t: expected a positive finite diffusion time, got {self.t}")
 
     def build(self, item_shape: tuple[int, ...], *, seed: int) -> RandomFeatures:
-        """Make the network for items of this shape."""
+        """Make the network for items of this shape.
+
+        Raises:
+            InputError: if an item would be empty.
+        """
+        dim = elements(item_shape)
         with seeded(seed):
-            return RandomFeatures(math.prod(item_shape), self.n_features, self.activation, self.t)
+            return RandomFeatures(dim, self.n_features, self.activation, self.t)
