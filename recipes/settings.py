@@ -7,7 +7,7 @@ from memhorizon.datasets import DataConfig
 from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.experiments.sweep import grid
 from memhorizon.nets import MLPConfig
-from memhorizon.train import OptimizerConfig, TrainConfig
+from memhorizon.training import OptimizerConfig, TrainConfig
 from memhorizon.unet import UNetConfig
 
 MIXTURE = Config(

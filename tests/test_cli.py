@@ -9,7 +9,7 @@ from memhorizon.cli import main
 from memhorizon.datasets import DataConfig
 from memhorizon.experiments.config import Config, MeasureConfig, to_json
 from memhorizon.nets import MLPConfig
-from memhorizon.train import TrainConfig
+from memhorizon.training import TrainConfig
 
 SMALL = Config(
     data=DataConfig(name="mixture", n_train=8, n_holdout=16),

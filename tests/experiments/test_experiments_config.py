@@ -7,7 +7,7 @@ from memhorizon.datasets import DataConfig
 from memhorizon.experiments.config import Config, MeasureConfig, flat, from_json, to_json
 from memhorizon.nets import FeaturesConfig, MLPConfig
 from memhorizon.results import InputError
-from memhorizon.train import OptimizerConfig, TrainConfig
+from memhorizon.training import OptimizerConfig, TrainConfig
 from memhorizon.unet import UNetConfig
 
 CONFIGS = [

@@ -14,7 +14,7 @@ from memhorizon.experiments.sweep import grid, sweep
 from memhorizon.measure.timescales import memorization_time
 from memhorizon.nets import MLPConfig
 from memhorizon.results import Fraction, InputError
-from memhorizon.train import TrainConfig
+from memhorizon.training import TrainConfig
 
 BASE = Config(
     data=DataConfig(name="mixture", n_train=8, n_holdout=16),

@@ -18,7 +18,7 @@ from memhorizon.experiments.rundir import RunDir, read_tensors, write_atomically
 from memhorizon.experiments.sweep import grid, sweep
 from memhorizon.nets import MLPConfig
 from memhorizon.results import InputError
-from memhorizon.train import OptimizerConfig, TrainConfig
+from memhorizon.training import OptimizerConfig, TrainConfig
 
 
 def small(**changes):

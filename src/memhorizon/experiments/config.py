@@ -10,7 +10,7 @@ from memhorizon.datasets import DataConfig
 from memhorizon.nets import FeaturesConfig, MLPConfig
 from memhorizon.results import InputError
 from memhorizon.schedule import ScheduleConfig
-from memhorizon.train import OptimizerConfig, TrainConfig
+from memhorizon.training import OptimizerConfig, TrainConfig
 from memhorizon.unet import UNetConfig
 
 

@@ -3,7 +3,7 @@
 from memhorizon.datasets import DataConfig
 from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.experiments.record import Rules
-from memhorizon.train import OptimizerConfig, TrainConfig
+from memhorizon.training import OptimizerConfig, TrainConfig
 from memhorizon.unet import UNetConfig
 
 STEPS = {16: 1000, 32: 1600, 64: 3000}  # well past tau_mem at each n_train

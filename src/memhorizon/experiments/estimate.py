@@ -9,7 +9,7 @@ from memhorizon.datasets import load_split
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.observe import observe
 from memhorizon.experiments.run import snapshot_steps
-from memhorizon.train import TrainState, train
+from memhorizon.training import TrainState, train
 
 WARM, TIMED = 2, 5  # updates before and while the clock runs
 TRIAL_SAMPLES = 32

@@ -18,7 +18,7 @@ from memhorizon.experiments.config import Config
 from memhorizon.experiments.observe import observe
 from memhorizon.experiments.rundir import Row, RunDir
 from memhorizon.results import InputError
-from memhorizon.train import TrainState, train
+from memhorizon.training import TrainState, train
 
 LOG_ROWS = 400  # rows of the training log of a whole run
 STATE_SECONDS = 60.0  # a killed run repeats at most this much, and never past a snapshot

@@ -7,7 +7,7 @@ from torch import nn
 from memhorizon.nets import MLPConfig
 from memhorizon.results import InputError
 from memhorizon.schedule import Schedule
-from memhorizon.train import OptimizerConfig, TrainConfig, TrainState, batch_rows, train
+from memhorizon.training import OptimizerConfig, TrainConfig, TrainState, batch_rows, train
 from memhorizon.unet import UNetConfig
 
 SCHEDULE = Schedule.linear()
