@@ -97,7 +97,7 @@ def _integral(equations: Equations, low: float, high: float, mass: float) -> flo
     """Integral of the density over one interval, refined until it is the mass or no panel changes.
 
     With w = low + (high - low) sin^2(theta/2) the square roots at the edges are smooth in theta; over many
-    decades log w takes the place of w. Panels are halved where that changes their share: at gaps nearly closed.
+    decades log w takes the place of w. Panels are halved where that changes their share: at closing gaps.
     """
     wide = high > 30 * low > 0
     start, length = (np.log(low), np.log(high / low)) if wide else (low, high - low)
