@@ -102,7 +102,7 @@ def _hermite(x: np.ndarray) -> np.ndarray:
 
 def _nodes(scale: float) -> tuple[np.ndarray, np.ndarray]:
     """Trapezoid nodes and weights of the standard Gaussian, fine enough for sigma stretched by `scale`."""
-    step = 0.3 / max(1.0, scale)
+    step = 0.25 / max(0.5, scale)
     node = step * np.arange(-ceil(9 / step), ceil(9 / step) + 1)
     return node, step * np.exp(-(node**2) / 2) / sqrt(2 * np.pi)
 
