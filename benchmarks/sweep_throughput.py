@@ -1,0 +1,67 @@
+"""Rows of a sweep per hour: a single-threaded process per core, against row after row on all cores.
+
+    python benchmarks/sweep_throughput.py
+
+The same rows both ways, taken in turn; starting the processes counts. Goal: at least 1.3.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from memhorizon.datasets import DataConfig
+from memhorizon.experiments.config import Config, MeasureConfig
+from memhorizon.experiments.executors import Inline, Local
+from memhorizon.experiments.run import environment
+from memhorizon.experiments.sweep import grid, sweep
+from memhorizon.nets import MLPConfig
+from memhorizon.training import OptimizerConfig, TrainConfig
+from memhorizon.unet import UNetConfig
+
+UNET = Config(
+    data=DataConfig(name="digits", n_train=32, n_holdout=64),
+    model=UNetConfig(width=16),
+    optimizer=OptimizerConfig("adam", lr=1e-3),
+    train=TrainConfig(steps=250, batch_size=32),
+    measure=MeasureConfig(snapshots=2, first=100, n_samples=50, sampler_steps=10, repeats=1, keep=False),
+)
+MLP = replace(
+    UNET,
+    data=DataConfig(name="mixture", n_train=64, n_holdout=64),
+    model=MLPConfig(width=128),
+    train=TrainConfig(steps=8000, batch_size=64),
+)
+
+
+def timed(configs, executor):
+    with tempfile.TemporaryDirectory() as root:
+        started = time.perf_counter()
+        sweep(configs, root=root, executor=executor)
+        return time.perf_counter() - started
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path("results/benchmarks/sweep_throughput.json"))
+    options = parser.parse_args()
+    rows = []
+    for name, base in (("U-Net width 16, 8x8, batch 32", UNET), ("residual MLP width 128, batch 64", MLP)):
+        configs = grid(base, seed=(0, 1, 2, 3))
+        pairs = [(timed(configs, Inline()), timed(configs, Local())) for _ in range(options.rounds)]
+        after, beside = (statistics.median(column) for column in zip(*pairs, strict=True))
+        ratio = statistics.median(a / b for a, b in pairs)
+        rows.append({"net": name, "rows": len(configs), "one_after_other_s": after, "per_core_s": beside})
+        rows[-1] |= {"ratio": ratio, "ratios": [a / b for a, b in pairs]}
+        print(f"{name:36} {after:7.1f} s {beside:7.1f} s   ratio {ratio:.2f}")
+    record = {"command": "python benchmarks/sweep_throughput.py", "environment": environment(), "rows": rows}
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(record, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""The examples run, are short, and do what they say."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[1] / "examples"
+
+
+@pytest.fixture
+def example(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    yield import_module
+    for path in FOLDER.glob("*.py"):
+        sys.modules.pop(path.stem, None)
+
+
+def test_examples_are_short():
+    lengths = {path.name: len(path.read_text().splitlines()) for path in FOLDER.glob("*.py")}
+    assert lengths
+    assert max(lengths.values()) <= 60
+
+
+def test_copies_are_found_in_files(example, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    train, fresh = rng.random((40, 1, 8, 8), dtype=np.float32), rng.random((17, 1, 8, 8), dtype=np.float32)
+    np.save(tmp_path / "train.npy", train)
+    np.save(tmp_path / "samples.npy", np.concatenate([train[:3], fresh]))
+    paths = [str(tmp_path / name) for name in ("samples.npy", "train.npy")]
+    found = example("copies_in_a_folder").main(*paths, paths[1])
+    assert (found.count, found.total) == (3, 20)
+    assert "ratio 0.000" in capsys.readouterr().out
+
+
+def test_the_loop_runs_and_measures(example, capsys):
+    seen = example("your_own_loop").main(steps=8, n_train=4)
+    assert [step for step, _ in seen] == list(range(1, 9))
+    assert all(copied.total == 200 for _, copied in seen)
+
+
+def test_the_window_opens_with_n(example, capsys):
+    found = example("theory_window").main()
+    memorization = [times.tau_mem.value for times in found]
+    assert memorization == sorted(memorization)
+    generalization = [times.tau_gen.value for times in found]
+    assert max(generalization) / min(generalization) < 1.02  # the theory finds 1.3 % over psi_n = 2..128
