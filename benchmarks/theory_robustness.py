@@ -1,13 +1,13 @@
 """Random models through the whole theory: how often does anything fail?
 
-    python benchmarks/theory_robustness.py 3000 --seed 0 --out results/theory/robustness.json
+    python benchmarks/theory_robustness.py 3000 --out results/theory/robustness.json
 
 Each model draws psi_n, psi_p (0.3 to 200, log-uniform), t (1e-3 to 3, log-uniform), 1 to 3 atoms (0.05 to 5,
-log-uniform, random weights) and an activation; every tenth lies on or next to the hard edge psi_p = 1 + psi_n.
+log-uniform, random weights) and an activation; a tenth lie on or next to the hard edge psi_p = 1 + psi_n.
 Checked per model: all statuses; the integral of the density over the intervals found (another road than the
 masses, which come from signs), by a quadrature of this file; the first moment; 40 densities at random places
-inside, in all gaps and outside; the loss curve at 60 times, against its limit from z = 0; that L_train falls and
-that nothing is NaN.
+inside, in all gaps and outside; the loss curve at 60 times, against its limit from z = 0; that L_train falls,
+and that nothing is NaN.
 """
 
 import argparse

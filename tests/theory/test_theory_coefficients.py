@@ -62,7 +62,7 @@ def test_tanh_constants_by_another_quadrature(t, variance):
     assert c.v2 + c.s2 == pytest.approx(float(square - (a * G) ** 2), rel=1e-12)
 
 
-PUBLISHED = [  # t, sx^2, a, b, v2, s2 in six decimals (paper.md 2.4), by Gauss-Hermite with 200 nodes
+PUBLISHED = [  # t, sx^2, a, b, v2, s2 in six decimals, by Gauss-Hermite with 200 nodes
     (0.001, 1.0, 0.605706, 0.027074, 0.027221, 0.000194),
     (0.01, 1.5, 0.532916, 0.074990, 0.041733, 0.002165),
     (0.1, 0.25, 0.766763, 0.326455, 0.000881, 0.005445),

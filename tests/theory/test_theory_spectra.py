@@ -74,7 +74,7 @@ def test_many_eigenvalues_are_merged_at_equal_trace():
     assert len(full.weights) == 200
     assert len(s.weights) <= 16
     assert s.variance == pytest.approx(full.variance, rel=1e-12)
-    # in a bin of width log q the mean of 1/(1+lam) moves by at most (log q)^2/8 (Jensen, f'' <= 1/4 in log lam)
+    # in a bin of width log q the mean of 1/(1 + lam) moves by at most (log q)^2/8 (f'' <= 1/4 in log lam)
     q = np.log(full.eigenvalues[-1] / full.eigenvalues[0]) / 16
     means = [np.sum(a.weights / (1 + a.eigenvalues)) for a in (s, full)]
     assert abs(means[0] - means[1]) < q**2 / 8
