@@ -1,6 +1,6 @@
 """The two clocks of every run, and whether they fall together when the step is divided by n."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from memhorizon.figures.records import (
     estimate_of,
     groups,
     null_of,
+    panels,
     quality_name,
     sweep_of,
     time_of,
@@ -29,7 +30,7 @@ QUALITY_LABELS = {"holdout": "held-out loss", "score_error": "score error", "fre
 def quality_label(record: Mapping[str, Any]) -> str:
     """The quality that tau_gen is read from, in words."""
     rules = record["rules"]
-    label = QUALITY_LABELS.get(rules["quality"], rules["quality"])
+    label = QUALITY_LABELS.get(rules["quality"], str(rules["quality"]))
     return label if rules.get("t") is None else f"{label} (t = {rules['t']:g})"
 
 
@@ -56,28 +57,34 @@ class Clocks:
     @matplotlib.rc_context(style.THEME)
     def plot(self) -> Figure:
         """Three panels on one axis of steps: quality, memorized fraction, and the times with intervals."""
-        every = groups(self.record)
-        lanes = sum(0.18 * max(len(g.runs), 2) for g in every)
-        figure = style.canvas(height=4.4 + lanes)
-        top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=[2.1, 2.1, 0.45 + lanes])
-        quality = quality_name(self.record)
-        for i, group in enumerate(every):
-            draw_curves(top, group, quality, i, len(every))
-            draw_curves(middle, group, "memorized", i, len(every))
-        self._levels(top, middle)
-        _lanes(bottom, every)
-        top.set_ylabel(quality_label(self.record))
-        style.value_axis(top, [v for g in every for r in g.runs for v in curve_of(r, quality).value])
-        middle.set_ylabel("memorized fraction")
-        middle.set_ylim(bottom=-0.02)
+        every, quality = groups(self.record), quality_name(self.record)
+        columns, looks = panels(every), style.looks(g.series for g in every)
+        seeds = max(len(g.runs) for g in every)
+        lanes = 0.3 + len(looks) * max(0.28, 0.15 * seeds)
+        figure = style.canvas(width=max(style.WIDTH, 1.2 + 2.1 * len(columns)), height=3.9 + lanes)
+        grid = figure.subplots(
+            3, len(columns), sharex=True, sharey="row", squeeze=False, height_ratios=[2.1, 2.1, lanes]
+        )
+        for (title, own), (top, middle, bottom) in zip(columns.items(), grid.T, strict=True):
+            top.set_title(title)
+            for group in own:
+                draw_curves(top, group, quality, looks[group.series])
+                draw_curves(middle, group, "memorized", looks[group.series])
+            self._levels(top, middle, named=top is grid[0, -1])
+            _lanes(bottom, own, looks, seeds)
+            bottom.set_xlabel("training step")
+        grid[0, 0].set_ylabel(quality_label(self.record))
+        style.value_axis(grid[0, 0], [v for g in every for r in g.runs for v in curve_of(r, quality).value])
+        grid[1, 0].set(ylabel="memorized fraction", ylim=(-0.02, None))
+        grid[2, 0].set_ylim((len(looks) - 0.5, -0.5))
         steps = [s for g in every for r in g.runs for s in curve_of(r, "memorized").step]
-        style.log_axis(bottom.xaxis, min(steps), max(steps))
-        bottom.set_xlim(min(steps) * 0.62, max(steps) * 1.6)
-        bottom.set_xlabel("training step")
+        style.log_axis(grid[2, 0].xaxis, min(steps), max(steps), wide=len(columns) == 1)
+        grid[2, 0].set_xlim(min(steps) * 0.62, max(steps) * 1.6)
         legend(figure, every)
+        _legend_of_times(grid[2, -1])
         return figure
 
-    def _levels(self, top: Axes, middle: Axes) -> None:
+    def _levels(self, top: Axes, middle: Axes, *, named: bool) -> None:
         """Mark the levels at which the two times are read, and the null."""
         rules, runs = self.record["rules"], self.record["runs"]
         quality = [curve_of(run, quality_name(self.record)) for run in runs]
@@ -87,9 +94,10 @@ class Clocks:
         middle.axhspan(min(nulls), max(nulls) + 1e-4, color=style.GREY, linewidth=1.2, alpha=0.5)
         for null in set(nulls):
             middle.axhline(null + rules["memorized"], color=style.GREY, linewidth=0.8)
-        _note(top, level, f"level of {style.TAU_GEN}")
-        _note(middle, max(nulls) + rules["memorized"], f"level of {style.TAU_MEM}")
-        _note(middle, max(nulls), "null: held-out items")
+        if named:
+            _note(top, level, f"level of {style.TAU_GEN}")
+            _note(middle, max(nulls) + rules["memorized"], f"level of {style.TAU_MEM}")
+            _note(middle, max(nulls), "null: held-out items")
 
 
 def _note(axes: Axes, at: float, text: str) -> None:
@@ -106,10 +114,9 @@ def curve_rows(run: Mapping[str, Any], name: str) -> list[Row]:
 
 
 def draw_curves(
-    axes: Axes, group: Group, name: str, i: int, count: int, *, divisor: float = 1.0, **changes: Any
+    axes: Axes, group: Group, name: str, look: Mapping[str, Any], *, divisor: float = 1.0
 ) -> None:
-    """Draw a curve of all runs of a group with their intervals, in the look of the i-th group."""
-    look = style.look(i, count) | changes
+    """Draw a curve of all runs of a group, with intervals, against the step over a divisor."""
     for run in group.runs:
         if name in run["curves"]:
             c = curve_of(run, name)
@@ -119,43 +126,42 @@ def draw_curves(
             axes.plot(c.step / divisor, c.value, **look, markersize=2.8)
 
 
-def legend(figure: Figure, every: list[Group]) -> None:
-    """One line per group, above the panels."""
-    handles = [Line2D([], [], **style.look(i, len(every))) for i in range(len(every))]
-    labels = [g.label + (f" ({len(g.runs)} seeds)" if len(g.runs) > 1 else "") for g in every]
-    longest = max(len(label) for label in labels)
-    columns = max(1, min(len(every), 90 // (longest + 8)))
-    figure.legend(handles, labels, loc="outside upper center", ncols=columns, handlelength=3.2)
+def legend(figure: Figure, every: Sequence[Group]) -> None:
+    """One entry per series, above the panels."""
+    looks = style.looks(g.series for g in every)
+    handles = [Line2D([], [], **look) for look in looks.values()]
+    seeds = max(len(g.runs) for g in every)
+    title = f"{seeds} seeds each" if seeds > 1 else None
+    columns = max(1, min(len(looks), 90 // (max(map(len, looks)) + 8)))
+    figure.legend(
+        handles, list(looks), loc="outside upper center", ncols=columns, handlelength=3.2, title=title,
+        title_fontsize=8.5,
+    )  # fmt: skip
 
 
-def _lanes(axes: Axes, every: list[Group]) -> None:
-    """The times of all runs with intervals: a lane per group, a line per seed, tau_gen above tau_mem."""
-    ticks, at = [], 0.0
-    for i, group in enumerate(every):
-        start = at
-        for run in group.runs:
-            steps = curve_of(run, "memorized").step
-            for clock, shift in (("tau_gen", -0.16), ("tau_mem", 0.16)):
-                time, colour = time_of(run["times"][clock]), style.colours(len(every))[i]
-                first, last = float(steps[0]), float(steps[-1])
-                style.clock(axes, at + shift, time, first, last, colour=colour, filled=clock == "tau_mem")
-            at += 0.75
-        ticks.append((start + at - 0.75) / 2)
-        at += 0.5
-    axes.set_yticks(ticks, [group.label for group in every])
+def _lanes(axes: Axes, every: Sequence[Group], looks: Mapping[str, Mapping[str, Any]], seeds: int) -> None:
+    """The times of all runs with intervals: a lane per series, a line per seed, tau_gen above tau_mem."""
+    names = list(looks)
+    for group in every:
+        for j, run in enumerate(group.runs):
+            first, *_, last = curve_of(run, "memorized").step.tolist() * 2
+            at = names.index(group.series) + 0.64 * ((j + 0.5) / seeds - 0.5)
+            for clock, shift in (("tau_gen", -0.13 / seeds), ("tau_mem", 0.13 / seeds)):
+                time = time_of(run["times"][clock])
+                style.clock(
+                    axes, at + shift, time, first, last, looks[group.series], filled=clock == "tau_mem"
+                )
+    axes.set_yticks(range(len(names)), names)
     axes.tick_params(axis="y", length=0)
-    axes.set_ylim(at - 0.6, -0.6)
     axes.grid(axis="x", color="#e4e4e4", linewidth=0.6)
     axes.set_axisbelow(True)
-    grey = {"color": "#444444", "marker": "o", "markersize": 5, "linewidth": 1.6}
+
+
+def _legend_of_times(axes: Axes) -> None:
+    grey: dict[str, Any] = {"color": "#444444", "marker": "o", "markersize": 5, "linewidth": 1.6}
     handles = [Line2D([], [], markerfacecolor="white", **grey), Line2D([], [], **grey)]
-    axes.legend(
-        handles,
-        [style.TAU_GEN, style.TAU_MEM],
-        loc="center left",
-        bbox_to_anchor=(1.0, 0.5),
-        handlelength=1.8,
-    )
+    names = [style.TAU_GEN, style.TAU_MEM]
+    axes.legend(handles, names, loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=1.8)
 
 
 @dataclass(frozen=True)
@@ -176,20 +182,23 @@ class Collapse:
 
     @matplotlib.rc_context(style.THEME)
     def plot(self) -> Figure:
-        """Two panels with one vertical axis."""
+        """Two panels with one vertical axis; one pair below the other where settings do not fit into one."""
         every = groups(self.record)
-        figure = style.canvas(height=3.1)
-        panels = figure.subplots(1, 2, sharey=True)
-        for axes, scaled in zip(panels, (False, True), strict=True):
-            for i, group in enumerate(every):
-                divisor = float(group.n_train) if scaled else 1.0
-                draw_curves(axes, group, "memorized", i, len(every), divisor=divisor)
-            rows = [row["rescaled" if scaled else "step"] for row in self.frame()]
-            style.log_axis(axes.xaxis, min(rows), max(rows))
-            axes.set_xlabel("training step / n" if scaled else "training step")
-        panels[0].set_ylabel("memorized fraction")
-        panels[0].set_title("as trained")
-        panels[1].set_title(self.quality())
+        rows, looks = panels(every), style.looks(g.series for g in every)
+        figure = style.canvas(height=0.5 + 2.6 * len(rows))
+        grid = figure.subplots(len(rows), 2, sharex="col", sharey=True, squeeze=False)
+        for (title, own), pair in zip(rows.items(), grid, strict=True):
+            for axes, scaled in zip(pair, (False, True), strict=True):
+                for group in own:
+                    divisor = float(group.n_train) if scaled else 1.0
+                    draw_curves(axes, group, "memorized", looks[group.series], divisor=divisor)
+                axes.set_title(", ".join(filter(None, [title, self.quality() if scaled else "as trained"])))
+            pair[0].set_ylabel("memorized fraction")
+        frame = self.frame()
+        for axes, name, words in zip(grid[-1], ("step", "rescaled"), ("step", "step / n"), strict=True):
+            values = [row[name] for row in frame]
+            style.log_axis(axes.xaxis, min(values), max(values))
+            axes.set_xlabel(f"training {words}")
         legend(figure, every)
         return figure
 
@@ -202,7 +211,7 @@ class Collapse:
         return f"divided by n: spread left {e.value:.2f} [{e.low:.2f}, {e.high:.2f}]"
 
 
-def clocks(record: Mapping[str, Any]) -> Clocks:
+def clocks(record: Any) -> Clocks:
     """Quality and memorized fraction against the step, with both times.
 
     Raises:
@@ -211,7 +220,7 @@ def clocks(record: Mapping[str, Any]) -> Clocks:
     return Clocks(sweep_of(record))
 
 
-def collapse(record: Mapping[str, Any]) -> Collapse:
+def collapse(record: Any) -> Collapse:
     """Memorized fraction against step and step / n_train.
 
     Raises:

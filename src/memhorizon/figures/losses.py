@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from memhorizon.figures import style
 from memhorizon.figures.clocks import curve_rows, draw_curves, legend
-from memhorizon.figures.records import Group, Row, groups, sweep_of
+from memhorizon.figures.records import Group, Row, groups, panels, sweep_of
 from memhorizon.results import InputError
+
+HOLDOUT, TRAIN = "-", (0, (2, 1.2))
 
 
 @dataclass(frozen=True)
@@ -39,38 +40,47 @@ class Losses:
                             rows += [about | row | {"quantity": name, "t": float(t)} for row in points]
         return rows
 
+    def columns(self) -> list[tuple[str, str, list[Group]]]:
+        """Title, diffusion time and groups of each column: all t, or where groups fill panels, one t."""
+        levels, found = self.levels(), panels(groups(self.record))
+        if len(found) == 1:
+            return [(f"t = {t}", t, own) for t in levels for own in found.values()]
+        chosen = f"{self.record['rules'].get('t') or 0:g}"
+        t = chosen if chosen in levels else levels[0]
+        return [(title, t, own) for title, own in found.items()]
+
     @matplotlib.rc_context(style.THEME)
     def plot(self) -> Figure:
         """Losses above, gaps below."""
-        levels, every, rows = self.levels(), groups(self.record), self.frame()
-        figure = style.canvas(width=max(4.0, 0.8 + 1.75 * len(levels)), height=4.6)
-        panels = figure.subplots(2, len(levels), sharex=True, squeeze=False, height_ratios=[1.6, 1])
-        for j, t in enumerate(levels):
-            upper, lower = panels[:, j]
-            for i, group in enumerate(every):
-                _column(upper, lower, group, t, i, len(every))
+        columns, every, rows = self.columns(), groups(self.record), self.frame()
+        looks = style.looks(g.series for g in every)
+        figure = style.canvas(width=max(4.0, 0.8 + 1.75 * len(columns)), height=4.6)
+        grid = figure.subplots(2, len(columns), sharex=True, squeeze=False, height_ratios=[1.6, 1])
+        for (title, t, own), (upper, lower) in zip(columns, grid.T, strict=True):
+            for group in own:
+                look = looks[group.series]
+                draw_curves(upper, group, f"holdout@{t}", look | {"linestyle": HOLDOUT})
+                draw_curves(
+                    upper, group, f"train@{t}", look | {"linestyle": TRAIN, "markerfacecolor": "white"}
+                )
+                draw_curves(lower, group, f"gap@{t}", look | {"linestyle": HOLDOUT})
             lower.axhline(0, color=style.GREY, linewidth=0.8)
-            upper.set_title(f"t = {t}")
-            own = [r["value"] for r in rows if r["t"] == float(t) and r["quantity"] != "gap"]
-            style.value_axis(upper, own)
+            upper.set_title(title)
+            values = [r["value"] for r in rows if r["t"] == float(t) and r["quantity"] != "gap"]
+            style.value_axis(upper, values)
             lower.set_xlabel("training step")
         steps = [row["step"] for row in rows]
-        style.log_axis(panels[0, 0].xaxis, min(steps), max(steps), wide=False)
-        panels[0, 0].set_ylabel("loss")
-        panels[1, 0].set_ylabel("held-out − training")
+        style.log_axis(grid[0, 0].xaxis, min(steps), max(steps), wide=False)
+        same = {t for _, t, _ in columns} if len(columns) > 1 else set()
+        grid[0, 0].set_ylabel(f"loss (t = {same.pop()})" if len(same) == 1 else "loss")
+        grid[1, 0].set_ylabel("held-out − training")
         legend(figure, every)
-        kinds = [Line2D([], [], color="#444444", linestyle=line) for line in ("-", (0, (2, 1.2)))]
-        panels[0, -1].legend(kinds, ["held-out", "training"], loc="best", handlelength=2.2)
+        kinds = [Line2D([], [], color="#444444", linestyle=line) for line in (HOLDOUT, TRAIN)]
+        grid[0, -1].legend(kinds, ["held-out", "training"], loc="best", handlelength=2.2)
         return figure
 
 
-def _column(upper: Axes, lower: Axes, group: Group, t: str, i: int, count: int) -> None:
-    draw_curves(upper, group, f"holdout@{t}", i, count, linestyle="-")
-    draw_curves(upper, group, f"train@{t}", i, count, linestyle=(0, (2, 1.2)), markerfacecolor="white")
-    draw_curves(lower, group, f"gap@{t}", i, count, linestyle="-")
-
-
-def losses(record: Mapping[str, Any]) -> Losses:
+def losses(record: Any) -> Losses:
     """Training and held-out loss at every noise level against the step.
 
     Raises:

@@ -1,7 +1,7 @@
 """Reading a record: what was run, grouped by what was varied, with its curves and times as answer types."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from memhorizon.results import Curve, Estimate, InputError, ScalingLaw, Time
 
 Row = dict[str, Any]
 FACTOR_NAMES = {"n_train": "n", "width": "width"}
+TOGETHER = 6  # settings that one panel can hold
 
 
 @dataclass(frozen=True)
@@ -18,15 +19,17 @@ class Group:
     """Runs that differ in nothing but their seed.
 
     Attributes:
-        label: what tells this group from the others, for a legend.
+        label: what tells this group from all others.
+        series: what tells it from the others in its panel, for a legend.
+        panel: what its panel shares; empty where all groups fit into one.
         n_train: number of training items.
-        width: width of the network; None where it has none.
         runs: their entries in the record.
     """
 
     label: str
+    series: str
+    panel: str
     n_train: int
-    width: int | None
     runs: tuple[Mapping[str, Any], ...]
 
 
@@ -43,23 +46,39 @@ def sweep_of(record: Any) -> Mapping[str, Any]:
     if not isinstance(runs, Sequence) or not runs or not isinstance(record.get("rules"), Mapping):
         raise InputError("record: expected a list of runs and the rules that read them, got none")
     for i, run in enumerate(runs):
-        needed = {"key", "n_train", "seed", "curves", "times"}
-        if not isinstance(run, Mapping) or (missing := needed - set(run)):
-            missing = sorted(missing) if isinstance(run, Mapping) else "everything"
+        missing = sorted({"key", "n_train", "seed", "curves", "times"} - set(run))
+        if missing:
             raise InputError(f"record: run {i} lacks {missing}")
     return record
 
 
 def groups(record: Mapping[str, Any]) -> list[Group]:
-    """Runs that differ only in their seed, one group per setting, ordered by n_train and then by width."""
+    """Runs that differ only in their seed, one group per setting, ordered by n_train and then by width.
+
+    Where there are too many settings for one panel, they are spread over panels by all but n_train.
+    """
     runs = sorted(sweep_of(record)["runs"], key=lambda r: (r["n_train"], r.get("width") or 0, r["seed"]))
     settings = [_setting(run) for run in runs]
     varied = [name for name in _names(settings) if len({str(s.get(name)) for s in settings}) > 1]
     shown = varied or ["n_train"]
-    found: dict[str, list[Mapping[str, Any]]] = {}
+    found: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for run, setting in zip(runs, settings, strict=True):
-        found.setdefault(", ".join(_say(name, setting.get(name)) for name in shown), []).append(run)
-    return [Group(label, own[0]["n_train"], own[0].get("width"), tuple(own)) for label, own in found.items()]
+        found.setdefault(tuple(_say(name, setting.get(name)) for name in shown), []).append(run)
+    spread = len(found) > TOGETHER and len(shown) > 1 and shown[0] == "n_train"
+    made = []
+    for words, own in found.items():
+        label = ", ".join(words)
+        series, panel = (words[0], ", ".join(words[1:])) if spread else (label, "")
+        made.append(Group(label, series, panel, own[0]["n_train"], tuple(own)))
+    return made
+
+
+def panels(every: Sequence[Group]) -> dict[str, list[Group]]:
+    """The groups of each panel, in the order of their appearance."""
+    found: dict[str, list[Group]] = {}
+    for group in every:
+        found.setdefault(group.panel, []).append(group)
+    return found
 
 
 IGNORED = (
@@ -164,10 +183,11 @@ def last_step(run: Mapping[str, Any]) -> int:
 
 def unfinished(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Runs that were not yet measured up to the step that they are to end at."""
-    planned: Callable[[Mapping[str, Any]], int] = lambda run: (  # noqa: E731
-        run.get("config", {}).get("train", {}).get("steps", 0)
-    )
-    return [run for run in record["runs"] if last_step(run) < planned(run)]
+    return [run for run in record["runs"] if last_step(run) < _planned(run)]
+
+
+def _planned(run: Mapping[str, Any]) -> int:
+    return run.get("config", {}).get("train", {}).get("steps", 0)
 
 
 def images(record: Mapping[str, Any]) -> bool:

@@ -7,14 +7,16 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 
 from memhorizon.experiments.rundir import RunDir
 from memhorizon.figures import style
 from memhorizon.figures.records import Row, groups, sweep_of, time_of
 from memhorizon.results import InputError
 
-SHOWN = 8
+SHOWN = 8  # pictures in a row
+SETTINGS = 4  # blocks at most
+LEFT, MIDDLE, TITLE = 0.72, 0.25, 0.26  # inches: row names, gap between early and late, line of a block
 
 
 @dataclass(frozen=True)
@@ -63,43 +65,49 @@ class Samples:
 
     @matplotlib.rc_context(style.THEME)
     def plot(self) -> Figure:
-        """A row per setting: early on the left, late on the right; copies are framed."""
+        """A block per setting: early on the left, late on the right; copies are framed."""
         labels = list(dict.fromkeys(sheet.label for sheet in self.sheets))
-        figure = style.canvas(width=style.WIDTH + 0.8, height=0.45 + 1.2 * len(labels))
-        blocks = figure.subfigures(len(labels), 2, squeeze=False, wspace=0.02)
+        size = (style.WIDTH - LEFT - MIDDLE - 0.05) / (2 * SHOWN)  # of a picture, in inches
+        block = TITLE + 2 * size + 0.12
+        height = block * len(labels) + 0.05
+        figure = Figure(figsize=(style.WIDTH, height))
         for sheet in self.sheets:
-            column = ("early", "late").index(sheet.when)
-            _block(blocks[labels.index(sheet.label), column], sheet, first=column == 0)
+            left = LEFT if sheet.when == "early" else LEFT + SHOWN * size + MIDDLE
+            top = height - block * labels.index(sheet.label) - TITLE
+            _block(figure, sheet, left, top, size)
         return figure
 
 
-def _block(block: SubFigure, sheet: Sheet, *, first: bool) -> None:
-    """Two rows of pictures: generated above, nearest training image below."""
-    block.suptitle(
-        f"{sheet.label}, step {sheet.step:,}: {sheet.copies} of {sheet.kept} are copies", fontsize=8.5, x=0.5
-    )
-    panels = block.subplots(2, SHOWN, squeeze=False, gridspec_kw={"wspace": 0.06, "hspace": 0.06})
-    for j in range(SHOWN):
-        for i, pictures in enumerate((sheet.images, sheet.neighbours)):
-            axes = panels[i, j]
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_visible(False)
-            if j < len(pictures):
-                _picture(axes, pictures[j], copied=bool(sheet.ratio[j] < sheet.threshold))
-    if first:
-        for i, name in enumerate(("generated", "nearest\ntraining")):
-            panels[i, 0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+def _block(figure: Figure, sheet: Sheet, left: float, top: float, size: float) -> None:
+    """Two rows of pictures below (left, top), in inches: generated above, nearest training image below."""
+    width, height = figure.get_size_inches()
+    count = f"{sheet.copies} of {sheet.kept} copies"
+    title = f"{sheet.label}, {sheet.when}: step {sheet.step:,}, {count}"
+    figure.text(left / width, (top + 0.06) / height, title, fontsize=8)
+    for i, (name, pictures) in enumerate(
+        (("generated", sheet.images), ("nearest\ntraining", sheet.neighbours))
+    ):
+        bottom = top - (i + 1) * size
+        if sheet.when == "early":
+            at = (bottom + size / 2) / height
+            figure.text((LEFT - 0.08) / width, at, name, ha="right", va="center", fontsize=8)
+        for j, pixels in enumerate(pictures):
+            place = [(left + j * size) / width, bottom / height, 0.9 * size / width, 0.9 * size / height]
+            axes = figure.add_axes((place[0], place[1], place[2], place[3]))
+            _picture(axes, pixels, copied=bool(sheet.ratio[j] < sheet.threshold))
 
 
 def _picture(axes: Axes, pixels: np.ndarray, *, copied: bool) -> None:
     axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    axes.spines[:].set(
-        visible=True, color=style.FRAME if copied else "#bbbbbb", linewidth=2.2 if copied else 0.5
-    )
+    axes.set(xticks=[], yticks=[])
+    colour, line = (style.FRAME, 2.0) if copied else ("#bbbbbb", 0.5)
+    axes.spines[:].set(visible=True, color=colour, linewidth=line)
 
 
-def samples(record: Mapping[str, Any], runs: Sequence[RunDir]) -> Samples:
-    """Samples kept early (nearest snapshot to tau_gen) and late (the last), the first seed of each setting.
+def samples(record: Any, runs: Sequence[RunDir]) -> Samples:
+    """Samples kept early (nearest snapshot to tau_gen) and late (the last), the first seed of a setting.
+
+    Of more than four settings four are shown, evenly spread.
 
     The record does not hold pixels: they are read from the run directories. Grey levels are those of the
     training images shown: their smallest is black, their largest white, samples are cut to that range.
@@ -113,7 +121,9 @@ def samples(record: Mapping[str, Any], runs: Sequence[RunDir]) -> Samples:
     """
     folders = {run.path.name: run for run in runs}
     sheets: list[Sheet] = []
-    for group in groups(sweep_of(record)):
+    every = groups(sweep_of(record))
+    for i in np.unique(np.linspace(0, len(every) - 1, SETTINGS).round().astype(int)):
+        group = every[i]
         run = group.runs[0]
         folder = folders.get(run["key"])
         steps = [] if folder is None else folder.sample_steps()

@@ -1,11 +1,12 @@
 """What all pictures share: the theme, colours that survive grey print, axes of steps, intervals, saving."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import matplotlib
+import matplotlib.colors
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from memhorizon.experiments.rundir import write_atomically
 from memhorizon.results import InputError, Time
 
-THEME: dict[str, Any] = {
+THEME: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture everywhere
     "font.size": 9.0,
     "axes.titlesize": 9.0,
@@ -49,6 +50,7 @@ LINES: tuple[Any, ...] = (
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
+@runtime_checkable
 class Picture(Protocol):
     """A figure: its numbers, and its drawing."""
 
@@ -65,18 +67,19 @@ def colours(count: int) -> list[str]:
     """Colours for `count` ordered settings: from dark to light, told apart by the colour-blind and in grey.
 
     >>> colours(2)
-    ['#440154', '#46c06f']
+    ['#440154', '#44bf70']
     """
     shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.7, max(count, 1)))
     return [matplotlib.colors.to_hex(shade) for shade in shades]
 
 
-def look(i: int, count: int) -> dict[str, Any]:
-    """Colour, line style and marker of the i-th of `count` settings."""
+def looks(series: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Colour, line style and marker of each series of a figure."""
+    names = list(dict.fromkeys(series))
+    shades = colours(len(names))
     return {
-        "color": colours(count)[i],
-        "linestyle": LINES[i % len(LINES)],
-        "marker": MARKERS[i % len(MARKERS)],
+        name: {"color": shades[i], "linestyle": LINES[i % len(LINES)], "marker": MARKERS[i % len(MARKERS)]}
+        for i, name in enumerate(names)
     }
 
 
@@ -92,6 +95,15 @@ def plain_number(value: float) -> str:
     ('1,200', '0.25', '3,000,000')
     """
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.3g}"
+
+
+def signed(value: float) -> str:
+    """Write a number with two decimals, a true minus sign and no minus before nothing.
+
+    >>> signed(-0.25), signed(-0.001)
+    ('−0.25', '0.00')
+    """
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
 
 
 def log_axis(axis: Any, low: float, high: float, *, wide: bool = True) -> None:
@@ -119,7 +131,18 @@ def band(axes: Axes, step: Any, low: Any, high: Any, colour: str, *, alpha: floa
     axes.fill_between(step, low, high, where=finite, color=colour, alpha=alpha, linewidth=0)
 
 
-def clock(axes: Axes, at: float, time: Time, first: float, last: float, *, colour: str, filled: bool) -> None:
+def ends(time: Time) -> tuple[float | None, float | None]:
+    """Both ends of the interval of a time; None where nothing bounds it."""
+    if time.status == "not reached":
+        return time.value, None
+    if time.status == "before first":
+        return None, time.value
+    return (time.low if time.low > 0 else None), (time.high if np.isfinite(time.high) else None)
+
+
+def clock(
+    axes: Axes, at: float, time: Time, first: float, last: float, look: Mapping[str, Any], *, filled: bool
+) -> None:
     """Draw a time with its interval at height `at`; ends that nothing bounds, and censored times, are arrows.
 
     Args:
@@ -128,22 +151,18 @@ def clock(axes: Axes, at: float, time: Time, first: float, last: float, *, colou
         time: what to draw.
         first: the first step looked at, where an interval open to the left ends.
         last: the last step looked at.
-        colour: of marker and interval.
+        look: colour and marker.
         filled: whether the marker is filled (tau_mem) or open (tau_gen).
     """
-    low, high = time.low, time.high
-    if time.status == "not reached":
-        low, high = time.value, float("inf")
-    if time.status == "before first":
-        low, high = 0.0, time.value
-    ends = [max(low, first), min(high, last)]
-    axes.plot(ends, [at, at], color=colour, linewidth=1.6, solid_capstyle="butt", zorder=3)
-    for edge, end, reach in ((low <= 0, ends[0], 0.72), (high > last, ends[1], 1.39)):
-        if edge:
+    (low, high), colour = ends(time), look["color"]
+    shown = [first if low is None else max(low, first), last if high is None else min(high, last)]
+    axes.plot(shown, [at, at], color=colour, linewidth=1.6, solid_capstyle="butt", zorder=3)
+    for end, start, reach in ((low, shown[0], 0.72), (high, shown[1], 1.39)):
+        if end is None:
             arrow = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0}
-            axes.annotate("", (end * reach, at), (end, at), arrowprops=arrow, zorder=3)
+            axes.annotate("", (start * reach, at), (start, at), arrowprops=arrow, zorder=3)
     face = colour if filled else "white"
-    marker = "o" if time.observed else "|"
+    marker = look["marker"] if time.observed else "|"
     axes.plot([time.value], [at], marker=marker, color=colour, markerfacecolor=face, markersize=5, zorder=4)
 
 

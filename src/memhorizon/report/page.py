@@ -1,14 +1,15 @@
-"""A sweep as one self-contained HTML page: no script, nothing loaded from elsewhere, same record same bytes."""
+"""A sweep as one self-contained HTML page: no script, nothing loaded from elsewhere, same bytes each time."""
 
 import html
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from memhorizon import figures
 from memhorizon.experiments.rundir import RunDir
 from memhorizon.figures.laws import varied
 from memhorizon.figures.records import (
+    FACTOR_NAMES,
     curve_of,
     estimate_of,
     images,
@@ -18,14 +19,17 @@ from memhorizon.figures.records import (
     time_of,
     unfinished,
 )
+from memhorizon.figures.style import WIDTH, signed
 from memhorizon.report.style import CSS
 from memhorizon.report.words import sentence, time_text
-from memhorizon.results import InputError
+from memhorizon.results import Estimate, InputError
 
 Row = Mapping[str, Any]
+TAU = "<i>τ</i><sub>{}</sub>"
+LONG = 15  # rows from which on a table is folded
 
 
-def report(record: Mapping[str, Any], runs: Sequence[RunDir] = ()) -> str:
+def report(record: Any, runs: Sequence[RunDir] = ()) -> str:
     """Write the page.
 
     Args:
@@ -49,6 +53,9 @@ def report(record: Mapping[str, Any], runs: Sequence[RunDir] = ()) -> str:
     head = f'<meta charset="utf-8"><title>{_text(name)}</title>'
     view = '<meta name="viewport" content="width=device-width, initial-scale=1">'
     body = "\n".join(part for part in parts if part)
+    body = (
+        body.replace(" %", "\u00a0%").replace("τ_gen", TAU.format("gen")).replace("τ_mem", TAU.format("mem"))
+    )
     return (
         f'<!doctype html>\n<html lang="en"><head>{head}{view}<style>{CSS}</style></head>\n'
         f"<body><main>\n{body}\n</main></body></html>\n"
@@ -64,23 +71,37 @@ def _section(title: str, *parts: str) -> str:
 
 
 def _picture(name: str, picture: figures.Picture, caption: str, alt: str) -> str:
-    """A picture inside the page, its internal names made unique."""
+    """A picture inside the page, no wider than in print."""
     text = figures.svg(picture)
-    text = text[text.index("<svg") :]
-    text = re.sub(r"\sxmlns(:xlink)?=\"[^\"]*\"", "", text)
-    text = re.sub(r"\bid=\"", f'id="{name}-', text)
-    text = re.sub(r"xlink:href=\"#", f'href="#{name}-', text).replace("url(#", f"url(#{name}-")
-    text = re.sub(r"^<svg ", f'<svg role="img" aria-label="{_text(alt)}" ', text)
+    points = float(text.split('width="', 1)[1].split("pt", 1)[0])
+    text = re.sub(r"\sxmlns(:xlink)?=\"[^\"]*\"", "", text[text.index("<svg") :])
+    look = f'role="img" aria-label="{_text(alt)}" style="max-width:{min(points / 72 / WIDTH, 1):.0%}"'
+    text = _own_names(name, text).replace("<svg ", f"<svg {look} ", 1)
     return f"<figure>{text}<figcaption>{caption}</figcaption></figure>"
+
+
+def _own_names(name: str, text: str) -> str:
+    """Make the names inside a picture unique on the page; those that nothing refers to go."""
+    text = re.sub(r"xlink:href=\"#", f'href="#{name}-', text).replace("url(#", f"url(#{name}-")
+    used = set(re.findall(r"#([^\")]+)[\")]", text))
+
+    def own(found: re.Match[str]) -> str:
+        new = f"{name}-{found[1]}"
+        if new not in used:
+            return ""
+        used.discard(new)  # matplotlib writes some definitions twice
+        return f' id="{new}"'
+
+    return re.sub(r"\sid=\"([^\"]*)\"", own, text)
 
 
 def _clocks(record: Row) -> str:
     rules = record["rules"]
     caption = (
-        "Above: quality on held-out data; it is read as good at or below the grey line. Middle: share of generated "
-        "samples that are copies of a training item, with the share that held-out data show under the same rule "
-        f"(null); copying begins {rules['memorized']:.0%} above it. Below: both times with 95 % intervals; an arrow "
-        "is a time that lies outside of the steps looked at."
+        "Above: quality on held-out data; samples count as good at or below the grey line. Middle: share of "
+        "generated samples that are copies of a training item, and the share that held-out data show under "
+        f"the same rule (null); copying begins {100 * rules['memorized']:g} % above it. Below: both times "
+        "with 95 % intervals; an arrow is a time that lies outside of the steps looked at."
     )
     alt = "Quality and memorized fraction against training step, with both times"
     return _section("The two clocks", _picture("clocks", figures.clocks(record), caption, alt))
@@ -95,9 +116,9 @@ def _samples(record: Row, runs: Sequence[RunDir]) -> str:
     except InputError as error:
         return _section(title, f"<p>Not shown: {_text(error)}.</p>")
     caption = (
-        "Left: the snapshot nearest to the first good samples. Right: the last snapshot. Of the samples kept, the "
-        "eight that lie closest to a training image are shown, on both sides by the same rule; framed ones count "
-        "as copies. First seed of each setting."
+        "Left: the snapshot nearest to the first good samples. Right: the last snapshot. Of the samples kept "
+        "the eight that lie closest to a training image are shown, on both sides by the same rule; framed "
+        "ones count as copies. First seed of each setting."
     )
     alt = "Generated images and their nearest training images, early and late"
     return _section(title, _picture("samples", picture, caption, alt))
@@ -133,13 +154,16 @@ def _times(record: Row) -> str:
         "copies at the end",
     ]
     note = (
-        "<p>Training steps with 95 % intervals; “&gt; 1,000” was not reached by step 1,000, “&lt; 50” lies before "
-        "the first snapshot.</p>"
+        "<p>Training steps with 95 % intervals; “&gt; 1,000” was not reached by step 1,000, “&lt; 50” lies "
+        "before the first snapshot.</p>"
     )
-    return _section("Times of every run", _table([*heads, "measured up to"], cells), note)
+    table = _table([*heads, "measured up to"], cells)
+    if len(cells) > LONG:
+        table = f"<details><summary>{len(cells)} runs</summary>{table}</details>"
+    return _section("Times of every run", table, note)
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     head = "".join(f"<th>{_text(entry)}</th>" for entry in heads)
     body = "\n".join("<tr>" + "".join(f"<td>{_text(entry)}</td>" for entry in row) + "</tr>" for row in rows)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
@@ -152,31 +176,43 @@ def _laws(record: Row) -> str:
     for clock, name in (("tau_gen", "τ_gen"), ("tau_mem", "τ_mem")):
         law = record.get("laws", {}).get(clock)
         for factor, entry in (law or {}).get("exponents", {}).items():
-            e = None if entry["value"] is None else estimate_of(entry)
-            rows.append([name, factor, str(e) if e else "–", law["observed"], law["censored"], law["status"]])
+            e = "–" if entry["value"] is None else _exponent(estimate_of(entry))
+            rows.append([name, FACTOR_NAMES[factor], e, law["observed"], law["censored"], law["status"]])
     parts = [_table(["time", "factor", "exponent", "observed", "censored", "status"], rows)] if rows else []
     caption = (
-        "Every run with its interval, the fitted power law with the 95 % interval of the line, and a line of slope "
-        "1 to compare with. Arrows are times that were not reached, or lay before the first look."
+        "Every run with its interval, the fitted power law with the 95 % interval of the line, and a line of "
+        "slope 1 to compare with. Arrows are times that were not reached, or lay before the first look."
     )
     parts.insert(0, _picture("laws", figures.laws(record), caption, "Times against n on logarithmic axes"))
     if record.get("collapse"):
         caption = (
-            "The memorized fractions against the step, and against the step divided by n. The spread left is the "
-            "variance between the curves after dividing, over that before: 0 is a perfect collapse, 1 none."
+            "The memorized fractions against the step, and against the step divided by n. The spread left "
+            "is the variance between the curves after dividing, over that before: 0 is a perfect collapse, "
+            "1 none."
         )
         if status := record["collapse"].get("status"):
             caption += f" Not computed: {_text(status)}."
         parts.append(_picture("collapse", figures.collapse(record), caption, "Collapse of the curves"))
+    if len(varied(record)) == 2:
+        caption = (
+            "Who has copied by the time of its own first good samples, and by multiples of it: runs that "
+            "have, of those that were looked at long enough. Hatched: not all were."
+        )
+        parts.append(_picture("phase", figures.phase(record), caption, "Copied or not, over n and width"))
     return _section("How the times grow", *parts)
+
+
+def _exponent(e: Estimate) -> str:
+    return f"{signed(e.value)} [{signed(e.low)}, {signed(e.high)}]"
 
 
 def _losses(record: Row) -> str:
     if not any(name.startswith("train@") for run in record["runs"] for name in run["curves"]):
         return ""
     caption = (
-        "Denoising loss on fixed noise at several diffusion times t (small t: little noise), solid on held-out and "
-        "dashed on training data, and the difference; it opens where the network begins to know its training items."
+        "Denoising loss on fixed noise at several diffusion times t (small t: little noise), solid on "
+        "held-out and dashed on training data, and the difference; it opens where the network begins to know "
+        "its training items."
     )
     return _section("Losses", _picture("losses", figures.losses(record), caption, "Losses against step"))
 
@@ -187,14 +223,14 @@ def _rules(record: Row) -> str:
     totals = {int(t) for r in record["runs"] for t in r["curves"]["memorized"]["total"] or ()}
     threshold = measure.get("threshold", 1 / 3)
     lines = [
-        f"A generated sample counts as a copy where its distance to the nearest training item is below {threshold:.3g} "
-        "times that to the second nearest.",
+        "A generated sample counts as a copy where its distance to the nearest training item is below "
+        f"{threshold:.3g} times that to the second nearest.",
         f"Samples per snapshot: {', '.join(f'{t:,}' for t in sorted(totals))}"
         + (f", by {measure['sampler'].upper()} in {measure['sampler_steps']} steps." if measure else "."),
         f"Null, the share of held-out items under the same rule: {_nulls(record)}.",
-        f"tau_gen: {time_of(run['times']['tau_gen']).rule}; this level is {rules['tolerance']:.0%} above the worst "
-        "of the runs’ best values, the same for all runs.",
-        f"tau_mem: the memorized fraction reaches {rules['memorized']:g} above the null, interpolated in the "
+        f"τ_gen: {time_of(run['times']['tau_gen']).rule}; this level is {100 * rules['tolerance']:g} % above "
+        "the worst of the runs’ best values, the same for all runs.",
+        f"τ_mem: the memorized fraction reaches {rules['memorized']:g} above the null, interpolated in the "
         "logarithm of the step.",
         "Intervals are nominal 95 %: exact binomial for fractions, normal for losses.",
     ]

@@ -1,23 +1,27 @@
 """The look of a page, in light and dark; pictures lie on white paper in both."""
 
 CSS = """
-:root { color-scheme: light dark; --ink: #1d1d1f; --soft: #5c5c66; --paper: #fbfbfa; --line: #dcdce0; --accent: #440154; }
+:root { color-scheme: light dark; --ink: #1d1d1f; --soft: #5c5c66; --paper: #fbfbfa;
+  --line: #dcdce0; --accent: #440154; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e8e8ea; --soft: #a3a3ad; --paper: #17171a; --line: #37373d; --accent: #b9a3d6; }
 }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
-main { max-width: 860px; margin: 0 auto; padding: 2.2rem 1.2rem 4rem; }
+main { max-width: 900px; margin: 0 auto; padding: 2.2rem 1.2rem 4rem; }
 h1 { font-size: 1.25rem; font-weight: 600; color: var(--soft); margin: 0 0 .6rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.12rem; font-weight: 600; margin: 2.6rem 0 .8rem; }
-.found { font-size: 1.3rem; line-height: 1.42; margin: 0; padding-left: .9rem; border-left: 4px solid var(--accent); }
+.found { font-size: 1.3rem; line-height: 1.42; margin: 0; padding-left: .9rem;
+  border-left: 4px solid var(--accent); }
 figure { margin: 0 0 1.4rem; }
-figure svg { display: block; width: 100%; height: auto; background: #fff; border: 1px solid var(--line);
+figure svg { display: block; width: 100%; height: auto; margin: 0 auto; background: #fff;
+  border: 1px solid var(--line);
   border-radius: 6px; padding: 10px; }
 figcaption { font-size: .86rem; color: var(--soft); margin-top: .5rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; width: 100%; }
-th, td { text-align: right; padding: .34rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
+.wide { overflow-x: auto; margin-bottom: 1.2rem; }
+table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; width: 100%; }
+th, td { text-align: right; padding: .3rem .5rem; white-space: nowrap;
+  border-bottom: 1px solid var(--line); }
 th { color: var(--soft); font-weight: 500; white-space: normal; vertical-align: bottom; }
 th:first-child, td:first-child { text-align: left; }
 p, li { font-size: .94rem; }

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 
 from memhorizon.figures.records import Group, groups, images, law_of, sweep_of, time_of, unfinished
-from memhorizon.figures.style import plain_number
 from memhorizon.results import Estimate, ScalingLaw, Time
 
 FACTOR_WORDS = {"n_train": "the number of training {items}", "width": "the width"}
 
 
-def sentence(record: Mapping[str, Any]) -> str:
+def sentence(record: Any) -> str:
     """Say what was found: when copying began, how that grew, and whether good samples waited too.
 
     Raises:
@@ -37,23 +36,40 @@ def time_text(time: Time) -> str:
     '> 1,800'
     """
     if time.status == "not reached":
-        return f"> {plain_number(time.value)}"
+        return f"> {step_text(time.value)}"
     if time.status == "before first":
-        return f"< {plain_number(time.value)}"
-    low = "<" if time.low <= 0 else plain_number(time.low)
-    high = plain_number(time.high) if math.isfinite(time.high) else "not bounded"
-    return f"{plain_number(time.value)} [{low}, {high}]"
+        return f"< {step_text(time.value)}"
+    high = step_text(time.high) if math.isfinite(time.high) else "∞"
+    return f"{step_text(time.value)} [{step_text(time.low)}, {high}]"
+
+
+def step_text(step: float) -> str:
+    """Write a training step.
+
+    >>> step_text(1234.5), step_text(54.13), step_text(2.53)
+    ('1,234', '54', '2.5')
+    """
+    return f"{step:,.0f}" if step >= 10 or step == 0 else f"{step:.2g}"
 
 
 def _copying(every: Sequence[Group], item: str) -> str:
-    """When copying began, for every setting, or for the ends where there are many."""
+    """When copying began, for every setting, or for the first and the last of many to begin."""
     seen = [(group, _times(group, "tau_mem")) for group in every]
     if all(t.status == "not reached" for _, times in seen for t in times):
         last = max(t.value for _, times in seen for t in times)
-        return f"No run had begun to copy when it was last looked at (step {plain_number(last)} or before)"
-    shown = seen if len(seen) <= 3 else [seen[0], seen[len(seen) // 2], seen[-1]]
-    parts = [f"{_began(times)} with {_setting(group, item)}" for group, times in shown]
-    return f"Copying began {_join(parts)}"
+        return f"No run had begun to copy when it was last looked at (step {step_text(last)} or before)"
+    if len(seen) > 3:
+        seen.sort(key=lambda entry: _middle(entry[1]))
+        seen = [seen[0], seen[-1]]
+    return "Copying began " + _join(
+        [f"{_began(times)} with {_setting(group, item)}" for group, times in seen]
+    )
+
+
+def _middle(times: Sequence[Time]) -> float:
+    """Geometric mean of the times, bounds taken as they are; runs that only have bounds come last."""
+    late = 1e9 * all(t.status == "not reached" for t in times)
+    return late + math.exp(float(np.mean([math.log(t.value) for t in times])))
 
 
 def _setting(group: Group, item: str) -> str:
@@ -70,15 +86,17 @@ def _began(times: Sequence[Time]) -> str:
     observed = [t for t in times if t.observed]
     if not observed:
         late = [t for t in times if t.status == "not reached"]
-        return f"after step {plain_number(min(t.value for t in late))}" if late else (
-            f"before step {plain_number(max(t.value for t in times))}"
+        return f"after step {step_text(min(t.value for t in late))}" if late else (
+            f"before step {step_text(max(t.value for t in times))}"
         )  # fmt: skip
     if len(times) == 1:
         return f"at step {time_text(observed[0])}"
+    if len(observed) == 1:
+        return f"at step {time_text(observed[0])} in 1 of {len(times)} seeds"
     middle = math.exp(float(np.mean([math.log(t.value) for t in observed])))
-    ends = f"{plain_number(min(t.value for t in observed))} to {plain_number(max(t.value for t in observed))}"
+    ends = f"{step_text(min(t.value for t in observed))} to {step_text(max(t.value for t in observed))}"
     seeds = f"{len(observed)} of {len(times)}" if len(observed) < len(times) else f"{len(times)}"
-    return f"at step {plain_number(middle)} ({ends} over {seeds} seeds)"
+    return f"at step {step_text(middle)} ({ends} over {seeds} seeds)"
 
 
 def _join(parts: Sequence[str]) -> str:
@@ -90,19 +108,34 @@ def _growth(record: Mapping[str, Any], item: str) -> str:
     law, other = law_of(record, "tau_mem"), law_of(record, "tau_gen")
     if law is None:
         return ""
-    clauses = [_mem_clause(name, law, item) for name in law.exponents]
-    clauses[-1] += _gen_clause(list(law.exponents), other, record)
-    return "; " + "; ".join(clauses) + "."
+    if len(law.exponents) > 1:
+        return _changes(law, other, record, item)
+    name, e = next(iter(law.exponents.items()))
+    return f"; {_mem_clause(name, e, item)}, while {_gen_clause(name, other, record)}."
+
+
+def _changes(law: ScalingLaw, other: ScalingLaw | None, record: Mapping[str, Any], item: str) -> str:
+    """Several factors: how each changed both times per doubling."""
+
+    def of(one: ScalingLaw) -> str:
+        names = {name: FACTOR_WORDS[name].format(items=item) for name in one.exponents}
+        return _join([f"{_doubling(one.exponents[name])} times with {word}" for name, word in names.items()])
+
+    good = f"that of the first good samples {of(other)}" if other else _gen_unfitted(record)
+    return f"; per doubling, the time until then changed {of(law)}, while {good}."
 
 
 def _doubling(e: Estimate) -> str:
     """The factor of a doubling, with its interval."""
-    value, low, high = (f"{2.0**x:.2g}" if abs(x) < 6 else "any" for x in (e.value, e.low, e.high))
+    value, low, high = (
+        "any" if x > 20 else "0" if x < -20 else f"{2.0**x:.2f}" if x < 3.3 else f"{2.0**x:,.0f}"
+        for x in (e.value, e.low, e.high)
+    )
     return f"{value} [{low}, {high}]"
 
 
-def _mem_clause(name: str, law: ScalingLaw, item: str) -> str:
-    e, factor = law.exponents[name], FACTOR_WORDS[name].format(items=item)
+def _mem_clause(name: str, e: Estimate, item: str) -> str:
+    factor = FACTOR_WORDS[name].format(items=item)
     if e.low > 0:
         return f"it took {_doubling(e)} times longer for every doubling of {factor}"
     if e.high < 0:
@@ -110,28 +143,19 @@ def _mem_clause(name: str, law: ScalingLaw, item: str) -> str:
     return f"whether {factor} changes that is not settled by these runs ({_doubling(e)} times per doubling)"
 
 
-def _gen_clause(names: Sequence[str], law: ScalingLaw | None, record: Mapping[str, Any]) -> str:
+def _gen_clause(name: str, law: ScalingLaw | None, record: Mapping[str, Any]) -> str:
     if law is None:
-        return f", while {_gen_unfitted(record)}"
-    parts = []
-    for name in names:
-        e = law.exponents[name]
-        of = "" if len(names) == 1 else f" with {FACTOR_WORDS[name].format(items='items')}"
-        if e.low <= 0 <= e.high:
-            parts.append(f"did not measurably wait longer{of} ({_doubling(e)} times per doubling)")
-        else:
-            parts.append(
-                f"came {'later' if e.low > 0 else 'earlier'}{of} too ({_doubling(e)} times per doubling)"
-            )
-    return ", while the first good samples " + _join(parts)
+        return _gen_unfitted(record)
+    e = law.exponents[name]
+    steady = e.low <= 0 <= e.high
+    word = "did not measurably wait longer" if steady else f"came {'later' if e.low > 0 else 'earlier'} too"
+    return f"the first good samples {word} ({_doubling(e)} times per doubling)"
 
 
 def _gen_unfitted(record: Mapping[str, Any]) -> str:
     times = [time_of(run["times"]["tau_gen"]) for run in record["runs"]]
     if all(t.status == "before first" for t in times):
-        return (
-            f"good samples were there before the first look (step {plain_number(times[0].value)}) in all runs"
-        )
+        return f"good samples were there before the first look (step {step_text(times[0].value)}) in all runs"
     observed = sum(t.observed for t in times)
     return (
         f"the time of the first good samples was seen in {observed} of {len(times)} runs, too few for a law"
@@ -150,5 +174,6 @@ def _good(record: Mapping[str, Any]) -> str:
         )
     if len(times) == 1:
         return f"; samples were first good at step {time_text(times[0])}."
-    ends = plain_number(min(t.value for t in observed)), plain_number(max(t.value for t in observed))
-    return f"; samples were first good between steps {ends[0]} and {ends[1]} ({len(observed)} of {len(times)} runs)."
+    ends = step_text(min(t.value for t in observed)), step_text(max(t.value for t in observed))
+    count = f"{len(observed)} of {len(times)} runs"
+    return f"; samples were first good between steps {ends[0]} and {ends[1]} ({count})."

@@ -1,0 +1,219 @@
+import copy
+import json
+import math
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from memhorizon import figures
+from memhorizon.experiments.record import Rules, record
+from memhorizon.figures import style
+from memhorizon.figures.records import groups
+from memhorizon.results import InputError, Time
+from sweeps import THRESHOLD, make_runs
+
+RULES = Rules(t=0.3, memorized=0.1)
+
+
+def sweep(folder, **settings):
+    runs = make_runs(folder, **settings)
+    return json.loads(json.dumps(record(runs, RULES, name="made"))), runs
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Two n, two seeds, one run of four that never copies long enough: all that a plain sweep can show."""
+    return sweep(tmp_path_factory.mktemp("made"), n_train=(8, 256), seeds=(0, 1), steps=1500, channels=3)
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    """A grid of n and width, too many settings for one panel."""
+    return sweep(tmp_path_factory.mktemp("wide"), n_train=(8, 16, 64, 512), widths=(8, 32), steps=1500)[0]
+
+
+def test_the_frame_of_the_clocks_is_the_record(made):
+    rows = figures.clocks(made[0]).frame()
+    for run in made[0]["runs"]:
+        own = [r for r in rows if (r["n_train"], r["seed"]) == (run["n_train"], run["seed"])]
+        for name in ("memorized", "holdout@0.3"):
+            points = [r for r in own if r["quantity"] == name]
+            for key in ("step", "value", "low", "high"):
+                assert [p[key] for p in points] == run["curves"][name][key]
+        for clock in ("tau_gen", "tau_mem"):
+            (row,) = [r for r in own if r["quantity"] == clock]
+            assert (row["value"], row["status"]) == (
+                run["times"][clock]["value"],
+                run["times"][clock]["status"],
+            )
+
+
+def test_an_end_that_nothing_bounds_is_null_in_the_record_and_infinite_in_the_frame(made):
+    late = [r for r in figures.laws(made[0]).frame() if r.get("status") == "not reached"]
+    assert late
+    assert all(row["high"] == math.inf for row in late)
+
+
+def test_collapse_divides_the_step_by_n(made):
+    for row in figures.collapse(made[0]).frame():
+        assert row["rescaled"] * row["n_train"] == pytest.approx(row["step"], rel=1e-15)
+
+
+def test_the_frame_of_the_laws_has_the_exponents_of_the_record(wide):
+    rows = figures.laws(wide).frame()
+    for clock in ("tau_gen", "tau_mem"):
+        for factor, entry in wide["laws"][clock]["exponents"].items():
+            (row,) = [r for r in rows if r["quantity"] == f"exponent of {clock}" and r["factor"] == factor]
+            assert (row["value"], row["low"], row["high"]) == (entry["value"], entry["low"], entry["high"])
+
+
+def test_losses_hold_every_level(made):
+    rows = figures.losses(made[0]).frame()
+    assert {row["t"] for row in rows} == {0.01, 0.1, 0.3, 1.0}
+    gap = {(r["label"], r["seed"], r["t"], r["step"]): r["value"] for r in rows if r["quantity"] == "gap"}
+    for run in made[0]["runs"]:
+        label = f"n = {run['n_train']}"
+        difference = np.subtract(run["curves"]["holdout@0.1"]["value"], run["curves"]["train@0.1"]["value"])
+        for step, value in zip(run["curves"]["gap@0.1"]["step"], difference, strict=True):
+            assert gap[label, run["seed"], 0.1, step] == pytest.approx(value, abs=1e-12)
+
+
+def test_samples_are_the_closest_ones_and_copies_are_those_below_the_threshold(made):
+    picture = figures.samples(*made)
+    rows = picture.frame()
+    assert {row["when"] for row in rows} == {"early", "late"}
+    for sheet in picture.sheets:
+        run = next(r for r in made[1] if r.config.data.n_train == sheet.n_train and r.config.seed == 0)
+        kept = run.read_samples(sheet.step)["ratio"].numpy()
+        assert sheet.ratio.tolist() == sorted(kept.tolist())[: len(sheet.ratio)]
+        assert sheet.copies == sum(kept < THRESHOLD)
+        assert sheet.images.shape[1:] == (8, 8, 3)
+        assert 0 <= sheet.images.min() <= sheet.images.max() <= 1
+    assert any(row["copied"] for row in rows)
+    assert all(row["copied"] == (row["ratio"] < THRESHOLD) for row in rows)
+
+
+def phase_of(gen, mem, multiple):
+    made = {"times": {"tau_gen": as_dict(gen), "tau_mem": as_dict(mem)}}
+    return figures.phase(one_run() | {"runs": [one_run()["runs"][0] | made]}, multiples=(multiple,)).frame()[
+        0
+    ]
+
+
+def as_dict(time):
+    high = None if math.isinf(time.high) else time.high
+    return {"value": time.value, "low": time.low, "high": high, "status": time.status, "rule": "made"}
+
+
+def one_run():
+    run = {"key": "a", "n_train": 8, "width": 16, "seed": 0, "curves": {}, "times": {}}
+    return {"kind": "sweep", "rules": {}, "runs": [run]}
+
+
+@pytest.mark.parametrize(
+    ("gen", "mem", "multiple", "state"),
+    [
+        (("observed", 100), ("observed", 250), 1.0, "not copied"),
+        (("observed", 100), ("observed", 250), 3.0, "copied"),
+        (("observed", 100), ("not reached", 250), 2.0, "not copied"),
+        (("observed", 100), ("not reached", 250), 3.0, "censored"),
+        (("not reached", 250), ("observed", 200), 1.0, "censored"),
+        (("before first", 50), ("observed", 200), 3.0, "not copied"),  # tau_gen is at most 50: 150 at most
+        (("before first", 50), ("observed", 100), 3.0, "censored"),  # 3 tau_gen may lie on either side
+        (("observed", 100), ("before first", 50), 1.0, "copied"),
+    ],
+)
+def test_a_cell_of_the_phase_diagram(gen, mem, multiple, state):
+    times = [Time(float(v), 0.0, math.inf, status, "made") for status, v in (gen, mem)]
+    counts = phase_of(*times, multiple)
+    assert {name: counts[name] for name in ("copied", "not copied", "censored")} == {
+        name: int(name == state) for name in ("copied", "not copied", "censored")
+    }
+
+
+def test_every_figure_draws_without_a_warning_and_stays_small(made, wide, tmp_path):
+    found = figures.of(*made) | {f"wide-{name}": figure for name, figure in figures.of(wide).items()}
+    assert {"clocks", "collapse", "laws", "losses", "samples", "wide-clocks", "wide-phase"} <= set(found)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name, figure in found.items():
+            figures.save(figure, tmp_path / f"{name}.png")
+            assert (tmp_path / f"{name}.png").stat().st_size < 100_000
+            pixels = np.asarray(Image.open(tmp_path / f"{name}.png").convert("L"))
+            edges = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+            assert edges.min() > 250, f"{name} runs over its edge"
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_the_same_record_gives_the_same_bytes_and_no_address_elsewhere(made, tmp_path):
+    first, second = (figures.svg(figures.clocks(copy.deepcopy(made[0]))) for _ in range(2))
+    assert first == second
+    figures.save(figures.clocks(made[0]), tmp_path / "clocks.svg")
+    assert (tmp_path / "clocks.svg").read_text() == first
+    assert "<dc:date>" not in first
+
+
+def test_drawing_leaves_matplotlib_as_it_was(made):
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    figures.collapse(made[0]).plot()
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_colours_keep_their_order_and_distance_in_grey():
+    for count in (2, 3, 5, 8):
+        channels = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in style.colours(count)]) / 255
+        linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+        luminance = linear @ [0.2126, 0.7152, 0.0722]  # sRGB, what a grey print keeps
+        lightness = 116 * np.cbrt(np.maximum(luminance, 0.0089)) - 16
+        assert np.all(np.diff(lightness) > 55 / count - 3), (count, lightness)
+        assert np.all(1.05 / (luminance + 0.05) > 2.2)  # still seen on white
+
+
+def test_settings_are_told_apart_by_what_was_varied(made, wide):
+    assert [g.label for g in groups(made[0])] == ["n = 8", "n = 256"]
+    assert {g.panel for g in groups(wide)} == {"width = 8", "width = 32"}
+    other = copy.deepcopy(made[0])
+    for run in other["runs"]:
+        run["config"]["optimizer"]["lr"] = 0.1 if run["seed"] else 0.2
+    assert {g.label for g in groups(other)} == {f"n = {n}, lr = {lr}" for n in (8, 256) for lr in (0.1, 0.2)}
+
+
+def broken(made, change):
+    bad = copy.deepcopy(made[0])
+    change(bad)
+    return bad
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda r: r.update(kind="cake"), "cake"),
+        (lambda r: r.update(runs=[]), "runs"),
+        (lambda r: r.pop("rules"), "rules"),
+        (lambda r: r["runs"][1].pop("curves"), "curves"),
+        (lambda r: r["runs"][0]["curves"].pop("memorized"), "memorized"),
+        (lambda r: r["runs"][0]["curves"].pop("holdout@0.3"), "holdout@0.3"),
+    ],
+)
+def test_a_record_that_cannot_be_drawn_says_why(made, change, word):
+    with pytest.raises(InputError, match=word):
+        figures.clocks(broken(made, change)).plot()
+
+
+def test_bad_input_is_named(made, tmp_path):
+    with pytest.raises(InputError, match=r"\.svg or \.png"):
+        figures.save(figures.clocks(made[0]), tmp_path / "clocks.gif")
+    with pytest.raises(InputError, match="run directories"):
+        figures.samples(made[0], [])
+    with pytest.raises(InputError, match="multiples"):
+        figures.phase(made[0], multiples=(0.0,))
+    with pytest.raises(InputError, match="width"):
+        figures.phase(broken(made, lambda r: r["runs"][0].update(width=None)))
+    with pytest.raises(InputError, match="train@t"):
+        figures.losses(broken(made, lambda r: [run.update(curves={}) for run in r["runs"]]))
+    with pytest.raises(InputError, match="list"):
+        figures.of([1, 2])
