@@ -18,6 +18,8 @@ MIXTURE = Config(
     measure=MeasureConfig(snapshots=28, first=10, n_samples=1000, sampler_steps=50, repeats=3, keep=False),
 )
 
+SGD = OptimizerConfig("sgd", lr=6e-3, momentum=0.95)  # the paper's for the mixture
+
 SMALL_UNET = UNetConfig(width=16, multipliers=(1, 2), blocks=1, attention=(False, True))
 
 DIGITS = Config(
@@ -40,6 +42,16 @@ PAPER = Config(  # one H100 takes days for each of these
     optimizer=OptimizerConfig("sgd", lr=1e-2, momentum=0.95),
     train=TrainConfig(steps=2_000_000, batch_size=512),
     measure=MeasureConfig(snapshots=40, first=1000, n_samples=10_000, sampler_steps=200, repeats=5),
+)
+PAPER_ADAM = replace(
+    PAPER, model=UNetConfig(width=64, dropout=0.1), optimizer=OptimizerConfig("adam", lr=1e-4)
+)
+PAPER_MIXTURE = Config(  # hours on one GPU
+    data=DataConfig(name="mixture", dim=8, n_train=2048, n_holdout=10_000),
+    model=MLPConfig(width=128),
+    optimizer=OptimizerConfig("sgd", lr=6e-3, momentum=0.95),
+    train=TrainConfig(steps=4_000_000, batch_size=None),
+    measure=MeasureConfig(snapshots=40, first=100, n_samples=10_000, sampler="ddpm", sampler_steps=1000),
 )
 PAPER_N = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 
