@@ -1,3 +1,9 @@
+import os
+
+# Small arrays gain nothing from threads, and on a busy machine a barrier between threads costs minutes.
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
 import jaxtyping
 import pytest
 
