@@ -29,7 +29,7 @@ def test_density_integrates_to_one_with_the_atom(model):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_cumulative_is_the_integral(model):
-    """The closed form of the log-determinant against central differences, error h^2 f''/6, h = 1e-4 widths."""
+    """The closed form of the log-determinant against central differences: error h^2 f''/6, h = 1e-4."""
     support = bulk_edges(model)
     for low, high in support.intervals:
         place = low + (high - low) * np.linspace(0.2, 0.8, 7)
