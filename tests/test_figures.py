@@ -139,7 +139,7 @@ def test_every_figure_draws_without_a_warning_and_stays_small(made, wide, tmp_pa
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for name, figure in found.items():
-            figures.save(figure, tmp_path / f"{name}.png")
+            figures.save(figure.plot(), tmp_path / f"{name}.png")
             assert (tmp_path / f"{name}.png").stat().st_size < 100_000
             pixels = np.asarray(Image.open(tmp_path / f"{name}.png").convert("L"))
             edges = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
@@ -148,9 +148,9 @@ def test_every_figure_draws_without_a_warning_and_stays_small(made, wide, tmp_pa
 
 
 def test_the_same_record_gives_the_same_bytes_and_no_address_elsewhere(made, tmp_path):
-    first, second = (figures.svg(figures.clocks(copy.deepcopy(made[0]))) for _ in range(2))
+    first, second = (figures.svg(figures.clocks(copy.deepcopy(made[0])).plot()) for _ in range(2))
     assert first == second
-    figures.save(figures.clocks(made[0]), tmp_path / "clocks.svg")
+    figures.save(figures.clocks(made[0]).plot(), tmp_path / "clocks.svg")
     assert (tmp_path / "clocks.svg").read_text() == first
     assert "<dc:date>" not in first
 
@@ -206,7 +206,7 @@ def test_a_record_that_cannot_be_drawn_says_why(made, change, word):
 
 def test_bad_input_is_named(made, tmp_path):
     with pytest.raises(InputError, match=r"\.svg or \.png"):
-        figures.save(figures.clocks(made[0]), tmp_path / "clocks.gif")
+        figures.save(figures.clocks(made[0]).plot(), tmp_path / "clocks.gif")
     with pytest.raises(InputError, match="run directories"):
         figures.samples(made[0], [])
     with pytest.raises(InputError, match="multiples"):
@@ -217,3 +217,4 @@ def test_bad_input_is_named(made, tmp_path):
         figures.losses(broken(made, lambda r: [run.update(curves={}) for run in r["runs"]]))
     with pytest.raises(InputError, match="list"):
         figures.of([1, 2])
+    assert figures.of({"kind": "unknown"}) == {}

@@ -11,18 +11,25 @@ from memhorizon.figures.phase import phase
 from memhorizon.figures.records import sweep_of
 from memhorizon.figures.samples import samples
 from memhorizon.figures.style import Picture
+from memhorizon.results import InputError
 
 
 def of(record: Any, runs: Sequence[RunDir] = ()) -> dict[str, Picture]:
-    """All figures of a record by name.
+    """All figures of a record by name; none for a record that has no picture.
 
     Args:
-        record: what was measured.
+        record: what was measured or computed.
         runs: run directories of a sweep, for its generated images; without them that figure is left out.
 
     Raises:
-        InputError: if no figure is known for such a record, or it lacks an entry.
+        InputError: if it is no record, or lacks an entry that its kind promises.
     """
+    if not isinstance(record, Mapping):
+        raise InputError(f"record: expected an object, got {type(record).__name__}")
+    return _of_sweep(record, runs) if record.get("kind") == "sweep" else {}
+
+
+def _of_sweep(record: Mapping[str, Any], runs: Sequence[RunDir]) -> dict[str, Picture]:
     found: dict[str, Picture] = {"clocks": clocks(record)}
     factors = varied(sweep_of(record))
     if "n_train" in factors:

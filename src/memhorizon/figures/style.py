@@ -172,28 +172,28 @@ def few_ticks(axis: Any, count: int = 5) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def svg(picture: Picture) -> str:
-    """Draw a picture as SVG text: no date, no random names, so the same numbers give the same bytes."""
+def svg(figure: Figure) -> str:
+    """Write a figure as SVG text: no date, no random names, so the same numbers give the same bytes."""
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     buffer = io.StringIO()
     with matplotlib.rc_context(THEME):
-        picture.plot().savefig(buffer, format="svg", metadata=nothing)
+        figure.savefig(buffer, format="svg", metadata=nothing)
     return buffer.getvalue()
 
 
-def save(picture: Picture, path: Path | str, *, dpi: int = 110) -> None:
-    """Write a picture to `path`, whole or not at all; the ending says how, .svg or .png.
+def save(figure: Figure, path: Path | str, *, dpi: int = 110) -> None:
+    """Write a figure to `path`, whole or not at all; the ending says how, .svg or .png.
 
     Raises:
         InputError: if the ending is neither.
     """
     path = Path(path)
     if path.suffix == ".svg":
-        content = svg(picture).encode()
+        content = svg(figure).encode()
     elif path.suffix == ".png":
         buffer = io.BytesIO()
         with matplotlib.rc_context(THEME):
-            picture.plot().savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+            figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
         content = buffer.getvalue()
     else:
         raise InputError(f"path: expected a name that ends in .svg or .png, got {str(path)!r}")

@@ -46,6 +46,7 @@ def report(record: Any, runs: Sequence[RunDir] = ()) -> str:
     name = record.get("name") or "memhorizon"
     parts = [
         f"<h1>{_text(name)}</h1>",
+        f"<p>The claim: {_text(record['claim'])}</p>" if record.get("claim") else "",
         f'<p class="found">{_text(sentence(record))}</p>',
         *(_clocks(record), _samples(record, runs), _times(record), _laws(record), _losses(record)),
         *(_rules(record), _origin(record)),
@@ -72,7 +73,7 @@ def _section(title: str, *parts: str) -> str:
 
 def _picture(name: str, picture: figures.Picture, caption: str, alt: str) -> str:
     """A picture inside the page, no wider than in print."""
-    text = figures.svg(picture)
+    text = figures.svg(picture.plot())
     points = float(text.split('width="', 1)[1].split("pt", 1)[0])
     text = re.sub(r"\sxmlns(:xlink)?=\"[^\"]*\"", "", text[text.index("<svg") :])
     look = f'role="img" aria-label="{_text(alt)}" style="max-width:{min(points / 72 / WIDTH, 1):.0%}"'
