@@ -1,6 +1,6 @@
 """Which figures a record yields."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from memhorizon.experiments.rundir import RunDir
