@@ -139,6 +139,48 @@ def test_large_psi_leaves_the_edges_of_the_paper():
     np.testing.assert_allclose(ratio, [4, 4, 4, 2, 2, 2, 2], rtol=1 / 16)
 
 
+@pytest.mark.parametrize(
+    ("psi_n", "psi_p", "t", "name", "lam", "weight"),
+    [
+        (
+            0.355016282620,
+            27.372917204795,
+            0.02361987440,
+            "erf",
+            [0.1327630806574, 0.33879916088409],
+            0.474346800,
+        ),
+        (
+            0.304731183088,
+            1.3177784949184,
+            0.01691947276,
+            "tanh",
+            [0.5528585103966, 1.8116655370051],
+            0.502154574,
+        ),
+        (
+            0.409524606243,
+            41.453624286383,
+            0.08099337896,
+            "tanh",
+            [0.0563373309284, 1.6513335960976],
+            0.147109121,
+        ),
+    ],
+)
+def test_no_edge_is_missed(psi_n, psi_p, t, name, lam, weight):
+    """Found by benchmarks/theory_robustness.py: edges next to a pole of rho, which a grid in eta alone misses."""
+    s = bulk_edges(FeatureModel(psi_n, psi_p, t, name, Spectrum.atoms(lam, [weight, 1 - weight])))
+    assert s.residual < 1e-9
+
+
+@pytest.mark.parametrize("gap", [0.0, 1e-12, -1e-12, 1e-8, -1e-8])
+def test_nearly_hard_edges_are_resolved(gap):
+    s = bulk_edges(FeatureModel(0.9, 1.9 * (1 + gap), 0.08, "sin", Spectrum.atoms([1.6, 2.1], [0.7, 0.3])))
+    assert s.residual < 1e-9
+    assert s.masses.sum() + s.atom_weight == pytest.approx(1, abs=1e-14)
+
+
 def test_hard_edge_and_its_neighbours():
     """The lowest edge closes on s2 as the square of psi_p - 1 - psi_n."""
     edges = [bulk_edges(FeatureModel(2, 3 + gap, 0.01)).offsets[0, 0] for gap in (0.0, 1e-3, -1e-3, 1e-2)]

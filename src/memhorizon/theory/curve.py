@@ -20,6 +20,7 @@ from memhorizon.theory.equations import Equations
 
 _REACH, _SPACING = 44.0, 0.2  # of the first grid, in the logarithm of the distance to the poles of eta
 _TURN = 0.2  # largest change of log |rho| and log |1 - rho| from one grid point to the next
+_AROUND = np.concatenate([[0.0], *([s * _SPACING * 2.0 ** -np.arange(1, 45)] for s in (1, -1))], axis=None)
 _PARTS, _ROUNDS = 16, 12  # of the search for a change of sign
 
 
@@ -56,9 +57,11 @@ class Curve:
             cells = np.arange(len(self.poles) + 1)
             points = self._at(np.repeat(cells, len(grid)), np.tile(grid, len(cells)))
             points = self._with(points, *self._zeros(points, lambda p: p.h))  # g is monotone in between now
-            for level in self.folds:
-                points = self._with(points, *self._zeros(points, lambda p, level=level: p.g - level))
-            points = self._refined(points, self._coarse, 12)
+            for level in (*self.folds, 0.0):  # rho has square roots at the folds and a pole at g = 0
+                cell, x = self._zeros(points, lambda p, level=level: p.g - level)
+                around = (x + _AROUND[:, None]).ravel()
+                points = self._with(points, np.tile(cell, len(_AROUND)), around)
+            points = self._refined(points, self._coarse, 8)
             points = self._refined(points, self._dips, 30)
             return np.sort(np.concatenate([self._stationary(points, root) for root in (0, 1)]))
 

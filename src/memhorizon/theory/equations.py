@@ -111,7 +111,7 @@ class Equations:
     def _descend(self, w: np.ndarray, stages: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
         """Homotopy in Im w, then Newton's method at the target."""
         high = 4 * (self.top + np.abs(w))
-        low = np.maximum(np.imag(w), 1e-3 * np.maximum(np.abs(w), 1e-15 * self.top))
+        low = np.maximum(np.imag(w), 1e-3 * np.maximum(np.abs(w), 1e-30 * self.top))
         mean = self.weights @ self.al + self.v2
         start = np.real(w) + 1j * high
         X, kappa = -(start - mean - self.b2) / self.psi_p, 1 / (1 - self.psi_p * mean / (self.psi_n * start))

@@ -88,8 +88,8 @@ def support_of(equations: Equations) -> Support:
 def _candidates(equations: Equations) -> Float[np.ndarray, " m"]:
     """Stationary values of w >= 0, where U has its spectrum; a hard edge at w = 0 is none of them."""
     values = Curve(equations).critical()
-    hard = abs(equations.psi_p - 1 - equations.psi_n) < 1e-12 * equations.psi_p
-    values = values[np.isfinite(values) & (values > (1e-20 * equations.top if hard else 0.0))]
+    hard = abs(equations.psi_p - 1 - equations.psi_n) < 1e-9 * equations.psi_p  # then the edge is below 1e-18
+    values = values[np.isfinite(values) & (values > (1e-16 * equations.top if hard else 0.0))]
     return np.append(0.0, values) if hard else values
 
 

@@ -91,10 +91,10 @@ def timescales(model: FeatureModel, *, score_level: float = 0.2, gap_level: floa
         others={**others, **curves.edge_times()},
         unit="tau",
         levels={
-            "E_min": curves.at(others["argmin"].value)[_EXCESS],
-            "E_inf": curves.at(np.inf)[_EXCESS],
-            "L_train_inf": 1 + curves.at(np.inf)[_DROP],
-            "L_gen_inf": gap_inf,
+            "E_min": float(curves.at(others["argmin"].value)[_EXCESS]),
+            "E_inf": float(curves.at(np.inf)[_EXCESS]),
+            "L_train_inf": float(1 + curves.at(np.inf)[_DROP]),
+            "L_gen_inf": float(gap_inf),
         },
         support=curves.support,
         residual=curves.residual,
@@ -177,15 +177,19 @@ class _Curves:
     def argmin(self) -> Time:
         """When the test loss is smallest."""
         rule = "argmin of the test loss"
-        i = int(np.argmin(self.values[_EXCESS]))
-        if i == len(self.tau) - 1:
+        slope = self._slopes(self.tau)
+        turns = np.flatnonzero((slope[:-1] < 0) & (slope[1:] >= 0))
+        if len(turns) == 0:
             return Time(np.inf, np.inf, np.inf, "not reached", rule, 1.0)
+        i = turns[np.argmin(self.values[_EXCESS][turns])]
+        return self._time(
+            lambda tau: self._slopes(np.array([tau]))[0], float(self.tau[i]), float(self.tau[i + 1]), rule
+        )
 
-        def slope(tau: float) -> float:
-            c, z = rate(self.model, np.array([tau])), self.contour.z
-            return self.contour.slopes(flow_filter(z, c), np.exp(-c[:, None] * z))[0]
-
-        return self._time(slope, float(self.tau[max(i - 1, 0)]), float(self.tau[i + 1]), rule)
+    def _slopes(self, tau: np.ndarray) -> np.ndarray:
+        """Derivative of the test loss, up to a positive factor. [m]."""
+        c, z = rate(self.model, tau), self.contour.z
+        return self.contour.slopes(flow_filter(z, c), np.exp(-c[:, None] * z))
 
     def _time(self, of: Callable[[float], float], low: float, high: float, rule: str) -> Time:
         tau = float(np.exp(_root(lambda x: of(float(np.exp(x))), float(np.log(low)), float(np.log(high)))))
