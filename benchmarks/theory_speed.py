@@ -1,8 +1,8 @@
-"""CPU time of the theory on one core, and its ratio to the equations of the paper solved with scipy.optimize.root.
+"""CPU time of the theory on one core, and its ratio to the paper's equations solved with scipy.optimize.root.
 
     OMP_NUM_THREADS=1 python benchmarks/theory_speed.py --out results/theory/speed.json
 
-Both roads run in this process, one after the other, so that the ratio holds on a loaded machine too; times are CPU
+Both roads run in this process, one after the other, so that the ratio holds on a loaded machine; times are CPU
 seconds, the smallest of several runs. The published script takes 114 steps down to Im z = 1e-9 for each
 eigenvalue; the twin here (tests/theory_reference.py) does the same on 10 of the 400, and the time is scaled.
 """

@@ -169,7 +169,7 @@ def test_large_psi_leaves_the_edges_of_the_paper():
     ],
 )
 def test_no_edge_is_missed(psi_n, psi_p, t, name, lam, weight):
-    """Found by benchmarks/theory_robustness.py: edges next to a pole of rho, which a grid in eta alone misses."""
+    """Random models that once failed: edges next to a pole of rho, which a grid in eta alone misses."""
     s = bulk_edges(FeatureModel(psi_n, psi_p, t, name, Spectrum.atoms(lam, [weight, 1 - weight])))
     assert s.residual < 1e-9
 

@@ -63,6 +63,16 @@ def test_argmin_is_the_lowest_point():
     assert np.min(far.E_score) >= timescales(model).levels["E_min"] - 1e-12
 
 
+def test_a_flat_minimum_has_an_interval():
+    """Few features at large t: past the minimum the test loss rises by less than rounding."""
+    model = FeatureModel(14.5, 0.54, 1.2, "sin", Spectrum.isotropic(0.08))
+    found = timescales(model).others["argmin"]
+    curve = loss_curves(model, [found.low, found.value, found.high, 0.3 * found.value])
+    assert found.low <= found.value <= found.high
+    assert np.ptp(curve.E_score[:3]) < 1e-12 * curve.E_score[1]
+    assert curve.E_score[3] >= curve.E_score[1] * (1 - 1e-14)
+
+
 def test_generalisation_time_in_closed_form():
     """Sigma = I: tau_gen -> log 5/(4 Delta a^2), with corrections of order 1/psi_n, which fall by 4."""
     deviations = []

@@ -128,7 +128,7 @@ def overfitting_threshold(model: FeatureModel, *, gap_level: float = 0.05) -> Th
         return Threshold(0.0, gap_level, float(np.max(values)) + gap_level, "never reached")
     if above[-1] == len(grid) - 1:
         return Threshold(float(np.exp(grid[-1])), gap_level, float(values[-1]) + gap_level, "not reached")
-    root = _root(excess, float(grid[above[-1]]), float(grid[above[-1] + 1]))
+    root, _ = _root(excess, float(grid[above[-1]]), float(grid[above[-1] + 1]))
     return Threshold(float(np.exp(root)), gap_level, excess(root) + gap_level, "observed")
 
 
@@ -171,8 +171,11 @@ class _Curves:
         if len(past) == 0:
             return Time(np.inf, np.inf, np.inf, "not reached", rule, 1.0)
         i = past[0]
-        low = float(self.tau[i - 1]) if i > 0 else 1e-12 * float(self.tau[0])
-        return self._time(lambda tau: self.at(tau)[which] - level, low, float(self.tau[i]), rule)
+        low = self.tau[i - 1] if i > 0 else 1e-12 * self.tau[0]
+        low, high = float(np.log(low)), float(np.log(self.tau[i]))
+        log_tau, _ = _root(lambda x: self.at(np.exp(x))[which] - level, low, high)
+        tau = float(np.exp(log_tau))
+        return Time(tau, tau, tau, "observed", rule, 1.0)
 
     def argmin(self) -> Time:
         """When the test loss is smallest."""
@@ -181,19 +184,21 @@ class _Curves:
         turns = np.flatnonzero((slope[:-1] < 0) & (slope[1:] >= 0))
         if len(turns) == 0:
             return Time(np.inf, np.inf, np.inf, "not reached", rule, 1.0)
-        i = turns[np.argmin(self.values[_EXCESS][turns])]
-        return self._time(
-            lambda tau: self._slopes(np.array([tau]))[0], float(self.tau[i]), float(self.tau[i + 1]), rule
-        )
+        excess = self.values[_EXCESS]
+        i = turns[np.argmin(excess[turns])]
+        ends = np.log(self.tau[i : i + 2])
+        log_tau, bracketed = _root(lambda x: self._slopes(np.exp([x]))[0], *ends)
+        tau = float(np.exp(log_tau))
+        if bracketed:
+            return Time(tau, tau, tau, "observed", rule, 1.0)
+        level = self.tau[excess <= np.min(excess) * (1 + 1e-14)]  # so flat that the slope is rounding noise
+        low, high = min(level[0], tau), max(level[-1], tau)
+        return Time(tau, float(low), float(high), "observed", f"{rule}, flat to rounding", 1.0)
 
     def _slopes(self, tau: np.ndarray) -> np.ndarray:
         """Derivative of the test loss, up to a positive factor. [m]."""
         c, z = rate(self.model, tau), self.contour.z
         return self.contour.slopes(flow_filter(z, c), np.exp(-c[:, None] * z))
-
-    def _time(self, of: Callable[[float], float], low: float, high: float, rule: str) -> Time:
-        tau = float(np.exp(_root(lambda x: of(float(np.exp(x))), float(np.log(low)), float(np.log(high)))))
-        return Time(tau, tau, tau, "observed", rule, 1.0)
 
     def edge_times(self) -> dict[str, Time]:
         """Exponential times of edges of the support."""
@@ -212,8 +217,12 @@ class _Curves:
         return times
 
 
-def _root(of: Callable[[float], float], low: float, high: float) -> float:
-    return float(cast(float, brentq(of, low, high, xtol=1e-13)))
+def _root(of: Callable[[float], float], low: float, high: float) -> tuple[float, bool]:
+    """Root in a bracket, and True; the end nearer zero, and False, where rounding made the bracket."""
+    ends = of(low), of(high)
+    if ends[0] * ends[1] > 0:
+        return (low if abs(ends[0]) < abs(ends[1]) else high), False
+    return cast(float, brentq(of, low, high, xtol=1e-13)), True
 
 
 def _check_level(name: str, level: float) -> None:
