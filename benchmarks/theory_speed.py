@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/theory_speed.py --out results/theory/speed.json
 
-Both roads run in this process, one after the other, so that the ratio holds on a loaded machine; times are CPU
+Both roads run in this process, one after the other, so that the ratio holds on a busy machine; times are CPU
 seconds, the smallest of several runs. The published script takes 114 steps down to Im z = 1e-9 for each
 eigenvalue; the twin here (tests/theory_reference.py) does the same on 10 of the 400, and the time is scaled.
 """
