@@ -12,18 +12,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Float64, Int, Shaped
 from torch import Tensor
 
 from memhorizon.results import InputError
 
-_SPARE = 6  # candidates kept beyond k; with fewer, near ties send more rows to the second search
+_SPARE = 4  # candidates kept beyond k; with fewer, near ties send more rows to the second search
 _BLOCK = 32  # scores that share one minimum: a wide top-k is slow, a minimum is not
 _INNER = 1024  # longest product summed in one go: the bound on the rounding grows with it
 _ROWS, _COLUMNS = 1024, 16384  # one tile of scores: 64 MB
 _TILE = 1 << 25  # entries of centred training points held at a time: 128 MB
 _CHUNK = 1 << 26  # entries of centred samples held at a time: 256 MB
-_DIRECT = 1 << 18  # entries of direct differences held at a time: stays in the cache
+_DIRECT = 1 << 14  # entries worked on in 64 bits at a time: in the cache, and too few to wake other threads
 _LARGEST = 1e150  # the squares of larger numbers overflow in 64 bits
 _NARROW = {torch.float32, torch.float16, torch.bfloat16, torch.uint8, torch.int8, torch.int16, torch.bool}
 _ROUNDED = {"highest": 0.0, "high": 2.0**-10, "medium": 2.0**-7}  # of factors, where torch may shorten them
@@ -82,8 +82,7 @@ def pairs_within(
     size = max(_ROWS, _CHUNK // x.shape[1])
     found = []
     for first in range(0, len(x), size):
-        a = frame.place(x[first : first + size])
-        radius = torch.linalg.vector_norm(a, dim=1, dtype=torch.float64)
+        a, radius = frame.queries(x[first : first + size])
         reach = torch.full_like(radius, distance * frame.scale)
         limit = reach**2 - radius**2 + frame.slack(radius, reach)
         for row, j in _pairs_below(a, x[first:], frame, limit):
@@ -109,7 +108,10 @@ def _largest(x: Shaped[Tensor, "..."], name: str) -> float:
 
 @dataclass(frozen=True)
 class _Frame:
-    """Where ranking happens: data times a power of two (no overflow), minus a centre (less cancellation)."""
+    """Where ranking happens: data times a power of two (no overflow), minus a centre (less cancellation).
+
+    Both sides carry one more column, so that one plain product of rows gives the whole score |b|^2 - 2 a.b.
+    """
 
     scale: float
     center: Float[Tensor, " d"]
@@ -122,25 +124,49 @@ class _Frame:
         )  # any centre is right, this one is near the mean
         return cls(scale, (some * scale).mean(0))
 
-    def place(self, x: Shaped[Tensor, "m d"]) -> Float[Tensor, "m d"]:
-        return x.to(self.center.dtype).mul(self.scale).sub_(self.center)
+    def queries(self, x: Shaped[Tensor, "m d"]) -> tuple[Float[Tensor, "m e"], Float64[Tensor, " m"]]:
+        """Place samples: rows (-2a, 1), and |a|."""
+        rows = self.center.new_ones(len(x), x.shape[1] + 1)
+        norms = self._place(x, rows[:, :-1])
+        rows[:, :-1] *= -2
+        return rows, norms
 
-    def slack(self, radius: Float[Tensor, " m"], distance: Float[Tensor, " m"]) -> Float[Tensor, " m"]:
+    def points(self, x: Shaped[Tensor, "n d"], out: Float[Tensor, "n e"]) -> Float[Tensor, "n e"]:
+        """Place training points: rows (b, |b|^2)."""
+        out[:, -1] = self._place(x, out[:, :-1]).square()
+        return out
+
+    def _place(self, x: Shaped[Tensor, "m d"], out: Float[Tensor, "m d"]) -> Float64[Tensor, " m"]:
+        size = max(1, _DIRECT // x.shape[1])
+        norms = []
+        for part, rows in zip(
+            x.split(size), out.split(size), strict=True
+        ):  # in pieces that stay in the cache
+            torch.add(-self.center, part.to(out.dtype), alpha=self.scale, out=rows)
+            norms.append(torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64))
+        return torch.cat(norms)
+
+    @property
+    def runs(self) -> int:
+        """Into how many products the sum over columns is split: few terms in each keep the rounding small."""
+        return math.ceil(len(self.center) / _INNER)
+
+    def slack(self, radius: Float64[Tensor, " m"], distance: Float64[Tensor, " m"]) -> Float64[Tensor, " m"]:
         """How far a score may be from |a - b|^2 - |a|^2, for every b within `distance` of a, |a| = `radius`.
 
         Let u be the unit roundoff, A = |a|, B = |b| in the frame. Centring moves each entry by a relative u,
         so |a - b|^2 by at most 2u (A+B)^2. |b|^2 is summed in 64 bits and rounded once: u B^2. The product is
-        summed in L runs of at most K terms, in any order: each term passes at most K + L + 2 roundings, so
-        with the |b|^2 that it starts from the error is at most (K+L+2) u (B^2 + 2AB). B <= A + distance
-        bounds A+B. The 64-bit sums (|a|^2, |b|^2, the direct distance) count d units of 2^-53 each; factors
-        that torch may shorten count twice their rounding; underflow counts a few smallest normal numbers
-        per entry.
+        summed in L runs of at most K terms, in any order, |b|^2 being one of the terms: each passes at most
+        K + L + 1 roundings, so the error is at most (K+L+1) u (B^2 + 2AB) to first order in u. B <= A +
+        distance bounds A+B. The 64-bit sums (|a|^2, |b|^2, the direct distance) count d units of 2^-53 each;
+        factors that torch may shorten count twice their rounding; underflow counts a few smallest normal
+        numbers per entry.
 
         Source: [higham2002] Eq. (3.5)
         """
         d, dtype = len(self.center), self.center.dtype
         unit = torch.finfo(dtype).eps / 2
-        kappa = unit * (min(d, _INNER) + math.ceil(d / _INNER) + 16) + 4 * d * 2.0**-53
+        kappa = unit * (math.ceil((d + 1) / self.runs) + self.runs + 16) + 4 * d * 2.0**-53
         if dtype == torch.float32:
             kappa += _ROUNDED[torch.get_float32_matmul_precision()]
         return kappa * (2 * radius + distance) ** 2 + 16 * d * torch.finfo(dtype).tiny
@@ -149,8 +175,7 @@ class _Frame:
 def _search(
     samples: Shaped[Tensor, "m d"], train: Shaped[Tensor, "n d"], k: int, frame: _Frame
 ) -> tuple[Float[Tensor, "m k"], Int[Tensor, "m k"]]:
-    a = frame.place(samples)
-    radius = torch.linalg.vector_norm(a, dim=1, dtype=torch.float64)
+    a, radius = frame.queries(samples)
     score, index = _rank(a, train, min(k + _SPARE, len(train)), frame)
     distance = torch.full(score.shape, math.inf, dtype=torch.float64, device=score.device)
     row = torch.arange(len(a), device=a.device)
@@ -179,14 +204,14 @@ def _search_within(
     kept = [
         torch.empty(0, dtype=dtype, device=limit.device) for dtype in (torch.int64, torch.double, torch.int64)
     ]
-    for row, column in _pairs_below(frame.place(samples), train, frame, limit):
+    for row, column in _pairs_below(frame.queries(samples)[0], train, frame, limit):
         found = (row, _direct(samples, train, row, column), column)
         kept = _first_k(*(torch.cat(pair) for pair in zip(kept, found, strict=True)), k=k)
     return kept[1].view(-1, k), kept[2].view(-1, k)
 
 
 def _pairs_below(
-    a: Float[Tensor, "m d"], train: Shaped[Tensor, "n d"], frame: _Frame, limit: Float[Tensor, " m"]
+    a: Float[Tensor, "m e"], train: Shaped[Tensor, "n d"], frame: _Frame, limit: Float[Tensor, " m"]
 ) -> Iterator[tuple[Int[Tensor, " p"], Int[Tensor, " p"]]]:
     """Yield, by tiles, the pairs (row of `a`, training point) whose score is within the limit of the row."""
     bound = torch.nextafter(limit.to(a.dtype), torch.full_like(a[:, 0], math.inf))  # rounded upwards
@@ -207,7 +232,7 @@ def _first_k(
 
 
 def _rank(
-    a: Float[Tensor, "m d"], train: Shaped[Tensor, "n d"], keep: int, frame: _Frame
+    a: Float[Tensor, "m e"], train: Shaped[Tensor, "n d"], keep: int, frame: _Frame
 ) -> tuple[Float[Tensor, "m keep"], Int[Tensor, "m keep"]]:
     """Find the `keep` lowest scores |b|^2 - 2 a.b of each row, ascending."""
     best = torch.full((len(a), keep), math.inf, dtype=a.dtype, device=a.device)
@@ -220,21 +245,22 @@ def _rank(
 
 
 def _score_tiles(
-    a: Float[Tensor, "m d"], train: Shaped[Tensor, "n d"], frame: _Frame
+    a: Float[Tensor, "m e"], train: Shaped[Tensor, "n d"], frame: _Frame
 ) -> Iterator[tuple[slice, int, Float[Tensor, "r c"]]]:
     """Yield (rows of `a`, first training point, scores) over all tiles; the next tile overwrites the last."""
-    d = a.shape[1]
-    columns = min(_COLUMNS, max(256, _TILE // d))
+    columns = min(_COLUMNS, max(256, _TILE // a.shape[1]), len(train))
+    points = a.new_empty(columns, a.shape[1])
+    buffer = a.new_empty(min(_ROWS, len(a)), columns)
     for start in range(0, len(train), columns):
-        b = frame.place(train[start : start + columns])
-        squares = torch.linalg.vector_norm(b, dim=1, dtype=torch.float64).square().to(b.dtype)
-        buffer = torch.empty((min(_ROWS, len(a)), len(b)), dtype=a.dtype, device=a.device)
+        part = train[start : start + columns]
+        b = frame.points(part, points[: len(part)])
         for first in range(0, len(a), _ROWS):
             rows = slice(first, min(first + _ROWS, len(a)))
-            score = buffer[: rows.stop - first].copy_(squares)
-            for inner in range(0, d, _INNER):
-                run = slice(inner, inner + _INNER)
-                score.addmm_(a[rows, run], b[:, run].T, alpha=-2)
+            score = buffer[: rows.stop - first, : len(b)]
+            for run, (left, right) in enumerate(
+                zip(a[rows].chunk(frame.runs, 1), b.chunk(frame.runs, 1), strict=True)
+            ):
+                torch.addmm(score, left, right.T, beta=min(run, 1), out=score)
             yield rows, start, score
 
 
@@ -250,8 +276,10 @@ def _lowest(score: Float[Tensor, "r c"], keep: int) -> tuple[Float[Tensor, "r ke
     )  # block j holds columns j, j + blocks, ...
     block = minima.topk(keep, largest=False).indices
     step = torch.arange(0, whole, blocks, device=score.device)
-    rest = torch.arange(whole, score.shape[1], device=score.device).expand(len(score), -1)
-    column = torch.cat([(block[:, :, None] + step).flatten(1), rest], dim=1)
+    column = (block[:, :, None] + step).flatten(1)
+    if whole < score.shape[1]:
+        rest = torch.arange(whole, score.shape[1], device=score.device)
+        column = torch.cat([column, rest.expand(len(score), -1)], dim=1)
     low, order = score.gather(1, column).topk(keep, largest=False)
     return low, column.gather(1, order)
 
