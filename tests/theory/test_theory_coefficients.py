@@ -1,6 +1,7 @@
 import mpmath as mp
 import numpy as np
 import pytest
+from scipy.special import erf
 
 from memhorizon.results import InputError
 from memhorizon.theory import FeatureModel, Spectrum, coefficients
@@ -109,6 +110,17 @@ def test_kinked_callable_has_its_closed_form(t):
     assert c.mu0 == pytest.approx(0.45 * np.sqrt(2 / np.pi), rel=1e-13)
     assert c.v2 == pytest.approx(0.45**2 * (K(C) - K(0)), rel=1e-12)
     assert c.s2 == pytest.approx(0.45**2 * (1 - K(C)), rel=1e-11)  # K(1) = 1
+
+
+@pytest.mark.parametrize("variance", [50.0, 5e3])
+def test_wide_data_are_integrated_too(variance):
+    """Erf as a callable, steep on the scale of the data, against its arcsine kernel."""
+    wide = coefficients(model(0.1, lambda x: erf(x), variance))
+    closed = coefficients(model(0.1, "erf", variance))
+    assert wide.residual < 1e-14
+    np.testing.assert_allclose([wide.a, wide.v2, wide.s2], [closed.a, closed.v2, closed.s2], atol=1e-13)
+    with pytest.raises(InputError, match="rescale"):
+        coefficients(model(0.1, "tanh", 1e8))
 
 
 def test_what_cannot_be_integrated_says_so():

@@ -11,6 +11,8 @@ from memhorizon.theory.activations import Activation, Function, resolve
 from memhorizon.theory.model import FeatureModel
 
 _RANGE = 10.0  # the Gaussian weight is 2e-22 there
+_LARGEST = 1e3  # standard deviation of h up to which a quadrature resolves functions of unit scale
+_BLOCK = 2**20  # entries of the largest temporary array
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,10 @@ def coefficients(model: FeatureModel) -> Coefficients:
 def _coefficients(activation: Activation, signal: float, noise: float) -> Coefficients:
     """For h = signal * u + noise * g."""
     residual, status = 0.0, "closed form"
+    if activation.moments is None and np.hypot(signal, noise) > _LARGEST:
+        raise InputError(
+            f"spectrum: expected a standard deviation below {_LARGEST:g}, got {signal:g}; rescale"
+        )
     if activation.moments is not None:
         mu0, a, v2, s2 = activation.moments(signal, noise)
     else:
@@ -91,13 +97,15 @@ def _smooth(function: Function, signal: float, noise: float, level: int) -> np.n
     """Trapezoid rule in (u, g): geometric convergence for analytic functions."""
     x, w = _gaussian_trapezoid(0.1 / 2**level)
     total = np.hypot(signal, noise)
-    h = signal * x[:, None] + noise * x  # [u, g]
-    values = _values(function, h)
-    mean = values @ w  # E_g sigma [u]
     mu0 = w @ _values(function, total * x)
     a = w @ (x * _values(function, total * x)) / total
-    v2 = w @ (mean - mu0 - a * signal * x) ** 2
-    s2 = w @ ((values - mean[:, None] - a * noise * x) ** 2 @ w)
+    v2 = s2 = 0.0
+    parts = 1 + len(x) ** 2 // _BLOCK
+    for u, share in zip(np.array_split(x, parts), np.array_split(w, parts), strict=True):
+        values = _values(function, signal * u[:, None] + noise * x)  # [u, g]
+        mean = values @ w  # E_g sigma [u]
+        v2 += share @ (mean - mu0 - a * signal * u) ** 2
+        s2 += share @ ((values - mean[:, None] - a * noise * x) ** 2 @ w)
     return np.array([mu0, a, v2, s2])
 
 
@@ -110,19 +118,20 @@ def _kinked(function: Function, signal: float, noise: float, level: int) -> np.n
     h = (width * (np.arange(-panels, panels)[:, None] + 0.5 + 0.5 * node)).ravel()
     dh = np.tile(0.5 * width * weight, 2 * panels)
     values = _values(function, h)
-    u, w = _gaussian_trapezoid(
-        min(0.05, 0.7 * noise / signal)
-    )  # E_g sigma is smooth on the scale noise/signal
+    u, w = _gaussian_trapezoid(min(0.05, 0.7 * noise / signal))  # E_g sigma varies on this scale
     marginal = dh * _density(h / total) / total
     mu0 = marginal @ values
     a = marginal @ (values * h) / total**2
     v2 = s2 = 0.0
-    for part, share in zip(np.array_split(u, 64), np.array_split(w, 64), strict=True):
-        g = (h - signal * part[:, None]) / noise  # [u, h]
-        given = dh * _density(g) / noise
-        mean = given @ values
+    parts = 1 + len(u) // 16
+    for part, share in zip(np.array_split(u, parts), np.array_split(w, parts), strict=True):
+        reach = signal * part[[0, -1]] + noise * _RANGE * np.array([-1, 1])
+        near = slice(*np.searchsorted(h, reach))  # where the noise can bring this part of u
+        g = (h[near] - signal * part[:, None]) / noise  # [u, h]
+        given = dh[near] * _density(g) / noise
+        mean = given @ values[near]
         v2 += share @ (mean - mu0 - a * signal * part) ** 2
-        s2 += share @ (given * (values - mean[:, None] - a * noise * g) ** 2).sum(axis=1)
+        s2 += share @ (given * (values[near] - mean[:, None] - a * noise * g) ** 2).sum(axis=1)
     return np.array([mu0, a, v2, s2])
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Complex, Float
 
 from memhorizon.results import InputError
+from memhorizon.theory.coefficients import coefficients
 from memhorizon.theory.contour import Contour
 from memhorizon.theory.equations import Equations
 from memhorizon.theory.model import FeatureModel
@@ -68,6 +69,8 @@ def loss_curves(model: FeatureModel, tau: object, *, ridge: float = 0.0) -> Loss
     found = contour.losses(flow_filter(contour.z, rate(model, times), ridge))
     train, excess = 1 + found.drop, (found.drop + found.gap) / model.delta_t + initial_error(model)
     status = "solved" if contour.solved and np.all(found.residual < 1e-7) else "not resolved"
+    if coefficients(model).status == "not converged":
+        status += "; the constants of the activation have not converged"
     if not model.spectrum.gaussian:
         excess, status = np.full_like(excess, np.nan), status + "; E_score holds for Gaussian data only"
     return LossCurves(times, train, train + found.gap, found.gap, excess, found.residual, status)
