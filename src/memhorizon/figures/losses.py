@@ -59,11 +59,11 @@ class Losses:
         for (title, t, own), (upper, lower) in zip(columns, grid.T, strict=True):
             for group in own:
                 look = looks[group.series]
-                draw_curves(upper, group, f"holdout@{t}", look | {"linestyle": HOLDOUT})
+                draw_curves(upper, group, f"holdout@{t}", style.altered(look, linestyle=HOLDOUT))
                 draw_curves(
-                    upper, group, f"train@{t}", look | {"linestyle": TRAIN, "markerfacecolor": "white"}
+                    upper, group, f"train@{t}", style.altered(look, linestyle=TRAIN, markerfacecolor="white")
                 )
-                draw_curves(lower, group, f"gap@{t}", look | {"linestyle": HOLDOUT})
+                draw_curves(lower, group, f"gap@{t}", style.altered(look, linestyle=HOLDOUT))
             lower.axhline(0, color=style.GREY, linewidth=0.8)
             upper.set_title(title)
             values = [r["value"] for r in rows if r["t"] == float(t) and r["quantity"] != "gap"]

@@ -1,6 +1,6 @@
 """Which figures a record yields."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from memhorizon.experiments.rundir import RunDir
@@ -11,7 +11,42 @@ from memhorizon.figures.phase import phase
 from memhorizon.figures.records import sweep_of
 from memhorizon.figures.samples import samples
 from memhorizon.figures.style import Picture
+from memhorizon.figures.theory_losses import (
+    heatmap,
+    heatmap_score,
+    losses_check,
+    losses_over_t,
+    losses_over_variance,
+)
+from memhorizon.figures.theory_losses import losses as losses_of_theory
+from memhorizon.figures.theory_spectra import spectra, third_group
+from memhorizon.figures.theory_training import (
+    clocks_of_theory,
+    exponent,
+    mixture,
+    noise_draws,
+    optimizers,
+    steps,
+)
 from memhorizon.results import InputError
+
+THEORY: dict[str, dict[str, Callable[[Any], Picture]]] = {
+    "spectra": {"density": spectra},
+    "third_group": {"shares": third_group},
+    "losses": {
+        "curves": losses_of_theory,
+        "t": losses_over_t,
+        "variance": losses_over_variance,
+        "check": losses_check,
+    },
+    "heatmap": {"gap": heatmap, "score": heatmap_score},
+    "exponent": {"minimum": exponent},
+    "clocks": {"times": clocks_of_theory},
+    "optimizers": {"curves": optimizers},
+    "steps": {"curves": steps},
+    "noise_draws": {"peak": noise_draws},
+    "mixture": {"score": mixture},
+}
 
 
 def of(record: Any, runs: Sequence[RunDir] = ()) -> dict[str, Picture]:
@@ -26,7 +61,10 @@ def of(record: Any, runs: Sequence[RunDir] = ()) -> dict[str, Picture]:
     """
     if not isinstance(record, Mapping):
         raise InputError(f"record: expected an object, got {type(record).__name__}")
-    return _of_sweep(record, runs) if record.get("kind") == "sweep" else {}
+    if record.get("kind") == "sweep":
+        return _of_sweep(record, runs)
+    made = THEORY.get(record.get("name", ""), {}) if "columns" in record else {}
+    return {name: figure(record) for name, figure in made.items()}
 
 
 def _of_sweep(record: Mapping[str, Any], runs: Sequence[RunDir]) -> dict[str, Picture]:

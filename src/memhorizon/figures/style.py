@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from PIL import Image
 
 from memhorizon.experiments.rundir import write_atomically
 from memhorizon.results import InputError, Time
@@ -81,6 +82,11 @@ def looks(series: Iterable[str]) -> dict[str, dict[str, Any]]:
         name: {"color": shades[i], "linestyle": LINES[i % len(LINES)], "marker": MARKERS[i % len(MARKERS)]}
         for i, name in enumerate(names)
     }
+
+
+def altered(look: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
+    """The same look but for some of its entries."""
+    return {**look, **changes}
 
 
 def canvas(width: float = WIDTH, height: float = 3.0) -> Figure:
@@ -193,8 +199,15 @@ def save(figure: Figure, path: Path | str, *, dpi: int = 110) -> None:
     elif path.suffix == ".png":
         buffer = io.BytesIO()
         with matplotlib.rc_context(THEME):
-            figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
-        content = buffer.getvalue()
+            figure.savefig(buffer, format="png", dpi=dpi)
+        content = _smaller(buffer)
     else:
         raise InputError(f"path: expected a name that ends in .svg or .png, got {str(path)!r}")
     write_atomically(path, content)
+
+
+def _smaller(png: io.BytesIO) -> bytes:
+    """The same picture in 256 colours: a third of the bytes, and no difference to the eye."""
+    content = io.BytesIO()
+    Image.open(png).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(content, "png", optimize=True)
+    return content.getvalue()
