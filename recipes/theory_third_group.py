@@ -139,7 +139,7 @@ def key_of(row: Mapping[str, object]) -> tuple[object, ...]:
 
 
 def run(out: Path, tiny: bool = False) -> Path:
-    """Write OUT/third_group.json. About an hour on one core; seconds when tiny."""
+    """Write OUT/third_group.json. About ten minutes on one core; seconds when tiny."""
     models, seeds = (TINY_MODELS, 2) if tiny else (MODELS, 5)
 
     def rows() -> Iterator[dict[str, object]]:
