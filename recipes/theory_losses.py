@@ -139,7 +139,7 @@ def slopes(rows: list[Mapping[str, object]]) -> dict[str, object]:
 
 
 def run(out: Path, tiny: bool = False) -> Path:
-    """Write OUT/losses.json. About half an hour on one core; seconds when tiny."""
+    """Write OUT/losses.json. About three minutes on one core; seconds when tiny."""
     psi_n = PSI_N[:2] if tiny else PSI_N
     seeds, fig_dim = (range(2), 10) if tiny else (range(3), 40)
     checks = (

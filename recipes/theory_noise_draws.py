@@ -78,7 +78,7 @@ def summarise(rows: list[Mapping[str, object]]) -> dict[str, object]:
 
 
 def run(out: Path, tiny: bool = False) -> Path:
-    """Write OUT/noise_draws.json. About ten minutes on one core; seconds when tiny."""
+    """Write OUT/noise_draws.json. Half a minute on one core; seconds when tiny."""
     dim, seeds = (8, range(2)) if tiny else (30, range(5))
     sizes = np.array([1, 2, 4, 8]) if tiny else np.unique(np.geomspace(0.5, 32, 25).round(1))
     draws = (1, None) if tiny else (1, 2, 4, None)

@@ -101,7 +101,7 @@ def summarise(rows: list[Mapping[str, object]]) -> dict[str, object]:
 
 
 def run(out: Path, tiny: bool = False) -> Path:
-    """Write OUT/spectra.json. About a quarter of an hour on one core; seconds when tiny."""
+    """Write OUT/spectra.json. A few minutes on one core; seconds when tiny."""
     panels, seeds = (TINY_PANELS, 1) if tiny else (PANELS, 3)
     dims = {"equivalent": 20, "true": 20} if tiny else DIMS
 
