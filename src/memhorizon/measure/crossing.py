@@ -1,25 +1,27 @@
 """Where a noisy rising curve first passes a level, with an interval from its noise and from its spacing.
 
-The interval is the set of times x at which "the curve equals the level at x" is not rejected. Three
-things enter:
+The interval is the set of times x at which "the curve equals the level at x" is not rejected. Three things
+enter:
 
 1. Noise. Readings are normal on a working scale of known variance. How much of it neighbouring readings
-   share is not known to the curve (a run that draws the same seeds at every snapshot shares most of it,
-   fresh seeds share none), so half of the variance is taken as shared and half as fresh: `SHARED`.
+   share is not known to the curve (a run that draws the same seeds at every snapshot shares most of it, fresh
+   seeds share none), so half of the variance is taken as shared and half as fresh: `SHARED`.
 2. Monotony. The truth only rises, so the readings are first replaced by their isotonic regression.
-3. Spacing. Between two readings the curve is taken as straight on the line scale, against log step. The
-   lines through the two readings before and the two after a bracket say how far it may bend there; what
-   is more than noise in that enters as an error that is uniform over the span (variance span ** 2 / 12).
+3. Spacing. Between two readings the curve is taken as straight on the line scale, against log step. The lines
+   through the two readings before and the two after a bracket say how far it may run from that; the level is
+   rejected only where it lies outside of this span by more than the noise. At the ends of a run, and beside
+   readings that are a bound only (no hits, all hits), the span is widened for what nothing was seen of.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy import stats
 from scipy.optimize import isotonic_regression
-from scipy.special import expit, logit
+from scipy.special import expit, logit, ndtr
 
 SHARED = 0.5
 _POINTS = 33  # per bracket, ends included; the test statistic is taken as straight between them
@@ -33,16 +35,24 @@ class Scale:
         line: from the working scale, where noise has a known variance, to the scale of straight lines.
         back: its inverse.
         rate: derivative of `line`.
+        value: from the working scale to the quantity itself.
+        working: its inverse.
     """
 
     line: Callable[[np.ndarray], np.ndarray]
     back: Callable[[np.ndarray], np.ndarray]
     rate: Callable[[np.ndarray], np.ndarray]
+    value: Callable[[np.ndarray], np.ndarray]
+    working: Callable[[np.ndarray], np.ndarray]
 
 
-PLAIN = Scale(lambda y: y, lambda y: y, lambda y: np.ones_like(y))
+PLAIN = Scale(lambda y: y, lambda g: g, np.ones_like, lambda y: y, lambda v: v)
 ANGLE = Scale(  # a fraction p as arcsin(sqrt(p)), straight as logit(p): any logistic or power-law onset
-    lambda y: logit(np.sin(y) ** 2), lambda g: np.arcsin(np.sqrt(expit(g))), lambda y: 4 / np.sin(2 * y)
+    line=lambda y: logit(np.sin(y) ** 2),
+    back=lambda g: np.arcsin(np.sqrt(expit(g))),
+    rate=lambda y: 4 / np.sin(2 * y),
+    value=lambda y: np.sin(y) ** 2,
+    working=lambda p: np.arcsin(np.sqrt(p)),
 )
 
 
@@ -83,6 +93,7 @@ def crossing(
     level: float,
     *,
     level_sd: float = 0.0,
+    bound: Bool[np.ndarray, " m"] | None = None,
     scale: Scale = PLAIN,
     confidence: float = 0.95,
 ) -> Crossing:
@@ -94,6 +105,7 @@ def crossing(
         sd: their standard deviations, positive.
         level: on the working scale.
         level_sd: standard deviation of the level itself.
+        bound: readings that say no more on the line scale than that the truth lies beyond them.
         scale: working and line scale.
         confidence: nominal coverage.
 
@@ -103,13 +115,30 @@ def crossing(
     alike = shared_fractions(y) if scale is ANGLE else np.ones((len(y), len(y)))
     covariance = np.outer(sd, sd) * ((1 - SHARED) * np.eye(len(y)) + SHARED * alike)
     if len(y) == 1:
-        centre, test = y - level, (y - level) / np.hypot(sd, level_sd)
+        line = bottom = top = y
+        noise = sd**2
     else:
-        x, middle, centre, variance = _between(x, y, covariance, scale)
-        test = (middle - level) / np.sqrt(variance + level_sd**2)
-        centre = centre - level
-    z = float(stats.norm.ppf(0.5 + confidence / 2))
-    return Crossing(_first(x, centre), _first(x, test + z), -_first(-x[::-1], z - test[::-1]))
+        weak = np.zeros(len(y), dtype=bool) if bound is None else bound
+        x, line, bottom, top, noise = _between(x, y, covariance, weak, scale)
+    noise = np.sqrt(noise + level_sd**2)
+    z = _quantile((top - bottom) / noise, confidence)
+    early, late = (top - level) / noise + z, (bottom - level) / noise - z
+    return Crossing(_first(x, line - level), _first(x, early), -_first(-x[::-1], -late[::-1]))
+
+
+def _quantile(width: Float[np.ndarray, " g"], confidence: float) -> Float[np.ndarray, " g"]:
+    """How many standard deviations beyond both ends of a span of that width hold the truth anywhere in it.
+
+    Between the two-sided normal quantile (no width) and the one-sided one (wide).
+
+    Source: [imbens2004]
+    """
+    z = np.full_like(width, stats.norm.ppf(confidence))
+    for _ in range(8):  # Newton on a concave function from below: never overshoots
+        missing = confidence - (ndtr(z + width) - ndtr(-z))
+        density = (np.exp(-((z + width) ** 2) / 2) + np.exp(-(z**2) / 2)) / math.sqrt(2 * math.pi)
+        z = z + missing / density
+    return z
 
 
 def _first(x: Float[np.ndarray, " g"], y: Float[np.ndarray, " g"]) -> float:
@@ -122,34 +151,47 @@ def _first(x: Float[np.ndarray, " g"], y: Float[np.ndarray, " g"]) -> float:
 
 
 def _between(
-    x: Float[np.ndarray, " m"], y: Float[np.ndarray, " m"], covariance: Float[np.ndarray, "m m"], scale: Scale
+    x: Float[np.ndarray, " m"],
+    y: Float[np.ndarray, " m"],
+    covariance: Float[np.ndarray, "m m"],
+    weak: Bool[np.ndarray, " m"],
+    scale: Scale,
 ) -> tuple[Float[np.ndarray, " g"], ...]:
-    """Between readings: x, middle of where the curve may run, straight line, variance about the middle."""
+    """Between readings: x, the straight line, the lowest and the highest that the curve may run, variance."""
     h = np.diff(x)[:, None]  # [m-1, 1]
     w = np.linspace(0, 1, _POINTS)[None]  # [1, points]
-    g, rate = scale.line(y), scale.rate(y)
+    g, rate, own = scale.line(y), scale.rate(y), np.diag(covariance)
     chord = g[:-1, None] + w * np.diff(g)[:, None]  # [m-1, points]
-    bend = _bends(x, g, rate, covariance)
-    left, right = (
-        bend[:-1, None] * w * h,
-        bend[1:, None] * (1 - w) * h,
-    )  # positive: the curve runs below the chord
-    agree = left * right > 0
-    least = np.minimum(abs(left), abs(right))
-    below = np.where(agree, np.where(left > 0, least, 0), np.maximum(left, 0) + np.maximum(right, 0))
-    above = np.where(agree, np.where(left < 0, least, 0), np.maximum(-left, 0) + np.maximum(-right, 0))
+    below, above = _span(_bends(x, g, rate, covariance), w, h)
     line, bottom, top = scale.back(chord), scale.back(chord - below), scale.back(chord + above)
-    before, after = (1 - w) * rate[:-1, None] / scale.rate(line), w * rate[1:, None] / scale.rate(line)
-    own = np.diag(covariance)
+    value = scale.value(y)
+    plain = scale.working(value[:-1, None] + w * np.diff(value)[:, None])
+    either = (weak[:-1] | weak[1:])[
+        :, None
+    ]  # a line that starts from a bound may as well be one of the quantity
+    bottom = np.where(either, np.minimum(bottom, plain), bottom)
+    top = np.where(either, np.maximum(top, plain), top)
+    here = scale.rate(line)
+    before, after = (1 - w) * rate[:-1, None] / here, w * rate[1:, None] / here
     noise = before**2 * own[:-1, None] + after**2 * own[1:, None]
     noise = noise + 2 * before * after * np.diag(covariance, 1)[:, None]
-    grid = x[:-1, None] + w * h
-    return (
-        grid.ravel(),
-        ((bottom + top) / 2).ravel(),
-        line.ravel(),
-        (noise + (top - bottom) ** 2 / 12).ravel(),
-    )
+    return (x[:-1, None] + w * h).ravel(), line.ravel(), bottom.ravel(), top.ravel(), noise.ravel()
+
+
+def _span(
+    bend: Float[np.ndarray, " m"], w: Float[np.ndarray, "1 points"], h: Float[np.ndarray, "brackets 1"]
+) -> tuple[Float[np.ndarray, "brackets points"], Float[np.ndarray, "brackets points"]]:
+    """How far below and above its chord a curve may run that bends by so much at its readings.
+
+    The lines through the neighbouring readings run `left` and `right` below the chord. A curve that bends one
+    way only lies between the chord and the nearer of the two; one that bends both ways, between the two.
+    """
+    left, right = bend[:-1, None] * w * h, bend[1:, None] * (1 - w) * h
+    agree = left * right > 0
+    nearer = np.minimum(abs(left), abs(right))
+    below = np.where(agree, nearer * (left > 0), np.maximum(left, 0) + np.maximum(right, 0))
+    above = np.where(agree, nearer * (left < 0), np.maximum(-left, 0) + np.maximum(-right, 0))
+    return below, above
 
 
 def _bends(
@@ -158,12 +200,17 @@ def _bends(
     rate: Float[np.ndarray, " m"],
     covariance: Float[np.ndarray, "m m"],
 ) -> Float[np.ndarray, " m"]:
-    """Change of slope at each inner reading, less what noise alone would show; 0 at the ends."""
-    h = np.diff(x)
-    turn = np.diff(np.diff(g) / h)  # [m-2]
+    """Change of slope at each reading.
+
+    What noise shows is taken off, by Akaike's rule: a bend whose square is below twice its variance is better
+    left out. Nothing is known beyond the ends, so there the curve may be flat.
+    """
+    h, count = np.diff(x), len(x) - 2
+    slope = np.diff(g) / h
+    turn = np.diff(slope)  # [m-2]
     weights = np.stack([1 / h[:-1], -1 / h[:-1] - 1 / h[1:], 1 / h[1:]])  # [3, m-2]
-    inner = len(x) - 2
-    weights = weights * np.stack([rate[k : k + inner] for k in range(3)])
-    blocks = np.array([covariance[i : i + 3, i : i + 3] for i in range(inner)]).reshape(-1, 3, 3)
+    weights = weights * np.stack([rate[k : k + count] for k in range(3)])
+    blocks = np.array([covariance[i : i + 3, i : i + 3] for i in range(count)]).reshape(-1, 3, 3)
     variance = np.einsum("ai,iab,bi->i", weights, blocks, weights)
-    return np.pad(np.sign(turn) * np.sqrt(np.maximum(turn**2 - variance, 0)), 1)
+    inner = np.sign(turn) * np.sqrt(np.maximum(turn**2 - 2 * variance, 0))
+    return np.concatenate([[slope[0]], inner, [-slope[-1]]])

@@ -47,11 +47,13 @@ def memorization_time(
         raise InputError(f"curve {curve.name!r}: expected fractions with totals, got a curve of means")
     if not (np.all(curve.total >= 1) and np.all((curve.value >= 0) & (curve.value <= 1))):
         raise InputError(f"curve {curve.name!r}: expected totals >= 1 and fractions in [0, 1]")
+    count = np.round(curve.value * curve.total)
     found = crossing(
         _log_step(curve),
-        *angle_of_counts(curve.value * curve.total, curve.total),
+        *angle_of_counts(count, curve.total),
         math.asin(math.sqrt(target)),
         level_sd=spread / (2 * math.sqrt(target * (1 - target))),
+        bound=(count == 0) | (count == curve.total),
         scale=ANGLE,
         confidence=_confidence(confidence),
     )
