@@ -8,25 +8,19 @@ within the bound.
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Float64, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from memhorizon.measure.ranking import PIECE, Frame, pairs_below, rank
 from memhorizon.results import InputError
 
 _SPARE = 4  # candidates kept beyond k; with fewer, near ties send more rows to the second search
-_BLOCK = 32  # scores that share one minimum: a wide top-k is slow, a minimum is not
-_INNER = 1024  # longest product summed in one go: the bound on the rounding grows with it
-_ROWS, _COLUMNS = 1024, 16384  # one tile of scores: 64 MB
-_TILE = 1 << 25  # entries of centred training points held at a time: 128 MB
-_CHUNK = 1 << 26  # entries of centred samples held at a time: 256 MB
-_DIRECT = 1 << 14  # entries worked on in 64 bits at a time: in the cache, and too few to wake other threads
+_CHUNK = 1 << 26  # entries of samples placed at a time: 256 MB
 _LARGEST = 1e150  # the squares of larger numbers overflow in 64 bits
+_LARGEST_NARROW = 1e30  # distances between larger numbers may overflow in 32 bits
 _NARROW = {torch.float32, torch.float16, torch.bfloat16, torch.uint8, torch.int8, torch.int16, torch.bool}
-_ROUNDED = {"highest": 0.0, "high": 2.0**-10, "medium": 2.0**-7}  # of factors, where torch may shorten them
 
 
 def nearest(
@@ -44,7 +38,8 @@ def nearest(
         chunk: samples handled at a time; by default as many as fit 256 MB. It never changes the result.
 
     Returns:
-        Distances [m, k] (32-bit; 64-bit if an input has more than 24 bits) and indices into `train` [m, k].
+        Distances [m, k] (32-bit; 64-bit if an input has more than 24 bits or values above 1e30) and indices
+        into `train` [m, k].
 
     Raises:
         InputError: if shapes or devices do not match, k is not within 1..n, or a value is not finite.
@@ -62,8 +57,8 @@ def nearest(
     if chunk is not None and chunk < 1:
         raise InputError(f"chunk: expected at least 1, got {chunk}")
     a, b = samples.reshape(len(samples), -1), train.reshape(len(train), -1)
-    frame = _Frame.of(b, largest, torch.float32 if {a.dtype, b.dtype} <= _NARROW else torch.float64)
-    parts = [_search(part, b, k, frame) for part in a.split(chunk or max(_ROWS, _CHUNK // b.shape[1]))]
+    frame = Frame.of(b, largest, _rank_type({a.dtype, b.dtype}, largest))
+    parts = [_search(part, b, k, frame) for part in a.split(chunk or max(256, _CHUNK // b.shape[1]))]
     distances, indices = (torch.cat(column) for column in zip(*parts, strict=True))
     return distances.to(frame.center.dtype), indices
 
@@ -78,19 +73,27 @@ def pairs_within(
     """
     largest = _largest(points, "points")
     x = points.reshape(len(points), -1)
-    frame = _Frame.of(x, largest, torch.float32 if x.dtype in _NARROW else torch.float64)
-    size = max(_ROWS, _CHUNK // x.shape[1])
+    frame = Frame.of(x, largest, _rank_type({x.dtype}, largest))
+    size = max(256, _CHUNK // x.shape[1])
     found = []
     for first in range(0, len(x), size):
         a, radius = frame.queries(x[first : first + size])
         reach = torch.full_like(radius, distance * frame.scale)
         limit = reach**2 - radius**2 + frame.slack(radius, reach)
-        for row, j in _pairs_below(a, x[first:], frame, limit):
+        for row, j in pairs_below(a, x[first:], frame, limit):
             i, j = row[row < j] + first, j[row < j] + first
             near = _direct(x, x, i, j) <= distance
             found.append((i[near], j[near]))
     i, j = (torch.cat(side) for side in zip(*found, strict=True))
     return i, j
+
+
+def kth_among(index: Int[Tensor, "m K"], allowed: Bool[Tensor, " n"], k: int) -> Int[Tensor, "m 1"]:
+    """Give the column of the k-th neighbour that is allowed; the last column where fewer are.
+
+    With a few neighbours to spare this answers many searches among subsets of the points with one search.
+    """
+    return (allowed[index].cumsum(1) < k).sum(1, keepdim=True).clamp(max=index.shape[1] - 1)
 
 
 def _largest(x: Shaped[Tensor, "..."], name: str) -> float:
@@ -106,77 +109,15 @@ def _largest(x: Shaped[Tensor, "..."], name: str) -> float:
     return largest
 
 
-@dataclass(frozen=True)
-class _Frame:
-    """Where ranking happens: data times a power of two (no overflow), minus a centre (less cancellation).
-
-    Both sides carry one more column, so that one plain product of rows gives the whole score |b|^2 - 2 a.b.
-    """
-
-    scale: float
-    center: Float[Tensor, " d"]
-
-    @classmethod
-    def of(cls, train: Shaped[Tensor, "n d"], largest: float, dtype: torch.dtype) -> "_Frame":
-        scale = 2.0 ** -min(max(math.frexp(largest)[1], -126), 126)
-        some = train[:: max(1, len(train) // 1024)].to(
-            dtype
-        )  # any centre is right, this one is near the mean
-        return cls(scale, (some * scale).mean(0))
-
-    def queries(self, x: Shaped[Tensor, "m d"]) -> tuple[Float[Tensor, "m e"], Float64[Tensor, " m"]]:
-        """Place samples: rows (-2a, 1), and |a|."""
-        rows = self.center.new_ones(len(x), x.shape[1] + 1)
-        norms = self._place(x, rows[:, :-1])
-        rows[:, :-1] *= -2
-        return rows, norms
-
-    def points(self, x: Shaped[Tensor, "n d"], out: Float[Tensor, "n e"]) -> Float[Tensor, "n e"]:
-        """Place training points: rows (b, |b|^2)."""
-        out[:, -1] = self._place(x, out[:, :-1]).square()
-        return out
-
-    def _place(self, x: Shaped[Tensor, "m d"], out: Float[Tensor, "m d"]) -> Float64[Tensor, " m"]:
-        size = max(1, _DIRECT // x.shape[1])
-        norms = []
-        for part, rows in zip(
-            x.split(size), out.split(size), strict=True
-        ):  # in pieces that stay in the cache
-            torch.add(-self.center, part.to(out.dtype), alpha=self.scale, out=rows)
-            norms.append(torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64))
-        return torch.cat(norms)
-
-    @property
-    def runs(self) -> int:
-        """Into how many products the sum over columns is split: few terms in each keep the rounding small."""
-        return math.ceil(len(self.center) / _INNER)
-
-    def slack(self, radius: Float64[Tensor, " m"], distance: Float64[Tensor, " m"]) -> Float64[Tensor, " m"]:
-        """How far a score may be from |a - b|^2 - |a|^2, for every b within `distance` of a, |a| = `radius`.
-
-        Let u be the unit roundoff, A = |a|, B = |b| in the frame. Centring moves each entry by a relative u,
-        so |a - b|^2 by at most 2u (A+B)^2. |b|^2 is summed in 64 bits and rounded once: u B^2. The product is
-        summed in L runs of at most K terms, in any order, |b|^2 being one of the terms: each passes at most
-        K + L + 1 roundings, so the error is at most (K+L+1) u (B^2 + 2AB) to first order in u. B <= A +
-        distance bounds A+B. The 64-bit sums (|a|^2, |b|^2, the direct distance) count d units of 2^-53 each;
-        factors that torch may shorten count twice their rounding; underflow counts a few smallest normal
-        numbers per entry.
-
-        Source: [higham2002] Eq. (3.5)
-        """
-        d, dtype = len(self.center), self.center.dtype
-        unit = torch.finfo(dtype).eps / 2
-        kappa = unit * (math.ceil((d + 1) / self.runs) + self.runs + 16) + 4 * d * 2.0**-53
-        if dtype == torch.float32:
-            kappa += _ROUNDED[torch.get_float32_matmul_precision()]
-        return kappa * (2 * radius + distance) ** 2 + 16 * d * torch.finfo(dtype).tiny
+def _rank_type(dtypes: set[torch.dtype], largest: float) -> torch.dtype:
+    return torch.float32 if dtypes <= _NARROW and largest < _LARGEST_NARROW else torch.float64
 
 
 def _search(
-    samples: Shaped[Tensor, "m d"], train: Shaped[Tensor, "n d"], k: int, frame: _Frame
+    samples: Shaped[Tensor, "m d"], train: Shaped[Tensor, "n d"], k: int, frame: Frame
 ) -> tuple[Float[Tensor, "m k"], Int[Tensor, "m k"]]:
     a, radius = frame.queries(samples)
-    score, index = _rank(a, train, min(k + _SPARE, len(train)), frame)
+    score, index = rank(a, train, min(k + _SPARE, len(train)), frame)
     distance = torch.full(score.shape, math.inf, dtype=torch.float64, device=score.device)
     row = torch.arange(len(a), device=a.device)
     distance[:, :k] = _direct(samples, train, row.repeat_interleave(k), index[:, :k].reshape(-1)).view(-1, k)
@@ -197,27 +138,17 @@ def _search_within(
     samples: Shaped[Tensor, "m d"],
     train: Shaped[Tensor, "n d"],
     k: int,
-    frame: _Frame,
+    frame: Frame,
     limit: Float[Tensor, " m"],
 ) -> tuple[Float[Tensor, "m k"], Int[Tensor, "m k"]]:
     """Measure every pair whose score is within the limit of its row."""
     kept = [
         torch.empty(0, dtype=dtype, device=limit.device) for dtype in (torch.int64, torch.double, torch.int64)
     ]
-    for row, column in _pairs_below(frame.queries(samples)[0], train, frame, limit):
+    for row, column in pairs_below(frame.queries(samples)[0], train, frame, limit):
         found = (row, _direct(samples, train, row, column), column)
         kept = _first_k(*(torch.cat(pair) for pair in zip(kept, found, strict=True)), k=k)
     return kept[1].view(-1, k), kept[2].view(-1, k)
-
-
-def _pairs_below(
-    a: Float[Tensor, "m e"], train: Shaped[Tensor, "n d"], frame: _Frame, limit: Float[Tensor, " m"]
-) -> Iterator[tuple[Int[Tensor, " p"], Int[Tensor, " p"]]]:
-    """Yield, by tiles, the pairs (row of `a`, training point) whose score is within the limit of the row."""
-    bound = torch.nextafter(limit.to(a.dtype), torch.full_like(a[:, 0], math.inf))  # rounded upwards
-    for rows, start, score in _score_tiles(a, train, frame):
-        row, column = (score <= bound[rows, None]).nonzero(as_tuple=True)
-        yield row + rows.start, column + start
 
 
 def _first_k(
@@ -231,59 +162,6 @@ def _first_k(
     return [column[rank < k] for column in (row, distance, index)]
 
 
-def _rank(
-    a: Float[Tensor, "m e"], train: Shaped[Tensor, "n d"], keep: int, frame: _Frame
-) -> tuple[Float[Tensor, "m keep"], Int[Tensor, "m keep"]]:
-    """Find the `keep` lowest scores |b|^2 - 2 a.b of each row, ascending."""
-    best = torch.full((len(a), keep), math.inf, dtype=a.dtype, device=a.device)
-    index = torch.zeros(best.shape, dtype=torch.int64, device=a.device)
-    for rows, start, score in _score_tiles(a, train, frame):
-        low, column = _lowest(score, min(keep, score.shape[1]))
-        low, order = torch.cat([best[rows], low], dim=1).topk(keep, largest=False)
-        best[rows], index[rows] = low, torch.cat([index[rows], column + start], dim=1).gather(1, order)
-    return best, index
-
-
-def _score_tiles(
-    a: Float[Tensor, "m e"], train: Shaped[Tensor, "n d"], frame: _Frame
-) -> Iterator[tuple[slice, int, Float[Tensor, "r c"]]]:
-    """Yield (rows of `a`, first training point, scores) over all tiles; the next tile overwrites the last."""
-    columns = min(_COLUMNS, max(256, _TILE // a.shape[1]), len(train))
-    points = a.new_empty(columns, a.shape[1])
-    buffer = a.new_empty(min(_ROWS, len(a)), columns)
-    for start in range(0, len(train), columns):
-        part = train[start : start + columns]
-        b = frame.points(part, points[: len(part)])
-        for first in range(0, len(a), _ROWS):
-            rows = slice(first, min(first + _ROWS, len(a)))
-            score = buffer[: rows.stop - first, : len(b)]
-            for run, (left, right) in enumerate(
-                zip(a[rows].chunk(frame.runs, 1), b.chunk(frame.runs, 1), strict=True)
-            ):
-                torch.addmm(score, left, right.T, beta=min(run, 1), out=score)
-            yield rows, start, score
-
-
-def _lowest(score: Float[Tensor, "r c"], keep: int) -> tuple[Float[Tensor, "r keep"], Int[Tensor, "r keep"]]:
-    """Top-k through minima of blocks: the `keep` lowest scores lie in the blocks with the lowest minima."""
-    blocks = score.shape[1] // _BLOCK
-    if blocks < 2 * keep:
-        low, column = score.topk(keep, largest=False)
-        return low, column
-    whole = blocks * _BLOCK
-    minima = (
-        score[:, :whole].unflatten(1, (_BLOCK, blocks)).amin(1)
-    )  # block j holds columns j, j + blocks, ...
-    block = minima.topk(keep, largest=False).indices
-    step = torch.arange(0, whole, blocks, device=score.device)
-    column = (block[:, :, None] + step).flatten(1)
-    if whole < score.shape[1]:
-        rest = torch.arange(whole, score.shape[1], device=score.device)
-        column = torch.cat([column, rest.expand(len(score), -1)], dim=1)
-    low, order = score.gather(1, column).topk(keep, largest=False)
-    return low, column.gather(1, order)
-
-
 def _direct(
     samples: Shaped[Tensor, "m d"],
     train: Shaped[Tensor, "n d"],
@@ -291,7 +169,7 @@ def _direct(
     column: Int[Tensor, " p"],
 ) -> Float[Tensor, " p"]:
     """Measure |samples[row] - train[column]| in 64 bits."""
-    size = max(2, _DIRECT // samples.shape[1])
+    size = max(2, PIECE // samples.shape[1])
     parts = [
         torch.linalg.vector_norm(samples[i].double() - train[j].double(), dim=1)
         for i, j in zip(row.split(size), column.split(size), strict=True)

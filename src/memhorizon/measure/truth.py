@@ -11,7 +11,7 @@ from memhorizon.diffusion import Model, Prediction, add_noise, eval_mode, predic
 from memhorizon.distributions import Distribution, Gaussian, GaussianMixture
 from memhorizon.measure.losses import fixed_noise
 from memhorizon.measure.means import Mean, jackknife_error
-from memhorizon.measure.neighbors import nearest
+from memhorizon.measure.neighbors import kth_among, nearest
 from memhorizon.results import InputError
 from memhorizon.schedule import Schedule
 
@@ -155,14 +155,14 @@ def _raw_divergence(x: Float64[Tensor, "m d"], law: Gaussian | GaussianMixture, 
     log_law = law.log_prob(x)
     unit_ball = d / 2 * math.log(math.pi) - math.lgamma(d / 2 + 1)  # log of its volume
 
-    def average(points: Tensor, others: Tensor) -> float:
-        """Over `points`, with only those neighbours that are among `others`."""
-        rank = (others[index[points, 1:]].cumsum(1) < k).sum(1, keepdim=True).clamp(max=radius.shape[1] - 1)
-        log_ball = unit_ball + d * radius[points].gather(1, rank).mean()
+    def average(points: Tensor) -> float:
+        """Over some points, with neighbours among the same."""
+        column = kth_among(index[points, 1:], points, k)
+        log_ball = unit_ball + d * radius[points].gather(1, column).mean()
         size = torch.tensor([k, int(points.sum())]).double().digamma()
         return float(size[0] - size[1] - log_ball - log_law[points].mean())
 
     everyone = torch.ones(m, dtype=torch.bool, device=x.device)
     group = torch.arange(m, device=x.device) % min(_GROUPS, m)
-    left_out = [average(group != g, group != g) for g in range(int(group.max()) + 1)]
-    return Mean(average(everyone, everyone), jackknife_error(torch.tensor(left_out)), m)
+    left_out = [average(group != g) for g in range(int(group.max()) + 1)]
+    return Mean(average(everyone), jackknife_error(torch.tensor(left_out)), m)

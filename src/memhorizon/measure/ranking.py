@@ -1,0 +1,147 @@
+"""Ranking by matrix product: scores |b|^2 - 2 a.b in tiles, and a bound on how far rounding may move them."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Float64, Int, Shaped
+from torch import Tensor
+
+PIECE = 1 << 14  # entries worked on in 64 bits at a time: in the cache, and too few to wake other threads
+_BLOCK = 32  # scores that share one minimum: a wide top-k is slow, a minimum is not
+_INNER = 1024  # longest product summed in one go: the bound on the rounding grows with it
+_ROWS, _COLUMNS = 1024, 16384  # one tile of scores: 64 MB
+_POINTS = 1 << 25  # entries of training points placed at a time: 128 MB
+_SHORTENED = 2.0**-7  # twice the rounding of factors that torch may shorten to 8 bits
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where ranking happens: data times a power of two (no overflow), minus a centre (less cancellation).
+
+    Both sides carry one more column, so that one plain product of rows gives the whole score |b|^2 - 2 a.b.
+    """
+
+    scale: float
+    center: Float[Tensor, " d"]
+
+    @classmethod
+    def of(cls, train: Shaped[Tensor, "n d"], largest: float, dtype: torch.dtype) -> "Frame":
+        """Choose a frame for data below `largest`; any centre is right, this one is near the mean."""
+        scale = 2.0 ** -min(max(math.frexp(largest)[1], -126), 126)
+        some = train[:: max(1, len(train) // 1024)].to(dtype)
+        return cls(scale, (some * scale).mean(0))
+
+    def queries(self, x: Shaped[Tensor, "m d"]) -> tuple[Float[Tensor, "m e"], Float64[Tensor, " m"]]:
+        """Place samples: rows (-2a, 1), and |a|."""
+        rows = self.center.new_ones(len(x), x.shape[1] + 1)
+        norms = self._place(x, rows[:, :-1])
+        rows[:, :-1] *= -2
+        return rows, norms
+
+    def points(self, x: Shaped[Tensor, "n d"], out: Float[Tensor, "n e"]) -> Float[Tensor, "n e"]:
+        """Place training points: rows (b, |b|^2)."""
+        out[:, -1] = self._place(x, out[:, :-1]).square()
+        return out
+
+    def _place(self, x: Shaped[Tensor, "m d"], out: Float[Tensor, "m d"]) -> Float64[Tensor, " m"]:
+        size = max(1, PIECE // x.shape[1])
+        norms = []
+        for part, rows in zip(x.split(size), out.split(size), strict=True):
+            torch.add(-self.center, part.to(out.dtype), alpha=self.scale, out=rows)
+            norms.append(torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64))
+        return torch.cat(norms)
+
+    @property
+    def runs(self) -> int:
+        """Into how many products the sum over columns is split: few terms in each keep the rounding small."""
+        return math.ceil(len(self.center) / _INNER)
+
+    def slack(self, radius: Float64[Tensor, " m"], distance: Float64[Tensor, " m"]) -> Float64[Tensor, " m"]:
+        """How far a score may be from |a - b|^2 - |a|^2, for every b within `distance` of a, |a| = `radius`.
+
+        Let u be the unit roundoff, A = |a|, B = |b| in the frame. Centring moves each entry by a relative u,
+        so |a - b|^2 by at most 2u (A+B)^2. |b|^2 is summed in 64 bits and rounded once: u B^2. The product is
+        summed in L runs of at most K terms, in any order, |b|^2 being one of the terms: each passes at most
+        K + L + 1 roundings, so the error is at most (K+L+1) u (B^2 + 2AB) to first order in u. B <= A +
+        distance bounds A+B. The 64-bit sums (|a|^2, |b|^2, the direct distance) count d units of 2^-53 each;
+        factors that torch may shorten count twice their rounding; underflow counts a few smallest normal
+        numbers per entry.
+
+        Source: [higham2002] Eq. (3.5)
+        """
+        d, dtype = len(self.center), self.center.dtype
+        unit = torch.finfo(dtype).eps / 2
+        kappa = unit * (math.ceil((d + 1) / self.runs) + self.runs + 16) + 4 * d * 2.0**-53
+        if dtype == torch.float32 and _may_shorten():
+            kappa += _SHORTENED
+        return kappa * (2 * radius + distance) ** 2 + 16 * d * torch.finfo(dtype).tiny
+
+
+def _may_shorten() -> bool:
+    """Whether the user has allowed products of 32-bit numbers to use fewer bits."""
+    try:
+        return torch.get_float32_matmul_precision() != "highest"
+    except RuntimeError:  # what torch says where the newer settings of each backend are in use
+        return True
+
+
+def rank(
+    a: Float[Tensor, "m e"], train: Shaped[Tensor, "n d"], keep: int, frame: Frame
+) -> tuple[Float[Tensor, "m keep"], Int[Tensor, "m keep"]]:
+    """Find the `keep` lowest scores |b|^2 - 2 a.b of each row, ascending."""
+    best = torch.full((len(a), keep), math.inf, dtype=a.dtype, device=a.device)
+    index = torch.zeros(best.shape, dtype=torch.int64, device=a.device)
+    for rows, start, score in _score_tiles(a, train, frame):
+        low, column = _lowest(score, min(keep, score.shape[1]))
+        low, order = torch.cat([best[rows], low], dim=1).topk(keep, largest=False)
+        best[rows], index[rows] = low, torch.cat([index[rows], column + start], dim=1).gather(1, order)
+    return best, index
+
+
+def pairs_below(
+    a: Float[Tensor, "m e"], train: Shaped[Tensor, "n d"], frame: Frame, limit: Float[Tensor, " m"]
+) -> Iterator[tuple[Int[Tensor, " p"], Int[Tensor, " p"]]]:
+    """Yield, by tiles, the pairs (row of `a`, training point) whose score is within the limit of the row."""
+    bound = torch.nextafter(limit.to(a.dtype), torch.full_like(a[:, 0], math.inf))  # rounded upwards
+    for rows, start, score in _score_tiles(a, train, frame):
+        row, column = (score <= bound[rows, None]).nonzero(as_tuple=True)
+        yield row + rows.start, column + start
+
+
+def _score_tiles(
+    a: Float[Tensor, "m e"], train: Shaped[Tensor, "n d"], frame: Frame
+) -> Iterator[tuple[slice, int, Float[Tensor, "r c"]]]:
+    """Yield (rows of `a`, first training point, scores) over all tiles; the next tile overwrites the last."""
+    columns = min(_COLUMNS, max(256, _POINTS // a.shape[1]), len(train))
+    points = a.new_empty(columns, a.shape[1])
+    buffer = a.new_empty(min(_ROWS, len(a)), columns)
+    for start in range(0, len(train), columns):
+        part = train[start : start + columns]
+        b = frame.points(part, points[: len(part)])
+        for first in range(0, len(a), _ROWS):
+            rows = slice(first, min(first + _ROWS, len(a)))
+            score = buffer[: rows.stop - first, : len(b)]
+            pieces = zip(a[rows].chunk(frame.runs, 1), b.chunk(frame.runs, 1), strict=True)
+            for run, (left, right) in enumerate(pieces):
+                torch.addmm(score, left, right.T, beta=min(run, 1), out=score)
+            yield rows, start, score
+
+
+def _lowest(score: Float[Tensor, "r c"], keep: int) -> tuple[Float[Tensor, "r keep"], Int[Tensor, "r keep"]]:
+    """Top-k through minima of blocks: the `keep` lowest scores lie in the blocks with the lowest minima."""
+    blocks = score.shape[1] // _BLOCK
+    if blocks < 2 * keep:
+        low, column = score.topk(keep, largest=False)
+        return low, column
+    whole = blocks * _BLOCK  # block j holds columns j, j + blocks, ...
+    minima = score[:, :whole].unflatten(1, (_BLOCK, blocks)).amin(1)
+    block = minima.topk(keep, largest=False).indices
+    step = torch.arange(0, whole, blocks, device=score.device)
+    column = (block[:, :, None] + step).flatten(1)
+    if whole < score.shape[1]:
+        rest = torch.arange(whole, score.shape[1], device=score.device)
+        column = torch.cat([column, rest.expand(len(score), -1)], dim=1)
+    low, order = score.gather(1, column).topk(keep, largest=False)
+    return low, column.gather(1, order)
