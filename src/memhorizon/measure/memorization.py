@@ -6,6 +6,8 @@ points (`memorized_fraction(gap_ratios(holdout, train))`), or, where there are n
 estimated intrinsic dimension.
 """
 
+import math
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped
@@ -16,6 +18,8 @@ from torch import Tensor
 
 from memhorizon.measure.neighbors import nearest, pairs_within
 from memhorizon.results import Estimate, Fraction, InputError
+
+_Z95 = 1.959963984540054  # of the standard normal law, two-sided 95 %
 
 
 def gap_ratios(
@@ -107,12 +111,12 @@ def intrinsic_dimension(train: Shaped[Tensor, "..."], *, chunk: int | None = Non
     """Estimate how many directions the data vary in, at the scale of nearest neighbours.
 
     Where the density is uniform over the two nearest neighbours, r2/r1 has a Pareto law with exponent D,
-    whose maximum-likelihood estimate this is (without its bias), over the distinct training points. The
-    interval takes the ratios as independent; neighbouring points share distances, so for few dimensions it
-    is somewhat too short.
+    whose maximum-likelihood estimate (without its bias) this is, over the distinct training points. Points
+    share distances with their neighbours: the interval counts the covariance of every point with its two
+    nearest.
 
     Raises:
-        InputError: if there are fewer than 3 distinct points.
+        InputError: if there are fewer than 3 distinct points, or values cannot be used.
 
     Source: [facco2017] Eqs. (3)-(4)
     """
@@ -120,10 +124,16 @@ def intrinsic_dimension(train: Shaped[Tensor, "..."], *, chunk: int | None = Non
     n = len(points)
     if n < 3:
         raise InputError(f"train: expected at least 3 distinct points, got {n}")
-    _, first, second = nearest(points, points, k=3, chunk=chunk)[0].double().unbind(1)
-    total = float((second / first).log().sum())  # Gamma(n, 1/D)
-    low, high = stats.gamma.ppf([0.025, 0.975], n) / total
-    return Estimate((n - 1) / total, float(low), float(high))
+    distance, index = nearest(points, points, k=3, chunk=chunk)  # the first is the point itself
+    ratio = (distance[:, 2].double() / distance[:, 1].double()).log().cpu().numpy()  # log r2/r1. [n]
+    row, column = np.repeat(np.arange(n), 2), index[:, 1:].reshape(-1).cpu().numpy()
+    linked = coo_array((np.ones(2 * n), (row, column)), shape=(n, n)).tocsr()
+    linked = ((linked + linked.T) > 0).astype(float)
+    centred = ratio - ratio.mean()
+    variance = centred @ centred + max(centred @ (linked @ centred), 0.0)  # of the sum of the ratios
+    value = float((n - 1) / ratio.sum())
+    half = _Z95 * value**2 * math.sqrt(variance) / n
+    return Estimate(value, max(value - half, 0.0), value + half)
 
 
 def null_fraction(dimension: Estimate, *, threshold: float = 1 / 3) -> Estimate:
