@@ -118,17 +118,17 @@ def law(record, clock, value, low, high):
         (
             (1.0, 0.5, 1.5),
             (0.0, -0.2, 0.2),
-            ["2.00 [1.41, 2.83] times longer for every", "did not measurably"],
+            ["2.00 [1.41, 2.83] times longer for every", "without measurably"],
         ),
         (
             (0.5, -0.5, 1.5),
             (1.0, 0.9, 1.1),
-            ["not settled by these runs (1.41 [0.71, 2.83]", "came later too"],
+            ["not settled by these runs (1.41 [0.71, 2.83]", "fixed level later too"],
         ),
         (
             (-1.0, -2.0, -0.5),
             (-1.0, -1.1, -0.9),
-            ["0.50 [0.25, 0.71] times as long, that is less", "came earlier"],
+            ["0.50 [0.25, 0.71] times as long, that is less", "fixed level earlier"],
         ),
         ((1.0, -30.0, None), (0.0, -0.1, 0.1), ["2.00 [0, any]"]),
     ],

@@ -105,7 +105,7 @@ def _picture(axes: Axes, pixels: np.ndarray, *, copied: bool) -> None:
 
 
 def samples(record: Any, runs: Sequence[RunDir]) -> Samples:
-    """Samples kept early (nearest snapshot to tau_gen) and late (the last), the first seed of a setting.
+    """Samples kept early (at the best quality) and late (the last snapshot), the first seed of a setting.
 
     Of more than four settings four are shown, evenly spread.
 
@@ -129,7 +129,8 @@ def samples(record: Any, runs: Sequence[RunDir]) -> Samples:
         steps = [] if folder is None else folder.sample_steps()
         if folder is None or not steps:
             continue
-        early = min(steps, key=lambda step: abs(np.log(step / time_of(run["times"]["tau_gen"]).value)))
+        best = time_of(run["times"].get("others", {}).get("argmin") or run["times"]["tau_gen"]).value
+        early = min(steps, key=lambda step: abs(np.log(step / best)))
         for when, step in (("early", early), ("late", steps[-1])):
             sheet = _sheet(folder, step, run, group.label, when)
             sheets += [sheet] if sheet is not None else []

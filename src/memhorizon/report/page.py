@@ -99,8 +99,8 @@ def _own_names(name: str, text: str) -> str:
 def _clocks(record: Row) -> str:
     rules = record["rules"]
     caption = (
-        "Above: quality on held-out data; samples count as good at or below the grey line. Middle: share of "
-        "generated samples that are copies of a training item, and the share that held-out data show under "
+        "Above: quality on held-out data; τ_gen is read where it comes down to the grey line. Middle: share "
+        "of generated samples that are copies of a training item, and the share that held-out data show under "
         f"the same rule (null); copying begins {100 * rules['memorized']:g} % above it. Below: both times "
         "with 95 % intervals; an arrow is a time that lies outside of the steps looked at."
     )
@@ -117,7 +117,7 @@ def _samples(record: Row, runs: Sequence[RunDir]) -> str:
     except InputError as error:
         return _section(title, f"<p>Not shown: {_text(error)}.</p>")
     caption = (
-        "Left: the snapshot nearest to the first good samples. Right: the last snapshot. Of the samples kept "
+        "Left: the snapshot nearest to the best quality. Right: the last snapshot. Of the samples kept "
         "the eight that lie closest to a training image are shown, on both sides by the same rule; framed "
         "ones count as copies. First seed of each setting."
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from memhorizon.figures.clocks import QUALITY_LABELS
 from memhorizon.figures.records import Group, groups, images, law_of, sweep_of, time_of, unfinished
 from memhorizon.results import Estimate, ScalingLaw, Time
 
@@ -121,8 +122,15 @@ def _changes(law: ScalingLaw, other: ScalingLaw | None, record: Mapping[str, Any
         names = {name: FACTOR_WORDS[name].format(items=item) for name in one.exponents}
         return _join([f"{_doubling(one.exponents[name])} times with {word}" for name, word in names.items()])
 
-    good = f"that of the first good samples {of(other)}" if other else _gen_unfitted(record)
+    level = f"that until {_quality(record)} came down to a fixed level"
+    good = f"{level} changed {of(other)}" if other else _gen_unfitted(record)
     return f"; per doubling, the time until then changed {of(law)}, while {good}."
+
+
+def _quality(record: Mapping[str, Any]) -> str:
+    """The quality that tau_gen is read from."""
+    name = str(record["rules"]["quality"])
+    return "the " + QUALITY_LABELS.get(name, name)
 
 
 def _doubling(e: Estimate) -> str:
@@ -148,32 +156,31 @@ def _gen_clause(name: str, law: ScalingLaw | None, record: Mapping[str, Any]) ->
         return _gen_unfitted(record)
     e = law.exponents[name]
     steady = e.low <= 0 <= e.high
-    word = "did not measurably wait longer" if steady else f"came {'later' if e.low > 0 else 'earlier'} too"
-    return f"the first good samples {word} ({_doubling(e)} times per doubling)"
+    word = "without measurably waiting longer" if steady else f"{'later' if e.low > 0 else 'earlier'} too"
+    return f"{_quality(record)} came down to a fixed level {word} ({_doubling(e)} times per doubling)"
 
 
 def _gen_unfitted(record: Mapping[str, Any]) -> str:
     times = [time_of(run["times"]["tau_gen"]) for run in record["runs"]]
+    level = f"{_quality(record)} came down to a fixed level"
     if all(t.status == "before first" for t in times):
-        return f"good samples were there before the first look (step {step_text(times[0].value)}) in all runs"
-    observed = sum(t.observed for t in times)
+        return f"{level} before the first look (step {step_text(times[0].value)}) in all runs"
     return (
-        f"the time of the first good samples was seen in {observed} of {len(times)} runs, too few for a law"
+        f"{level} in {sum(t.observed for t in times)} of {len(times)} runs while looked at, too few for a law"
     )
 
 
 def _good(record: Mapping[str, Any]) -> str:
-    """When samples were first good, without a law."""
+    """When quality was reached, without a law."""
     times = [time_of(run["times"]["tau_gen"]) for run in record["runs"]]
     observed = [t for t in times if t.observed]
-    if not observed:
-        return (
-            f", and {_gen_unfitted(record)}."
-            if len(times) > 1
-            else f"; quality was reached at step {time_text(times[0])}."
-        )
+    if not observed and len(times) > 1:
+        return f"; {_gen_unfitted(record)}."
+    level = f"; {_quality(record)} came down to a fixed level"
     if len(times) == 1:
-        return f"; samples were first good at step {time_text(times[0])}."
+        when = {"observed": "at step", "not reached": "at a step", "before first": "at a step"}[
+            times[0].status
+        ]
+        return f"{level} {when} {time_text(times[0])}."
     ends = step_text(min(t.value for t in observed)), step_text(max(t.value for t in observed))
-    count = f"{len(observed)} of {len(times)} runs"
-    return f"; samples were first good between steps {ends[0]} and {ends[1]} ({count})."
+    return f"{level} between steps {ends[0]} and {ends[1]} ({len(observed)} of {len(times)} runs)."
