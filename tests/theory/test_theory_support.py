@@ -169,9 +169,20 @@ def test_large_psi_leaves_the_edges_of_the_paper():
     ],
 )
 def test_no_edge_is_missed(psi_n, psi_p, t, name, lam, weight):
-    """Random models that once failed: edges next to a pole of rho, which a grid in eta alone misses."""
+    """Random models that once failed: edges next to a pole of rho, and far above a bound that was too low."""
     s = bulk_edges(FeatureModel(psi_n, psi_p, t, name, Spectrum.atoms(lam, [weight, 1 - weight])))
     assert s.residual < 1e-9
+
+
+def test_the_bound_of_the_spectrum_is_one():
+    """Norms of the factors: exact for one factor, too large for sums and products, by less than 10 here."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        psi_n, psi_p = np.exp(rng.uniform(np.log(0.3), np.log(200), 2))
+        model = FeatureModel(
+            psi_n, psi_p, np.exp(rng.uniform(-6, 1)), "sin", Spectrum.isotropic(rng.uniform(0.1, 5))
+        )
+        assert 0.1 < bulk_edges(model).intervals[-1, 1] / Equations.of(model).top <= 1
 
 
 @pytest.mark.parametrize("gap", [0.0, 1e-12, -1e-12, 1e-8, -1e-8])

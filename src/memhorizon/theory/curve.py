@@ -141,7 +141,7 @@ class Curve:
 
     def _near(self, points: Points) -> np.ndarray:
         """Where w is no larger than the spectrum of U; far outside J is rounding noise."""
-        return np.abs(points.w) < 16 * self.eq.top
+        return np.abs(points.w) < 2 * self.eq.top
 
     def _zeros(self, points: Points, of: Callable[[Points], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Both ends of the last bracket of each sign change along the eta axis."""

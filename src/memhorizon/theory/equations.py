@@ -82,8 +82,10 @@ class Equations:
 
     @property
     def top(self) -> float:
-        """A bound, up to a factor of order one, of the largest eigenvalue of U."""
-        return float(self.s2 + self.v2 + (self.b2 + self.al[-1]) * (1 + self.psi_p))
+        """An upper bound of the spectrum of U, from the norms of its factors W, X and Omega."""
+        wide, long = (1 + self.psi_p**0.5) ** 2, (1 + self.psi_n**-0.5) ** 2
+        noise = self.v2 * (1 + (self.psi_p / self.psi_n) ** 0.5) ** 2
+        return float(self.s2 + noise + self.b2 * wide + self.al[-1] * wide * long)
 
     def solve(self, w: Shaped[np.ndarray, " m"]) -> Solution:
         """Solve at z = s2 + w, Im w >= 0; at real w this is the limit from above.
