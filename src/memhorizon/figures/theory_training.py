@@ -55,9 +55,10 @@ def _exponent(rows: Sequence[Row]) -> Figure:
         places = [row["psi_n"] for row in finite], [row["minimum"] for row in finite]
         left.errorbar(*places, yerr=half, label=name, **look)
     right.axhline(0.59, color=style.GREY, linewidth=1, linestyle=(0, (4, 3)))
-    right.annotate("0.59, fit of the paper", (1.05, 0.6), fontsize=7.5, color="#555555")
+    note = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "xytext": (4, 0)}
+    right.annotate("0.59: fit\nof the paper", (1, 0.59), va="center", fontsize=7.5, color="#555555", **note)
     ends = (min(row["psi_n"] for row in limit), max(row["psi_n"] for row in limit))
-    logs(left, x=ends, y=(0.005, 0.3))
+    logs(left, x=ends, y=(0.002, 0.3))
     logs(right, x=ends)
     left.set(xlabel=r"$\psi_n$ = n/d", ylabel="smallest score error")
     right.set(xlabel=r"$\psi_n$ = n/d", ylabel="local exponent")

@@ -100,7 +100,7 @@ def _clocks(record: Row) -> str:
     rules = record["rules"]
     caption = (
         "Above: quality on held-out data; τ_gen is read where it comes down to the grey line. Middle: share "
-        "of generated samples that are copies of a training item, and the share that held-out data show under "
+        "of generated samples that are copies of a training item, and the share that held-out data show by "
         f"the same rule (null); copying begins {100 * rules['memorized']:g} % above it. Below: both times "
         "with 95 % intervals; an arrow is a time that lies outside of the steps looked at."
     )

@@ -165,9 +165,7 @@ def _gen_unfitted(record: Mapping[str, Any]) -> str:
     level = f"{_quality(record)} came down to a fixed level"
     if all(t.status == "before first" for t in times):
         return f"{level} before the first look (step {step_text(times[0].value)}) in all runs"
-    return (
-        f"{level} in {sum(t.observed for t in times)} of {len(times)} runs while looked at, too few for a law"
-    )
+    return f"{level} in {sum(t.observed for t in times)} of {len(times)} runs, too few for a law"
 
 
 def _good(record: Mapping[str, Any]) -> str:
@@ -178,9 +176,6 @@ def _good(record: Mapping[str, Any]) -> str:
         return f"; {_gen_unfitted(record)}."
     level = f"; {_quality(record)} came down to a fixed level"
     if len(times) == 1:
-        when = {"observed": "at step", "not reached": "at a step", "before first": "at a step"}[
-            times[0].status
-        ]
-        return f"{level} {when} {time_text(times[0])}."
+        return f"{level} at {'step' if observed else 'a step'} {time_text(times[0])}."
     ends = step_text(min(t.value for t in observed)), step_text(max(t.value for t in observed))
     return f"{level} between steps {ends[0]} and {ends[1]} ({len(observed)} of {len(times)} runs)."
