@@ -11,7 +11,6 @@ import math
 import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped
-from scipy import stats
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
@@ -126,6 +125,8 @@ def intrinsic_dimension(train: Shaped[Tensor, "..."], *, chunk: int | None = Non
         raise InputError(f"train: expected at least 3 distinct points, got {n}")
     distance, index = nearest(points, points, k=3, chunk=chunk)  # the first is the point itself
     ratio = (distance[:, 2].double() / distance[:, 1].double()).log().cpu().numpy()  # log r2/r1. [n]
+    if not ratio.any():  # every point has two nearest neighbours at one distance: no finite dimension fits
+        return Estimate(math.inf, 0.0, math.inf)
     row, column = np.repeat(np.arange(n), 2), index[:, 1:].reshape(-1).cpu().numpy()
     linked = coo_array((np.ones(2 * n), (row, column)), shape=(n, n)).tocsr()
     linked = ((linked + linked.T) > 0).astype(float)
