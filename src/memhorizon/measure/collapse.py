@@ -15,7 +15,7 @@ _SHARES = np.linspace(0.1, 0.9, 9)  # of the range of values that all curves cov
 
 def collapse_quality(
     curves: Sequence[Curve],
-    factor_values: Sequence[float],
+    factor_values: Sequence[float] | np.ndarray,
     exponent: float = 1.0,
     *,
     confidence: float = 0.95,
@@ -64,12 +64,13 @@ def collapse_quality(
         return Estimate(value, 0.0, np.inf, confidence)
     pick = np.random.default_rng(seed).integers(m, size=(draws, m))
     pick = pick[np.ptp(logs[pick], axis=1) > 0]  # a draw of one factor alone says nothing
-    low, high = np.quantile(quality(pick), [(1 - confidence) / 2, (1 + confidence) / 2])
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    low, high = np.quantile(quality(pick), tails, method="inverted_cdf")  # no mean of infinities
     return Estimate(value, min(float(low), value), max(float(high), value), confidence)
 
 
 def best_exponent(
-    curves: Sequence[Curve], factor_values: Sequence[float], *, confidence: float = 0.95
+    curves: Sequence[Curve], factor_values: Sequence[float] | np.ndarray, *, confidence: float = 0.95
 ) -> Estimate:
     """The exponent at which `collapse_quality` is smallest.
 
@@ -91,7 +92,7 @@ def best_exponent(
 
 
 def _matched(
-    curves: Sequence[Curve], factor_values: Sequence[float]
+    curves: Sequence[Curve], factor_values: Sequence[float] | np.ndarray
 ) -> tuple[Float[np.ndarray, "m levels"], Float[np.ndarray, " m"]]:
     """Log steps at which each curve passes the common values, and the logarithms of the factors."""
     factors = np.asarray(factor_values, dtype=float)

@@ -123,7 +123,8 @@ def crossing(
     noise = np.sqrt(noise + level_sd**2)
     z = _quantile((top - bottom) / noise, confidence)
     early, late = (top - level) / noise + z, (bottom - level) / noise - z
-    return Crossing(_first(x, line - level), _first(x, early), -_first(-x[::-1], -late[::-1]))
+    straight = scale.line(line) - scale.line(np.array(level))
+    return Crossing(_first(x, straight), _first(x, early), -_first(-x[::-1], -late[::-1]))
 
 
 def _quantile(width: Float[np.ndarray, " g"], confidence: float) -> Float[np.ndarray, " g"]:

@@ -89,30 +89,57 @@ class _Data:
         sd = np.sqrt(variance)
         z = (self.y - offset - X @ parameters[:-1]) / sd
         seen = self.side == 0
-        u = -self.side * z  # a censored time lies beyond its bound with probability Phi(u)
-        tail = log_ndtr(u)
-        hazard = np.exp(np.clip(-(u**2) / 2 - 0.5 * np.log(2 * np.pi) - tail, -700, 700))
-        terms = np.where(seen, -(z**2) / 2 - np.log(sd), tail)
+        u, hazard = self._tail(z)
+        terms = np.where(seen, -(z**2) / 2 - np.log(sd), log_ndtr(u))
         by_centre = np.where(seen, z, self.side * hazard) / sd
         by_variance = np.where(seen, z**2 - 1, -hazard * u) / (2 * variance)
         gradient = np.append(X.T @ by_centre, 2 * scatter2 * by_variance.sum())
         return -2 * float(terms.sum()), -2 * gradient
 
+    def information(self, parameters: Float[np.ndarray, " q"]) -> Float[np.ndarray, "q q"]:
+        """Minus the second derivatives of the log likelihood at (coefficients, log scatter)."""
+        scatter2 = np.exp(2 * parameters[-1])
+        v = scatter2 + self.error**2
+        z = (self.y - self.X @ parameters[:-1]) / np.sqrt(v)
+        seen = self.side == 0
+        u, hazard = self._tail(z)
+        bend = np.maximum(hazard * (hazard + u), 0)  # -(log Phi)''
+        centre2 = np.where(seen, 1, bend) / v
+        mixed = np.where(seen, z, self.side * (hazard - bend * u) / 2) / v**1.5
+        variance2 = np.where(seen, z**2 - 0.5, (bend * u**2 - 3 * hazard * u) / 4) / v**2
+        variance1 = np.where(seen, z**2 - 1, -hazard * u) / (2 * v)
+        own = np.sum(variance2 * (2 * scatter2) ** 2 - variance1 * 4 * scatter2)
+        cross = self.X.T @ (mixed * 2 * scatter2)
+        return np.block([[(self.X.T * centre2) @ self.X, cross[:, None]], [cross[None], np.array([[own]])]])
+
+    def _tail(self, z: Float[np.ndarray, " rows"]) -> tuple[np.ndarray, np.ndarray]:
+        """A censored time lies beyond its bound with probability Phi(u): u, and the derivative of log Phi."""
+        u = -self.side * z
+        return u, np.exp(np.clip(-(u**2) / 2 - 0.5 * np.log(2 * np.pi) - log_ndtr(u), -700, 700))
+
     def fit(
-        self, start: np.ndarray, fixed: int | None = None, value: float = 0.0
+        self, start: np.ndarray, scatters: Sequence[float], fixed: int | None = None, value: float = 0.0
     ) -> tuple[np.ndarray, float]:
-        """The best (coefficients, log scatter) and its deviance, one coefficient held if told so."""
+        """The best (coefficients, log scatter) and its deviance, one coefficient held if told so.
+
+        Beside errors and bounds the deviance can have two minima in the scatter, one of them near 0, so the
+        search begins at each of `scatters`.
+        """
         free = [i for i in range(self.X.shape[1]) if i != fixed]
         offset = np.zeros_like(self.y) if fixed is None else self.X[:, fixed] * value
-        found = optimize.minimize(
-            self.deviance,
-            np.append(start[free], start[-1]),
-            args=(offset, self.X[:, free]),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=[(None, None)] * len(free) + [(np.log(_SMALLEST_SCATTER), 10.0)],
-            options={"ftol": 1e-13, "gtol": 1e-7},
-        )
+        tried = [
+            optimize.minimize(
+                self.deviance,
+                np.append(start[free], np.log(scatter)),
+                args=(offset, self.X[:, free]),
+                jac=True,
+                method="L-BFGS-B",
+                bounds=[(None, None)] * len(free) + [(np.log(_SMALLEST_SCATTER), 10.0)],
+                options={"ftol": 1e-13, "gtol": 1e-7},
+            )
+            for scatter in scatters
+        ]
+        found = min(tried, key=lambda one: one.fun)
         best = np.full(self.X.shape[1] + 1, value)
         best[[*free, -1]] = found.x
         return best, float(found.fun)
@@ -157,8 +184,11 @@ def _fitted(law: ScalingLaw, data: _Data, means: Float[np.ndarray, " k"], by: tu
     degrees = law.observed - k
     start = np.linalg.lstsq(data.X[seen], data.y[seen], rcond=None)[0]
     residual = float(np.std(data.y[seen] - data.X[seen] @ start))
-    best, deviance = data.fit(np.append(start, np.log(max(residual, _SMALLEST_SCATTER))))
-    covariance = _covariance(data, best) * law.observed / degrees
+    plain = not (np.any(data.error) or np.any(data.side))
+    scatters = [max(residual, _SMALLEST_SCATTER), *([] if plain else [0.1, 0.001])]
+    best, deviance = data.fit(start, scatters)
+    covariance, flat = _covariance(data, best)
+    covariance *= law.observed / degrees
     t = float(stats.t.ppf(0.5 + law.confidence / 2, degrees))
     limit = deviance + law.observed * np.log1p(t**2 / degrees)  # exact for a plain regression
     exponents = {}
@@ -166,8 +196,7 @@ def _fitted(law: ScalingLaw, data: _Data, means: Float[np.ndarray, " k"], by: tu
         step = t * float(np.sqrt(covariance[i, i]))
         low, high = (_profile_end(data, best, i, sign * step, limit) for sign in (-1, 1))
         exponents[name] = Estimate(float(best[i]), low, high, law.confidence)
-    at_bound = best[-1] <= np.log(2 * _SMALLEST_SCATTER)
-    scatter = 0.0 if at_bound else float(np.exp(best[-1]) * np.sqrt(law.observed / degrees))
+    scatter = 0.0 if flat else float(np.exp(best[-1]) * np.sqrt(law.observed / degrees))
     shift = np.eye(k)
     shift[0, 1:] = -means
     left = data.y[seen] - data.X[seen] @ best[:-1]
@@ -184,25 +213,21 @@ def _fitted(law: ScalingLaw, data: _Data, means: Float[np.ndarray, " k"], by: tu
     )
 
 
-def _covariance(data: _Data, best: Float[np.ndarray, " q"]) -> Float[np.ndarray, "k k"]:
-    """Of the coefficients: inverse of half the curvature of the deviance, by differences of its gradient."""
-    free = len(best) if np.exp(best[-1]) > 2 * _SMALLEST_SCATTER else len(best) - 1
-    zero = np.zeros_like(data.y)
-    width = 1e-5 * np.append(np.full(len(best) - 1, np.exp(best[-1]) + np.median(data.error)), 1.0)
-    columns = [
-        (data.deviance(best + move, zero, data.X)[1] - data.deviance(best - move, zero, data.X)[1])
-        / (2 * width[i])
-        for i, move in enumerate(np.diag(width)[:free])
-    ]
-    curvature = np.array(columns)[:, :free] / 2
-    return np.linalg.inv((curvature + curvature.T) / 2)[: len(best) - 1, : len(best) - 1]
+def _covariance(data: _Data, best: Float[np.ndarray, " q"]) -> tuple[Float[np.ndarray, "k k"], bool]:
+    """Of the coefficients; and whether the likelihood is flat in log scatter, so that it is nothing."""
+    information = data.information(best)
+    flat = bool(information[-1, -1] < 1e-3 * len(data.y))  # 2 a row where the scatter is all there is
+    free = len(best) - 1 if flat else len(best)
+    return np.linalg.inv(information[:free, :free])[: len(best) - 1, : len(best) - 1], flat
 
 
 def _profile_end(data: _Data, best: Float[np.ndarray, " q"], i: int, step: float, limit: float) -> float:
     """Where the profile deviance of coefficient i passes the limit, on the side of `step`."""
+    own = float(np.exp(best[-1]))
+    scatters = [own, 0.1] if own < 0.03 and np.any(data.error) else [own]
 
     def excess(distance: float) -> float:
-        return data.fit(best, i, float(best[i] + distance * step))[1] - limit
+        return data.fit(best[:-1], scatters, i, float(best[i] + distance * step))[1] - limit
 
     far = 1.0
     while excess(far) < 0:
@@ -210,5 +235,5 @@ def _profile_end(data: _Data, best: Float[np.ndarray, " q"], i: int, step: float
         if far > 1e6:
             return float(np.sign(step) * np.inf)
     near = 0.0 if far == 1.0 else far / 2
-    root: Any = optimize.brentq(excess, near, far, xtol=1e-6)
+    root: Any = optimize.brentq(excess, near, far, xtol=1e-5)
     return float(best[i] + step * root)

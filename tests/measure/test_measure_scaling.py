@@ -1,0 +1,251 @@
+"""Power laws of censored times: against ordinary and weighted regression, a slow twin, and by coverage."""
+
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import optimize, stats
+
+from memhorizon.measure.scaling import fit_scaling
+from memhorizon.results import InputError, Time
+
+STUDY = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "coverage.py"), run_name="study")
+N = np.repeat([32, 64, 128, 256], 3)
+Z95 = stats.norm.ppf(0.975)
+
+
+def clock(value, status="observed", error=0.0, confidence=0.95):
+    """A time whose log has this standard deviation."""
+    spread = np.exp(Z95 * error)
+    if status == "not reached":
+        return Time(value, value / spread, np.inf, status, "", confidence)
+    return Time(
+        value, 0.0 if status == "before first" else value / spread, value * spread, status, "", confidence
+    )
+
+
+def rows_of(values, errors=None, n=N, statuses=None):
+    errors = np.zeros(len(values)) if errors is None else errors
+    statuses = ["observed"] * len(values) if statuses is None else statuses
+    return [
+        {"n_train": int(size), "time": clock(float(v), s, float(e))}
+        for size, v, e, s in zip(n, values, errors, statuses, strict=True)
+    ]
+
+
+def drawn(seed, scatter=0.2):
+    return 30 * N * np.exp(scatter * np.random.default_rng(seed).normal(size=len(N)))
+
+
+# --- other roads to the same numbers ---
+
+
+def test_without_censoring_it_is_the_textbook_regression():
+    """Slope, its t interval, the scatter and the interval of the line, all in closed form."""
+    values = drawn(0)
+    law, fit = fit_scaling(rows_of(values)), stats.linregress(np.log(N), np.log(values))
+    t = stats.t.ppf(0.975, 10)
+    own = law.exponents["n_train"]
+    assert own.value == pytest.approx(fit.slope, abs=1e-6)
+    assert own.low == pytest.approx(fit.slope - t * fit.stderr, abs=1e-4 * fit.stderr)
+    assert own.high == pytest.approx(fit.slope + t * fit.stderr, abs=1e-4 * fit.stderr)
+    assert law.log_prefactor == pytest.approx(fit.intercept, abs=1e-5)
+    assert law.explained == pytest.approx(fit.rvalue**2, abs=1e-6)
+    residual = np.log(values) - fit.intercept - fit.slope * np.log(N)
+    scatter = np.sqrt(residual @ residual / 10)
+    assert law.scatter == pytest.approx(scatter, rel=1e-4)
+    line, x = law.predict(n_train=1024), np.log(1024) - np.log(N).mean()
+    half = t * scatter * np.sqrt(1 / 12 + x**2 / np.sum((np.log(N) - np.log(N).mean()) ** 2))
+    assert np.log(line.high / line.low) == pytest.approx(2 * half, rel=1e-3)
+    assert (law.observed, law.censored, law.degrees, law.status) == (12, 0, 10, "fitted")
+
+
+def test_known_errors_without_scatter_weight_the_rows():
+    """Values that scatter less than their unequal errors: scatter 0, weighted least squares remains."""
+    errors = np.where(np.arange(12) % 3 == 0, 0.05, 0.5)
+    y = np.log(30 * N) + 0.3 * errors * np.where(np.arange(12) % 2, 1, -1)
+    law = fit_scaling(rows_of(np.exp(y), errors))
+    slope, cut = np.polyfit(np.log(N), y, 1, w=1 / errors)
+    own, x = law.exponents["n_train"], np.log(N)
+    assert law.scatter == 0
+    assert own.value == pytest.approx(slope, abs=1e-5)
+    assert law.log_prefactor == pytest.approx(cut, abs=1e-4)
+    spread = (x - np.average(x, weights=errors**-2)) / errors
+    shortest = 2 * np.sqrt(12 * np.log1p(stats.t.ppf(0.975, 10) ** 2 / 10) / (spread @ spread))
+    assert own.high - own.low >= shortest * (1 - 1e-4)  # were the scatter known to be 0
+
+
+def twin(rows, parameters):
+    """Minus the log likelihood of a censored regression, written plainly."""
+    cut, slope, log_scatter = parameters
+    total = 0.0
+    for row in rows:
+        own, centre = row["time"], cut + slope * np.log(row["n_train"])
+        error = {"not reached": own.value / max(own.low, 1e-300), "observed": own.high / own.value}.get(
+            own.status, 1
+        )
+        sd = np.hypot(np.exp(log_scatter), np.log(error) / Z95)
+        y = np.log(own.value)
+        if own.status == "observed":
+            total -= stats.norm.logpdf(y, centre, sd)
+        elif own.status == "not reached":
+            total -= stats.norm.logsf(y, centre, sd)
+        else:
+            total -= stats.norm.logcdf(y, centre, sd)
+    return total
+
+
+def censored_rows(seed):
+    values, generator = drawn(seed), np.random.default_rng(seed)
+    late, early = values > 4500, values < 1100
+    statuses = np.where(late, "not reached", np.where(early, "before first", "observed"))
+    errors = np.where(early, 0.0, generator.uniform(0.02, 0.2, size=12))
+    return rows_of(np.clip(values, 1100, 4500), errors, statuses=statuses.tolist())
+
+
+@pytest.mark.parametrize(
+    "rows", [censored_rows(2), censored_rows(3), rows_of(drawn(8, 0.1), [0.05, 0.2] * 6)]
+)
+def test_fit_is_the_maximum_of_a_plainly_written_likelihood(rows):
+    """Both the estimate and the ends of its interval, by a simplex from many starts."""
+    law = fit_scaling(rows)
+
+    def lowest(free, starts):
+        options = {"xatol": 1e-8, "fatol": 1e-11, "maxiter": 3000, "maxfev": 3000}
+        runs = [optimize.minimize(free, s, method="Nelder-Mead", options=options) for s in starts]
+        return min(runs, key=lambda run: run.fun)
+
+    cuts = [(law.log_prefactor + 0.3, law.exponents["n_train"].value - 0.1, s) for s in (-4.0, -1.5)]
+    best = lowest(lambda q: twin(rows, q), cuts)
+    # the simplex ends where the likelihood differs by rounding: sqrt(1e-11) of a standard error of about 0.1
+    assert law.exponents["n_train"].value == pytest.approx(best.x[1], abs=1e-4)
+    assert law.log_prefactor == pytest.approx(best.x[0], abs=5e-4)
+    t2 = stats.t.ppf(0.975, law.degrees) ** 2 / law.degrees
+    for end in (law.exponents["n_train"].low, law.exponents["n_train"].high):
+        cut = best.x[0] + (best.x[1] - end) * np.log(90)
+        profile = lowest(lambda q, end=end: twin(rows, (q[0], end, q[1])), [(cut, -4.0), (cut, -1.5)])
+        assert profile.fun == pytest.approx(best.fun + 0.5 * law.observed * np.log1p(t2), abs=1e-4)
+
+
+def test_ignoring_censoring_would_bias_the_exponent():
+    """The censored fit keeps the exponent that is lost when bounds are taken for times."""
+    found, trusted, generator = [], [], np.random.default_rng(5)
+    for _ in range(25):
+        values = 30 * N * np.exp(0.3 * generator.normal(size=12))
+        late = values > 4500
+        statuses = np.where(late, "not reached", "observed").tolist()
+        found.append(
+            fit_scaling(rows_of(np.minimum(values, 4500), statuses=statuses)).exponents["n_train"].value
+        )
+        trusted.append(fit_scaling(rows_of(np.minimum(values, 4500))).exponents["n_train"].value)
+    error = np.std(found) / np.sqrt(25)
+    assert np.mean(found) == pytest.approx(1, abs=4 * error)
+    assert np.mean(trusted) < 1 - 8 * error
+
+
+def test_two_factors_are_told_apart():
+    rows = [
+        {"n_train": n, "width": w, "time": clock(7.0 * n * w**-0.5 * (1.05 if (n + w) % 3 else 0.95))}
+        for n in (32, 64, 128)
+        for w in (16, 32, 64)
+    ]
+    law = fit_scaling(rows, by=("n_train", "width"))
+    # the wiggle of +-5 % over factors of 4 in either direction moves an exponent by less than 0.05 / log 2
+    assert law.exponents["n_train"].value == pytest.approx(1.0, abs=0.05 / np.log(2))
+    assert law.exponents["width"].value == pytest.approx(-0.5, abs=0.05 / np.log(2))
+    assert law.predict(n_train=64, width=32).value == pytest.approx(7 * 64 / 32**0.5, rel=0.06)
+
+
+def test_pairs_are_rows_and_order_does_not_matter():
+    rows = rows_of(drawn(4), np.full(12, 0.1))
+    pairs = [({"n_train": row["n_train"]}, row["time"]) for row in reversed(rows)]
+    one, other = fit_scaling(rows).exponents["n_train"], fit_scaling(pairs).exponents["n_train"]
+    assert (one.value, one.low, one.high) == pytest.approx((other.value, other.low, other.high), abs=1e-5)
+
+
+# --- the edges ---
+
+
+def test_an_exact_power_law_has_no_scatter_and_no_width():
+    law = fit_scaling(rows_of(2.0 * N**1.3))
+    own = law.exponents["n_train"]
+    assert own.value == pytest.approx(1.3, abs=1e-6)
+    assert own.high - own.low < 1e-5
+    assert law.scatter == 0
+    assert law.explained == pytest.approx(1)
+
+
+@pytest.mark.parametrize("seen", [0, 1, 2])
+def test_too_few_observed_times_give_no_numbers(seen):
+    n = np.array([32, 64, 128, 256])
+    statuses = ["observed"] * seen + ["not reached"] * (4 - seen)
+    law = fit_scaling(rows_of(30 * n, n=n, statuses=statuses))
+    own = law.exponents["n_train"]
+    assert law.status.startswith("not fitted")
+    assert np.isnan(own.value)
+    assert (own.low, own.high) == (-np.inf, np.inf)
+    assert (law.observed, law.censored) == (seen, 4 - seen)
+
+
+def test_observed_at_one_n_alone_gives_no_exponent():
+    law = fit_scaling(
+        rows_of([900, 950, 1000, 2000], n=[32, 32, 32, 64], statuses=["observed"] * 3 + ["not reached"])
+    )
+    assert law.status == "not fitted: the observed times do not vary in every factor"
+
+
+def test_mostly_censored_is_said():
+    statuses = ["observed"] * 4 + ["not reached"] * 8
+    law = fit_scaling(rows_of(np.minimum(drawn(6), 2000), statuses=statuses))
+    assert law.status == "fitted, but most times are censored"
+
+
+def test_a_row_whose_interval_bounds_nothing_weighs_nothing():
+    rows = rows_of(drawn(7))
+    wild = {"n_train": 256, "time": Time(1.0, 0.0, np.inf, "observed", "")}
+    with_it, without = fit_scaling([*rows, wild]), fit_scaling(rows)
+    assert with_it.exponents["n_train"].value == pytest.approx(without.exponents["n_train"].value, abs=0.01)
+
+
+@pytest.mark.parametrize("name", STUDY["LAWS"])
+def test_exponents_are_covered_as_often_as_stated(name):
+    """Forty fits of 4 to 12 points; a count is rejected at one in a thousand on either side of 92 to 98 %."""
+    generator, hits = np.random.default_rng(12), 0
+    for _ in range(40):
+        own = STUDY["law_case"](generator, **STUDY["LAWS"][name]).exponents["n_train"]
+        hits += own.low <= 1 <= own.high
+    assert stats.binom.cdf(hits, 40, 0.92) > 1e-3
+    assert stats.binom.sf(hits - 1, 40, 0.98) > 1e-3
+
+
+GOOD = rows_of(30.0 * N)
+BAD = {
+    "no rows": lambda: fit_scaling([]),
+    "no factors": lambda: fit_scaling(GOOD, by=()),
+    "a single n": lambda: fit_scaling(rows_of(np.arange(1.0, 13), n=[32] * 12)),
+    "one row": lambda: fit_scaling(GOOD[:1]),
+    "confounded factors": lambda: fit_scaling(
+        [{**row, "width": 2 * row["n_train"]} for row in GOOD], by=("n_train", "width")
+    ),
+    "missing factor": lambda: fit_scaling(GOOD, by=("width",)),
+    "missing time": lambda: fit_scaling([{"n_train": 32}, {"n_train": 64}]),
+    "n of zero": lambda: fit_scaling([*GOOD, {"n_train": 0, "time": clock(1.0)}]),
+    "negative n": lambda: fit_scaling([*GOOD, {"n_train": -4, "time": clock(1.0)}]),
+    "nan factor": lambda: fit_scaling([*GOOD, {"n_train": np.nan, "time": clock(1.0)}]),
+    "time of zero": lambda: fit_scaling(
+        [*GOOD, {"n_train": 32, "time": Time(0.0, 0.0, 1.0, "observed", "")}]
+    ),
+    "negative time": lambda: fit_scaling(
+        [*GOOD, {"n_train": 32, "time": Time(-1.0, 0.0, 1.0, "observed", "")}]
+    ),
+    "nan time": lambda: fit_scaling([*GOOD, {"n_train": 32, "time": Time(np.nan, 0.0, 1.0, "observed", "")}]),
+    "mixed confidence": lambda: fit_scaling([*GOOD, {"n_train": 32, "time": clock(9.0, confidence=0.9)}]),
+    "confidence above 1": lambda: fit_scaling(GOOD, confidence=95.0),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_gets_a_clear_error(case):
+    with pytest.raises(InputError, match="expected|lacks|not identified"):
+        BAD[case]()
