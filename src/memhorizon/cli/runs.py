@@ -63,7 +63,7 @@ def sweep(
     config: Annotated[Config, tyro.conf.arg(name="")],
     n_train: tuple[int, ...] = (16, 32, 64),
     width: tuple[int, ...] = (),
-    seed: tuple[int, ...] = (0,),
+    seeds: tuple[int, ...] = (0,),
     root: Path = Path("runs"),
     dry_run: bool = False,
     json: bool = False,
@@ -74,12 +74,12 @@ def sweep(
         config: what all of them share.
         n_train: training-set sizes.
         width: network widths; empty for the configuration's own.
-        seed: seeds; each has its own weights, noise and training items.
+        seeds: each has its own weights, noise and training items.
         root: run directories are made in here.
         dry_run: print the configurations and the estimated time, and stop.
         json: print the record.
     """
-    axes = {"n_train": n_train, "seed": seed} | ({"width": width} if width else {})
+    axes = {"n_train": n_train, "seed": seeds} | ({"width": width} if width else {})
     configs = grid(config, **axes)
     if dry_run:
         return show_dry_run(configs)

@@ -56,7 +56,7 @@ def observe(model: nn.Module, split: Split, config: Config) -> Observation:
         rows.append(_memorized(valid, split, config.measure.threshold))
     if min(len(valid), len(split.holdout)) > 1:
         rows += _quality(valid, split.holdout)
-    if split.truth is not None and len(valid) > KL_NEIGHBOURS:
+    if split.truth is not None and len(valid) > 2 * KL_NEIGHBOURS:
         kl = kl_divergence(valid.flatten(1), split.truth, k=KL_NEIGHBOURS)
         rows.append(_mean("kl", None, kl.value, kl.standard_error))
     return Observation(rows, _shown(valid, split) if len(valid) else {})

@@ -1,5 +1,6 @@
 """From run directories to one record: curves, both clocks, laws. It is all that figures and reports read."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -53,7 +54,8 @@ def _curve(name: str, rows: list[Row]) -> Curve:
     steps = [row["step"] for row in rows]
     if "count" in rows[0]:
         return Curve.of_fractions(steps, [Fraction.of(row["count"], row["total"]) for row in rows], name=name)
-    return Curve.of_means(steps, [row["value"] for row in rows], [row["se"] for row in rows], name=name)
+    errors = [math.inf if row["se"] is None else row["se"] for row in rows]  # of too few items to know
+    return Curve.of_means(steps, [row["value"] for row in rows], errors, name=name)
 
 
 def null_fraction(run: RunDir) -> Fraction | float:
