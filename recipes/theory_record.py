@@ -39,7 +39,7 @@ def write_record(
     table = list(rows())
     record = {
         "name": name,
-        "command": f"memhorizon reproduce theory_{name}" + (" --tiny" if tiny else ""),
+        "command": f"memhorizon reproduce theory_{name}" + (" --size tiny" if tiny else ""),
         "tiny": tiny,
         "settings": settings,
         "summary": summary(table),

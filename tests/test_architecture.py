@@ -119,15 +119,12 @@ def test_cited_sources_exist():
 def test_the_tree_of_the_readme_is_the_disk():
     block = re.search(r"```\n(README\.md.*?)```", (ROOT / "README.md").read_text(), re.S)
     assert block
-    folders, listed = [], set()
+    listed, folder = set(), ""
     for line in block[1].splitlines():
-        depth = (len(line) - len(line.lstrip())) // 2
-        folders[depth:] = []
-        for entry in line.split("  ")[depth:][0:1] if depth == 0 and "   " in line else [line.strip()]:
-            name = entry.split()[0]
-            listed.add("/".join([*folders, name.rstrip("/")]))
-            if name.endswith("/"):
-                folders.append(name.rstrip("/"))
+        name = line.split()[0]
+        if not line.startswith("  "):
+            folder = name if name.endswith("/") else ""
+        listed.add((folder + name if line.startswith("  ") else name).rstrip("/"))
     missing = sorted(entry for entry in listed if not (ROOT / entry).exists())
     assert not missing
     on_disk = {p.relative_to(ROOT).as_posix() for p in PACKAGE.iterdir() if p.name != "__pycache__"}

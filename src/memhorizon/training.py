@@ -186,7 +186,9 @@ def train(
     batch_size = min(n, config.batch_size or n)
     fixed = None if config.t is None else schedule.index_of_t(config.t)
     devices = [] if data.device.type == "cpu" else [data.device]
-    mixed = torch.autocast(data.device.type, torch.bfloat16) if config.precision == "bfloat16" else nullcontext()
+    mixed = (
+        torch.autocast(data.device.type, torch.bfloat16) if config.precision == "bfloat16" else nullcontext()
+    )
     generator = torch.Generator(data.device)
     state.model.train()
     while state.step < config.steps:
