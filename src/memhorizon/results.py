@@ -140,8 +140,8 @@ class Time:
     """A training time read off a curve, or the statement that it lies outside of what was looked at.
 
     Attributes:
-        value: the estimate; where `status` is "not reached" (right censored) the last time looked at, where it is
-            "before first" (left censored) the first one.
+        value: the estimate; where `status` is "not reached" (right censored) the last time looked at, where
+            it is "before first" (left censored) the first one.
         low: lower end of the interval; where nothing bounds it from below, 0.
         high: upper end; where nothing bounds it from above, infinity.
         status: "observed", "not reached" or "before first".

@@ -144,7 +144,8 @@ def _decode(value: Any, hint: Any, where: str) -> Any:
 
 
 def _decode_union(value: Any, hints: tuple[Any, ...], where: str) -> Any:
-    kinds = {hint.__name__: hint for hint in hints if is_dataclass(hint)}
+    kinds: dict[str, Any] = {str(hint.__name__): hint for hint in hints if isinstance(hint, type)}
+    kinds = {name: hint for name, hint in kinds.items() if is_dataclass(hint)}
     if kinds and isinstance(value, dict):
         if value.get("kind") not in kinds:
             raise InputError(f"{where}.kind: expected one of {sorted(kinds)}, got {value.get('kind')!r}")
