@@ -188,13 +188,15 @@ def _factor(centred: Float64[Tensor, "n d"]) -> Float64[Tensor, "r d"]:
 
 def _group_sums(a: Float64[Tensor, "n d"], b: Float64[Tensor, "m d"]) -> Float64[Tensor, "groups groups"]:
     """Sums of the kernel over pairs of groups; item i is in group i % _GROUPS."""
-    out = torch.zeros(_GROUPS, _GROUPS, dtype=torch.float64)
-    for i in range(_GROUPS):
-        for j in range(_GROUPS):
-            for part in a[i::_GROUPS].split(_TILE):
-                for other in b[j::_GROUPS].split(_TILE):
-                    out[i, j] += _kernel(part @ other.T, a.shape[1]).sum().cpu()
-    return out
+    out = a.new_zeros(_GROUPS, _GROUPS)
+    for part, rows in zip(a.split(_TILE), _membership(a).split(_TILE), strict=True):
+        for other, columns in zip(b.split(_TILE), _membership(b).split(_TILE), strict=True):
+            out += rows.T @ _kernel(part @ other.T, a.shape[1]) @ columns
+    return out.cpu()
+
+
+def _membership(x: Float64[Tensor, "n d"]) -> Float64[Tensor, "n groups"]:
+    return nn.functional.one_hot(torch.arange(len(x), device=x.device) % _GROUPS, _GROUPS).double()
 
 
 def _within_sums(a: Float64[Tensor, "n d"]) -> Float64[Tensor, "groups groups"]:
