@@ -57,7 +57,7 @@ def reproduce(
     out.mkdir(parents=True, exist_ok=True)
     path = out / (f"{name}.json" if size == "here" else f"{name}-{size}.json")
     write_atomically(path, json.dumps(made).encode())
-    return _draw(path)
+    return _draw(path, runs)
 
 
 def figure(name: Positional[str], results: Path = Path("results")) -> int:
@@ -75,8 +75,8 @@ def figure(name: Positional[str], results: Path = Path("results")) -> int:
     return 0
 
 
-def _draw(path: Path) -> int:
-    for label, picture in figures.of(json.loads(path.read_text())).items():
+def _draw(path: Path, runs: Sequence[RunDir] = ()) -> int:
+    for label, picture in figures.of(json.loads(path.read_text()), runs).items():
         target = path.with_name(f"{path.stem}-{label}.png")
         figures.save(picture.plot(), target)
         print(target)
