@@ -31,9 +31,10 @@ def agree(samples, train, k, **options):
 def tiles(request, monkeypatch):
     """The second pass goes over every seam: tiles, runs of the product, blocks of minima, pieces."""
     if request.param == "tiny tiles":
-        for name, value in (("_ROWS", 7), ("_COLUMNS", 130), ("_POINTS", 300), ("_INNER", 11), ("_BLOCK", 4)):
+        ranks = {"_ROWS": 7, "_COLUMNS": 130, "_POINTS": 300, "_INNER": 11, "_BLOCK": 4, "_PIECE": 512}
+        for name, value in ranks.items():
             monkeypatch.setattr(ranking, name, value)
-        for name, value in (("_CHUNK", 900), ("_SPARE", 1), ("PIECE", 512)):
+        for name, value in {"_CHUNK": 900, "_SPARE": 1}.items():
             monkeypatch.setattr(neighbors, name, value)
 
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from memhorizon.measure.ranking import PIECE, Frame, pairs_below, rank
+from memhorizon.measure.ranking import Frame, pairs_below, piece_rows, rank
 from memhorizon.results import InputError
 
 _SPARE = 4  # candidates kept beyond k; with fewer, near ties send more rows to the second search
@@ -169,7 +169,7 @@ def _direct(
     column: Int[Tensor, " p"],
 ) -> Float[Tensor, " p"]:
     """Measure |samples[row] - train[column]| in 64 bits."""
-    size = max(2, PIECE // samples.shape[1])
+    size = piece_rows(samples)
     parts = [
         torch.linalg.vector_norm(samples[i].double() - train[j].double(), dim=1)
         for i, j in zip(row.split(size), column.split(size), strict=True)

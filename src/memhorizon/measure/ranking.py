@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float, Float64, Int, Shaped
 from torch import Tensor
 
-PIECE = 1 << 14  # entries worked on in 64 bits at a time: in the cache, and too few to wake other threads
+_PIECE = 1 << 14  # entries worked on in 64 bits at a time: in the cache, and too few to wake other threads
+_PIECE_ELSEWHERE = 1 << 22  # the same on an accelerator, where small work is slow work
 _BLOCK = 32  # scores that share one minimum: a wide top-k is slow, a minimum is not
 _INNER = 1024  # longest product summed in one go: the bound on the rounding grows with it
 _ROWS, _COLUMNS = 1024, 16384  # one tile of scores: 64 MB
@@ -46,7 +47,7 @@ class Frame:
         return out
 
     def _place(self, x: Shaped[Tensor, "m d"], out: Float[Tensor, "m d"]) -> Float64[Tensor, " m"]:
-        size = max(1, PIECE // x.shape[1])
+        size = piece_rows(x)
         norms = []
         for part, rows in zip(x.split(size), out.split(size), strict=True):
             torch.add(-self.center, part.to(out.dtype), alpha=self.scale, out=rows)
@@ -77,6 +78,11 @@ class Frame:
         if dtype == torch.float32 and _may_shorten():
             kappa += _SHORTENED
         return kappa * (2 * radius + distance) ** 2 + 16 * d * torch.finfo(dtype).tiny
+
+
+def piece_rows(x: Shaped[Tensor, "m d"]) -> int:
+    """Rows of `x` to work on at a time in 64 bits."""
+    return max(2, (_PIECE if x.device.type == "cpu" else _PIECE_ELSEWHERE) // x.shape[1])
 
 
 def _may_shorten() -> bool:
