@@ -1,7 +1,6 @@
 """Commands about records: run a recipe, redraw figures."""
 
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,14 +44,12 @@ def reproduce(
     configs = recipe.configs(size)
     if dry_run:
         return show_dry_run(configs)
-    started = time.monotonic()
     runs = follow_sweep(configs, root / name)
     made = record(runs, recipe.RULES, name=name, command=f"memhorizon reproduce {name} --size {size}")
     made |= {
         "claim": recipe.CLAIM,
         "size": size,
         "seconds": _seconds_of(runs),
-        "waited": time.monotonic() - started,
     }
     out.mkdir(parents=True, exist_ok=True)
     path = out / (f"{name}.json" if size == "here" else f"{name}-{size}.json")
