@@ -10,7 +10,7 @@ within the bound.
 import math
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Float64, Int, Shaped
 from torch import Tensor
 
 from memhorizon.measure.ranking import Frame, pairs_below, piece_rows, rank
@@ -119,8 +119,9 @@ def _search(
     a, radius = frame.queries(samples)
     score, index = rank(a, train, min(k + _SPARE, len(train)), frame)
     distance = torch.full(score.shape, math.inf, dtype=torch.float64, device=score.device)
-    row = torch.arange(len(a), device=a.device)
-    distance[:, :k] = _direct(samples, train, row.repeat_interleave(k), index[:, :k].reshape(-1)).view(-1, k)
+    size = max(1, piece_rows(samples) // k)
+    pieces = zip(samples.split(size), index[:, :k].split(size), strict=True)
+    distance[:, :k] = torch.cat([_length(x.double()[:, None] - train[j].double()) for x, j in pieces])
     reach = distance[:, :k].amax(1) * frame.scale  # the k-th neighbour is not farther than this
     limit = reach**2 - radius**2 + frame.slack(radius, reach)
     open_row, open_rank = (score[:, k:] <= limit[:, None]).nonzero(as_tuple=True)
@@ -128,7 +129,7 @@ def _search(
     index, order = index.sort(dim=1)
     distance, order = distance.gather(1, order).sort(dim=1, stable=True)
     distance, index = distance[:, :k], index.gather(1, order)[:, :k]
-    again = (score[:, -1] <= limit).nonzero().flatten() if score.shape[1] < len(train) else row[:0]
+    again = (score[:, -1] <= limit).nonzero().flatten() if score.shape[1] < len(train) else index[:0, 0]
     if len(again):
         distance[again], index[again] = _search_within(samples[again], train, k, frame, limit[again])
     return distance, index
@@ -171,7 +172,11 @@ def _direct(
     """Measure |samples[row] - train[column]| in 64 bits."""
     size = piece_rows(samples)
     parts = [
-        torch.linalg.vector_norm(samples[i].double() - train[j].double(), dim=1)
+        _length(samples[i].double() - train[j].double())
         for i, j in zip(row.split(size), column.split(size), strict=True)
     ]
     return torch.cat(parts) if parts else torch.empty(0, dtype=torch.float64, device=row.device)
+
+
+def _length(x: Float64[Tensor, "*shape d"]) -> Float64[Tensor, "*shape"]:
+    return torch.linalg.vector_norm(x, dim=-1)

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float, Float64, Int, Shaped
 from torch import Tensor
 
-_PIECE = 1 << 14  # entries worked on in 64 bits at a time: in the cache, and too few to wake other threads
+_PIECE = (1 << 15) - 1  # entries of small work done at a time: in the cache, too few to wake other threads
 _PIECE_ELSEWHERE = 1 << 22  # the same on an accelerator, where small work is slow work
-_BLOCK = 32  # scores that share one minimum: a wide top-k is slow, a minimum is not
+_BLOCK = 16  # scores that share one minimum: a wide top-k is slow, a minimum is not
 _INNER = 1024  # longest product summed in one go: the bound on the rounding grows with it
 _ROWS, _COLUMNS = 1024, 16384  # one tile of scores: 64 MB
 _POINTS = 1 << 25  # entries of training points placed at a time: 128 MB
@@ -37,22 +37,24 @@ class Frame:
     def queries(self, x: Shaped[Tensor, "m d"]) -> tuple[Float[Tensor, "m e"], Float64[Tensor, " m"]]:
         """Place samples: rows (-2a, 1), and |a|."""
         rows = self.center.new_ones(len(x), x.shape[1] + 1)
-        norms = self._place(x, rows[:, :-1])
-        rows[:, :-1] *= -2
-        return rows, norms
+        return rows, self._place(x, rows[:, :-1], -2.0).sqrt() / 2
 
     def points(self, x: Shaped[Tensor, "n d"], out: Float[Tensor, "n e"]) -> Float[Tensor, "n e"]:
         """Place training points: rows (b, |b|^2)."""
-        out[:, -1] = self._place(x, out[:, :-1]).square()
+        out[:, -1] = self._place(x, out[:, :-1], 1.0)
         return out
 
-    def _place(self, x: Shaped[Tensor, "m d"], out: Float[Tensor, "m d"]) -> Float64[Tensor, " m"]:
-        size = piece_rows(x)
-        norms = []
-        for part, rows in zip(x.split(size), out.split(size), strict=True):
-            torch.add(-self.center, part.to(out.dtype), alpha=self.scale, out=rows)
-            norms.append(torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64))
-        return torch.cat(norms)
+    def _place(
+        self, x: Shaped[Tensor, "m d"], out: Float[Tensor, "m d"], factor: float
+    ) -> Float64[Tensor, " m"]:
+        """Write `factor` times the placed rows, and give their squared lengths."""
+        center, scale = -factor * self.center, factor * self.scale
+        squares = []
+        for part, rows in zip(x.split(piece_rows(x)), out.split(piece_rows(x)), strict=True):
+            torch.add(center, part.to(out.dtype), alpha=scale, out=rows)
+            lengths = [torch.linalg.vector_norm(run, dim=1).double() for run in rows.chunk(self.runs, 1)]
+            squares.append(sum(length.square() for length in lengths))
+        return torch.cat(squares)
 
     @property
     def runs(self) -> int:
@@ -63,25 +65,26 @@ class Frame:
         """How far a score may be from |a - b|^2 - |a|^2, for every b within `distance` of a, |a| = `radius`.
 
         Let u be the unit roundoff, A = |a|, B = |b| in the frame. Centring moves each entry by a relative u,
-        so |a - b|^2 by at most 2u (A+B)^2. |b|^2 is summed in 64 bits and rounded once: u B^2. The product is
-        summed in L runs of at most K terms, in any order, |b|^2 being one of the terms: each passes at most
-        K + L + 1 roundings, so the error is at most (K+L+1) u (B^2 + 2AB) to first order in u. B <= A +
-        distance bounds A+B. The 64-bit sums (|a|^2, |b|^2, the direct distance) count d units of 2^-53 each;
-        factors that torch may shorten count twice their rounding; underflow counts a few smallest normal
-        numbers per entry.
+        so |a - b|^2 by at most 2u (A+B)^2. Sums go over L runs of at most K terms, in any order. |a|^2 and
+        |b|^2: each run is off by at most (K+4) u of itself, the sum of runs is exact by comparison, so both
+        together by at most (K+5) u (A+B)^2. The score, with |b|^2 as one of its terms: each passes at most
+        K+L+1 roundings, so it is off by at most (K+L+1) u (B^2 + 2AB). All to first order in u, for which the
+        16 leaves room. B <= A + distance bounds A+B. Sums in 64 bits (the direct distance) count d units of
+        2^-53; factors that torch may shorten count twice their rounding; underflow counts a few smallest
+        normal numbers per entry.
 
         Source: [higham2002] Eq. (3.5)
         """
         d, dtype = len(self.center), self.center.dtype
         unit = torch.finfo(dtype).eps / 2
-        kappa = unit * (math.ceil((d + 1) / self.runs) + self.runs + 16) + 4 * d * 2.0**-53
+        kappa = unit * (2 * math.ceil((d + 1) / self.runs) + self.runs + 16) + 4 * d * 2.0**-53
         if dtype == torch.float32 and _may_shorten():
             kappa += _SHORTENED
         return kappa * (2 * radius + distance) ** 2 + 16 * d * torch.finfo(dtype).tiny
 
 
 def piece_rows(x: Shaped[Tensor, "m d"]) -> int:
-    """Rows of `x` to work on at a time in 64 bits."""
+    """Rows of `x` to do small work on at a time."""
     return max(2, (_PIECE if x.device.type == "cpu" else _PIECE_ELSEWHERE) // x.shape[1])
 
 
@@ -143,11 +146,13 @@ def _lowest(score: Float[Tensor, "r c"], keep: int) -> tuple[Float[Tensor, "r ke
         return low, column
     whole = blocks * _BLOCK  # block j holds columns j, j + blocks, ...
     minima = score[:, :whole].unflatten(1, (_BLOCK, blocks)).amin(1)
-    block = minima.topk(keep, largest=False).indices
     step = torch.arange(0, whole, blocks, device=score.device)
-    column = (block[:, :, None] + step).flatten(1)
-    if whole < score.shape[1]:
-        rest = torch.arange(whole, score.shape[1], device=score.device)
-        column = torch.cat([column, rest.expand(len(score), -1)], dim=1)
-    low, order = score.gather(1, column).topk(keep, largest=False)
-    return low, column.gather(1, order)
+    rest = torch.arange(whole, score.shape[1], device=score.device)
+    found = []
+    for some, lows in zip(score.split(piece_rows(minima)), minima.split(piece_rows(minima)), strict=True):
+        block = lows.topk(keep, largest=False).indices
+        column = torch.cat([(block[:, :, None] + step).flatten(1), rest.expand(len(some), -1)], dim=1)
+        low, order = some.gather(1, column).topk(keep, largest=False)
+        found.append((low, column.gather(1, order)))
+    low, column = (torch.cat(part) for part in zip(*found, strict=True))
+    return low, column
