@@ -139,7 +139,7 @@ def main() -> None:
             continue
         rows.append(row)
         if (
-            row["mass"] > 1e-7
+            not row["mass"] <= 1e-7  # so that a NaN is bad too
             or row["status"] != "solved/solved/solved"
             or row["failed_points"]
             or row["nan"]
@@ -159,7 +159,7 @@ def main() -> None:
         "failed_points": sum(row["failed_points"] for row in rows),
         "nan": sum(row["nan"] for row in rows),
         "argmin_at_infinity": sum(1 - row["argmin_inside"] for row in rows),
-        "above_1e-7": sum(row["mass"] > 1e-7 for row in rows),
+        "above_1e-7": sum(not row["mass"] <= 1e-7 for row in rows),
         "quantiles_50_90_99_100": {
             key: [float(f"{q:.2e}") for q in np.quantile([row[key] for row in rows], [0.5, 0.9, 0.99, 1])]
             for key in (

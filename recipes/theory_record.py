@@ -23,6 +23,7 @@ def write_record(
     settings: Mapping[str, object],
     summary: Callable[[list[Mapping[str, object]]], Mapping[str, object]] = lambda rows: {},
     tiny: bool = False,
+    recipe: str | None = None,
 ) -> Path:
     """Make the rows, summarise them and write OUT/NAME.json, which is also returned.
 
@@ -34,12 +35,13 @@ def write_record(
         settings: what was run, seeds included.
         summary: figures drawn from the rows.
         tiny: whether this is the run of seconds that only shows that it works.
+        recipe: its name, for the command; theory_NAME where not given.
     """
     start, cpu = time.perf_counter(), time.process_time()
     table = list(rows())
     record = {
         "name": name,
-        "command": f"memhorizon reproduce theory_{name}" + (" --size tiny" if tiny else ""),
+        "command": f"memhorizon reproduce {recipe or f'theory_{name}'}" + (" --size tiny" if tiny else ""),
         "tiny": tiny,
         "settings": settings,
         "summary": summary(table),

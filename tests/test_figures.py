@@ -8,10 +8,15 @@ import pytest
 from PIL import Image
 
 from memhorizon import figures
+from memhorizon.datasets import DataConfig
+from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.experiments.record import Rules, record
+from memhorizon.experiments.run import run as run_once
 from memhorizon.figures import style
 from memhorizon.figures.records import groups
+from memhorizon.nets import MLPConfig
 from memhorizon.results import InputError, Time
+from memhorizon.training import TrainConfig
 from sweeps import THRESHOLD, make_runs
 
 RULES = Rules(t=0.3, memorized=0.1)
@@ -221,3 +226,18 @@ def test_bad_input_is_named(made, tmp_path):
     with pytest.raises(InputError, match="list"):
         figures.of([1, 2])
     assert figures.of({"kind": "unknown"}) == {}
+
+
+def test_points_have_no_picture_of_samples(tmp_path):
+    """Samples of a mixture are vectors: the other figures are drawn all the same."""
+    config = Config(
+        data=DataConfig(name="mixture", dim=4, n_train=16, n_holdout=32),
+        model=MLPConfig(width=16),
+        train=TrainConfig(steps=20),
+        measure=MeasureConfig(snapshots=4, first=2, n_samples=20, sampler_steps=4, repeats=1),
+    )
+    directory = run_once(config, root=tmp_path)
+    assert directory.sample_steps()
+    found = figures.of(record([directory], Rules(t=0.3)), [directory])
+    assert "samples" not in found
+    assert "clocks" in found

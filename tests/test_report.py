@@ -3,9 +3,11 @@ import html
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
+from memhorizon import figures
 from memhorizon.experiments.record import Rules, record
 from memhorizon.report import report, sentence
 from memhorizon.report.words import time_text
@@ -173,3 +175,19 @@ def test_a_record_that_is_none_is_refused():
         report({"kind": "theory"})
     with pytest.raises(InputError, match="sweep"):
         sentence([])
+
+
+RESULTS = Path(__file__).parents[1] / "results"
+SWEEPS = [
+    path for path in sorted(RESULTS.glob("*.json")) if json.loads(path.read_text()).get("kind") == "sweep"
+]
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
+def test_every_committed_sweep_has_a_page_and_a_sentence(path):
+    """Whatever was varied, and whether items are images or points."""
+    record = json.loads(path.read_text())
+    assert "nan" not in sentence(record).lower()
+    assert len(figures.of(record)) >= 2
+    if path.stem.startswith("lr"):  # the one factor that no other test varies; a page takes seconds
+        assert "learning rate" in report(record)

@@ -3,6 +3,8 @@ import pytest
 
 from memhorizon.results import InputError
 from memhorizon.theory import FeatureModel, Spectrum, bulk_edges, coefficients, spectral_density, stieltjes
+from memhorizon.theory.density import density_at
+from memhorizon.theory.equations import Equations
 from theory_reference import equivalent_matrices
 
 MODELS = [
@@ -80,3 +82,50 @@ def test_hard_edge_is_an_inverse_square_root():
     w = np.array([1e-9, 1e-8, 1e-7])
     product = spectral_density(model, s2 + w).density * np.sqrt(w)
     np.testing.assert_allclose(product, product[0], rtol=1e-2)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        FeatureModel(
+            0.9928475715656372,
+            1.2112375360535186,
+            0.0036180311045831727,
+            "relu",
+            Spectrum.atoms(
+                [0.05415807382810271, 0.06595762176702075, 1.4610375499372927],
+                [0.18225666755556855, 0.5914625785879346, 0.2262807538564968],
+            ),
+        ),
+        FeatureModel(
+            1.6324142147089764,
+            2.7414483391894473,
+            0.04555199213060959,
+            "tanh",
+            Spectrum.atoms([1.6081226123505352]),
+        ),
+        FeatureModel(
+            5.717637474908729,
+            74.33142474839222,
+            0.004784646870891185,
+            "tanh",
+            Spectrum.atoms(
+                [0.21704222896334205, 0.4928768466707492, 2.3937409124043225],
+                [0.5361476388984021, 0.4363646488635055, 0.027487712238092356],
+            ),
+        ),
+    ],
+)
+def test_density_is_known_within_rounding_of_an_edge(model):
+    """Found by benchmarks/theory_robustness.py: on an edge the two mirror solutions and the real one meet.
+
+    At distance h from an edge the density is at most of order sqrt(h) (no hard edge here): below the edge's
+    rounding it is between 0 and a few times the values at 1e-8 of the interval's length.
+    """
+    equations, support = Equations.of(model), bulk_edges(model)
+    for low, high in support.offsets:
+        reach = (high - low) * np.concatenate([[0.0], np.logspace(-17, -8, 400)])
+        for place in (low + reach, high - reach):
+            found = density_at(equations, place)
+            assert np.all(found.status != "failed")
+            assert np.all((found.density >= 0) & (found.density <= 1.01 * found.density[-1]))

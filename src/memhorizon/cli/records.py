@@ -40,7 +40,8 @@ def reproduce(
         return 0
     recipe = recipes.load(name)
     if not hasattr(recipe, "configs"):
-        return _draw(recipe.run(out / "theory", size == "tiny"))
+        folder = out / "theory" if name.startswith("theory_") else out
+        return _draw(recipe.run(folder, size == "tiny"))
     configs = recipe.configs(size)
     if dry_run:
         return show_dry_run(configs)

@@ -22,7 +22,8 @@ class Rules:
     """How the two clocks are read.
 
     Attributes:
-        quality: the curve that tau_gen is read from: "holdout" (the held-out loss), "score_error", "frechet".
+        quality: the curve that tau_gen is read from: "holdout" (the held-out loss), "score_error", "frechet"
+            or "kl".
         t: the diffusion time of that curve, where it has one.
         tolerance: the level is this share above the worst of the runs' best values.
         memorized: the memorized fraction above its null that tau_mem stands for.

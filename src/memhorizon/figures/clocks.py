@@ -24,7 +24,12 @@ from memhorizon.figures.records import (
 )
 from memhorizon.measure.timescales import quality_level
 
-QUALITY_LABELS = {"holdout": "held-out loss", "score_error": "score error", "frechet": "Fréchet distance"}
+QUALITY_LABELS = {
+    "holdout": "held-out loss",
+    "score_error": "score error",
+    "frechet": "Fréchet distance",
+    "kl": "KL divergence",
+}
 
 
 def quality_label(record: Mapping[str, Any]) -> str:

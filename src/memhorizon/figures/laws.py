@@ -16,18 +16,18 @@ from memhorizon.results import ScalingLaw, Time
 
 CLOCKS = {"tau_gen": (style.TAU_GEN, "#31688e", "s"), "tau_mem": (style.TAU_MEM, "#440154", "o")}
 TIME = ("value", "low", "high", "status")
-SYMBOLS = {"n_train": "n", "width": "W"}
-AXIS_NAMES = {"n_train": "training items n", "width": "network width W"}
+SYMBOLS = {"n_train": "n", "width": "W", "lr": "η"}
+AXIS_NAMES = {"n_train": "training items n", "width": "network width W", "lr": "learning rate η"}
 
 
 def varied(record: Mapping[str, Any]) -> list[str]:
-    """Which of n_train and width take more than one value."""
-    return [f for f in ("n_train", "width") if len({run.get(f) for run in record["runs"]} - {None}) > 1]
+    """Which of n_train, width and lr take more than one value."""
+    return [f for f in AXIS_NAMES if len({run.get(f) for run in record["runs"]} - {None}) > 1]
 
 
 @dataclass(frozen=True)
 class Laws:
-    """tau_gen and tau_mem against n_train and width, with the fitted power laws."""
+    """tau_gen and tau_mem against n_train, width and lr, with the fitted power laws."""
 
     record: Mapping[str, Any]
 
@@ -35,7 +35,8 @@ class Laws:
         """One row per run and clock, and per clock and factor the exponent (quantity "exponent of ...")."""
         rows: list[Row] = []
         for run in self.record["runs"]:
-            about = {"n_train": run["n_train"], "width": run.get("width"), "seed": run["seed"]}
+            about = {"n_train": run["n_train"], "width": run.get("width"), "lr": run.get("lr")}
+            about["seed"] = run["seed"]
             for clock in CLOCKS:
                 time = time_of(run["times"][clock])
                 bounds = {name: getattr(time, name) for name in TIME}
@@ -97,7 +98,7 @@ def _points(axes: Axes, rows: Sequence[Row], factor: str, colour: str, marker: s
     side = 1.0 if filled else -1.0
     seen: dict[Any, int] = {}
     for row in rows:
-        setting = (row["n_train"], row["width"])
+        setting = (row["n_train"], row["width"], row["lr"])
         place = seen[setting] = seen.get(setting, -1) + 1
         x = row[factor] * 1.025 ** (side * (0.6 + place))
         value, (low, high) = row["value"], style.ends(Time(*(row[k] for k in TIME), rule=""))
@@ -156,7 +157,7 @@ def _guide(axes: Axes, rows: Sequence[Row], x: Sequence[float]) -> None:
 
 
 def laws(record: Any) -> Laws:
-    """Both times against n_train and width on logarithmic axes, with the fitted laws.
+    """Both times against n_train, width and lr on logarithmic axes, with the fitted laws.
 
     Raises:
         InputError: if the record is no sweep.

@@ -5,12 +5,15 @@ from typing import Any
 
 from memhorizon.experiments.rundir import RunDir
 from memhorizon.figures.clocks import clocks, collapse
+from memhorizon.figures.duplicates import duplicates
 from memhorizon.figures.laws import laws, varied
 from memhorizon.figures.losses import losses
+from memhorizon.figures.noise_levels import noise_levels
 from memhorizon.figures.phase import phase
 from memhorizon.figures.records import sweep_of
-from memhorizon.figures.samples import samples
+from memhorizon.figures.samples import samples, shows_images
 from memhorizon.figures.style import Picture
+from memhorizon.figures.theory_digits import beside_digits
 from memhorizon.figures.theory_losses import (
     heatmap,
     heatmap_score,
@@ -46,6 +49,8 @@ THEORY: dict[str, dict[str, Callable[[Any], Picture]]] = {
     "steps": {"curves": steps},
     "noise_draws": {"peak": noise_draws},
     "mixture": {"score": mixture},
+    "beside_digits": {"times": beside_digits},
+    "noise_levels": {"lead": noise_levels},
 }
 
 
@@ -63,6 +68,8 @@ def of(record: Any, runs: Sequence[RunDir] = ()) -> dict[str, Picture]:
         raise InputError(f"record: expected an object, got {type(record).__name__}")
     if record.get("kind") == "sweep":
         return _of_sweep(record, runs)
+    if record.get("kind") == "duplicates":
+        return {"times": duplicates(record)}
     made = THEORY.get(record.get("name", ""), {}) if "columns" in record else {}
     return {name: figure(record) for name, figure in made.items()}
 
@@ -76,8 +83,8 @@ def _of_sweep(record: Mapping[str, Any], runs: Sequence[RunDir]) -> dict[str, Pi
         found["laws"] = laws(record)
     if any(name.startswith("train@") for run in record["runs"] for name in run["curves"]):
         found["losses"] = losses(record)
-    if len(factors) == 2:
+    if {"n_train", "width"} <= set(factors):
         found["phase"] = phase(record)
-    if any(run.sample_steps() for run in runs):
+    if any(shows_images(run) for run in runs):
         found["samples"] = samples(record, runs)
     return found

@@ -104,6 +104,12 @@ def _picture(axes: Axes, pixels: np.ndarray, *, copied: bool) -> None:
     axes.spines[:].set(visible=True, color=colour, linewidth=line)
 
 
+def shows_images(run: RunDir) -> bool:
+    """Whether a run directory holds samples that can be drawn: those of a mixture are vectors."""
+    kept = (run.read_samples(step) for step in run.sample_steps())
+    return any("samples" in tensors and tensors["samples"].ndim == 4 for tensors in kept)
+
+
 def samples(record: Any, runs: Sequence[RunDir]) -> Samples:
     """Samples kept early (at the best quality) and late (the last snapshot), the first seed of a setting.
 

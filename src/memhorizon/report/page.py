@@ -194,7 +194,7 @@ def _laws(record: Row) -> str:
         if status := record["collapse"].get("status"):
             caption += f" Not computed: {_text(status)}."
         parts.append(_picture("collapse", figures.collapse(record), caption, "Collapse of the curves"))
-    if len(varied(record)) == 2:
+    if {"n_train", "width"} <= set(varied(record)):
         caption = (
             "Who has copied by the time of its own first good samples, and by multiples of it: runs that "
             "have, of those that were looked at long enough. Hatched: not all were."

@@ -10,7 +10,11 @@ from memhorizon.figures.clocks import QUALITY_LABELS
 from memhorizon.figures.records import Group, groups, images, law_of, sweep_of, time_of, unfinished
 from memhorizon.results import Estimate, ScalingLaw, Time
 
-FACTOR_WORDS = {"n_train": "the number of training {items}", "width": "the width"}
+FACTOR_WORDS = {
+    "n_train": "the number of training {items}",
+    "width": "the width",
+    "lr": "the learning rate",
+}
 
 
 def sentence(record: Any) -> str:

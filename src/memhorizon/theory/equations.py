@@ -138,12 +138,19 @@ class Equations:
                 x, k, *_ = self.newton(x, k, v)
             *_, residual = self.newton(x, k, v)
             real = (residual < _ACCURATE) & (self.slope(x, k) < 0)
-            place = np.flatnonzero(near)[real]
-            X[place], kappa[place] = x[real], k[real]
+            place = np.flatnonzero(near)
+            X[place[real]], kappa[place[real]] = x[real], k[real]
+            # within rounding of an edge: the lower of two mirror images, or real where signs are noise
+            edge = place[~real]
+            up, down = np.imag(X[edge]) > 0, np.imag(kappa[edge]) > 0
+            X[edge], kappa[edge] = (np.where(up != down, np.real(x), x) for x in (X[edge], kappa[edge]))
+            X[edge], kappa[edge] = (np.where(up & down, x.conj(), x) for x in (X[edge], kappa[edge]))
         *_, residual = self.newton(X, kappa, w)
         physical = (np.imag(X) <= 0) & (np.imag(kappa) <= 0)
         flat = (np.imag(w) == 0) & (np.imag(X) == 0)
-        physical[flat] = self.slope(np.real(X[flat]), np.real(kappa[flat])) < 0
+        slope = self.slope(np.real(X[flat]), np.real(kappa[flat]))
+        steep = np.abs(slope * w[flat] / X[flat]) > 1e6  # on an edge, where the sign of the slope is noise
+        physical[flat] = (slope < 0) | steep
         pole = (w == 0) & (self.psi_p >= 1 + self.psi_n)  # q is infinite: an atom or a hard edge
         X[pole] = kappa[pole] = residual[pole] = 0
         return Solution(X, kappa, residual, (physical & (residual < _ACCURATE)) | pole)
