@@ -54,7 +54,7 @@ class Duplicates:
     @matplotlib.rc_context(style.THEME)
     def plot(self) -> Figure:
         """Three panels: times, ratios, AUCs."""
-        figure, rows = style.canvas(width=9.4, height=3.6), self.frame()
+        figure, rows = style.canvas(width=9.4, height=4.3), self.frame()
         left, middle, right = figure.subplots(1, 3, width_ratios=[1, 1, 1.1])
         _times(left, [row for row in rows if row["quantity"] == "time"])
         _ratios(middle, [row for row in rows if row["quantity"] == "ratio"])
@@ -92,7 +92,7 @@ def _times(axes: Axes, rows: list[Row]) -> None:
         if own := [row for row in rows if row["status"] == status]:
             x = [row["copies"] * 2 ** spread[row["seed"]] for row in own]
             look = {"marker": marker, "facecolor": face, "edgecolor": style.GREY, "linewidth": 0.7}
-            name = names.get(status, "one image")
+            name = names.get(status, "one image, by seed")
             axes.scatter(x, [row["value"] for row in own], s=12, alpha=0.8, label=name, **look)
     copies = sorted({row["copies"] for row in rows})
     for k in copies:
@@ -104,8 +104,8 @@ def _times(axes: Axes, rows: list[Row]) -> None:
     every = [row["value"] for row in rows]
     style.log_axis(axes.yaxis, min(every), max(every), wide=False)
     _copies_axis(axes, copies)
-    axes.set(ylabel="training step", title=rf"{style.TAU_MEM} of an image: copies reach half of k/N")
-    axes.legend(loc="lower left", handletextpad=0.3)
+    axes.set(ylabel="training step", title="when half of k/N of the samples\nare copies of the image")
+    _legend(axes)
 
 
 def _ratios(axes: Axes, rows: list[Row]) -> None:
@@ -120,8 +120,11 @@ def _ratios(axes: Axes, rows: list[Row]) -> None:
     bounds = [bound for row in rows for bound in (row["value"], row["low"], row["high"]) if bound]
     style.log_axis(axes.yaxis, min([1 / copies[-1], *bounds]), max([1, *bounds]), wide=False)
     _copies_axis(axes, copies)
-    axes.set(ylabel=rf"{style.TAU_MEM}(k copies) / {style.TAU_MEM}(one)", title="ratio; 95 % over seeds")
-    axes.legend(loc="lower left", title="level")
+    axes.set(
+        ylabel=rf"{style.TAU_MEM}(k copies) / {style.TAU_MEM}(one)",
+        title="time of k copies over time of one,\nby level; 95 % over seeds",
+    )
+    _legend(axes)
 
 
 def _aucs(axes: Axes, rows: list[Row]) -> None:
@@ -129,14 +132,19 @@ def _aucs(axes: Axes, rows: list[Row]) -> None:
     axes.axvline(0.5, color=style.GREY, linewidth=0.8)
     names, looks = list(PREDICTORS), style.looks(RULES)
     kinds = (("share", 0.14, "copies by ratio"), ("distance", -0.14, "copies by distance"))
-    for rule, shift, name in (*kinds, ("repeat", 0.14, None)):
+    for rule, shift, name in (*kinds, ("repeat", 0.14, "")):
         own = [row for row in rows if row["rule"] == rule]
         y = np.array([len(names) - 1 - names.index(row["predictor"]) + shift for row in own])
         _intervals(axes, y, own, "auc", looks.get(rule, looks["share"]), name, upright=False)
     axes.set_yticks(range(len(names)), list(PREDICTORS.values())[::-1])
-    axes.set(xlim=(0, 1), ylim=(-1.6, len(names) - 0.5), xlabel="AUC: larger value among the earlier half")
-    axes.set_title("k = 1: early or late? 95 % bootstrap")
-    axes.legend(loc="lower left")
+    axes.set(xlim=(0, 1), ylim=(-0.5, len(names) - 0.5), xlabel="AUC (0.5: says nothing)")
+    axes.set_title("k = 1: larger values first?\n95 % bootstrap")
+    _legend(axes)
+
+
+def _legend(axes: Axes) -> None:
+    """Below the panel, where no point can lie."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), handletextpad=0.4)
 
 
 def _intervals(
@@ -153,7 +161,7 @@ def _intervals(
     value = np.array([row[key] for row in rows], dtype=float)
     ends = np.array([[row["low"], row["high"]] for row in rows], dtype=float).reshape(-1, 2).T
     error = np.nan_to_num(np.abs(ends - value))
-    look = style.altered(look, linestyle="none", markersize=4.5, elinewidth=1.3, label=name)
+    look = style.altered(look, linestyle="none", markersize=4.5, elinewidth=1.3, label=name or "_")
     if upright:
         axes.errorbar(at, value, yerr=error, **look)
     else:
