@@ -8,7 +8,7 @@ from memhorizon.experiments.record import Rules
 
 CLAIM = "tau_gen is independent of n_train; tau_mem is proportional to n_train (Fig. 2)"
 RULES = Rules(quality="holdout", t=0.3, tolerance=0.05, memorized=0.1)
-STEPS = {8: 1500, 16: 2000, 32: 4000, 64: 8000}
+STEPS = {8: 1000, 16: 1500, 32: 3000, 64: 6000}
 
 
 def configs(size: Size = "here") -> list[Config]:

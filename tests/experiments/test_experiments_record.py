@@ -25,9 +25,10 @@ BASE = Config(
 )
 
 
-def planted(tmp_path, n_train, seed, counts):
+def planted(tmp_path, n_train, seed, counts, batch_size=None):
     """A run directory whose memorized counts are given, at 10, 20, 40, ... steps."""
-    config = replace(BASE, data=replace(BASE.data, n_train=n_train), seed=seed)
+    train = replace(BASE.train, batch_size=batch_size)
+    config = replace(BASE, data=replace(BASE.data, n_train=n_train), train=train, seed=seed)
     directory = RunDir.create(tmp_path, config)
     for k, count in enumerate(counts):
         step = 10 * 2**k
@@ -75,6 +76,15 @@ def test_clocks_and_law_of_planted_runs(tmp_path):
     assert law["exponents"]["n_train"]["value"] == pytest.approx(slope, abs=1e-3)
     assert slope == pytest.approx(1.0, abs=1e-2)
     assert law["observed"] == 6
+
+
+@pytest.mark.parametrize(("batch_size", "exponent"), [(None, 1.0), (4, 0.0)])
+def test_repetition_has_exponent_zero_in_passes(tmp_path, batch_size, exponent):
+    """tau_mem ~ n in steps: in full batch passes are steps, with 4 items per step they are 4 steps / n."""
+    rows = {4: (0, 0, 200, 400), 8: (0, 0, 0, 200, 400), 16: (0, 0, 0, 0, 200, 400)}
+    runs = [planted(tmp_path, n, seed, rows[n], batch_size) for n in rows for seed in (0, 1)]
+    law = record(runs, Rules(memorized=0.1))["laws"]["passes"]
+    assert law["exponents"]["n_train"]["value"] == pytest.approx(exponent, abs=1e-2)
 
 
 def test_what_was_not_reached_stays_so(tmp_path):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from memhorizon.experiments.rundir import Row, RunDir
 from memhorizon.experiments.sweep import AXES
 from memhorizon.measure.scaling import collapse_quality, fit_scaling
 from memhorizon.measure.timescales import quality_level, timescales
-from memhorizon.results import Curve, Fraction, InputError, ScalingLaw, Timescales
+from memhorizon.results import Curve, Fraction, InputError, ScalingLaw, Time, Timescales
 
 POWERS = ("n_train", "width", "lr")  # times are fitted as powers of these
 
@@ -133,10 +133,18 @@ def _laws(rows: list[Row], times: Sequence[Timescales], memorized: Sequence[Curv
     if not by:
         return {"laws": {}, "collapse": {}}
     laws: dict[str, ScalingLaw] = {}
-    for clock in ("tau_gen", "tau_mem"):
-        points = [
-            {**{factor: row[factor] for factor in by}, "time": getattr(own, clock)}
+    own_times = {
+        "tau_gen": [own.tau_gen for own in times],
+        "tau_mem": [own.tau_mem for own in times],
+        "passes": [
+            _in_passes(own.tau_mem, row["batch_size"] / row["n_train"])
             for row, own in zip(rows, times, strict=True)
+        ],
+    }
+    for clock, values in own_times.items():
+        points = [
+            {**{factor: row[factor] for factor in by}, "time": time}
+            for row, time in zip(rows, values, strict=True)
         ]
         laws[clock] = fit_scaling(points, by=by)
     collapse: Row = {}
@@ -147,6 +155,14 @@ def _laws(rows: list[Row], times: Sequence[Timescales], memorized: Sequence[Curv
         except InputError as error:  # curves without a common range: said, not hidden
             collapse = {"status": str(error)}
     return {"laws": plain(laws), "collapse": collapse}
+
+
+def _in_passes(time: Time, share: float) -> Time:
+    """The same time counted in passes over the training set; a step sees this share of it.
+
+    If copying were a matter of repetition its exponent of n would be 0.
+    """
+    return replace(time, value=time.value * share, low=time.low * share, high=time.high * share)
 
 
 def plain(value: Any) -> Any:

@@ -46,11 +46,8 @@ def mark(axes: Axes, x: float, entry: Mapping[str, Any], look: Mapping[str, Any]
     value, colour = entry["value"], look["color"]
     down, up = ENDS.get(entry["status"], (False, False))
     low, high = (value if entry[name] is None else entry[name] for name in ("low", "high"))
-    if entry["status"] == "observed":
-        down, up = (
-            entry["low"] == 0,
-            "total" not in entry and entry["high"] is None and entry["low"] is not None,
-        )
+    if entry["status"] == "observed":  # an end at 0 or without a number bounds nothing
+        down, up = entry["low"] == 0, entry["low"] is not None and entry["high"] is None
         axes.plot([x, x], [value if down else low, high], color=colour, linewidth=1.1)
     for shown, reach in ((down, 1 / 1.6), (up, 1.6)):
         if shown:

@@ -13,12 +13,14 @@ from memhorizon.figures.noise_levels import mark
 from memhorizon.figures.records import Row
 from memhorizon.figures.theory import Table, table, values, where
 
-CLOCKS = {  # event of the theory: clock of the runs, its name, its look
+CLOCKS: dict[
+    str, tuple[str, str, dict[str, Any]]
+] = {  # event of the theory: clock of the runs, its name, its look
     "half_gap": ("tau_mem", style.TAU_MEM, {"color": "#440154", "marker": "o"}),
     "argmin": ("argmin", "argmin of the held-out loss", {"color": "#31688e", "marker": "^"}),
     "tau_gen": ("tau_gen", style.TAU_GEN, {"color": "#5a9e4b", "marker": "s"}),
 }
-RATIO = {"color": "#222222", "marker": "D"}
+RATIO: dict[str, Any] = {"color": "#222222", "marker": "D"}
 
 
 def beside_digits(record: Any) -> Table:
@@ -45,11 +47,13 @@ def _beside_digits(rows: Sequence[Row]) -> Figure:
     for axes in grid[:, 0]:
         low, high = axes.get_ylim()
         style.log_axis(axes.yaxis, low, high)
-    grid[0, 0].set_ylabel("training step")
+    grid[0, 0].set_ylabel(f"training step (theory: one unit\nof time, fitted to {style.TAU_MEM})")
     grid[1, 0].set_ylabel(f"{style.TAU_MEM} / {style.TAU_GEN}")
     handles = [Line2D([], [], **look, linestyle="none") for *_, look in CLOCKS.values()]
     handles += [Line2D([], [], color="#222222", linestyle=line, linewidth=1.2) for line in lines.values()]
-    names = [name for _, name, _ in CLOCKS.values()]
+    names = [
+        f"{name} (filled: runs)" if event == "half_gap" else name for event, (_, name, _) in CLOCKS.items()
+    ]
     names += [rf"theory, $\psi_p$ = {style.plain_number(p)}" for p in features]
     figure.legend(handles, names, loc="outside upper center", ncols=len(names))
     return figure
@@ -71,7 +75,12 @@ def _times(axes: Axes, rows: Sequence[Row], event: str, lines: dict[float, Any])
         models = where(rows, part="model", psi_p=psi_p)
         for unit in where(rows, part="comparison", psi_p=psi_p, event="half_gap"):
             times = [unit["steps_per_tau"] * row[event] for row in models]
-            axes.plot([row["n_train"] for row in models], times, color=look["color"], linestyle=line)
+            open_look = {
+                **look,
+                "markerfacecolor": "white",
+                "markersize": 3.5,
+            }  # tells the lines apart in grey
+            axes.plot([row["n_train"] for row in models], times, linestyle=line, linewidth=1.1, **open_look)
 
 
 def _ratios(axes: Axes, rows: Sequence[Row], lines: dict[float, Any]) -> None:
