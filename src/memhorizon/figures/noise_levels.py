@@ -79,7 +79,10 @@ def _noise_levels(rows: Sequence[Row]) -> Figure:
     handles = [Line2D([], [], **style.altered(look, linestyle="none")) for look in looks.values()]
     handles.append(Line2D([], [], color=style.GREY, marker="o", markerfacecolor="white", linestyle="none"))
     names = [*looks, "bound (some times censored)"]
-    figure.legend(handles, names, loc="outside upper center", ncols=len(names))
+    title = "geometric means over the runs of one n, with 95 % intervals over runs"
+    figure.legend(
+        handles, names, loc="outside upper center", ncols=len(names), title=title, title_fontsize=8.5
+    )
     return figure
 
 
