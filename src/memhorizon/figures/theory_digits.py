@@ -50,12 +50,14 @@ def _beside_digits(rows: Sequence[Row]) -> Figure:
     grid[0, 0].set_ylabel(f"training step (theory: one unit\nof time, fitted to {style.TAU_MEM})")
     grid[1, 0].set_ylabel(f"{style.TAU_MEM} / {style.TAU_GEN}")
     handles = [Line2D([], [], **look, linestyle="none") for *_, look in CLOCKS.values()]
-    handles += [Line2D([], [], color="#222222", linestyle=line, linewidth=1.2) for line in lines.values()]
-    names = [
-        f"{name} (filled: runs)" if event == "half_gap" else name for event, (_, name, _) in CLOCKS.items()
-    ]
+    theory = {"color": "#222222", "marker": "o", "markerfacecolor": "white", "markersize": 3.5}
+    handles += [Line2D([], [], linestyle=line, linewidth=1.1, **theory) for line in lines.values()]
+    names = [name for _, name, _ in CLOCKS.values()]
     names += [rf"theory, $\psi_p$ = {style.plain_number(p)}" for p in features]
-    figure.legend(handles, names, loc="outside upper center", ncols=len(names))
+    title = "filled: runs, with 95 % intervals; open: theory"
+    figure.legend(
+        handles, names, loc="outside upper center", ncols=len(names), title=title, title_fontsize=8.5
+    )
     return figure
 
 
