@@ -168,7 +168,7 @@ def parts(folder: Path, runs: Mapping[int, Config]) -> Iterator[dict[str, Any]]:
 
 
 def run(out: Path, tiny: bool = False) -> Path:
-    """Write OUT/first_digits.json. Twenty minutes on one core; seconds when tiny.
+    """Write OUT/first_digits.json. Some 22 minutes of one core; seconds when tiny.
 
     The part of each seed stays in OUT/first_digits/, and a seed whose part is there is not run again.
     """

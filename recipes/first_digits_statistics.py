@@ -143,25 +143,40 @@ def summarise(seeds: Sequence[Row]) -> Summary:
 
 def duplicates(seeds: Sequence[Row], rule: str) -> Summary:
     """For every k the ratio of its time to that of single images, and the exponent of k."""
-
-    def of(seed: Row, k: int) -> list[Time]:
-        return [image["times"][rule] for image in seed["images"] if image["copies"] == k]
-
-    ks = sorted({image["copies"] for image in seeds[0]["images"]})
-    rows = []
-    for k in ks:
-        own = [time for seed in seeds for time in of(seed, k)]
-        row: Summary = {"copies": k, "images": len(own)}
-        row |= {status: sum(t.status == status for t in own) for status in ("not reached", "before first")}
-        ratio = over_seeds([log_ratio(of(seed, k), of(seed, 1)) for seed in seeds]) if k > 1 else None
-        if ratio is not None:
-            row["ratio"] = {key: v if key == "seeds" else math.exp(v) for key, v in ratio.items()}
-        rows.append(row)
     every = [
         exponent([i["copies"] for i in seed["images"]], [i["times"][rule] for i in seed["images"]])
         for seed in seeds
     ]
+    ks = sorted({image["copies"] for image in seeds[0]["images"]})
+    rows = [_of_copies(seeds, rule, k) for k in ks]
     return {"by_copies": rows, "exponent": over_seeds(every), "exponent_each": every}
+
+
+def _of_copies(seeds: Sequence[Row], rule: str, k: int) -> Summary:
+    """One k: where a seed has no ratio because all its times lie before the first snapshot, a bound."""
+
+    def of(seed: Row, k: int) -> list[Time]:
+        return [image["times"][rule] for image in seed["images"] if image["copies"] == k]
+
+    own = [time for seed in seeds for time in of(seed, k)]
+    row: Summary = {"copies": k, "images": len(own)}
+    row |= {status: sum(t.status == status for t in own) for status in ("not reached", "before first")}
+    if k > 1:
+        each = [log_ratio(of(seed, k), of(seed, 1)) for seed in seeds]
+        # The seeds with a ratio are the late ones: an interval of them alone would be too late.
+        missing = any(map(math.isnan, each))
+        row["ratio"] = _exponential(over_seeds([] if missing else each))
+        latest = [log_ratio([_at_first(t) for t in of(seed, k)], of(seed, 1)) for seed in seeds]
+        row |= {"at_most": math.exp(np.mean(latest))} if missing else {}
+    return row
+
+
+def _exponential(interval: Summary) -> Summary:
+    return interval | {key: math.exp(interval[key]) for key in ("value", "low", "high")}
+
+
+def _at_first(time: Time) -> Time:
+    return replace(time, status="observed") if time.status == "before first" else time
 
 
 def first(seeds: Sequence[Row], rule: str) -> list[Summary]:

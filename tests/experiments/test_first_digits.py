@@ -195,8 +195,23 @@ def test_censored_times_are_not_taken_at_their_bound():
 
 def test_nothing_observed_gives_no_number():
     late = [time(3000.0, "not reached")] * 4
+    images = [{"copies": k, "times": {"share": late[0]}} for k in (1, 1, 2)]
+    assert math.isnan(statistics.duplicates([{"images": images}], "share")["by_copies"][1]["at_most"])
     assert math.isnan(statistics.log_ratio(late[:2], late[2:]))
     assert statistics.over_seeds([math.nan, math.nan])["seeds"] == 0
+
+
+def test_where_a_seed_lies_before_the_first_snapshot_a_bound_is_given_and_no_interval():
+    def seed(fast):
+        images = [{"copies": 1, "times": {"share": time(v)}} for v in (900.0, 1000.0, 1111.111)]
+        return {"images": [*images, {"copies": 8, "times": {"share": fast}}]}
+
+    row = statistics.duplicates([seed(time(400.0)), seed(time(100.0, "before first"))], "share")["by_copies"][
+        1
+    ]
+    assert math.isnan(row["ratio"]["value"])
+    assert row["before first"] == 1
+    assert row["at_most"] == pytest.approx(0.2, rel=1e-3)  # the geometric mean of 0.4 and 0.1
 
 
 def test_the_interval_over_seeds_is_that_of_student():

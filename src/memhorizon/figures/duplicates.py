@@ -35,7 +35,7 @@ class Duplicates:
     record: Mapping[str, Any]
 
     def frame(self) -> list[Row]:
-        """One row per image ("time"), per k and rule ("ratio"), per predictor and rule ("auc")."""
+        """One row per image ("time"), per k and rule ("ratio", "ratio at most"), per predictor ("auc")."""
         rows: list[Row] = []
         for seed in self.record["seeds"]:
             for image in seed["images"]:
@@ -47,6 +47,9 @@ class Duplicates:
             for row in found["by_copies"]:
                 if row.get("ratio", {}).get("value") is not None:
                     rows.append({"quantity": "ratio", "rule": rule, "copies": row["copies"]} | row["ratio"])
+                elif row.get("at_most") is not None:
+                    about = {"quantity": "ratio at most", "rule": rule, "copies": row["copies"]}
+                    rows.append(about | {"value": row["at_most"]})
         for rule, found in {**summary["first"], "repeat": [summary["repeat"]]}.items():
             rows += [{"quantity": "auc", "rule": rule} | row for row in found if row["auc"] is not None]
         return rows
@@ -57,7 +60,7 @@ class Duplicates:
         figure, rows = style.canvas(width=9.4, height=4.3), self.frame()
         left, middle, right = figure.subplots(1, 3, width_ratios=[1, 1, 1.1])
         _times(left, [row for row in rows if row["quantity"] == "time"])
-        _ratios(middle, [row for row in rows if row["quantity"] == "ratio"])
+        _ratios(middle, [row for row in rows if row["quantity"].startswith("ratio")])
         _aucs(right, [row for row in rows if row["quantity"] == "auc"])
         return figure
 
@@ -114,10 +117,14 @@ def _ratios(axes: Axes, rows: list[Row]) -> None:
     axes.axhline(1, color=style.GREY, linewidth=0.8)
     axes.plot(copies, [1 / k for k in copies], color=style.GREY, linestyle=(0, (1, 1.5)), label="1/k")
     for shift, (rule, look) in zip((0.9, 1.0, 1.11), style.looks(RULES).items(), strict=True):
-        own = [row for row in rows if row["rule"] == rule]
+        own = [row for row in rows if row["rule"] == rule and row["quantity"] == "ratio"]
         x = np.array([row["copies"] for row in own]) * shift
         _intervals(axes, x, own, "value", look, RULES[rule], upright=True)
-    bounds = [bound for row in rows for bound in (row["value"], row["low"], row["high"]) if bound]
+        for row in rows:
+            if row["rule"] == rule and row["quantity"] == "ratio at most":
+                at, look = (row["copies"] * shift, row["value"]), style.altered(look, linestyle="none")
+                axes.errorbar(*at, yerr=0.25 * at[1], uplims=True, **look)
+    bounds = [row[key] for row in rows for key in ("value", "low", "high") if row.get(key)]
     style.log_axis(axes.yaxis, min([1 / copies[-1], *bounds]), max([1, *bounds]), wide=False)
     _copies_axis(axes, copies)
     axes.set(
