@@ -5,9 +5,15 @@ import math
 
 import pytest
 
+from memhorizon import figures
 from memhorizon.cli import main
+from memhorizon.datasets import load_split
 from memhorizon.experiments import recipes
 from memhorizon.experiments.config import from_json, to_json
+from memhorizon.experiments.executors import Inline
+from memhorizon.experiments.record import record
+from memhorizon.experiments.sweep import sweep
+from memhorizon.results import InputError
 
 SWEEPS = [name for name in recipes.find() if hasattr(recipes.load(name), "configs")]
 
@@ -38,11 +44,32 @@ def _points(configs):
         )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", SWEEPS)
-def test_the_tiny_twin_runs(name, tmp_path, capsys):
+def test_the_tiny_twin_gives_a_record(name, tmp_path):
+    recipe = recipes.load(name)
+    configs = recipe.configs("tiny")
+    if configs[0].data.name == "fashion-mnist":
+        _skip_without_fashion(configs[0])
+    made = record(sweep(configs, root=tmp_path, executor=Inline()), recipe.RULES, name=name)
+    assert [run["key"] for run in made["runs"]] == [config.key for config in configs]
+    assert {"clocks", "losses"} <= set(figures.of(made))
+
+
+def _skip_without_fashion(config):
+    try:
+        load_split(config.data)
+    except InputError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("name", ["n_digits", "lr_mixture"])
+def test_reproduce_draws_what_it_names(name, tmp_path, capsys):
+    """The whole command, once on images and once on points."""
     out, root = tmp_path / "results", tmp_path / "runs"
     assert main(["reproduce", name, "--size", "tiny", "--out", str(out), "--root", str(root)]) == 0
     made = json.loads((out / f"{name}-tiny.json").read_text())
     assert made["claim"] == recipes.load(name).CLAIM
     assert {"runs", "rules", "laws", "collapse", "command", "seconds"} <= set(made)
+    named = [line for line in capsys.readouterr().out.splitlines() if line.endswith(".png")]
+    assert len(named) >= 3
+    assert {str(path) for path in out.glob("*.png")} == set(named)

@@ -14,7 +14,7 @@ from memhorizon.measure.scaling import collapse_quality, fit_scaling
 from memhorizon.measure.timescales import quality_level, timescales
 from memhorizon.results import Curve, Fraction, InputError, ScalingLaw, Time, Timescales
 
-POWERS = ("n_train", "width", "lr")  # times are fitted as powers of these
+POWERS = ("n_train", "width", "lr", "batch_size")  # times are fitted as powers of these
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def record(runs: Sequence[RunDir], rules: Rules | None = None, *, name: str = ""
 
 
 def _laws(rows: list[Row], times: Sequence[Timescales], memorized: Sequence[Curve]) -> Row:
-    by = [factor for factor in POWERS if len({row[factor] for row in rows}) > 1]
+    by = varied(rows)
     if not by:
         return {"laws": {}, "collapse": {}}
     laws: dict[str, ScalingLaw] = {}
@@ -155,6 +155,15 @@ def _laws(rows: list[Row], times: Sequence[Timescales], memorized: Sequence[Curv
         except InputError as error:  # curves without a common range: said, not hidden
             collapse = {"status": str(error)}
     return {"laws": plain(laws), "collapse": collapse}
+
+
+def varied(rows: Sequence[Row]) -> list[str]:
+    """Which of the factors in powers of which times are fitted take more than one value.
+
+    A batch that changes because there are fewer items than it could hold is not a factor of its own.
+    """
+    by = [factor for factor in POWERS if len({row.get(factor) for row in rows} - {None}) > 1]
+    return [factor for factor in by if factor != "batch_size" or "n_train" not in by]
 
 
 def _in_passes(time: Time, share: float) -> Time:

@@ -10,24 +10,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from memhorizon.experiments.record import varied
 from memhorizon.figures import style
 from memhorizon.figures.records import Row, law_of, sweep_of, time_of
 from memhorizon.results import ScalingLaw, Time
 
 CLOCKS = {"tau_gen": (style.TAU_GEN, "#31688e", "s"), "tau_mem": (style.TAU_MEM, "#440154", "o")}
 TIME = ("value", "low", "high", "status")
-SYMBOLS = {"n_train": "n", "width": "W", "lr": "η"}
-AXIS_NAMES = {"n_train": "training items n", "width": "network width W", "lr": "learning rate η"}
-
-
-def varied(record: Mapping[str, Any]) -> list[str]:
-    """Which of n_train, width and lr take more than one value."""
-    return [f for f in AXIS_NAMES if len({run.get(f) for run in record["runs"]} - {None}) > 1]
+SYMBOLS = {"n_train": "n", "width": "W", "lr": "η", "batch_size": "B"}
+AXIS_NAMES = {
+    "n_train": "training items n",
+    "width": "network width W",
+    "lr": "learning rate η",
+    "batch_size": "items per step B",
+}
 
 
 @dataclass(frozen=True)
 class Laws:
-    """tau_gen and tau_mem against n_train, width and lr, with the fitted power laws."""
+    """tau_gen and tau_mem against what was varied, with the fitted power laws."""
 
     record: Mapping[str, Any]
 
@@ -35,8 +36,8 @@ class Laws:
         """One row per run and clock, and per clock and factor the exponent (quantity "exponent of ...")."""
         rows: list[Row] = []
         for run in self.record["runs"]:
-            about = {"n_train": run["n_train"], "width": run.get("width"), "lr": run.get("lr")}
-            about["seed"] = run["seed"]
+            about = {"n_train": run["n_train"], "seed": run["seed"]}
+            about |= {factor: run.get(factor) for factor in AXIS_NAMES}
             for clock in CLOCKS:
                 time = time_of(run["times"][clock])
                 bounds = {name: getattr(time, name) for name in TIME}
@@ -53,7 +54,7 @@ class Laws:
     @matplotlib.rc_context(style.THEME)
     def plot(self) -> Figure:
         """One log-log panel per factor that was varied."""
-        factors = varied(self.record) or ["n_train"]
+        factors = varied(self.record["runs"]) or ["n_train"]
         figure = style.canvas(width=1.1 + 3.3 * len(factors), height=3.9)
         grid = figure.subplots(1, len(factors), sharey=True, squeeze=False)[0]
         rows = [row for row in self.frame() if row["quantity"] in CLOCKS]
@@ -98,7 +99,7 @@ def _points(axes: Axes, rows: Sequence[Row], factor: str, colour: str, marker: s
     side = 1.0 if filled else -1.0
     seen: dict[Any, int] = {}
     for row in rows:
-        setting = (row["n_train"], row["width"], row["lr"])
+        setting = tuple(row[name] for name in AXIS_NAMES)
         place = seen[setting] = seen.get(setting, -1) + 1
         x = row[factor] * 1.025 ** (side * (0.6 + place))
         value, (low, high) = row["value"], style.ends(Time(*(row[k] for k in TIME), rule=""))
@@ -157,7 +158,7 @@ def _guide(axes: Axes, rows: Sequence[Row], x: Sequence[float]) -> None:
 
 
 def laws(record: Any) -> Laws:
-    """Both times against n_train, width and lr on logarithmic axes, with the fitted laws.
+    """Both times against what was varied on logarithmic axes, with the fitted laws.
 
     Raises:
         InputError: if the record is no sweep.

@@ -10,7 +10,7 @@ import numpy as np
 from memhorizon.results import Curve, Estimate, InputError, ScalingLaw, Time
 
 Row = dict[str, Any]
-FACTOR_NAMES = {"n_train": "n", "width": "width", "lr": "learning rate"}
+FACTOR_NAMES = {"n_train": "n", "width": "width", "lr": "learning rate", "batch_size": "batch"}
 TOGETHER = 6  # settings that one panel can hold
 
 

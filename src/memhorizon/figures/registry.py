@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from memhorizon.experiments.record import varied
 from memhorizon.experiments.rundir import RunDir
 from memhorizon.figures.clocks import clocks, collapse
 from memhorizon.figures.duplicates import duplicates
-from memhorizon.figures.laws import laws, varied
+from memhorizon.figures.laws import laws
 from memhorizon.figures.losses import losses
 from memhorizon.figures.noise_levels import noise_levels
 from memhorizon.figures.phase import phase
@@ -76,7 +77,7 @@ def of(record: Any, runs: Sequence[RunDir] = ()) -> dict[str, Picture]:
 
 def _of_sweep(record: Mapping[str, Any], runs: Sequence[RunDir]) -> dict[str, Picture]:
     found: dict[str, Picture] = {"clocks": clocks(record)}
-    factors = varied(sweep_of(record))
+    factors = varied(sweep_of(record)["runs"])
     if "n_train" in factors:
         found["collapse"] = collapse(record)
     if factors:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from memhorizon import figures
+from memhorizon.experiments.record import varied
 from memhorizon.experiments.rundir import RunDir
-from memhorizon.figures.laws import varied
 from memhorizon.figures.records import (
     FACTOR_NAMES,
     curve_of,
@@ -127,6 +127,7 @@ def _samples(record: Row, runs: Sequence[RunDir]) -> str:
 
 def _times(record: Row) -> str:
     late = {run["key"] for run in unfinished(record)}
+    factors = [factor for factor in varied(record["runs"]) if factor != "n_train"]
     cells = []
     for run in record["runs"]:
         times = run["times"]
@@ -134,7 +135,7 @@ def _times(record: Row) -> str:
         cells.append(
             [
                 f"{run['n_train']:,}",
-                *([f"{run['width']}"] if "width" in varied(record) else []),
+                *(f"{run[factor]:g}" for factor in factors),
                 str(run["seed"]),
                 time_text(time_of(times["tau_gen"])),
                 time_text(time_of(times["tau_mem"])),
@@ -143,10 +144,9 @@ def _times(record: Row) -> str:
                 f"step {last_step(run):,}" + (", not finished" if run["key"] in late else ""),
             ]
         )
-    width = ["width"] if "width" in varied(record) else []
     heads = [
         "n",
-        *width,
+        *(FACTOR_NAMES[factor] for factor in factors),
         "seed",
         "τ_gen",
         "τ_mem",
@@ -171,7 +171,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def _laws(record: Row) -> str:
-    if not varied(record):
+    if not varied(record["runs"]):
         return ""
     rows = []
     for clock, name in (("tau_gen", "τ_gen"), ("tau_mem", "τ_mem")):
@@ -194,7 +194,7 @@ def _laws(record: Row) -> str:
         if status := record["collapse"].get("status"):
             caption += f" Not computed: {_text(status)}."
         parts.append(_picture("collapse", figures.collapse(record), caption, "Collapse of the curves"))
-    if {"n_train", "width"} <= set(varied(record)):
+    if {"n_train", "width"} <= set(varied(record["runs"])):
         caption = (
             "Who has copied by the time of its own first good samples, and by multiples of it: runs that "
             "have, of those that were looked at long enough. Hatched: not all were."

@@ -14,6 +14,7 @@ FACTOR_WORDS = {
     "n_train": "the number of training {items}",
     "width": "the width",
     "lr": "the learning rate",
+    "batch_size": "the items per step",
 }
 
 

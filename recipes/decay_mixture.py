@@ -1,0 +1,23 @@
+"""Claim 5: does weight decay delay copying?"""
+
+from dataclasses import replace
+
+from recipes.settings import MIXTURE, PAPER_ADAM, at_each_n, tiny
+
+from memhorizon.experiments.config import Config
+from memhorizon.experiments.recipes import Size
+from memhorizon.experiments.record import Rules
+
+CLAIM = "Not in the paper: does weight decay move tau_mem?"
+RULES = Rules(quality="kl", t=None, tolerance=1.0, memorized=0.2)  # the measure of Fig. 9, at twice its floor
+STEPS = {32: 12_000}
+
+
+def configs(size: Size = "here") -> list[Config]:
+    """One n, four strengths, three seeds each."""
+    if size == "tiny":
+        return at_each_n(tiny(MIXTURE), {8: 24}, weight_decay=(0.0, 0.01), seed=(0,))
+    if size == "paper":
+        return at_each_n(PAPER_ADAM, {1024: 2_000_000}, weight_decay=(0.0, 1e-4, 1e-2), seed=(0,))
+    base = replace(MIXTURE, optimizer=replace(MIXTURE.optimizer, name="adamw"))
+    return at_each_n(base, STEPS, weight_decay=(0.0, 0.01, 0.1, 1.0), seed=(0, 1, 2))
