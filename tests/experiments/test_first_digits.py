@@ -113,16 +113,16 @@ def test_the_committed_record_follows_from_its_counts():
     well_formed(record)
     for seed in record["seeds"]:
         for image in seed["images"]:
-            times = statistics.times_of(image, seed)
-            assert plain(times["share"]) == pytest.approx(image["times"]["share"])
+            times, kept = statistics.times_of(image, seed), image["times"]["share"]
+            assert times["share"].status == kept["status"]
+            assert times["share"].value == pytest.approx(kept["value"])
             image["times"] = times
     for rule in statistics.RULES:
-        found = plain(statistics.duplicates(record["seeds"], rule))
-        ratios = [row.get("ratio") for row in found["by_copies"]]
-        for row, ratio in zip(record["summary"]["copies"][rule]["by_copies"], ratios, strict=True):
-            assert (row.get("ratio") is None) == (ratio is None)
-            for end, value in (ratio or {}).items():  # an open end is null in both
-                assert row["ratio"][end] == (value and pytest.approx(value, rel=1e-4))
+        found = statistics.duplicates(record["seeds"], rule)["by_copies"]
+        for row, kept in zip(found[1:], record["summary"]["copies"][rule]["by_copies"][1:], strict=True):
+            bounds = [math.nan if kept["ratio"][key] is None else kept["ratio"][key] for key in row["ratio"]]
+            assert list(row["ratio"].values()) == pytest.approx(bounds, rel=1e-4, nan_ok=True)
+            assert row.get("at_most", 0) == pytest.approx(kept.get("at_most", 0), rel=1e-4)
 
 
 def test_seeds_have_images_of_their_own_and_the_copies_they_say():
