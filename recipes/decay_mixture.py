@@ -2,14 +2,13 @@
 
 from dataclasses import replace
 
-from recipes.settings import MIXTURE, PAPER_ADAM, at_each_n, tiny
+from recipes.settings import MIXTURE, MIXTURE_RULES, PAPER_ADAM, at_each_n, tiny
 
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.recipes import Size
-from memhorizon.experiments.record import Rules
 
 CLAIM = "Not in the paper: does weight decay move tau_mem?"
-RULES = Rules(quality="kl", t=None, tolerance=1.0, memorized=0.2)  # the measure of Fig. 9, at twice its floor
+RULES = MIXTURE_RULES
 STEPS = {32: 12_000}
 
 

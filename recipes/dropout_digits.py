@@ -1,13 +1,12 @@
 """Claim 5: dropout, which the published code uses and the paper does not mention."""
 
-from recipes.settings import DIGITS, PAPER, at_each_n, tiny
+from recipes.settings import DIGITS, IMAGE_RULES, PAPER, at_each_n, tiny
 
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.recipes import Size
-from memhorizon.experiments.record import Rules
 
 CLAIM = "Not in the paper: the published code trains with dropout 0.1; does that move tau_mem?"
-RULES = Rules(quality="holdout", t=0.3, tolerance=0.05, memorized=0.1)
+RULES = IMAGE_RULES
 STEPS = {32: 5000}
 
 

@@ -1,13 +1,12 @@
 """Claim 1 on handwritten digits: tau_gen does not depend on n, tau_mem grows with n."""
 
-from recipes.settings import DIGITS, PAPER, PAPER_N, at_each_n, tiny
+from recipes.settings import DIGITS, IMAGE_RULES, PAPER, PAPER_N, at_each_n, tiny
 
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.recipes import Size
-from memhorizon.experiments.record import Rules
 
 CLAIM = "tau_gen is independent of n_train; tau_mem is proportional to n_train (Fig. 2)"
-RULES = Rules(quality="holdout", t=0.3, tolerance=0.05, memorized=0.1)
+RULES = IMAGE_RULES
 STEPS = {16: 2000, 32: 3000, 64: 5000, 128: 10_000}
 
 

@@ -1,13 +1,12 @@
 """Claim 1 on a Gaussian mixture with Adam: tau_gen does not depend on n, tau_mem grows with n."""
 
-from recipes.settings import MIXTURE, PAPER_ADAM, PAPER_N, at_each_n, tiny
+from recipes.settings import MIXTURE, MIXTURE_RULES, PAPER_ADAM, PAPER_N, at_each_n, tiny
 
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.recipes import Size
-from memhorizon.experiments.record import Rules
 
 CLAIM = "tau_gen is independent of n_train; tau_mem is proportional to n_train (Figs. 2, 7, 9)"
-RULES = Rules(quality="kl", t=None, tolerance=1.0, memorized=0.2)  # the measure of Fig. 9, at twice its floor
+RULES = MIXTURE_RULES
 STEPS = {32: 4000, 64: 8000, 128: 25_000, 256: 30_000}
 
 

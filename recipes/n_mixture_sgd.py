@@ -2,14 +2,13 @@
 
 from dataclasses import replace
 
-from recipes.settings import MIXTURE, PAPER_MIXTURE, SGD, at_each_n, tiny
+from recipes.settings import MIXTURE, MIXTURE_RULES, PAPER_MIXTURE, SGD, at_each_n, tiny
 
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.recipes import Size
-from memhorizon.experiments.record import Rules
 
 CLAIM = "tau_gen is independent of n_train; tau_mem is proportional to n_train (Fig. 9 left)"
-RULES = Rules(quality="kl", t=None, tolerance=1.0, memorized=0.2)  # the measure of Fig. 9, at twice its floor
+RULES = MIXTURE_RULES
 STEPS = {16: 30_000, 32: 60_000, 64: 120_000, 128: 240_000}
 
 

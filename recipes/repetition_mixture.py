@@ -1,13 +1,12 @@
 """Claim 2: it is not repetition. The same batch for every n, so that passes per image fall as 1/n."""
 
-from recipes.settings import MIXTURE, PAPER, PAPER_N, at_each_n, tiny
+from recipes.settings import MIXTURE, MIXTURE_RULES, PAPER, PAPER_N, at_each_n, tiny
 
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.recipes import Size
-from memhorizon.experiments.record import Rules
 
 CLAIM = "tau_mem grows with n_train also in full batch, where every image is seen once per step (Fig. 7 left)"
-RULES = Rules(quality="kl", t=None, tolerance=1.0, memorized=0.2)  # the measure of Fig. 9, at twice its floor
+RULES = MIXTURE_RULES
 STEPS = {16: 3000, 32: 6000, 64: 20_000, 128: 80_000}
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from memhorizon.datasets import DataConfig
 from memhorizon.experiments.config import Config, MeasureConfig
+from memhorizon.experiments.record import Rules
 from memhorizon.experiments.sweep import grid
 from memhorizon.nets import MLPConfig
 from memhorizon.training import OptimizerConfig, TrainConfig
@@ -55,6 +56,10 @@ PAPER_MIXTURE = Config(  # hours on one GPU
     measure=MeasureConfig(snapshots=40, first=100, n_samples=10_000, sampler="ddpm", sampler_steps=1000),
 )
 PAPER_N = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
+
+# tau_gen: KL, the measure of Fig. 9, at twice its floor; the held-out loss a twentieth above its floor
+MIXTURE_RULES = Rules(quality="kl", t=None, tolerance=1.0, memorized=0.2)
+IMAGE_RULES = Rules(quality="holdout", t=0.3, tolerance=0.05, memorized=0.1)
 
 TINY = MeasureConfig(snapshots=6, first=3, n_samples=40, sampler_steps=5, repeats=1, keep=False)
 

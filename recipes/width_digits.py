@@ -1,13 +1,12 @@
 """Claim 3 on handwritten digits: both clocks against the width of the U-Net."""
 
-from recipes.settings import DIGITS, PAPER, PAPER_N, at_each_n, tiny
+from recipes.settings import DIGITS, IMAGE_RULES, PAPER, PAPER_N, at_each_n, tiny
 
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.recipes import Size
-from memhorizon.experiments.record import Rules
 
 CLAIM = "tau_mem is proportional to n_train / width; tau_gen is proportional to 1 / width (Fig. 3)"
-RULES = Rules(quality="holdout", t=0.3, tolerance=0.05, memorized=0.1)
+RULES = IMAGE_RULES
 STEPS = {16: 3000, 32: 5000}
 
 
