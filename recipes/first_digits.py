@@ -1,8 +1,8 @@
 """Which digits are copied first: how far k copies of an image bring its time forward, and who goes before."""
 
 import json
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from recipes.first_digits_statistics import summarise, times_of
+from recipes.parts import Job, parts
 from recipes.settings import DIGITS
 from recipes.settings import tiny as tiny_of
 
@@ -154,27 +155,18 @@ def train_seed(seed: int, run: Config) -> dict[str, Any]:
     }
 
 
-def parts(folder: Path, runs: Mapping[int, Config]) -> Iterator[dict[str, Any]]:
-    """What each seed found: read where it is there already under these settings, else made and written."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for seed, run in runs.items():
-        path = folder / f"{run.key}.json"
-        settings = {"config": encode(run), "copies": {str(k): count for k, count in COPIES.items()}}
-        kept = json.loads(path.read_text()) if path.exists() else {}
-        if kept.get("settings") != plain(settings):
-            kept = plain({"settings": settings, **train_seed(seed, run)})
-            write_atomically(path, json.dumps(kept).encode())
-        yield kept
-
-
 def run(out: Path, tiny: bool = False) -> Path:
     """Write OUT/first_digits.json. Some 22 minutes of one core; seconds when tiny.
 
-    The part of each seed stays in OUT/first_digits/, and a seed whose part is there is not run again.
+    The part of each seed stays in OUT/first_digits_parts/, and a seed whose part is there is not run again.
     """
     name = f"{NAME}-tiny" if tiny else NAME
-    runs = {seed: config(seed, tiny) for seed in (range(2) if tiny else SEEDS)}
-    seeds = list(parts(out / name, runs))
+    copies = {str(k): count for k, count in COPIES.items()}
+    jobs: dict[str, Job] = {}
+    for seed in range(2) if tiny else SEEDS:
+        own = config(seed, tiny)
+        jobs[own.key] = ({"config": encode(own), "copies": copies}, partial(train_seed, seed, own))
+    seeds = list(parts(out / f"{name}_parts", jobs))
     for seed in seeds:
         for image in seed["images"]:
             image["times"] = times_of(image, seed)

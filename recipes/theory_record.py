@@ -25,7 +25,7 @@ def write_record(
     tiny: bool = False,
     recipe: str | None = None,
 ) -> Path:
-    """Make the rows, summarise them and write OUT/NAME.json, which is also returned.
+    """Make the rows, summarise them and write OUT/NAME.json (NAME-tiny.json when tiny), which is returned.
 
     Args:
         out: folder of the records.
@@ -56,7 +56,7 @@ def write_record(
         "versions": {package: version(package) for package in ("memhorizon", "numpy", "scipy", "torch")},
     }
     out.mkdir(parents=True, exist_ok=True)
-    path = out / f"{name}.json"
+    path = out / (f"{name}-tiny.json" if tiny else f"{name}.json")  # beside the real record, not over it
     partial = path.with_suffix(".partial")
     head = json.dumps(plain(record), indent=1, allow_nan=False)[:-2]
     lines = ",\n  ".join(json.dumps(plain(row), allow_nan=False) for row in table)  # one row per line
