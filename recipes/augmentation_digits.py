@@ -20,6 +20,7 @@ from recipes.noise_levels import RESULTS, as_time, geometric_mean, plain_time, r
 from recipes.parts import Job, Part, parts
 from recipes.settings import DIGITS, IMAGE_RULES
 from recipes.settings import tiny as tiny_of
+from recipes.snapshots import snapshots
 from recipes.theory_record import write_record
 from scipy import stats
 from torch import Tensor
@@ -27,16 +28,12 @@ from torch.nn import functional as F  # noqa: N812
 
 from memhorizon.datasets import load_split
 from memhorizon.experiments.config import Config, encode
-from memhorizon.experiments.observe import LOSS_SEED, SAMPLE_SEED
-from memhorizon.experiments.run import environment, snapshot_steps
+from memhorizon.experiments.run import environment
 from memhorizon.figures.records import time_of
-from memhorizon.measure.losses import denoising_losses
 from memhorizon.measure.memorization import gap_ratios, memorized_fraction
 from memhorizon.measure.scaling import fit_scaling
 from memhorizon.measure.timescales import argmin_time, memorization_time
 from memhorizon.results import Curve, Fraction, ScalingLaw
-from memhorizon.samplers import samples
-from memhorizon.training import TrainState, train
 
 NAME = "augmentation_digits"
 STEPS = {"none": 2000, "flips": 4000, "shifts": 6000, "both": 12_000}
@@ -88,39 +85,19 @@ def versions(images: Tensor, kind: str, background: float) -> Tensor:
 def train_kind(kind: str, own: Config) -> Part:
     """Train on all versions of the images, measure copies of the images and the held-out loss."""
     begun, split = perf_counter(), load_split(own.data)
-    schedule, measure = own.schedule.build(), own.measure
+    threshold = own.measure.threshold
     each = versions(split.train, kind, (0 - split.center) * split.scale)
     entries, group = each.flatten(0, 1), torch.arange(len(each)).repeat_interleave(each.shape[1])
     batch = own.train.batch_size or len(entries)
     data = entries.repeat(math.ceil(batch / len(entries)), 1, 1, 1)  # every kind sees as many per step
-    state = TrainState.new(own.model.build(split.item_shape, seed=own.seed), own.optimizer)
-    marks = snapshot_steps(measure.first, own.train.steps, measure.snapshots)
-    null = memorized_fraction(gap_ratios(split.holdout, entries, group=group), threshold=measure.threshold)
-    found: dict[str, list[Any]] = {name: [] for name in ("step", "count", "total", "holdout", "error")}
-    for step in train(state, data, schedule=schedule, config=own.train, seed=own.seed):
-        if step.step not in marks:
-            continue
-        held = denoising_losses(
-            state.model,
-            split.holdout,
-            schedule=schedule,
-            indices=[schedule.index_of_t(0.3)],
-            repeats=measure.repeats,
-            seed=LOSS_SEED + 1,
-        )
-        generated = samples(
-            state.model,
-            split.item_shape,
-            schedule=schedule,
-            seeds=range(SAMPLE_SEED, SAMPLE_SEED + measure.n_samples),
-            method=measure.sampler,
-            steps=measure.sampler_steps,
-        )
-        finite = generated[generated.flatten(1).isfinite().all(1)]
-        copied = memorized_fraction(gap_ratios(finite, entries, group=group), threshold=measure.threshold)
-        values = (step.step, copied.count, copied.total, held.mean[0], held.standard_error[0])
+    null = memorized_fraction(gap_ratios(split.holdout, entries, group=group), threshold=threshold)
+    found: dict[str, list[float]] = {name: [] for name in ("step", "count", "total", "holdout", "error")}
+    for seen in snapshots(own, split, data):
+        ratios = gap_ratios(seen.samples, entries, group=group)
+        copied = memorized_fraction(ratios, threshold=threshold)
+        values = (seen.step, copied.count, copied.total, seen.holdout, seen.error)
         for column, value in zip(found.values(), values, strict=True):
-            column.append(float(value) if isinstance(value, Tensor) else value)
+            column.append(value)
     return {
         **found,
         "null": [null.count, null.total],
