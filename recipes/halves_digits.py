@@ -40,8 +40,8 @@ from memhorizon.measure.timescales import (
 from memhorizon.results import Curve, Fraction
 
 NAME = "halves_digits"
-STEPS = {32: 1500, 64: 4000, 128: 9000}
-PAIRS, SNAPSHOTS, N_SAMPLES = range(3), 16, 500
+STEPS = {32: 1200, 64: 3000, 128: 7000}
+PAIRS, SNAPSHOTS, N_SAMPLES = range(3), 14, 500
 EXCESS = 0.05  # over one half: what counts as biased, several times the error of 1,000 samples
 SEEN = ("step", "own", "copies", "total", "holdout", "error")
 CLOCKS = ("tau_gen", "tau_bias", "argmin", "tau_mem")
@@ -101,9 +101,9 @@ def train_half(own: Config, split: Split, other: Tensor) -> dict[str, list[float
     for seen in snapshots(own, split, split.train):
         near, far = (nearest(seen.samples, images, k=1)[0][:, 0] for images in (split.train, other))
         copies = gap_ratios(seen.samples, split.train) < own.measure.threshold
-        counts = ((near < far).sum(), copies.sum(), len(seen.samples))
+        counts = (int((near < far).sum()), int(copies.sum()), len(seen.samples))
         for name, value in zip(SEEN, (seen.step, *counts, seen.holdout, seen.error), strict=True):
-            found[name].append(float(value))
+            found[name].append(value)
     return found
 
 
@@ -112,7 +112,7 @@ def train_pair(configs: Sequence[Config]) -> Part:
     begun, splits = perf_counter(), both_halves(configs)
     others = (splits[1].train, splits[0].train)
     one, two = (train_half(*each) for each in zip(configs, splits, others, strict=True))
-    added = {name: (np.array(one[name]) + two[name]).astype(int) for name in ("own", "copies", "total")}
+    added = {name: np.array(one[name]) + two[name] for name in ("own", "copies", "total")}
     threshold = configs[0].measure.threshold
     null = [int((gap_ratios(split.holdout, split.train) < threshold).sum()) for split in splits]
     return {
@@ -146,7 +146,7 @@ def run_row(n_train: int, pair: int, part: Part, level: float) -> Row:
     """The curves of a pair and its times."""
     own, copies, held = curves_of(part)
     error = np.sqrt(own.value * (1 - own.value) / part["total"])
-    excess = Curve.of_means(own.step, own.value, error, name="share nearer to the own half")
+    excess = Curve.of_means(part["step"], own.value.tolist(), error.tolist(), name="share nearer to own half")
     best = argmin_time(held)
     times = {
         "tau_gen": generalization_time(held, level=level),

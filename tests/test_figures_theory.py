@@ -8,7 +8,7 @@ from PIL import Image
 
 from memhorizon import figures
 from memhorizon.figures import theory, theory_losses, theory_spectra, theory_training
-from memhorizon.figures.registry import THEORY
+from memhorizon.figures.registry import TABLES
 from memhorizon.results import InputError
 
 RECORDS = {
@@ -20,10 +20,10 @@ def read(name):
     return json.loads(RECORDS[name].read_text())
 
 
-@pytest.mark.parametrize("name", sorted(set(RECORDS) & set(THEORY)))
+@pytest.mark.parametrize("name", sorted(set(RECORDS) & set(TABLES)))
 def test_every_committed_record_is_drawn_within_its_edges_and_stays_small(name, tmp_path):
     found = figures.of(read(name))
-    assert found.keys() == THEORY[name].keys()
+    assert found.keys() == TABLES[name].keys()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for label, picture in found.items():

@@ -37,7 +37,7 @@ def test_tiny_twin_writes_a_record(name, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     path = import_module(f"recipes.theory_{name}").run(tmp_path, tiny=True)
-    assert path == tmp_path / f"{name}.json"
+    assert path == tmp_path / f"{name}-tiny.json"
     record = json.loads(path.read_text(encoding="utf-8"))
     assert record["tiny"]
     well_formed(record)

@@ -5,6 +5,7 @@ from typing import Any
 
 from memhorizon.experiments.record import varied
 from memhorizon.experiments.rundir import RunDir
+from memhorizon.figures.beyond import augmentation, guidance, halves
 from memhorizon.figures.clocks import clocks, collapse
 from memhorizon.figures.duplicates import duplicates
 from memhorizon.figures.laws import laws
@@ -34,7 +35,7 @@ from memhorizon.figures.theory_training import (
 )
 from memhorizon.results import InputError
 
-THEORY: dict[str, dict[str, Callable[[Any], Picture]]] = {
+TABLES: dict[str, dict[str, Callable[[Any], Picture]]] = {
     "spectra": {"density": spectra},
     "third_group": {"shares": third_group},
     "losses": {
@@ -52,6 +53,9 @@ THEORY: dict[str, dict[str, Callable[[Any], Picture]]] = {
     "mixture": {"score": mixture},
     "beside_digits": {"times": beside_digits},
     "noise_levels": {"lead": noise_levels},
+    "augmentation_digits": {"effective": augmentation},
+    "halves_digits": {"bias": halves},
+    "guidance_mixture": {"classes": guidance},
 }
 
 
@@ -71,7 +75,7 @@ def of(record: Any, runs: Sequence[RunDir] = ()) -> dict[str, Picture]:
         return _of_sweep(record, runs)
     if record.get("kind") == "duplicates":
         return {"times": duplicates(record)}
-    made = THEORY.get(record.get("name", ""), {}) if "columns" in record else {}
+    made = TABLES.get(record.get("name", ""), {}) if "columns" in record else {}
     return {name: figure(record) for name, figure in made.items()}
 
 
