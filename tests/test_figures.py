@@ -69,6 +69,11 @@ def test_collapse_divides_the_step_by_n(made):
         assert row["rescaled"] * row["n_train"] == pytest.approx(row["step"], rel=1e-15)
 
 
+def test_where_the_width_is_varied_time_is_counted_in_n_over_w(wide):
+    for row in figures.collapse(wide).frame():
+        assert row["rescaled"] * row["n_train"] / row["width"] == pytest.approx(row["step"], rel=1e-12)
+
+
 def test_the_frame_of_the_laws_has_the_exponents_of_the_record(wide):
     rows = figures.laws(wide).frame()
     for clock in ("tau_gen", "tau_mem"):

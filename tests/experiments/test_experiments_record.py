@@ -16,6 +16,7 @@ from memhorizon.measure.timescales import memorization_time
 from memhorizon.nets import MLPConfig
 from memhorizon.results import Fraction, InputError
 from memhorizon.training import TrainConfig
+from sweeps import make_runs
 
 BASE = Config(
     data=DataConfig(name="mixture", n_train=8, n_holdout=16),
@@ -85,6 +86,22 @@ def test_repetition_has_exponent_zero_in_passes(tmp_path, batch_size, exponent):
     runs = [planted(tmp_path, n, seed, rows[n], batch_size) for n in rows for seed in (0, 1)]
     law = record(runs, Rules(memorized=0.1))["laws"]["passes"]
     assert law["exponents"]["n_train"]["value"] == pytest.approx(exponent, abs=1e-2)
+
+
+def test_curves_at_n_over_w_collapse_in_that_unit_only(tmp_path):
+    """Planted: half is reached at a multiple of n/W, but for a scatter of 12 % and of 10 % per seed."""
+    runs = make_runs(tmp_path, widths=(8, 16, 32), seeds=(0, 1), steps=20_000)
+    found = record(runs, Rules(t=0.3))["collapse"]
+    n, width = np.repeat([8, 16, 32], 6), np.tile(np.repeat([8, 16, 32], 2), 3)
+    half = 1.06 ** ((7 * n + 3 * width) % 5 - 2.0) * 1.1 ** np.tile([0, 1], 9)
+    spread = {
+        "steps / n_train": np.log(half / width),
+        "steps * width": np.log(half * n),
+        "steps * width / n_train": np.log(half),
+    }
+    for unit, logs in spread.items():
+        wanted = logs.var() / np.log(half * n / width).var()
+        assert found[unit]["value"] == pytest.approx(wanted, rel=0.1, abs=0.01)  # snapshots lie 70 % apart
 
 
 def test_what_was_not_reached_stays_so(tmp_path):

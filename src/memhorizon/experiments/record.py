@@ -147,14 +147,21 @@ def _laws(rows: list[Row], times: Sequence[Timescales], memorized: Sequence[Curv
             for row, time in zip(rows, values, strict=True)
         ]
         laws[clock] = fit_scaling(points, by=by)
-    collapse: Row = {}
-    if by == ["n_train"]:
-        n = [row["n_train"] for row in rows]
-        try:
-            collapse = {"steps / n_train": plain(collapse_quality(memorized, n, 1.0))}
-        except InputError as error:  # curves without a common range: said, not hidden
-            collapse = {"status": str(error)}
-    return {"laws": plain(laws), "collapse": collapse}
+    return {"laws": plain(laws), "collapse": _collapse(rows, by, memorized)}
+
+
+def _collapse(rows: Sequence[Row], by: Sequence[str], memorized: Sequence[Curve]) -> Row:
+    """How well the curves of f_mem fall together in the paper's units of time, where n is varied."""
+    if "n_train" not in by or not set(by) <= {"n_train", "width"}:
+        return {}
+    units = {"steps / n_train": [float(row["n_train"]) for row in rows]}
+    if "width" in by:
+        units["steps * width"] = [1 / row["width"] for row in rows]
+        units["steps * width / n_train"] = [row["n_train"] / row["width"] for row in rows]
+    try:
+        return {name: plain(collapse_quality(memorized, factor, 1.0)) for name, factor in units.items()}
+    except InputError as error:  # curves without a common range: said, not hidden
+        return {"status": str(error)}
 
 
 def varied(rows: Sequence[Row]) -> list[str]:

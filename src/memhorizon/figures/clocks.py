@@ -171,15 +171,24 @@ def _legend_of_times(axes: Axes) -> None:
 
 @dataclass(frozen=True)
 class Collapse:
-    """Memorized fraction against the step, and against the step divided by n_train."""
+    """Memorized fraction against the step, and against the step divided by n, or by n/W where W is varied."""
 
     record: Mapping[str, Any]
 
+    @property
+    def by_width(self) -> bool:
+        """Whether the width is varied as well, so that the unit of time is n/W."""
+        return len({run.get("width") for run in self.record["runs"]}) > 1
+
+    def divisor(self, run: Row) -> float:
+        """n, or n/W where W is varied."""
+        return run["n_train"] / (run["width"] if self.by_width else 1)
+
     def frame(self) -> list[Row]:
-        """One row per point, with the step and the step divided by n_train."""
+        """One row per point, with the step and the step divided by n or n/W."""
         return [
-            {"label": g.label, "n_train": run["n_train"], "seed": run["seed"], **row}
-            | {"rescaled": row["step"] / run["n_train"]}
+            {"label": g.label, "n_train": run["n_train"], "width": run["width"], "seed": run["seed"], **row}
+            | {"rescaled": row["step"] / self.divisor(run)}
             for g in groups(self.record)
             for run in g.runs
             for row in curve_rows(run, "memorized")
@@ -195,25 +204,29 @@ class Collapse:
         for (title, own), pair in zip(rows.items(), grid, strict=True):
             for axes, scaled in zip(pair, (False, True), strict=True):
                 for group in own:
-                    divisor = float(group.n_train) if scaled else 1.0
+                    divisor = self.divisor(group.runs[0]) if scaled else 1.0
                     draw_curves(axes, group, "memorized", looks[group.series], divisor=divisor)
-                axes.set_title(", ".join(filter(None, [title, self.quality() if scaled else "as trained"])))
+                words = self.quality(short=pair[0] is not grid[0, 0]) if scaled else "as trained"
+                axes.set_title(", ".join(filter(None, [title, words])))
             pair[0].set_ylabel("memorized fraction")
         frame = self.frame()
-        for axes, name, words in zip(grid[-1], ("step", "rescaled"), ("step", "step / n"), strict=True):
+        unit = "step · W / n" if self.by_width else "step / n"
+        for axes, name, words in zip(grid[-1], ("step", "rescaled"), ("step", unit), strict=True):
             values = [row[name] for row in frame]
             style.log_axis(axes.xaxis, min(values), max(values))
             axes.set_xlabel(f"training {words}")
         legend(figure, every)
         return figure
 
-    def quality(self) -> str:
-        """How well the curves fall together, in words."""
-        found = self.record.get("collapse", {}).get("steps / n_train")
-        if not found or found.get("value") is None:
-            return "divided by n"
+    def quality(self, *, short: bool) -> str:
+        """How the time is divided and, where not short, how well the curves fall together."""
+        unit, key = ("n/W", "steps * width / n_train") if self.by_width else ("n", "steps / n_train")
+        found = self.record.get("collapse", {}).get(key)
+        if short or not found or found.get("value") is None:
+            return f"divided by {unit}"
         e = estimate_of(found)
-        return f"divided by n: spread left {e.value:.2f} [{e.low:.2f}, {e.high:.2f}]"
+        gap = "\n" if self.by_width else " "
+        return f"divided by {unit}:{gap}spread left {e.value:.2f} [{e.low:.2f}, {e.high:.2f}]"
 
 
 def clocks(record: Any) -> Clocks:
@@ -226,7 +239,7 @@ def clocks(record: Any) -> Clocks:
 
 
 def collapse(record: Any) -> Collapse:
-    """Memorized fraction against step and step / n_train.
+    """Memorized fraction against the step and the step divided by n, or by n/W where W is varied.
 
     Raises:
         InputError: if the record is no sweep.

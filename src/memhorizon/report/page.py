@@ -187,7 +187,8 @@ def _laws(record: Row) -> str:
     parts.insert(0, _picture("laws", figures.laws(record), caption, "Times against n on logarithmic axes"))
     if record.get("collapse"):
         caption = (
-            "The memorized fractions against the step, and against the step divided by n. The spread left "
+            "The memorized fractions against the step, and against the step divided by n (by n/W where the "
+            "width W is varied too). The spread left "
             "is the variance between the curves after dividing, over that before: 0 is a perfect collapse, "
             "1 none."
         )
