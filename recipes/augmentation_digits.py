@@ -37,7 +37,7 @@ from memhorizon.results import Curve, Fraction, ScalingLaw
 
 NAME = "augmentation_digits"
 STEPS = {"none": 2000, "flips": 4000, "shifts": 6000, "both": 12_000}
-N, SEEDS, SNAPSHOTS = 16, range(4), 16
+N, SEEDS, SNAPSHOTS = 16, range(3), 16
 SHIFTS = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))  # pixels down and to the right
 REFERENCE = "n_digits"  # its runs of more than N images without augmentation, at the same batch of 32
 
@@ -197,7 +197,7 @@ def summarise(rows: list[Mapping[str, Any]]) -> Row:
 
 
 def run(out: Path, tiny: bool = False, results: Path = RESULTS) -> Path:
-    """Write OUT/augmentation_digits.json. Some half an hour of one core; seconds when tiny.
+    """Write OUT/augmentation_digits.json. Some fifty minutes of one core; seconds when tiny.
 
     The part of each run stays in OUT/augmentation_digits_parts/: a run whose part is there is not done again.
     """
