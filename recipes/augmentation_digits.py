@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from recipes.noise_levels import RESULTS, as_time, geometric_mean, plain_time, ratio
 from recipes.parts import Job, Part, parts
-from recipes.settings import DIGITS, IMAGE_RULES
+from recipes.settings import DIGITS, IMAGE_RULES, PAPER
 from recipes.settings import tiny as tiny_of
 from recipes.snapshots import snapshots
 from recipes.theory_record import write_record
@@ -28,6 +28,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from memhorizon.datasets import load_split
 from memhorizon.experiments.config import Config, encode
+from memhorizon.experiments.recipes import Size
 from memhorizon.experiments.run import environment
 from memhorizon.figures.records import time_of
 from memhorizon.measure.memorization import gap_ratios, memorized_fraction
@@ -63,13 +64,27 @@ COLUMNS = {
 Row = dict[str, Any]
 
 
-def config(kind: str, seed: int, tiny: bool) -> Config:
+def config(kind: str, seed: int, size: Size) -> Config:
     """The run of one kind and seed; all kinds of a seed have the same images and initial weights."""
-    base = tiny_of(DIGITS) if tiny else DIGITS
-    measure = base.measure if tiny else replace(base.measure, snapshots=SNAPSHOTS, first=50)
-    steps = 24 if tiny else STEPS[kind]
+    if size == "paper":
+        return replace(PAPER, data=replace(PAPER.data, subset=seed), seed=seed)
+    base = tiny_of(DIGITS) if size == "tiny" else DIGITS
+    measure = base.measure if size == "tiny" else replace(base.measure, snapshots=SNAPSHOTS, first=50)
+    train = base.train if size == "tiny" else replace(base.train, steps=STEPS[kind])
     data = replace(base.data, n_train=N, subset=seed)
-    return replace(base, data=data, train=replace(base.train, steps=steps), measure=measure, seed=seed)
+    return replace(base, data=data, train=train, measure=measure, seed=seed)
+
+
+def labels_of(size: Size) -> list[tuple[str, int]]:
+    """Kind and seed of every run; at the paper's size one n of CelebA, one seed."""
+    kinds = ("none", "both") if size == "tiny" else tuple(STEPS)
+    seeds = {"tiny": range(2), "here": SEEDS, "paper": range(1)}[size]
+    return [(kind, seed) for seed in seeds for kind in kinds]
+
+
+def planned(size: Size = "here") -> list[Config]:
+    """All runs; kinds of one seed differ in what is done to the images, which no configuration says."""
+    return [config(kind, seed, size) for kind, seed in labels_of(size)]
 
 
 def versions(images: Tensor, kind: str, background: float) -> Tensor:
@@ -202,11 +217,10 @@ def run(out: Path, tiny: bool = False, results: Path = RESULTS) -> Path:
     The part of each run stays in OUT/augmentation_digits_parts/: a run whose part is there is not done again.
     """
     name = f"{NAME}-tiny" if tiny else NAME
-    jobs: dict[str, Job] = {}
-    kinds, seeds = (("none", "both"), range(2)) if tiny else (tuple(STEPS), SEEDS)
-    labels = [(kind, seed) for seed in seeds for kind in kinds]
+    size: Size = "tiny" if tiny else "here"
+    labels, jobs = labels_of(size), dict[str, Job]()
     for kind, seed in labels:
-        own = config(kind, seed, tiny)
+        own = config(kind, seed, size)
         jobs[f"{kind}-{seed}"] = ({"config": encode(own), "kind": kind}, partial(train_kind, kind, own))
     found = list(parts(out / f"{name}_parts", jobs))
     reference = json.loads((results / f"{REFERENCE}.json").read_text(encoding="utf-8"))

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from recipes.first_digits_statistics import summarise, times_of
 from recipes.parts import Job, parts
-from recipes.settings import DIGITS
+from recipes.settings import DIGITS, PAPER
 from recipes.settings import tiny as tiny_of
 
 from memhorizon.datasets import Split, load_split
 from memhorizon.experiments.config import Config, MeasureConfig, encode
+from memhorizon.experiments.recipes import Size
 from memhorizon.experiments.record import plain
 from memhorizon.experiments.run import environment, snapshot_steps
 from memhorizon.experiments.rundir import write_atomically
@@ -50,11 +51,18 @@ COLUMNS = {
 }
 
 
-def config(seed: int, tiny: bool) -> Config:
+def config(seed: int, size: Size) -> Config:
     """The run of one seed, on images of its own."""
-    base = tiny_of(DIGITS) if tiny else replace(DIGITS, measure=MEASURE)
-    data = replace(base.data, n_train=sum(COPIES.values()), subset=seed)
-    return replace(base, data=data, train=replace(base.train, steps=24 if tiny else STEPS), seed=seed)
+    base = {"tiny": tiny_of(DIGITS), "here": replace(DIGITS, measure=MEASURE), "paper": PAPER}[size]
+    if size == "here":
+        base = replace(base, train=replace(base.train, steps=STEPS))
+    n_train = base.data.n_train if size == "paper" else sum(COPIES.values())
+    return replace(base, data=replace(base.data, n_train=n_train, subset=seed), seed=seed)
+
+
+def planned(size: Size = "here") -> list[Config]:
+    """All runs; how often which image stands in the training set is drawn from the seed."""
+    return [config(seed, size) for seed in ({"tiny": range(2), "here": SEEDS, "paper": range(3)}[size])]
 
 
 def copies_of(seed: int) -> np.ndarray:
@@ -163,9 +171,8 @@ def run(out: Path, tiny: bool = False) -> Path:
     name = f"{NAME}-tiny" if tiny else NAME
     copies = {str(k): count for k, count in COPIES.items()}
     jobs: dict[str, Job] = {}
-    for seed in range(2) if tiny else SEEDS:
-        own = config(seed, tiny)
-        jobs[own.key] = ({"config": encode(own), "copies": copies}, partial(train_seed, seed, own))
+    for own in planned("tiny" if tiny else "here"):
+        jobs[own.key] = ({"config": encode(own), "copies": copies}, partial(train_seed, own.seed, own))
     seeds = list(parts(out / f"{name}_parts", jobs))
     for seed in seeds:
         for image in seed["images"]:

@@ -15,11 +15,12 @@ from typing import Any
 from recipes.guidance_model import DROP, Case, train_case
 from recipes.noise_levels import exponent, geometric_mean, plain_time, ratio
 from recipes.parts import Job, Part, parts
-from recipes.settings import MIXTURE, MIXTURE_RULES, SGD
+from recipes.settings import MIXTURE, MIXTURE_RULES, PAPER_MIXTURE, SGD
 from recipes.settings import tiny as tiny_of
 from recipes.theory_record import write_record
 
 from memhorizon.experiments.config import Config, encode
+from memhorizon.experiments.recipes import Size
 from memhorizon.experiments.record import plain
 from memhorizon.measure.collapse import collapse_quality
 from memhorizon.measure.timescales import generalization_time, memorization_time, quality_level
@@ -61,15 +62,29 @@ COLUMNS = {
 Row = dict[str, Any]
 
 
-def config(n_train: int, seed: int, tiny: bool) -> Config:
+def config(n_train: int, seed: int, size: Size) -> Config:
     """Network, optimizer and snapshots; the items of both classes are drawn here, not by its `data`."""
-    base = replace(tiny_of(MIXTURE) if tiny else MIXTURE, optimizer=SGD)
-    steps = 24 if tiny else STEPS[n_train]
-    measure = base.measure if tiny else replace(base.measure, snapshots=22, first=300, n_samples=PER_CLASS)
-    data = replace(base.data, n_train=n_train)
-    return replace(
-        base, data=data, train=replace(base.train, steps=steps, batch_size=None), measure=measure, seed=seed
-    )
+    base = {"tiny": tiny_of(MIXTURE), "here": MIXTURE, "paper": PAPER_MIXTURE}[size]
+    base = replace(base, data=replace(base.data, n_train=n_train), optimizer=SGD, seed=seed)
+    if size == "paper":
+        return replace(base, model=replace(base.model, width=64))
+    if size == "here":
+        measure = replace(base.measure, snapshots=22, first=300, n_samples=PER_CLASS)
+        base = replace(base, measure=measure, train=replace(base.train, steps=STEPS[n_train]))
+    return replace(base, train=replace(base.train, batch_size=None))
+
+
+def labels_of(size: Size) -> list[tuple[str, int, int]]:
+    """Case, n_train and seed of every run; the classes are unequal at one n."""
+    sizes = {"tiny": (8, 16), "here": tuple(STEPS), "paper": (256, 512, 1024)}[size]
+    unequal = {"tiny": 16, "here": UNEQUAL_N, "paper": 512}[size]
+    settings = [("balanced", n) for n in sizes] + [(case, unequal) for case in ("rare", "narrow")]
+    return [(*own, seed) for own in settings for seed in ((0,) if size == "tiny" else SEEDS)]
+
+
+def planned(size: Size = "here") -> list[Config]:
+    """All runs; the cases differ in the items, which no configuration says."""
+    return [config(n_train, seed, size) for _, n_train, seed in labels_of(size)]
 
 
 def curve_rows(case: str, n_train: int, seed: int, part: Part) -> Iterator[Row]:
@@ -167,12 +182,10 @@ def run(out: Path, tiny: bool = False) -> Path:
     The part of each run stays in OUT/guidance_mixture_parts/: a run whose part is there is not done again.
     """
     name = f"{NAME}-tiny" if tiny else NAME
-    sizes, unequal, seeds = ((8, 16), 16, range(1)) if tiny else (tuple(STEPS), UNEQUAL_N, SEEDS)
-    settings_of = [("balanced", n) for n in sizes] + [(case, unequal) for case in ("rare", "narrow")]
-    labels = [(case, n_train, seed) for case, n_train in settings_of for seed in seeds]
-    jobs: dict[str, Job] = {}
+    size: Size = "tiny" if tiny else "here"
+    labels, jobs = labels_of(size), dict[str, Job]()
     for case, n_train, seed in labels:
-        own = config(n_train, seed, tiny)
+        own = config(n_train, seed, size)
         settings = {"config": encode(own), "case": asdict(CASES[case]), "scales": SCALES, "withheld": DROP}
         jobs[f"{case}-n{n_train}-seed{seed}"] = (settings, partial(train_case, CASES[case], own, SCALES))
     found = list(parts(out / f"{name}_parts", jobs))

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from recipes.noise_levels import exponent, geometric_mean, plain_time, ratio
 from recipes.parts import Job, Part, parts
-from recipes.settings import DIGITS, IMAGE_RULES
+from recipes.settings import DIGITS, IMAGE_RULES, PAPER_ADAM
 from recipes.settings import tiny as tiny_of
 from recipes.snapshots import snapshots
 from recipes.theory_record import write_record
@@ -27,6 +27,7 @@ from torch import Tensor
 
 from memhorizon.datasets import Split, load_split
 from memhorizon.experiments.config import Config, encode
+from memhorizon.experiments.recipes import Size
 from memhorizon.experiments.run import environment
 from memhorizon.measure.memorization import gap_ratios
 from memhorizon.measure.neighbors import nearest
@@ -72,19 +73,25 @@ COLUMNS = {
 Row = dict[str, Any]
 
 
-def config(n_train: int, half: int, pair: int, tiny: bool) -> Config:
+def config(n_train: int, half: int, pair: int, size: Size) -> Config:
     """The run on one half: the subsets of a pair are 2 pair and 2 pair + 1."""
-    base = tiny_of(DIGITS) if tiny else DIGITS
-    measure = replace(base.measure, snapshots=SNAPSHOTS, first=30, n_samples=N_SAMPLES)
-    steps = 24 if tiny else STEPS[n_train]
-    data = replace(base.data, n_train=n_train, subset=2 * pair + half)
-    return replace(
-        base,
-        data=data,
-        train=replace(base.train, steps=steps),
-        measure=base.measure if tiny else measure,
-        seed=pair,
-    )
+    base = {"tiny": tiny_of(DIGITS), "here": DIGITS, "paper": PAPER_ADAM}[size]
+    if size == "here":
+        measure = replace(base.measure, snapshots=SNAPSHOTS, first=30, n_samples=N_SAMPLES)
+        base = replace(base, measure=measure, train=replace(base.train, steps=STEPS[n_train]))
+    return replace(base, data=replace(base.data, n_train=n_train, subset=2 * pair + half), seed=pair)
+
+
+def labels_of(size: Size) -> list[tuple[int, int]]:
+    """Images in a half and number of the pair, of every pair."""
+    sizes = {"tiny": (8, 16), "here": tuple(STEPS), "paper": (1024, 4096, 16_384)}[size]
+    pairs = {"tiny": range(2), "here": PAIRS, "paper": PAIRS}[size]
+    return [(n_train, pair) for n_train in sizes for pair in pairs]
+
+
+def planned(size: Size = "here") -> list[Config]:
+    """All runs, two for each pair."""
+    return [config(n_train, half, pair, size) for n_train, pair in labels_of(size) for half in (0, 1)]
 
 
 def both_halves(configs: Sequence[Config]) -> list[Split]:
@@ -209,11 +216,10 @@ def run(out: Path, tiny: bool = False) -> Path:
     The part of each pair stays in OUT/halves_digits_parts/: a pair whose part is there is not done again.
     """
     name = f"{NAME}-tiny" if tiny else NAME
-    sizes, pairs = ((8, 16), range(2)) if tiny else (tuple(STEPS), PAIRS)
-    labels = [(n_train, pair) for n_train in sizes for pair in pairs]
-    jobs: dict[str, Job] = {}
+    size: Size = "tiny" if tiny else "here"
+    labels, jobs = labels_of(size), dict[str, Job]()
     for n_train, pair in labels:
-        configs = [config(n_train, half, pair, tiny) for half in (0, 1)]
+        configs = [config(n_train, half, pair, size) for half in (0, 1)]
         settings = {"configs": [encode(own) for own in configs]}
         jobs[f"n{n_train}-pair{pair}"] = (settings, partial(train_pair, configs))
     found = list(parts(out / f"{name}_parts", jobs))
@@ -223,7 +229,7 @@ def run(out: Path, tiny: bool = False) -> Path:
         level = quality_level(held, tolerance=IMAGE_RULES.tolerance)
         own = [run_row(*label, part, level) for label, part in zip(labels, found, strict=True)]
         yield from own
-        yield from (group_row([row for row in own if row["n_train"] == n], n) for n in sizes)
+        yield from (group_row([row for row in own if row["n_train"] == n], n) for n in dict(labels))
         yield group_row(own, None)
 
     settings = {**found[0]["settings"], "environment": found[0]["environment"], "excess": EXCESS}

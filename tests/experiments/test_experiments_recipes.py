@@ -15,6 +15,7 @@ from memhorizon.experiments.executors import Inline
 from memhorizon.experiments.record import record
 from memhorizon.experiments.sweep import sweep
 
+PLANNED = [name for name in recipes.find() if hasattr(recipes.load(name), "planned")]
 SWEEPS = [name for name in recipes.find() if hasattr(recipes.load(name), "configs")]
 
 
@@ -24,6 +25,30 @@ def test_configurations_are_valid_and_distinct(name, size):
     configs = recipes.load(name).configs(size)
     assert len({config.key for config in configs}) == len(configs) >= 2
     assert all(from_json(to_json(config)) == config for config in configs)
+
+
+@pytest.mark.parametrize("name", [*SWEEPS, *PLANNED])
+def test_the_paper_twin_is_shown_without_its_data(name, capsys):
+    recipe = recipes.load(name)
+    configs = (recipe.configs if name in SWEEPS else recipe.planned)("paper")
+    assert main(["reproduce", name, "--size", "paper", "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert all(config.key in shown for config in configs)
+    assert f"{len(configs)} runs" in shown
+
+
+@pytest.mark.parametrize("name", [*PLANNED, "theory_steps"])
+def test_what_was_not_made_for_the_paper_size_is_not_run_at_another(name, capsys, tmp_path):
+    assert main(["reproduce", name, "--size", "paper", "--out", str(tmp_path)]) == 2
+    assert "expected here or tiny, got paper" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [*PLANNED, "theory_steps", "noise_levels"])
+def test_a_dry_run_runs_nothing(name, capsys, tmp_path):
+    assert main(["reproduce", name, "--out", str(tmp_path), "--dry-run"]) == 0
+    assert "Write OUT/" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", SWEEPS)

@@ -162,7 +162,7 @@ def test_a_bound_on_the_time_is_a_bound_on_the_number():
 
 
 def test_kinds_of_a_seed_share_images_and_length_differs():
-    one, other = (augmentation.config(kind, 1, False) for kind in ("none", "both"))
+    one, other = (augmentation.config(kind, 1, "here") for kind in ("none", "both"))
     assert (one.data, one.seed, one.model) == (other.data, other.seed, other.model)
     assert other.train.steps > one.train.steps
 
@@ -171,7 +171,7 @@ def test_kinds_of_a_seed_share_images_and_length_differs():
 
 
 def test_halves_are_disjoint_and_in_one_unit():
-    configs = [halves.config(32, half, 1, False) for half in (0, 1)]
+    configs = [halves.config(32, half, 1, "here") for half in (0, 1)]
     one, other = halves.both_halves(configs)
     assert not set(one.train_index.tolist()) & set(other.train_index.tolist())
     assert torch.equal(one.holdout_index, other.holdout_index)
@@ -182,7 +182,7 @@ def test_halves_are_disjoint_and_in_one_unit():
 
 def test_networks_that_have_learned_nothing_prefer_no_half():
     """Samples of two untrained networks are the same: one nearer to a half is not nearer to the other."""
-    configs = [halves.config(8, half, 0, True) for half in (0, 1)]
+    configs = [halves.config(8, half, 0, "tiny") for half in (0, 1)]
     still = [halves.replace(own, optimizer=OptimizerConfig("sgd", lr=1e-12, momentum=0.0)) for own in configs]
     part = halves.train_pair(still)
     assert (2 * part["own"] == part["total"]).all()
@@ -306,7 +306,7 @@ def test_labels_need_the_full_batch():
 
 
 def test_classes_have_the_counts_and_laws_of_their_case():
-    own = guidance.config(64, 0, False)
+    own = guidance.config(64, 0, "here")
     for case, counts in (("balanced", (32, 32)), ("rare", (48, 16)), ("narrow", (32, 32))):
         classes = model.Classes.of(guidance.CASES[case], own)
         assert tuple(torch.bincount(classes.labels).tolist()) == counts
@@ -322,7 +322,7 @@ def test_classes_have_the_counts_and_laws_of_their_case():
 
 def test_samples_of_a_class_do_not_depend_on_the_other_and_have_seeds_of_their_own():
     net, _ = conditional()
-    own = guidance.replace(guidance.config(64, 0, True), measure=guidance.tiny_of(guidance.MIXTURE).measure)
+    own = guidance.replace(guidance.config(64, 0, "tiny"), measure=guidance.tiny_of(guidance.MIXTURE).measure)
     found = model.class_samples(net, 1, 0.0, own)
     start = model.SAMPLE_SEED + own.measure.n_samples
     wanted = samples(

@@ -33,14 +33,14 @@ def follow_sweep(configs: Sequence[Config], root: Path) -> list[RunDir]:
     return list(last.runs) if last else []
 
 
-def dry_run(configs: Sequence[Config]) -> int:
-    """Show what would be run and how long it would take here."""
+def dry_run(configs: Sequence[Config], *, estimate: bool = True) -> int:
+    """Show what would be run and, unless it is meant for another machine, how long it would take here."""
     total = 0.0
     for config in configs:
-        seconds = estimate_seconds(config)
+        seconds = estimate_seconds(config) if estimate else 0.0
         total += seconds
-        print(f"{config.key}: about {duration(seconds)}\n{to_json(config)}")
-    print(f"{len(configs)} runs, about {duration(total)} one after the other")
+        print(config.key + (f": about {duration(seconds)}" if estimate else "") + f"\n{to_json(config)}")
+    print(f"{len(configs)} runs" + (f", about {duration(total)} one after the other" if estimate else ""))
     return 0
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 import tyro
 
@@ -29,10 +30,10 @@ def reproduce(
 
     Args:
         name: which recipe.
-        size: "here" for our records, "tiny" to see that it works, "paper" for the paper's sizes.
+        size: "here" for our records, "tiny" to see that it works, "paper" for the paper's sizes, on a GPU.
         out: records and pictures go here.
         root: run directories are made in here.
-        dry_run: print the configurations and the estimated time, and stop.
+        dry_run: print the configurations and the estimated time (at the paper's sizes without it), and stop.
     """
     if not name:
         for known in recipes.find():
@@ -40,11 +41,10 @@ def reproduce(
         return 0
     recipe = recipes.load(name)
     if not hasattr(recipe, "configs"):
-        folder = out / "theory" if name.startswith("theory_") else out
-        return _draw(recipe.run(folder, size == "tiny"))
+        return _own_way(recipe, name, size, out, dry_run)
     configs = recipe.configs(size)
     if dry_run:
-        return show_dry_run(configs)
+        return show_dry_run(configs, estimate=size != "paper")
     runs = follow_sweep(configs, root / name)
     made = record(runs, recipe.RULES, name=name, command=f"memhorizon reproduce {name} --size {size}")
     made |= {
@@ -56,6 +56,19 @@ def reproduce(
     path = out / (f"{name}.json" if size == "here" else f"{name}-{size}.json")
     write_atomically(path, json.dumps(made).encode())
     return _draw(path, runs)
+
+
+def _own_way(recipe: ModuleType, name: str, size: Size, out: Path, dry_run: bool) -> int:
+    """A recipe that writes its record itself; those that train have `planned`."""
+    planned = recipe.planned(size) if hasattr(recipe, "planned") else []
+    if dry_run:
+        print((recipe.run.__doc__ or "").strip())
+        return show_dry_run(planned, estimate=False)
+    if size == "paper":
+        has = "is planned only: --dry-run shows it" if planned else "does not exist: nothing is trained"
+        raise InputError(f"size: expected here or tiny, got paper, which for {name} {has}")
+    folder = out / "theory" if name.startswith("theory_") else out
+    return _draw(recipe.run(folder, size == "tiny"))
 
 
 def figure(name: Positional[str], results: Path = Path("results")) -> int:

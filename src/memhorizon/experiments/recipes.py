@@ -1,7 +1,8 @@
 """Recipes: modules in the repository's `recipes/` folder, one per figure or claim.
 
 A recipe of a sweep has `CLAIM`, `RULES` and `configs(size)` with size "here", "tiny" or "paper". Any other
-recipe has `run(out, tiny)`, which writes its record itself.
+recipe has `run(out, tiny)`, which writes its record itself, and `planned(size)`, the configurations that it
+trains, where it trains any.
 """
 
 import sys
