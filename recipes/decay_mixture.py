@@ -9,7 +9,7 @@ from memhorizon.experiments.recipes import Size
 
 CLAIM = "Not in the paper: does weight decay move tau_mem?"
 RULES = MIXTURE_RULES
-STEPS = {32: 12_000}
+STEPS = {32: 8000}
 
 
 def configs(size: Size = "here") -> list[Config]:

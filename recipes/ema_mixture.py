@@ -7,7 +7,7 @@ from memhorizon.experiments.recipes import Size
 
 CLAIM = "Not in the paper: does a moving average of the weights move tau_mem?"
 RULES = MIXTURE_RULES
-STEPS = {32: 12_000}
+STEPS = {32: 8000}
 
 
 def configs(size: Size = "here") -> list[Config]:
