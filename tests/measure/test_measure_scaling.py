@@ -3,11 +3,12 @@
 import runpy
 from pathlib import Path
 
+import mpmath
 import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from memhorizon.measure.scaling import fit_scaling
+from memhorizon.measure.scaling import _Data, fit_scaling
 from memhorizon.results import InputError, Time
 
 STUDY = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "coverage.py"), run_name="study")
@@ -249,3 +250,20 @@ BAD = {
 def test_bad_input_gets_a_clear_error(case):
     with pytest.raises(InputError, match="expected|lacks|not identified"):
         BAD[case]()
+
+
+def test_the_hazard_of_a_bound_far_out_is_that_of_many_digits():
+    """phi(u) / Phi(u): a difference of logarithms loses it where u is -1e4, which the search does try."""
+    u = np.array([-1e4, -50.0, -3.0, 0.0, 3.0, 30.0])
+    rows = _Data(u, u, -np.ones(6), u[:, None])
+    with mpmath.workdps(50):
+        wanted = [float(mpmath.npdf(x) / mpmath.ncdf(x)) for x in u]
+    np.testing.assert_allclose(rows._tail(u)[1], wanted, rtol=1e-9)
+
+
+def test_a_search_that_starts_at_no_scatter_beside_bounds_stays_finite():
+    values = 30.0 * N**1.1
+    statuses = ["observed"] * (len(N) - 3) + ["not reached"] * 3
+    with np.errstate(all="raise", under="ignore"):
+        law = fit_scaling(rows_of(np.minimum(values, 400), statuses=statuses))
+    assert law.censored == 3

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from scipy import optimize, stats
-from scipy.special import log_ndtr
+from scipy.special import erfcx, log_ndtr
 
 from memhorizon.measure.collapse import best_exponent, collapse_quality
 from memhorizon.results import Estimate, InputError, ScalingLaw, Time
@@ -115,7 +115,7 @@ class _Data:
     def _tail(self, z: Float[np.ndarray, " rows"]) -> tuple[np.ndarray, np.ndarray]:
         """A censored time lies beyond its bound with probability Phi(u): u, and the derivative of log Phi."""
         u = -self.side * z
-        return u, np.exp(np.clip(-(u**2) / 2 - 0.5 * np.log(2 * np.pi) - log_ndtr(u), -700, 700))
+        return u, np.sqrt(2 / np.pi) / erfcx(-u / np.sqrt(2))  # no difference of large numbers far out
 
     def fit(
         self, start: np.ndarray, scatters: Sequence[float], fixed: int | None = None, value: float = 0.0
