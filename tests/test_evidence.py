@@ -8,10 +8,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 NUMBER = r"-?\d+\.\d+"
-FACTOR = rf"(n|W|lr)\^({NUMBER}) \[({NUMBER}), ({NUMBER})\]"
+FACTOR = rf"(n|W|lr|B)\^({NUMBER}) \[({NUMBER}), ({NUMBER})\]"
 LAW = re.compile(rf"(tau_gen|tau_mem|passes) ~ ((?:{FACTOR} ?)+)")
 LINK = re.compile(r"\(\S*?(results/\w+\.json)\)")
-FACTORS = {"n": "n_train", "W": "width", "lr": "lr"}
+FACTORS = {"n": "n_train", "W": "width", "lr": "lr", "B": "batch_size"}
 
 
 def statements():
