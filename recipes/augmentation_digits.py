@@ -5,7 +5,6 @@ copies an image if it is a copy of any of its versions: distances are taken to t
 second distance is that to the nearest version of another image.
 """
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +15,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from recipes.noise_levels import RESULTS, as_time, geometric_mean, plain_time, ratio
+from recipes.inputs import RESULTS, read_sweeps
+from recipes.noise_levels import as_time, geometric_mean, plain_time, ratio
 from recipes.parts import Job, Part, parts
 from recipes.settings import DIGITS, IMAGE_RULES, PAPER
 from recipes.settings import tiny as tiny_of
@@ -223,14 +223,14 @@ def run(out: Path, tiny: bool = False, results: Path = RESULTS) -> Path:
         own = config(kind, seed, size)
         jobs[f"{kind}-{seed}"] = ({"config": encode(own), "kind": kind}, partial(train_kind, kind, own))
     found = list(parts(out / f"{name}_parts", jobs))
-    reference = json.loads((results / f"{REFERENCE}.json").read_text(encoding="utf-8"))
+    records, inputs = read_sweeps([REFERENCE], results)
 
     def rows() -> Iterator[Row]:
         own = [run_row(*label, part) for label, part in zip(labels, found, strict=True)]
-        own += reference_rows(reference)
+        own += reference_rows(records[REFERENCE])
         return iter([*own, *group_rows(own, law_of(own))])
 
-    settings = {**found[0]["settings"], "environment": found[0]["environment"], "reference": REFERENCE}
+    settings = {**found[0]["settings"], "environment": found[0]["environment"], "inputs": inputs}
     return write_record(
         out, NAME, rows, columns=COLUMNS, settings=settings, summary=summarise, tiny=tiny, recipe=NAME
     )

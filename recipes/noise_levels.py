@@ -1,13 +1,12 @@
 """Claim 4, from committed sweeps: the noise level that overfitting shows at first, its lead on copies."""
 
-import hashlib
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from recipes.inputs import RESULTS, read_sweeps
 from recipes.theory_record import write_record
 from scipy import stats
 
@@ -16,7 +15,6 @@ from memhorizon.measure.scaling import fit_scaling
 from memhorizon.measure.timescales import argmin_time, gap_opening_time, generalization_time, quality_level
 from memhorizon.results import Time
 
-RESULTS = Path(__file__).parents[1] / "results"
 SWEEPS = ("n_digits", "n_fashion", "n_mixture_adam", "n_mixture_sgd")  # those that are there are read
 REFERENCE = 0.3  # the t that the others are held against
 SHARE = 0.1  # of a quality level: the gap that counts as open, as in measure.timescales.timescales
@@ -219,9 +217,7 @@ def summarise(rows: list[Mapping[str, Any]]) -> Row:
 
 def run(out: Path, tiny: bool = False, results: Path = RESULTS) -> Path:
     """Write OUT/noise_levels.json from the sweeps in `results`. Seconds; nothing is trained."""
-    paths = [path for name in SWEEPS[: 1 if tiny else None] if (path := results / f"{name}.json").exists()]
-    texts = {path.stem: path.read_text(encoding="utf-8") for path in paths}
-    records = {name: json.loads(text) for name, text in texts.items()}
+    records, inputs = read_sweeps(SWEEPS[: 1 if tiny else None], results)
 
     def rows() -> Iterator[Row]:
         for record in records.values():
@@ -230,14 +226,6 @@ def run(out: Path, tiny: bool = False, results: Path = RESULTS) -> Path:
             yield from own
             yield from group_rows(own)
 
-    inputs = {
-        name: {
-            "command": record["command"],
-            "rules": record["rules"],
-            "sha256": hashlib.sha256(texts[name].encode()).hexdigest(),
-        }
-        for name, record in records.items()
-    }
     return write_record(
         out,
         "noise_levels",

@@ -8,6 +8,7 @@ from memhorizon.experiments.rundir import RunDir
 from memhorizon.figures.beyond import augmentation, guidance, halves
 from memhorizon.figures.clocks import clocks, collapse
 from memhorizon.figures.duplicates import duplicates
+from memhorizon.figures.exponents import exponents
 from memhorizon.figures.laws import laws
 from memhorizon.figures.losses import losses
 from memhorizon.figures.noise_levels import noise_levels
@@ -54,6 +55,7 @@ TABLES: dict[str, dict[str, Callable[[Any], Picture]]] = {
     "beside_digits": {"times": beside_digits},
     "noise_levels": {"lead": noise_levels},
     "augmentation_digits": {"effective": augmentation},
+    "exponents": {"levels": exponents},
     "halves_digits": {"bias": halves},
     "guidance_mixture": {"classes": guidance},
 }
