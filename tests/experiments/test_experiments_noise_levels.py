@@ -148,6 +148,6 @@ def test_every_mean_of_the_committed_record_is_drawn(recipe):
     drawn = sorted(
         float(np.asarray(line.get_ydata())[0])
         for line in axes.lines
-        if line.get_marker() in ("o", "s", "^", "D")
+        if line.get_marker() in figures.style.MARKERS
     )
     assert drawn == pytest.approx(wanted)

@@ -6,20 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sweeps import make_runs
 
 from memhorizon import figures
 from memhorizon.experiments import recipes
 from memhorizon.experiments.record import Rules, record
 from memhorizon.figures import exponents as picture
 from memhorizon.results import InputError
+from sweeps import make_runs
 
 recipe = recipes.load("exponents")
 RESULTS = Path(__file__).parents[2] / "results"
 
 
 def test_curves_of_one_shape_have_one_exponent_at_all_levels(tmp_path):
-    """f_mem is a function of step/n but for a scatter of 12 % and of 10 % per seed, the same at every level."""
+    """f_mem is a function of step/n, but for a scatter that is the same at every level."""
     runs = make_runs(tmp_path, n_train=(8, 16, 32, 64), seeds=(0, 1), steps=20_000)
     rows = list(recipe.rows_of(json.loads(json.dumps(record(runs, Rules(t=0.3), name="planted")))))
     for row in rows:
