@@ -27,7 +27,7 @@ from memhorizon.measure.timescales import generalization_time, memorization_time
 from memhorizon.results import Curve, Fraction, InputError
 
 NAME = "guidance_mixture"
-STEPS = {16: 10_000, 32: 22_000, 64: 50_000, 128: 100_000}
+STEPS = {16: 6000, 32: 13_000, 64: 30_000, 128: 60_000}
 SEEDS, SCALES = range(3), (0.0, 1.0, 3.0)
 PER_CLASS, COUNTS = 500, ("count", "total", "null")
 
@@ -69,7 +69,7 @@ def config(n_train: int, seed: int, size: Size) -> Config:
     if size == "paper":
         return replace(base, model=replace(base.model, width=64))
     if size == "here":
-        measure = replace(base.measure, snapshots=22, first=300, n_samples=PER_CLASS)
+        measure = replace(base.measure, snapshots=18, first=300, n_samples=PER_CLASS)
         base = replace(base, measure=measure, train=replace(base.train, steps=STEPS[n_train]))
     return replace(base, train=replace(base.train, batch_size=None))
 
