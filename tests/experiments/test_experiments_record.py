@@ -1,20 +1,22 @@
 """Records: what figures read is what the runs measured, and the clocks are those of the curves."""
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from memhorizon.datasets import DataConfig
 from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.experiments.executors import Inline
-from memhorizon.experiments.record import Rules, curves, null_fraction, plain, read_times, record
+from memhorizon.experiments.record import Rules, _ratio, curves, null_fraction, plain, read_times, record
 from memhorizon.experiments.rundir import RunDir
 from memhorizon.experiments.sweep import grid, sweep
 from memhorizon.measure.timescales import memorization_time
 from memhorizon.nets import MLPConfig
-from memhorizon.results import Fraction, InputError
+from memhorizon.results import Fraction, InputError, Time
 from memhorizon.training import TrainConfig
 from sweeps import make_runs
 
@@ -102,6 +104,74 @@ def test_curves_at_n_over_w_collapse_in_that_unit_only(tmp_path):
     for unit, logs in spread.items():
         wanted = logs.var() / np.log(half * n / width).var()
         assert found[unit]["value"] == pytest.approx(wanted, rel=0.1, abs=0.01)  # snapshots lie 70 % apart
+
+
+def known(value, status="observed"):
+    return Time(value, value, value if status == "observed" else math.inf, status, "planted")
+
+
+def test_a_ratio_of_well_known_times_has_the_paired_t_interval():
+    below = np.array([700.0, 1000.0, 1900.0])
+    above = below * [1.5, 1.4, 1.65]
+    points = [(i, seed, known(t)) for i, side in enumerate((below, above)) for seed, t in enumerate(side)]
+    found = _ratio([(bool(side), seed, time) for side, seed, time in points])
+    logs = np.log(above / below)
+    low, high = stats.ttest_1samp(logs, 0).confidence_interval()
+    assert found["observed"] == 6
+    ratio = [math.log(found["ratio"][end]) for end in ("value", "low", "high")]
+    assert ratio == pytest.approx([logs.mean(), low, high], abs=1e-3)
+
+
+def test_a_bound_moves_a_ratio_past_the_bound():
+    """Two of three are seen 1.5 times later; the third was not reached at 1.2 times: no less than at 1.2."""
+    below, above = [known(t) for t in (700.0, 1000.0, 1900.0)], [known(1050.0), known(1500.0)]
+    late = [known(1900.0 * 1.2, "not reached")]
+    found = _ratio([(i > 2, i % 3, time) for i, time in enumerate([*below, *above, *late])])
+    assert (found["observed"], found["censored"]) == (5, 1)
+    assert found["ratio"]["value"] > 1.2
+
+
+def knob_runs(tmp_path, ratio):
+    """Three seeds without and with an average of the weights; f_mem begins that much later, in snapshots."""
+    runs = []
+    for ema, factor in ((0.0, 1.0), (0.9, ratio)):
+        for seed, own in enumerate((0.8, 1.0, 1.3)):
+            counts = [int(np.clip(200 * (k - 5 * own * factor), 0, 1000)) for k in range(10)]
+            config = replace(BASE, train=replace(BASE.train, ema=ema), seed=seed)
+            directory = RunDir.create(tmp_path, config)
+            for k, count in enumerate(counts):
+                step = 10 * 2**k
+                copies = {"measure": "memorized", "value": count / 1000, "count": count, "total": 1000}
+                loss = {"measure": "holdout", "t": 0.1, "value": 1 / step, "se": 1e-9}
+                gap = {"measure": "gap", "t": 0.1, "value": 0.0, "se": 1e-4}
+                directory.append_measures({"step": step, **row} for row in (copies, loss, gap))
+            runs.append(directory)
+    return runs
+
+
+def test_a_sweep_over_a_knob_has_contrasts_of_both_clocks(tmp_path):
+    made = record(knob_runs(tmp_path, 1.2), Rules(memorized=0.1))
+    assert made["laws"] == {}
+    assert [(row["factor"], row["reference"], row["value"], row["clock"]) for row in made["contrasts"]] == [
+        ("ema", 0.0, 0.9, "tau_gen"),
+        ("ema", 0.0, 0.9, "tau_mem"),
+    ]
+    gen, mem = (row["ratio"] for row in made["contrasts"])
+    assert gen["value"] == pytest.approx(1, abs=1e-3)
+    assert 1.3 < mem["value"] < 2.7  # 0.8 to 1.3 snapshots later, each a factor of two
+
+
+def test_a_knob_whose_times_are_not_reached_is_bounded_or_left_open(tmp_path):
+    row = record(knob_runs(tmp_path, 3.0), Rules(memorized=0.1))["contrasts"][-1]
+    assert (row["clock"], row["observed"], row["censored"]) == ("tau_mem", 3, 3)
+    assert row["ratio"]["value"] is None
+    assert "not fitted" in row["status"]
+
+
+def test_a_knob_of_unfinished_sweeps_says_so(tmp_path):
+    runs = knob_runs(tmp_path, 1.2)
+    made = record([runs[0], runs[4]], Rules(memorized=0.1))  # no seed is there with both values
+    assert all(row["ratio"] is None or row["ratio"]["value"] is None for row in made["contrasts"])
 
 
 def test_what_was_not_reached_stays_so(tmp_path):

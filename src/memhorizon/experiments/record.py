@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -131,7 +132,7 @@ def record(runs: Sequence[RunDir], rules: Rules | None = None, *, name: str = ""
 def _laws(rows: list[Row], times: Sequence[Timescales], memorized: Sequence[Curve]) -> Row:
     by = varied(rows)
     if not by:
-        return {"laws": {}, "collapse": {}}
+        return {"laws": {}, "collapse": {}, "contrasts": _contrasts(rows, times)}
     laws: dict[str, ScalingLaw] = {}
     own_times = {
         "tau_gen": [own.tau_gen for own in times],
@@ -147,7 +148,47 @@ def _laws(rows: list[Row], times: Sequence[Timescales], memorized: Sequence[Curv
             for row, time in zip(rows, values, strict=True)
         ]
         laws[clock] = fit_scaling(points, by=by)
-    return {"laws": plain(laws), "collapse": _collapse(rows, by, memorized)}
+    return {"laws": plain(laws), "collapse": _collapse(rows, by, memorized), "contrasts": []}
+
+
+def _contrasts(rows: Sequence[Row], times: Sequence[Timescales]) -> list[Row]:
+    """Both clocks at each value of the one knob that is varied, over those at its smallest, seed by seed.
+
+    A ratio is e to the coefficient of that value, beside one of each seed, in a fit of log time that takes
+    censored times in; without these its interval is the t interval of the paired differences, where all
+    times are equally well known.
+    """
+    taken = {name: {row.get(name) for row in rows} for name in AXES}
+    knobs = [name for name, values in taken.items() if len(values) > 1 and None not in values]
+    if len(knobs) != 1:
+        return []
+    values, found = sorted(taken[knobs[0]]), []
+    for clock, value in product(("tau_gen", "tau_mem"), values[1:]):
+        pairs = [
+            (row, getattr(own, clock))
+            for row, own in zip(rows, times, strict=True)
+            if row[knobs[0]] in (values[0], value)
+        ]
+        about = {"factor": knobs[0], "reference": values[0], "value": value, "clock": clock}
+        found.append(about | _ratio([(row[knobs[0]] == value, row["seed"], time) for row, time in pairs]))
+    return found
+
+
+def _ratio(points: Sequence[tuple[bool, int, Time]]) -> Row:
+    """The ratio of times between two settings; of each time is given whether it is above, and its seed."""
+    seeds = sorted({seed for _, seed, _ in points})[1:]
+    rows = [
+        {"ratio": math.e if above else 1.0, "time": time}
+        | {f"seed {seed}": math.e if own == seed else 1.0 for seed in seeds}
+        for above, own, time in points
+    ]
+    try:
+        law = fit_scaling(rows, by=("ratio", *(f"seed {seed}" for seed in seeds)))
+    except InputError as error:  # no two runs of one seed
+        return {"ratio": None, "observed": 0, "censored": 0, "status": str(error)}
+    log = law.exponents["ratio"]
+    ratio = {end: math.exp(getattr(log, end)) for end in ("value", "low", "high")}
+    return {"ratio": plain(ratio), "observed": law.observed, "censored": law.censored, "status": law.status}
 
 
 def _collapse(rows: Sequence[Row], by: Sequence[str], memorized: Sequence[Curve]) -> Row:

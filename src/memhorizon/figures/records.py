@@ -10,7 +10,15 @@ import numpy as np
 from memhorizon.results import Curve, Estimate, InputError, ScalingLaw, Time
 
 Row = dict[str, Any]
-FACTOR_NAMES = {"n_train": "n", "width": "width", "lr": "learning rate", "batch_size": "batch"}
+FACTOR_NAMES = {
+    "n_train": "n",
+    "width": "width",
+    "lr": "learning rate",
+    "batch_size": "batch",
+    "ema": "average",
+    "dropout": "dropout",
+    "weight_decay": "weight decay",
+}
 TOGETHER = 6  # settings that one panel can hold
 
 

@@ -7,6 +7,7 @@ from memhorizon.experiments.record import varied
 from memhorizon.experiments.rundir import RunDir
 from memhorizon.figures.beyond import augmentation, guidance, halves
 from memhorizon.figures.clocks import clocks, collapse
+from memhorizon.figures.contrasts import contrasts
 from memhorizon.figures.duplicates import duplicates
 from memhorizon.figures.exponents import exponents
 from memhorizon.figures.laws import laws
@@ -88,6 +89,8 @@ def _of_sweep(record: Mapping[str, Any], runs: Sequence[RunDir]) -> dict[str, Pi
         found["collapse"] = collapse(record)
     if factors:
         found["laws"] = laws(record)
+    if record.get("contrasts"):
+        found["contrasts"] = contrasts(record)
     if any(name.startswith("train@") for run in record["runs"] for name in run["curves"]):
         found["losses"] = losses(record)
     if {"n_train", "width"} <= set(factors):

@@ -1,7 +1,5 @@
 """A sweep as one self-contained HTML page: no script, nothing loaded from elsewhere, same bytes each time."""
 
-import html
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,7 +17,8 @@ from memhorizon.figures.records import (
     time_of,
     unfinished,
 )
-from memhorizon.figures.style import WIDTH, signed
+from memhorizon.figures.style import signed
+from memhorizon.report.parts import picture_of, section, table, text_of
 from memhorizon.report.style import CSS
 from memhorizon.report.words import sentence, time_text
 from memhorizon.results import Estimate, InputError
@@ -45,13 +44,13 @@ def report(record: Any, runs: Sequence[RunDir] = ()) -> str:
     sweep_of(record)
     name = record.get("name") or "memhorizon"
     parts = [
-        f"<h1>{_text(name)}</h1>",
-        f"<p>The claim: {_text(record['claim'])}</p>" if record.get("claim") else "",
-        f'<p class="found">{_text(sentence(record))}</p>',
-        *(_clocks(record), _samples(record, runs), _times(record), _laws(record), _losses(record)),
-        *(_rules(record), _origin(record)),
+        f"<h1>{text_of(name)}</h1>",
+        f"<p>The claim: {text_of(record['claim'])}</p>" if record.get("claim") else "",
+        f'<p class="found">{text_of(sentence(record))}</p>',
+        *(_clocks(record), _samples(record, runs), _times(record), _laws(record), _contrasts(record)),
+        *(_losses(record), _rules(record), _origin(record)),
     ]
-    head = f'<meta charset="utf-8"><title>{_text(name)}</title>'
+    head = f'<meta charset="utf-8"><title>{text_of(name)}</title>'
     view = '<meta name="viewport" content="width=device-width, initial-scale=1">'
     body = "\n".join(part for part in parts if part)
     body = (
@@ -63,39 +62,6 @@ def report(record: Any, runs: Sequence[RunDir] = ()) -> str:
     )
 
 
-def _text(value: Any) -> str:
-    return html.escape(str(value))
-
-
-def _section(title: str, *parts: str) -> str:
-    return f"<section><h2>{title}</h2>\n" + "\n".join(parts) + "\n</section>"
-
-
-def _picture(name: str, picture: figures.Picture, caption: str, alt: str) -> str:
-    """A picture inside the page, no wider than in print."""
-    text = figures.svg(picture.plot())
-    points = float(text.split('width="', 1)[1].split("pt", 1)[0])
-    text = re.sub(r"\sxmlns(:xlink)?=\"[^\"]*\"", "", text[text.index("<svg") :])
-    look = f'role="img" aria-label="{_text(alt)}" style="max-width:{min(points / 72 / WIDTH, 1):.0%}"'
-    text = _own_names(name, text).replace("<svg ", f"<svg {look} ", 1)
-    return f"<figure>{text}<figcaption>{caption}</figcaption></figure>"
-
-
-def _own_names(name: str, text: str) -> str:
-    """Make the names inside a picture unique on the page; those that nothing refers to go."""
-    text = re.sub(r"xlink:href=\"#", f'href="#{name}-', text).replace("url(#", f"url(#{name}-")
-    used = set(re.findall(r"#([^\")]+)[\")]", text))
-
-    def own(found: re.Match[str]) -> str:
-        new = f"{name}-{found[1]}"
-        if new not in used:
-            return ""
-        used.discard(new)  # matplotlib writes some definitions twice
-        return f' id="{new}"'
-
-    return re.sub(r"\sid=\"([^\"]*)\"", own, text)
-
-
 def _clocks(record: Row) -> str:
     rules = record["rules"]
     caption = (
@@ -105,7 +71,7 @@ def _clocks(record: Row) -> str:
         "with 95 % intervals; an arrow is a time that lies outside of the steps looked at."
     )
     alt = "Quality and memorized fraction against training step, with both times"
-    return _section("The two clocks", _picture("clocks", figures.clocks(record), caption, alt))
+    return section("The two clocks", picture_of("clocks", figures.clocks(record), caption, alt))
 
 
 def _samples(record: Row, runs: Sequence[RunDir]) -> str:
@@ -115,19 +81,20 @@ def _samples(record: Row, runs: Sequence[RunDir]) -> str:
     try:
         picture = figures.samples(record, runs)
     except InputError as error:
-        return _section(title, f"<p>Not shown: {_text(error)}.</p>")
+        return section(title, f"<p>Not shown: {text_of(error)}.</p>")
     caption = (
         "Left: the snapshot nearest to the best quality. Right: the last snapshot. Of the samples kept "
         "the eight that lie closest to a training image are shown, on both sides by the same rule; framed "
         "ones count as copies. First seed of each setting."
     )
     alt = "Generated images and their nearest training images, early and late"
-    return _section(title, _picture("samples", picture, caption, alt))
+    return section(title, picture_of("samples", picture, caption, alt))
 
 
 def _times(record: Row) -> str:
     late = {run["key"] for run in unfinished(record)}
-    factors = [factor for factor in varied(record["runs"]) if factor != "n_train"]
+    knobs = dict.fromkeys(row["factor"] for row in record.get("contrasts", ()))
+    factors = [factor for factor in (*varied(record["runs"]), *knobs) if factor != "n_train"]
     cells = []
     for run in record["runs"]:
         times = run["times"]
@@ -158,16 +125,23 @@ def _times(record: Row) -> str:
         "<p>Training steps with 95 % intervals; “&gt; 1,000” was not reached by step 1,000, “&lt; 50” lies "
         "before the first snapshot.</p>"
     )
-    table = _table([*heads, "measured up to"], cells)
+    listed = table([*heads, "measured up to"], cells)
     if len(cells) > LONG:
-        table = f"<details><summary>{len(cells)} runs</summary>{table}</details>"
-    return _section("Times of every run", table, note)
+        listed = f"<details><summary>{len(cells)} runs</summary>{listed}</details>"
+    return section("Times of every run", listed, note)
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    head = "".join(f"<th>{_text(entry)}</th>" for entry in heads)
-    body = "\n".join("<tr>" + "".join(f"<td>{_text(entry)}</td>" for entry in row) + "</tr>" for row in rows)
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
+def _contrasts(record: Row) -> str:
+    if not record.get("contrasts"):
+        return ""
+    caption = (
+        "Both times over those at the smallest value, seed by seed, with 95 % intervals; censored times are "
+        "taken in as bounds. Dashed: no effect."
+    )
+    return section(
+        "What the knob does",
+        picture_of("contrasts", figures.contrasts(record), caption, "Ratios of times, by value of the knob"),
+    )
 
 
 def _laws(record: Row) -> str:
@@ -179,12 +153,12 @@ def _laws(record: Row) -> str:
         for factor, entry in (law or {}).get("exponents", {}).items():
             e = "–" if entry["value"] is None else _exponent(estimate_of(entry))
             rows.append([name, FACTOR_NAMES[factor], e, law["observed"], law["censored"], law["status"]])
-    parts = [_table(["time", "factor", "exponent", "observed", "censored", "status"], rows)] if rows else []
+    parts = [table(["time", "factor", "exponent", "observed", "censored", "status"], rows)] if rows else []
     caption = (
         "Every run with its interval, the fitted power law with the 95 % interval of the line, and a line of "
         "slope 1 to compare with. Arrows are times that were not reached, or lay before the first look."
     )
-    parts.insert(0, _picture("laws", figures.laws(record), caption, "Times against n on logarithmic axes"))
+    parts.insert(0, picture_of("laws", figures.laws(record), caption, "Times against n on logarithmic axes"))
     if record.get("collapse"):
         caption = (
             "The memorized fractions against the step, and against the step divided by n (by n/W where the "
@@ -193,15 +167,15 @@ def _laws(record: Row) -> str:
             "1 none."
         )
         if status := record["collapse"].get("status"):
-            caption += f" Not computed: {_text(status)}."
-        parts.append(_picture("collapse", figures.collapse(record), caption, "Collapse of the curves"))
+            caption += f" Not computed: {text_of(status)}."
+        parts.append(picture_of("collapse", figures.collapse(record), caption, "Collapse of the curves"))
     if {"n_train", "width"} <= set(varied(record["runs"])):
         caption = (
             "Who has copied by the time of its own first good samples, and by multiples of it: runs that "
             "have, of those that were looked at long enough. Hatched: not all were."
         )
-        parts.append(_picture("phase", figures.phase(record), caption, "Copied or not, over n and width"))
-    return _section("How the times grow", *parts)
+        parts.append(picture_of("phase", figures.phase(record), caption, "Copied or not, over n and width"))
+    return section("How the times grow", *parts)
 
 
 def _exponent(e: Estimate) -> str:
@@ -216,7 +190,7 @@ def _losses(record: Row) -> str:
         "held-out and dashed on training data, and the difference; it opens where the network begins to know "
         "its training items."
     )
-    return _section("Losses", _picture("losses", figures.losses(record), caption, "Losses against step"))
+    return section("Losses", picture_of("losses", figures.losses(record), caption, "Losses against step"))
 
 
 def _rules(record: Row) -> str:
@@ -236,8 +210,8 @@ def _rules(record: Row) -> str:
         "logarithm of the step.",
         "Intervals are nominal 95 %: exact binomial for fractions, normal for losses.",
     ]
-    return _section(
-        "How it was read", "<ul>" + "".join(f"<li>{_text(line)}</li>" for line in lines) + "</ul>"
+    return section(
+        "How it was read", "<ul>" + "".join(f"<li>{text_of(line)}</li>" for line in lines) + "</ul>"
     )
 
 
@@ -251,10 +225,10 @@ def _origin(record: Row) -> str:
     for run in record["runs"]:
         text = ", ".join(f"{name} {value}" for name, value in run.get("environment", {}).items())
         places[text or "not recorded"] = places.get(text or "not recorded", 0) + 1
-    lines = [f"<p>{count} run{'s' * (count > 1)}: {_text(text)}</p>" for text, count in places.items()]
+    lines = [f"<p>{count} run{'s' * (count > 1)}: {text_of(text)}</p>" for text, count in places.items()]
     if record.get("command"):
-        lines.insert(0, f"<p>Made by <code>{_text(record['command'])}</code></p>")
-    keys = "".join(f"<li><code>{_text(run['key'])}</code></li>" for run in record["runs"])
-    return _section(
+        lines.insert(0, f"<p>Made by <code>{text_of(record['command'])}</code></p>")
+    keys = "".join(f"<li><code>{text_of(run['key'])}</code></li>" for run in record["runs"])
+    return section(
         "Where it comes from", *lines, f"<details><summary>Run directories</summary><ul>{keys}</ul></details>"
     )

@@ -1,0 +1,76 @@
+"""What one knob does to both clocks: their ratio to those at its smallest value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from memhorizon.figures import style
+from memhorizon.figures.records import Row, sweep_of
+from memhorizon.results import InputError
+
+CLOCKS = {"tau_gen": (style.TAU_GEN, -0.1, "white"), "tau_mem": (style.TAU_MEM, 0.1, None)}
+FAR = 30.0  # an interval that ends beyond this factor is drawn to the edge, with an arrow
+
+
+@dataclass(frozen=True)
+class Contrasts:
+    """Ratios of times, by value of the knob."""
+
+    record: Mapping[str, Any]
+
+    def frame(self) -> list[Row]:
+        """One row per clock and value of the knob; without numbers where none could be fitted."""
+        nothing = dict.fromkeys(("value", "low", "high"))
+        return [
+            {"knob" if key == "value" else key: entry for key, entry in row.items() if key != "ratio"}
+            | (row["ratio"] or nothing)
+            for row in self.record["contrasts"]
+        ]
+
+    @matplotlib.rc_context(style.THEME)
+    def plot(self) -> Figure:
+        """One panel: points with 95 % intervals beside the line of no effect."""
+        rows = self.frame()
+        knobs, name = list(dict.fromkeys(row["knob"] for row in rows)), rows[0]["factor"].replace("_", " ")
+        figure = style.canvas(width=4.4, height=3.2)
+        axes = figure.subplots()
+        axes.axhline(1, color=style.GREY, linewidth=1, linestyle=(0, (4, 3)))
+        looks, ends = style.looks(CLOCKS), [1.0]
+        for clock, (label, shift, face) in CLOCKS.items():
+            look = style.altered(looks[clock], linestyle="none", markersize=5)
+            look["markerfacecolor"] = face or look["color"]
+            known = [row for row in rows if row["clock"] == clock and row["value"] is not None]
+            for row in known:
+                x, low, high = knobs.index(row["knob"]) + shift, row["low"] or 0.0, row["high"]
+                shown = (max(low, row["value"] / FAR), min(high or FAR**2, row["value"] * FAR))
+                axes.plot([x, x], shown, color=look["color"], linewidth=1.4)
+                for end, cut in zip(shown, (shown[0] > low, high is None or shown[1] < high), strict=True):
+                    if cut:
+                        arrow = {"arrowstyle": "-|>", "color": look["color"], "shrinkA": 0, "shrinkB": 0}
+                        axes.annotate("", (x, end), (x, row["value"]), arrowprops=arrow)
+                axes.plot([x], [row["value"]], **look)
+                ends += shown
+            axes.plot([], [], **look, label=label)
+        style.log_axis(axes.yaxis, min(ends), max(ends))
+        axes.set_xticks(range(len(knobs)), [f"{knob:g}" for knob in knobs])
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set(
+            xlim=(-0.5, len(knobs) - 0.5), xlabel=name, ylabel=f"time / that at {rows[0]['reference']:g}"
+        )
+        figure.legend(loc="outside upper center", ncols=2)
+        return figure
+
+
+def contrasts(record: Any) -> Contrasts:
+    """Both clocks at each value of a knob over those at its smallest, with 95 % intervals.
+
+    Raises:
+        InputError: if the record is no sweep, or no single knob was varied in it.
+    """
+    if not sweep_of(record).get("contrasts"):
+        raise InputError("record: expected a sweep over one of ema, dropout or weight_decay alone")
+    return Contrasts(record)
