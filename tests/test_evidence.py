@@ -38,3 +38,24 @@ def test_an_exponent_is_that_of_its_record(links, clock, factors):
 
 def test_laws_are_found_on_both_pages():
     assert {page.id.split()[0] for page in statements()} == {"README.md", "docs/evidence.md"}
+
+
+CONTRAST = rf"({NUMBER}) \[({NUMBER}), ({NUMBER})\] at ({NUMBER})"
+CONTRASTS = re.compile(rf"(tau_gen|tau_mem) times ((?:{CONTRAST}(?:, )?)+)")
+
+
+def contrasts():
+    """Every ratio at a value of a knob, with the records of sweeps that its line links to."""
+    for line in (ROOT / "docs/evidence.md").read_text().splitlines():
+        links = [path for path in LINK.findall(line) if kind(path) == "sweep"]
+        for clock, ratios, *_ in CONTRASTS.findall(line):
+            yield pytest.param(links, clock, ratios, id=f"{clock} times {ratios}")
+
+
+@pytest.mark.parametrize(("links", "clock", "ratios"), list(contrasts()))
+def test_a_ratio_is_that_of_its_record(links, clock, ratios):
+    assert len(set(links)) == 1
+    rows = json.loads((ROOT / links[0]).read_text())["contrasts"]
+    for *numbers, value in re.findall(CONTRAST, ratios):
+        (row,) = [row for row in rows if (row["clock"], row["value"]) == (clock, float(value))]
+        assert numbers == [f"{row['ratio'][end]:.2f}" for end in ("value", "low", "high")]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from memhorizon import figures
 from memhorizon.datasets import DataConfig
 from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.experiments.executors import Inline
@@ -162,10 +163,26 @@ def test_a_sweep_over_a_knob_has_contrasts_of_both_clocks(tmp_path):
 
 
 def test_a_knob_whose_times_are_not_reached_is_bounded_or_left_open(tmp_path):
-    row = record(knob_runs(tmp_path, 3.0), Rules(memorized=0.1))["contrasts"][-1]
+    runs = knob_runs(tmp_path, 3.0)
+    row = record(runs, Rules(memorized=0.1))["contrasts"][-1]
+    first = [own.tau_mem.value for own in read_times(runs, Rules(memorized=0.1))[:3]]
+    assert row["at_least"] == pytest.approx(math.exp(np.log(5120 / np.array(first)).mean()))
     assert (row["clock"], row["observed"], row["censored"]) == ("tau_mem", 3, 3)
     assert row["ratio"]["value"] is None
     assert "not fitted" in row["status"]
+
+
+def test_the_picture_of_a_knob_shows_ratios_and_bounds(tmp_path):
+    made = record(knob_runs(tmp_path, 3.0), Rules(memorized=0.1))
+    picture = figures.contrasts(made)
+    gen, mem = picture.frame()
+    assert (gen["knob"], gen["value"]) == (0.9, made["contrasts"][0]["ratio"]["value"])
+    assert (mem["value"], mem["at_least"]) == (None, made["contrasts"][1]["at_least"])
+    drawn = [line.get_ydata() for line in picture.plot().axes[0].lines]
+    heights = [float(np.asarray(y)[0]) for y in drawn if len(y)]
+    assert {gen["value"], mem["at_least"]} <= set(heights)
+    with pytest.raises(InputError, match="one of ema"):
+        figures.contrasts(record([planted(tmp_path, n, 0, (0, 200)) for n in (4, 8)]))
 
 
 def test_a_knob_of_unfinished_sweeps_says_so(tmp_path):

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from memhorizon.figures import style
+from memhorizon.figures.noise_levels import mark
 from memhorizon.figures.records import Row, sweep_of
 from memhorizon.results import InputError
 
-CLOCKS = {"tau_gen": (style.TAU_GEN, -0.1, "white"), "tau_mem": (style.TAU_MEM, 0.1, None)}
-FAR = 30.0  # an interval that ends beyond this factor is drawn to the edge, with an arrow
+CLOCKS = {"tau_gen": (style.TAU_GEN, -0.1), "tau_mem": (style.TAU_MEM, 0.1)}
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Contrasts:
     record: Mapping[str, Any]
 
     def frame(self) -> list[Row]:
-        """One row per clock and value of the knob; without numbers where none could be fitted."""
+        """One row per clock and value of the knob; a bound, or no numbers, where none could be fitted."""
         nothing = dict.fromkeys(("value", "low", "high"))
         return [
             {"knob" if key == "value" else key: entry for key, entry in row.items() if key != "ratio"}
@@ -33,28 +33,21 @@ class Contrasts:
 
     @matplotlib.rc_context(style.THEME)
     def plot(self) -> Figure:
-        """One panel: points with 95 % intervals beside the line of no effect."""
+        """One panel: points with 95 % intervals, and bounds, beside the line of no effect."""
         rows = self.frame()
         knobs, name = list(dict.fromkeys(row["knob"] for row in rows)), rows[0]["factor"].replace("_", " ")
         figure = style.canvas(width=4.4, height=3.2)
         axes = figure.subplots()
         axes.axhline(1, color=style.GREY, linewidth=1, linestyle=(0, (4, 3)))
-        looks, ends = style.looks(CLOCKS), [1.0]
-        for clock, (label, shift, face) in CLOCKS.items():
-            look = style.altered(looks[clock], linestyle="none", markersize=5)
-            look["markerfacecolor"] = face or look["color"]
-            known = [row for row in rows if row["clock"] == clock and row["value"] is not None]
-            for row in known:
-                x, low, high = knobs.index(row["knob"]) + shift, row["low"] or 0.0, row["high"]
-                shown = (max(low, row["value"] / FAR), min(high or FAR**2, row["value"] * FAR))
-                axes.plot([x, x], shown, color=look["color"], linewidth=1.4)
-                for end, cut in zip(shown, (shown[0] > low, high is None or shown[1] < high), strict=True):
-                    if cut:
-                        arrow = {"arrowstyle": "-|>", "color": look["color"], "shrinkA": 0, "shrinkB": 0}
-                        axes.annotate("", (x, end), (x, row["value"]), arrowprops=arrow)
-                axes.plot([x], [row["value"]], **look)
-                ends += shown
-            axes.plot([], [], **look, label=label)
+        looks, ends = style.looks(CLOCKS), [0.5, 2.0]
+        for clock, (label, shift) in CLOCKS.items():
+            for row in (row for row in rows if row["clock"] == clock):
+                entry = {**row, "status": "observed" if row["value"] is not None else "undetermined"}
+                if row.get("at_least"):
+                    entry |= {"value": row["at_least"], "status": "at least"}
+                mark(axes, knobs.index(row["knob"]) + shift, entry, looks[clock])
+                ends += [end for end in (entry["value"], row["low"], row["high"]) if end]
+            axes.plot([], [], **style.altered(looks[clock], linestyle="none"), label=label)
         style.log_axis(axes.yaxis, min(ends), max(ends))
         axes.set_xticks(range(len(knobs)), [f"{knob:g}" for knob in knobs])
         axes.xaxis.set_minor_locator(NullLocator())
