@@ -158,7 +158,7 @@ def _contrasts(rows: Sequence[Row], times: Sequence[Timescales]) -> list[Row]:
     censored times in; without these its interval is the t interval of the paired differences, where all
     times are equally well known.
     """
-    taken = {name: {row.get(name) for row in rows} for name in AXES}
+    taken: dict[str, set[Any]] = {name: {row.get(name) for row in rows} for name in AXES}
     knobs = [name for name, values in taken.items() if len(values) > 1 and None not in values]
     if len(knobs) != 1:
         return []

@@ -180,7 +180,7 @@ class Collapse:
         """Whether the width is varied as well, so that the unit of time is n/W."""
         return len({run.get("width") for run in self.record["runs"]}) > 1
 
-    def divisor(self, run: Row) -> float:
+    def divisor(self, run: Mapping[str, Any]) -> float:
         """n, or n/W where W is varied."""
         return run["n_train"] / (run["width"] if self.by_width else 1)
 
