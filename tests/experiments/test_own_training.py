@@ -428,3 +428,44 @@ def test_the_record_of_guidance_follows_from_its_curves():
             assert made[name]["value"] == pytest.approx(group[name]["value"], rel=1e-4)
     for made, law in zip(guidance.law_rows(runs), rows_of(record, "law"), strict=True):
         assert made["exponent"]["value"] == pytest.approx(law["exponent"]["value"], rel=1e-3)
+
+
+def shown(entry, digits=2):
+    """A number with its interval as the page writes it."""
+    return f"{entry['value']:.{digits}f} [{entry['low']:.{digits}f}, {entry['high']:.{digits}f}]"
+
+
+def lines_of(recipe):
+    """What the page of evidence says with a link to this record."""
+    page = (RECORDS.parent / "docs" / "evidence.md").read_text()
+    return "\n".join(line for line in page.splitlines() if f"results/{recipe.NAME}.json" in line)
+
+
+def test_the_page_says_of_augmentation_what_the_record_says():
+    summary, page = read(augmentation)["summary"], lines_of(augmentation)
+    assert shown(summary["exponent of n"]) in page
+    for kind in ("flips", "shifts"):
+        assert shown(summary[kind]["later"]) in page
+        assert shown(summary[kind]["effective"], 0) in page
+    assert shown(summary["both"]["later"], 1) in page
+    assert shown(summary["both"]["effective"], 0) in page
+    assert shown(summary["none"]["effective"], 1) in page
+    for kind in augmentation.STEPS:
+        assert shown(summary[kind]["best"], 3) in page
+
+
+def test_the_page_says_of_guidance_what_the_record_says():
+    record, page = read(guidance), lines_of(guidance)
+    for law in record["summary"]["laws"]:
+        assert shown(law["exponent"]) in page
+        assert shown(law["collapse"], 3) in page
+    for ratio in record["summary"]["unguided"]:
+        if (ratio["case"], ratio["n_train"]) == ("balanced", 128):
+            assert shown(ratio["unguided"]) in page
+    for case in ("balanced 64", "rare 64", "narrow 64"):
+        found = record["summary"]["classes"][case]
+        if found["class_ratio"]["status"] == "observed":
+            assert shown(found["class_ratio"]) in page
+        else:
+            assert f"{found['class_ratio']['status']} {found['class_ratio']['value']:.2f}" in page
+        assert shown(found["class_ratio_gen"]) in page
