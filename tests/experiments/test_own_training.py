@@ -409,8 +409,11 @@ def test_the_record_of_halves_follows_from_its_curves():
     for group in rows_of(record, "group"):
         own = [row for row in runs if group["n_train"] in (None, row["n_train"])]
         made = halves.group_row(own, group["n_train"])
-        for name in (*halves.CLOCKS, "lead", "window", "safe_window", "own_at_argmin"):
-            assert made[name]["value"] == pytest.approx(group[name]["value"], rel=1e-4)
+        for name in (*halves.CLOCKS, "lead", "window", "safe_window"):
+            assert made[name]["status"] == group[name]["status"]
+            if group[name]["status"] != "undetermined":
+                assert made[name]["value"] == pytest.approx(group[name]["value"], rel=1e-3)
+        assert made["own_at_argmin"]["value"] == pytest.approx(group["own_at_argmin"]["value"], rel=1e-3)
 
 
 def test_the_record_of_guidance_follows_from_its_curves():
@@ -425,7 +428,9 @@ def test_the_record_of_guidance_follows_from_its_curves():
         agree(row, "tau_mem", time)
     for made, group in zip(guidance.group_rows(runs), rows_of(record, "group"), strict=True):
         for name in ("tau_mem", "unguided"):
-            assert made[name]["value"] == pytest.approx(group[name]["value"], rel=1e-4)
+            assert made[name]["status"] == group[name]["status"]
+            if group[name]["status"] != "undetermined":
+                assert made[name]["value"] == pytest.approx(group[name]["value"], rel=1e-4)
     for made, law in zip(guidance.law_rows(runs), rows_of(record, "law"), strict=True):
         assert made["exponent"]["value"] == pytest.approx(law["exponent"]["value"], rel=1e-3)
 
