@@ -474,3 +474,17 @@ def test_the_page_says_of_guidance_what_the_record_says():
         else:
             assert f"{found['class_ratio']['status']} {found['class_ratio']['value']:.2f}" in page
         assert shown(found["class_ratio_gen"]) in page
+
+
+def test_the_page_says_of_halves_what_the_record_says():
+    summary, page = read(halves)["summary"], lines_of(halves)
+    for n_train in halves.STEPS:
+        found = summary[f"n = {n_train}"]
+        assert shown(found["own_at_argmin"]) in page
+        for name in ("tau_bias", "argmin"):
+            assert shown(found[name], 0) in page
+        for name in ("window", "safe_window"):
+            assert shown(found[name], 1) in page
+    assert shown(summary["n = all"]["lead"]) in page
+    for clock in halves.CLOCKS:
+        assert shown(summary["n = all"]["exponent"][clock]) in page
