@@ -190,10 +190,10 @@ def _ratio(points: Sequence[tuple[bool, int, Time]]) -> Row:
     ratio = {end: math.exp(getattr(log, end)) for end in ("value", "low", "high")}
     late = [math.log(time.value) for above, _, time in points if above and time.status == "not reached"]
     early = [math.log(time.value) for above, _, time in points if not above and time.observed]
-    # none above was reached: the bounds bound the ratio, where a fit has nothing to go by
-    bound = {"at_least": math.exp(np.mean(late) - np.mean(early))} if 2 * len(late) == len(points) else {}
-    counts = {"observed": law.observed, "censored": law.censored, "status": law.status}
-    return {"ratio": plain(ratio), **(bound if len(early) == len(late) else {}), **counts}
+    found = {"ratio": plain(ratio), "observed": law.observed, "censored": law.censored, "status": law.status}
+    if len(late) == len(early) == len(points) / 2:  # none above was reached: a fit has nothing to go by
+        found["at_least"] = math.exp(np.mean(late) - np.mean(early))
+    return found
 
 
 def _collapse(rows: Sequence[Row], by: Sequence[str], memorized: Sequence[Curve]) -> Row:
