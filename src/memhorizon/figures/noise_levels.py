@@ -81,7 +81,7 @@ def _noise_levels(rows: Sequence[Row]) -> Figure:
     names = [*looks, "bound (some times censored)"]
     title = "geometric means over the runs of one n, with 95 % intervals over runs"
     figure.legend(
-        handles, names, loc="outside upper center", ncols=len(names), title=title, title_fontsize=8.5
+        handles, names, loc="outside upper center", ncols=min(len(names), 5), title=title, title_fontsize=8.5
     )
     return figure
 
