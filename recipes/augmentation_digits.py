@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 from recipes.inputs import RESULTS, read_sweeps
-from recipes.noise_levels import as_time, geometric_mean, plain_time, ratio
 from recipes.parts import Job, Part, parts
 from recipes.settings import DIGITS, IMAGE_RULES, PAPER
 from recipes.settings import tiny as tiny_of
 from recipes.snapshots import snapshots
 from recipes.theory_record import write_record
+from recipes.times import as_time, geometric_mean, over_seeds, plain_time, ratio
 from scipy import stats
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
@@ -183,8 +183,6 @@ def group_rows(rows: Sequence[Row], law: ScalingLaw) -> Iterator[Row]:
     runs = {kind: [r for r in done if r["kind"] == kind] for kind in dict.fromkeys(r["kind"] for r in done)}
     unit = {"value": 1.0, "status": "observed"}
     for kind, own in runs.items():
-        best = np.array([row["best"] for row in own])
-        half = stats.t.ppf(0.975, len(best) - 1) * best.std(ddof=1) / math.sqrt(len(best))
         tau = geometric_mean([ratio(row["tau_mem"], unit) for row in own])
         pairs = zip(own, runs["none"], strict=True)
         yield {
@@ -194,7 +192,7 @@ def group_rows(rows: Sequence[Row], law: ScalingLaw) -> Iterator[Row]:
             "n_train": N,
             "tau_mem": tau,
             "argmin": geometric_mean([ratio(row["argmin"], unit) for row in own]),
-            "best": {"value": best.mean(), "low": best.mean() - half, "high": best.mean() + half},
+            "best": over_seeds([row["best"] for row in own]),
             "later": geometric_mean([ratio(a["tau_mem"], b["tau_mem"]) for a, b in pairs]),
             "effective": effective(tau, law),
         }

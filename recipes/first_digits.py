@@ -13,6 +13,7 @@ from recipes.first_digits_statistics import summarise, times_of
 from recipes.parts import Job, parts
 from recipes.settings import DIGITS, PAPER
 from recipes.settings import tiny as tiny_of
+from recipes.snapshots import generate
 
 from memhorizon.datasets import Split, load_split
 from memhorizon.experiments.config import Config, MeasureConfig, encode
@@ -23,7 +24,6 @@ from memhorizon.experiments.rundir import write_atomically
 from memhorizon.measure.losses import denoising_losses
 from memhorizon.measure.memorization import gap_ratios
 from memhorizon.measure.neighbors import nearest
-from memhorizon.samplers import samples
 from memhorizon.training import TrainState, train
 
 NAME = "first_digits"
@@ -32,7 +32,7 @@ SEEDS, STEPS, DENSITY = range(6), 3000, 10
 MEASURE = MeasureConfig(
     snapshots=14, first=150, n_samples=600, sampler_steps=25, times=(0.3,), repeats=8, keep=False
 )
-TRAIN_NOISE, HOLDOUT_NOISE, SAMPLE_SEED = 1, 2, 1_000_000
+TRAIN_NOISE, HOLDOUT_NOISE = 1, 2
 COLUMNS = {
     "seed": "of weights, batches and noise, of who is repeated; also which of the disjoint subsets of images",
     "image": "position in the digits of scikit-learn",
@@ -110,14 +110,7 @@ def observe(state: TrainState, split: Split, run: Config) -> dict[str, Any]:
         )
         for data, noise in ((split.train, TRAIN_NOISE), (split.holdout, HOLDOUT_NOISE))
     )
-    generated = samples(
-        state.model,
-        split.item_shape,
-        schedule=schedule,
-        seeds=range(SAMPLE_SEED, SAMPLE_SEED + measure.n_samples),
-        method=measure.sampler,
-        steps=measure.sampler_steps,
-    )
+    generated = generate(state.model, split, run)
     found = copies_found(generated, split.train, measure.threshold)
     return {
         "step": state.step,

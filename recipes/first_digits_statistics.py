@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from recipes.times import over_seeds
 from scipy import stats
 
 from memhorizon.measure.scaling import fit_scaling
@@ -68,17 +69,6 @@ def exponent(factors: Sequence[float], times: Sequence[Time]) -> float:
     known = [replace(t, low=t.value, high=t.value) if t.observed else t for t in times]
     rows = [{"factor": f, "time": t} for f, t in zip(factors, known, strict=True)]
     return fit_scaling(rows, by=("factor",)).exponents["factor"].value
-
-
-def over_seeds(values: Sequence[float]) -> Summary:
-    """Mean over seeds with its 95 % interval (t), over those where there is a value."""
-    x = np.array([value for value in values if math.isfinite(value)])
-    if len(x) == 0:
-        return {"value": math.nan, "low": math.nan, "high": math.nan, "seeds": 0}
-    half = stats.t.ppf(0.975, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x)) if len(x) > 1 else math.nan
-    return {"value": float(x.mean()), "low": float(x.mean() - half), "high": float(x.mean() + half)} | {
-        "seeds": len(x)
-    }
 
 
 def early_half(times: Sequence[Time]) -> np.ndarray:

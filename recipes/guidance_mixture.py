@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from recipes.guidance_model import DROP, Case, train_case
-from recipes.noise_levels import exponent, geometric_mean, plain_time, ratio
 from recipes.parts import Job, Part, parts
 from recipes.settings import MIXTURE, MIXTURE_RULES, PAPER_MIXTURE, SGD
 from recipes.settings import tiny as tiny_of
 from recipes.theory_record import write_record
+from recipes.times import exponent, geometric_mean, plain_time, ratio
 
 from memhorizon.experiments.config import Config, encode
 from memhorizon.experiments.recipes import Size

@@ -16,13 +16,12 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from recipes.noise_levels import exponent, geometric_mean, plain_time, ratio
 from recipes.parts import Job, Part, parts
 from recipes.settings import DIGITS, IMAGE_RULES, PAPER_ADAM
 from recipes.settings import tiny as tiny_of
 from recipes.snapshots import snapshots
 from recipes.theory_record import write_record
-from scipy import stats
+from recipes.times import exponent, geometric_mean, over_seeds, plain_time, ratio
 from torch import Tensor
 
 from memhorizon.datasets import Split, load_split
@@ -179,13 +178,6 @@ def run_row(n_train: int, pair: int, part: Part, level: float) -> Row:
     }
 
 
-def mean(values: Sequence[float]) -> Row:
-    """Mean over pairs with its 95 % t interval."""
-    x = np.array(values)
-    half = stats.t.ppf(0.975, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x))
-    return {"value": x.mean(), "low": x.mean() - half, "high": x.mean() + half, "pairs": len(x)}
-
-
 def group_row(rows: Sequence[Row], n_train: int | None) -> Row:
     """The pairs of one n, or of all."""
     unit = {"value": 1.0, "status": "observed"}
@@ -195,7 +187,7 @@ def group_row(rows: Sequence[Row], n_train: int | None) -> Row:
     row |= {clock: geometric_mean([ratio(r[clock], unit) for r in rows]) for clock in CLOCKS}
     for name, (above, below) in ratios.items():
         row[name] = geometric_mean([ratio(r[above], r[below]) for r in rows])
-    row |= {name: mean([r[name] for r in rows]) for name in ("own_at_argmin", "copies_at_argmin")}
+    row |= {name: over_seeds([r[name] for r in rows]) for name in ("own_at_argmin", "copies_at_argmin")}
     if n_train is None:
         row["exponent"] = {clock: exponent(rows, clock) for clock in CLOCKS}
     return row

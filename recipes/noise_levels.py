@@ -5,13 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from recipes.inputs import RESULTS, read_sweeps
 from recipes.theory_record import write_record
-from scipy import stats
+from recipes.times import exponent, geometric_mean, plain_time, ratio
 
 from memhorizon.figures.records import curve_of, time_of
-from memhorizon.measure.scaling import fit_scaling
 from memhorizon.measure.timescales import argmin_time, gap_opening_time, generalization_time, quality_level
 from memhorizon.results import Time
 
@@ -19,7 +17,6 @@ SWEEPS = ("n_digits", "n_fashion", "n_mixture_adam", "n_mixture_sgd")  # those t
 REFERENCE = 0.3  # the t that the others are held against
 SHARE = 0.1  # of a quality level: the gap that counts as open, as in measure.timescales.timescales
 CLOCKS = ("opening", "opening_shared", "argmin")
-SIDES = {"observed": 0, "not reached": 1, "before first": -1}
 Row = dict[str, Any]
 
 COLUMNS = {
@@ -95,53 +92,6 @@ def run_rows(record: Mapping[str, Any], levels: Sequence[float]) -> Iterator[Row
             }
 
 
-def plain_time(time: Time) -> Row:
-    """A time as plain values; "undetermined" where its interval excludes nothing."""
-    high = None if time.high == math.inf else time.high
-    status = "undetermined" if time.observed and time.low <= 0 and high is None else time.status
-    return {"value": time.value, "low": time.low, "high": high, "status": status}
-
-
-def as_time(entry: Mapping[str, Any]) -> Time:
-    """Back to a time: the undetermined is an observation with an open interval."""
-    status = "observed" if entry["status"] == "undetermined" else entry["status"]
-    high = math.inf if entry["high"] is None else entry["high"]
-    return Time(entry["value"], entry["low"], high, status, "")
-
-
-def ratio(above: Mapping[str, Any], below: Mapping[str, Any]) -> tuple[float, int] | None:
-    """Log of a ratio of times, and whether it is seen (0), at least (1) or at most (-1) that; else None."""
-    if "undetermined" in (above["status"], below["status"]):
-        return None
-    up, down = SIDES[above["status"]], -SIDES[below["status"]]
-    if up * down < 0:
-        return None
-    return math.log(above["value"] / below["value"]), up or down
-
-
-def geometric_mean(logs: Sequence[tuple[float, int] | None]) -> Row:
-    """Geometric mean of times or ratios over runs with its 95 % t interval.
-
-    Where some are bounds, all on one side, the mean of the bounds is a bound of the mean, without interval.
-    Where bounds lie on both sides, or less than half is known at all, it is undetermined.
-    """
-    known = [pair for pair in logs if pair is not None]
-    sides = {side for _, side in known if side}
-    found: Row = {"value": None, "low": None, "high": None, "status": "undetermined"}
-    found |= {"known": len(known), "observed": sum(side == 0 for _, side in known)}
-    if not known or 2 * len(known) < len(logs) or len(sides) > 1:
-        return found
-    x = np.array([log for log, _ in known])
-    found |= {
-        "value": math.exp(x.mean()),
-        "status": {1: "at least", -1: "at most"}.get(sum(sides), "observed"),
-    }
-    if not sides and len(x) > 1:
-        half = float(stats.t.ppf(0.975, len(x) - 1) * x.std(ddof=1)) / math.sqrt(len(x))
-        found |= {"low": math.exp(x.mean() - half), "high": math.exp(x.mean() + half)}
-    return found
-
-
 def group_row(rows: Sequence[Row], reference: Sequence[Row], n_train: int | None) -> Row:
     """Runs of one n, or of all, at one noise level; `reference` holds the same runs at the reference t."""
     unit = {"value": 1.0, "status": "observed"}
@@ -156,14 +106,6 @@ def group_row(rows: Sequence[Row], reference: Sequence[Row], n_train: int | None
     if n_train is None:
         row["exponent"], row["exponent_argmin"] = (exponent(rows, name) for name in ("opening", "argmin"))
     return row
-
-
-def exponent(rows: Sequence[Row], clock: str) -> Row:
-    """Power of n of a clock, censored times included; null where too few were observed."""
-    law = fit_scaling([{"n_train": row["n_train"], "time": as_time(row[clock])} for row in rows])
-    power = law.exponents["n_train"]
-    found = {name: getattr(power, name) for name in ("value", "low", "high")}
-    return {**found, "observed": law.observed, "censored": law.censored, "status": law.status}
 
 
 def group_rows(rows: Sequence[Row]) -> Iterator[Row]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from memhorizon.datasets import Split
 from memhorizon.experiments.config import Config
@@ -48,13 +48,18 @@ def snapshots(own: Config, split: Split, data: Tensor) -> Iterator[Snapshot]:
             repeats=measure.repeats,
             seed=LOSS_SEED + 1,
         )
-        generated = samples(
-            state.model,
-            split.item_shape,
-            schedule=schedule,
-            seeds=range(SAMPLE_SEED, SAMPLE_SEED + measure.n_samples),
-            method=measure.sampler,
-            steps=measure.sampler_steps,
-        )
+        generated = generate(state.model, split, own)
         finite = generated[generated.flatten(1).isfinite().all(1)]
         yield Snapshot(step.step, float(held.mean[0]), float(held.standard_error[0]), finite)
+
+
+def generate(model: nn.Module, split: Split, own: Config) -> Tensor:
+    """Samples of a network from the seeds that runs of sweeps have. [m, *item]."""
+    return samples(
+        model,
+        split.item_shape,
+        schedule=own.schedule.build(),
+        seeds=range(SAMPLE_SEED, SAMPLE_SEED + own.measure.n_samples),
+        method=own.measure.sampler,
+        steps=own.measure.sampler_steps,
+    )
