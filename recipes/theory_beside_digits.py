@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from recipes.noise_levels import RESULTS, as_time, clocks_at, geometric_mean, holdout_level, plain_time, ratio
+from recipes.inputs import RESULTS
+from recipes.noise_levels import clocks_at, holdout_level
 from recipes.settings import DIGITS
 from recipes.theory_record import write_record
+from recipes.times import as_time, geometric_mean, plain_time, ratio
 
 from memhorizon.datasets import load_split
 from memhorizon.figures.records import curve_of
