@@ -220,7 +220,7 @@ def run(out: Path, tiny: bool = False, results: Path = RESULTS) -> Path:
     for kind, seed in labels:
         own = config(kind, seed, size)
         jobs[f"{kind}-{seed}"] = ({"config": encode(own), "kind": kind}, partial(train_kind, kind, own))
-    found = list(parts(out / f"{name}_parts", jobs))
+    found = parts(out / f"{name}_parts", jobs)
     records, inputs = read_sweeps([REFERENCE], results)
 
     def rows() -> Iterator[Row]:

@@ -166,7 +166,7 @@ def run(out: Path, tiny: bool = False) -> Path:
     jobs: dict[str, Job] = {}
     for own in planned("tiny" if tiny else "here"):
         jobs[own.key] = ({"config": encode(own), "copies": copies}, partial(train_seed, own.seed, own))
-    seeds = list(parts(out / f"{name}_parts", jobs))
+    seeds = parts(out / f"{name}_parts", jobs)
     for seed in seeds:
         for image in seed["images"]:
             image["times"] = times_of(image, seed)

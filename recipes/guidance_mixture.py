@@ -188,7 +188,7 @@ def run(out: Path, tiny: bool = False) -> Path:
         own = config(n_train, seed, size)
         settings = {"config": encode(own), "case": asdict(CASES[case]), "scales": SCALES, "withheld": DROP}
         jobs[f"{case}-n{n_train}-seed{seed}"] = (settings, partial(train_case, CASES[case], own, SCALES))
-    found = list(parts(out / f"{name}_parts", jobs))
+    found = parts(out / f"{name}_parts", jobs)
 
     def rows() -> Iterator[Row]:
         pairs = zip(labels, found, strict=True)

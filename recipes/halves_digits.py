@@ -214,7 +214,7 @@ def run(out: Path, tiny: bool = False) -> Path:
         configs = [config(n_train, half, pair, size) for half in (0, 1)]
         settings = {"configs": [encode(own) for own in configs]}
         jobs[f"n{n_train}-pair{pair}"] = (settings, partial(train_pair, configs))
-    found = list(parts(out / f"{name}_parts", jobs))
+    found = parts(out / f"{name}_parts", jobs)
 
     def rows() -> Iterator[Row]:
         held = [curves_of(part)[2] for part in found]

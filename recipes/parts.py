@@ -1,12 +1,14 @@
 """What a recipe of many runs keeps as it goes: called again, it goes on where it was cut off."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from memhorizon.experiments.executors import single_threaded
 from memhorizon.experiments.record import plain
 from memhorizon.experiments.rundir import write_atomically
 
@@ -14,18 +16,29 @@ Part = dict[str, Any]
 Job = tuple[Mapping[str, Any], Callable[[], Mapping[str, Any]]]
 
 
-def parts(folder: Path, jobs: Mapping[str, Job]) -> Iterator[Part]:
+def parts(folder: Path, jobs: Mapping[str, Job], *, processes: int | None = None) -> list[Part]:
     """Give what each job finds, in plain values: read where its file is there already, else made and written.
 
     Args:
         folder: holds one file per job.
         jobs: by name, the settings of a job, and what does it. A file of other settings is made anew.
+        processes: how many jobs at once, of one thread each; None for one per core.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name, (settings, make) in tqdm(jobs.items(), desc=str(folder), unit="run", disable=None):
-        path = folder / f"{name}.json"
-        kept = json.loads(path.read_text()) if path.exists() else {}
-        if kept.get("settings") != plain(settings):
-            kept = plain({"settings": settings, **make()})
-            write_atomically(path, json.dumps(kept).encode())
-        yield kept
+    paths = {name: folder / f"{name}.json" for name in jobs}
+    missing = [name for name, (settings, _) in jobs.items() if not _is_of(paths[name], settings)]
+    label = {"desc": str(folder), "unit": "run", "initial": len(jobs) - len(missing), "disable": None}
+    with tqdm(total=len(jobs), **label) as bar, single_threaded(processes) as pool:
+        for done in as_completed([pool.submit(_write, paths[name], *jobs[name]) for name in missing]):
+            done.result()
+            bar.update()
+    return [json.loads(path.read_text()) for path in paths.values()]
+
+
+def _is_of(path: Path, settings: Mapping[str, Any]) -> bool:
+    """Whether a part is there, made with these settings."""
+    return path.exists() and json.loads(path.read_text()).get("settings") == plain(settings)
+
+
+def _write(path: Path, settings: Mapping[str, Any], make: Callable[[], Mapping[str, Any]]) -> None:
+    write_atomically(path, json.dumps(plain({"settings": settings, **make()})).encode())

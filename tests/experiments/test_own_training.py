@@ -1,16 +1,20 @@
 """Recipes with training of their own: tiny twins, parts that are kept, pictures."""
 
 import json
-import math
+from functools import partial
 
 import pytest
 
 from evidence_records import drawn, read
 from memhorizon.experiments import recipes
 from memhorizon.figures import beyond
+from memhorizon.figures.reruns import reruns
+from memhorizon.figures.threshold import threshold
 from memhorizon.results import InputError
 
-RECIPES = tuple(recipes.load(name) for name in ("augmentation_digits", "halves_digits", "guidance_mixture"))
+NAMES = ("augmentation_digits", "halves_digits", "guidance_mixture", "threshold_mixture", "reruns")
+RECIPES = tuple(recipes.load(name) for name in NAMES)
+DRAWN = (beyond.augmentation, beyond.halves, beyond.guidance, threshold, reruns)
 kept = __import__("recipes.parts", fromlist=["parts"])
 
 
@@ -29,7 +33,7 @@ def test_the_tiny_twin_has_the_form_of_the_record_and_is_drawn(recipe, tmp_path)
     assert [row for row in again["rows"] if row["part"] == "run"] == before
 
 
-@pytest.mark.parametrize("draw", [beyond.augmentation, beyond.halves, beyond.guidance])
+@pytest.mark.parametrize("draw", DRAWN)
 @pytest.mark.parametrize("bad", [[], {}, {"name": "steps", "rows": []}])
 def test_another_record_is_refused(draw, bad):
     with pytest.raises(InputError, match="expected the theory record"):
@@ -37,24 +41,40 @@ def test_another_record_is_refused(draw, bad):
 
 
 def test_a_part_is_made_once_and_anew_under_other_settings(tmp_path):
-    calls = []
-
-    def make():
-        calls.append(1)
-        return {"found": [1.5, math.inf]}
+    make = partial(json.loads, '{"found": [1.5, Infinity]}')
 
     def once(settings):
-        return list(kept.parts(tmp_path / "parts", {"one": (settings, make)}))
+        return kept.parts(tmp_path / "parts", {"one": (settings, make)}, processes=1)
 
     first = once({"steps": 3, "scales": (0.0, 1.0)})
     assert first == [{"settings": {"steps": 3, "scales": [0.0, 1.0]}, "found": [1.5, None]}]
-    assert once({"steps": 3, "scales": (0.0, 1.0)}) == first
-    assert len(calls) == 1
-    once({"steps": 4, "scales": (0.0, 1.0)})
-    assert len(calls) == 2
+    path = tmp_path / "parts" / "one.json"
+    path.write_text(path.read_text().replace("1.5", "2.5"))  # what is there is read, not made again
+    assert once({"steps": 3, "scales": (0.0, 1.0)})[0]["found"] == [2.5, None]
+    assert once({"steps": 4, "scales": (0.0, 1.0)})[0]["found"] == [1.5, None]
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+def test_parts_keep_their_order_and_what_was_done_survives_a_failure(tmp_path):
+    jobs = {name: ({}, partial(json.loads, f'{{"name": "{name}"}}')) for name in "cab"}
+    bad = {**jobs, "bad": ({}, partial(json.loads, "no JSON"))}
+    with pytest.raises(json.JSONDecodeError):
+        kept.parts(tmp_path, bad, processes=1)  # one process: the three before it are done
+    assert {path.stem for path in tmp_path.iterdir()} == {"a", "b", "c"}
+    assert [part["name"] for part in kept.parts(tmp_path, jobs)] == ["c", "a", "b"]
+
+
+def test_a_part_is_the_same_in_another_process(tmp_path):
+    recipe = RECIPES[NAMES.index("threshold_mixture")]
+    made = json.loads(recipe.run(tmp_path, tiny=True).read_text())
+    for width, configs in recipe.stacks("tiny").items():
+        here = recipe.train_stack(configs)["curves"]
+        own = [row for row in made["rows"] if row["part"] == "run" and row["width"] == width]
+        for curve, row in zip(here, own, strict=True):
+            assert curve["count"] == row["count"]
+            assert curve["kl"] == pytest.approx(row["kl"], rel=1e-6)
+
+
+@pytest.mark.parametrize("recipe", RECIPES[:3])
 def test_the_committed_record_is_drawn(recipe, tmp_path):
     record = read(recipe)
     assert not record["tiny"]

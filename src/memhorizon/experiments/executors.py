@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -60,28 +61,39 @@ class Local:
 
     def __call__(self, paths: Iterable[Path]) -> Iterator[Outcome | None]:
         """Do the runs in these directories."""
-        pool = ProcessPoolExecutor(
-            self.processes or len(os.sched_getaffinity(0)),
-            mp_context=get_context("spawn"),
-            initializer=_start_worker,
-            initargs=(os.getpid(),),
-        )
-        with pool:
+        with single_threaded(self.processes) as pool:
             waiting = {pool.submit(_work, path): path for path in paths}
-            try:
-                while waiting:
-                    finished, _ = wait(waiting, self.poll, FIRST_COMPLETED)
-                    for future in finished:
-                        path = waiting.pop(future)
-                        try:
-                            yield Outcome(path, future.result())
-                        except BrokenProcessPool:
-                            error = "its process was killed (out of memory?); the same command resumes it"
-                            yield Outcome(path, error)
-                    if not finished:
-                        yield None
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+            while waiting:
+                finished, _ = wait(waiting, self.poll, FIRST_COMPLETED)
+                for future in finished:
+                    path = waiting.pop(future)
+                    try:
+                        yield Outcome(path, future.result())
+                    except BrokenProcessPool:
+                        yield Outcome(
+                            path, "its process was killed (out of memory?); the same command resumes it"
+                        )
+                if not finished:
+                    yield None
+
+
+@contextmanager
+def single_threaded(processes: int | None = None) -> Iterator[ProcessPoolExecutor]:
+    """Processes of one thread each that end with this one; None for one per core.
+
+    What has not begun when the block is left, by an error or an interruption, is not done any more.
+    """
+    pool = ProcessPoolExecutor(
+        processes or len(os.sched_getaffinity(0)),
+        mp_context=get_context("spawn"),
+        initializer=_start_worker,
+        initargs=(os.getpid(),),
+    )
+    with pool:
+        try:
+            yield pool
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _start_worker(parent: int) -> None:

@@ -15,6 +15,7 @@ from memhorizon.figures.losses import losses
 from memhorizon.figures.noise_levels import noise_levels
 from memhorizon.figures.phase import phase
 from memhorizon.figures.records import sweep_of
+from memhorizon.figures.reruns import reruns
 from memhorizon.figures.samples import samples, shows_images
 from memhorizon.figures.style import Picture
 from memhorizon.figures.theory_digits import beside_digits
@@ -35,6 +36,7 @@ from memhorizon.figures.theory_training import (
     optimizers,
     steps,
 )
+from memhorizon.figures.threshold import threshold
 from memhorizon.results import InputError
 
 TABLES: dict[str, dict[str, Callable[[Any], Picture]]] = {
@@ -59,6 +61,8 @@ TABLES: dict[str, dict[str, Callable[[Any], Picture]]] = {
     "exponents": {"levels": exponents},
     "halves_digits": {"bias": halves},
     "guidance_mixture": {"classes": guidance},
+    "reruns": {"times": reruns},
+    "threshold_mixture": {"widths": threshold},
 }
 
 

@@ -1,0 +1,116 @@
+"""Many residual MLPs of one width in one network: small ones train a dozen at the price of two.
+
+A step of a network of a few thousand parameters is all overhead. Stacked, each network has weights and
+items of its own and sees them alone; one item of the stack is one item of every network.
+"""
+
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Any
+
+import torch
+from recipes.parts import Part
+from torch import Tensor, nn
+from torch.func import stack_module_state
+from torch.nn import functional as F  # noqa: N812
+
+from memhorizon.datasets import Split, load_split
+from memhorizon.experiments.config import Config
+from memhorizon.experiments.observe import SAMPLE_SEED
+from memhorizon.experiments.run import environment, snapshot_steps
+from memhorizon.measure.memorization import gap_ratios
+from memhorizon.measure.truth import kl_divergence
+from memhorizon.nets import ResidualMLP
+from memhorizon.results import InputError
+from memhorizon.samplers import samples
+from memhorizon.training import TrainState, train
+
+
+class StackedMLP(nn.Module):
+    """Networks of one shape side by side, [batch, networks, dim] to the same.
+
+    The loss of `train` is the mean over them; their gradients are multiplied by their number, so that each
+    is trained on its own loss.
+    """
+
+    def __init__(self, nets: Sequence[ResidualMLP]):
+        super().__init__()
+        self.time, self.blocks, self.count = nets[0].time, len(nets[0].blocks), len(nets)
+        self.weights = nn.ParameterDict()
+        for name, stacked in stack_module_state(list(nets))[0].items():
+            # matrices [networks, in, out], vectors [networks, 1, width]: as the batched products want them
+            laid = stacked.detach().mT if stacked.ndim == 3 else stacked.detach().unsqueeze(1)
+            parameter = nn.Parameter(laid.contiguous())
+            parameter.register_hook(lambda gradient: gradient * self.count)
+            self.weights[name.replace(".", "_")] = parameter
+
+    def _linear(self, name: str, h: Tensor) -> Tensor:
+        return torch.baddbmm(self.weights[f"{name}_bias"], h, self.weights[f"{name}_weight"])
+
+    def forward(self, x: Tensor, index: Tensor) -> Tensor:
+        """Predict from x [batch, networks, dim] at the grid positions index [batch].
+
+        Raises:
+            InputError: if x has not one item for each network, or index does not fit.
+        """
+        if x.ndim != 3 or x.shape[1] != self.count:
+            raise InputError(f"x: expected [batch, {self.count} networks, dim], got {tuple(x.shape)}")
+        h, time = self._linear("inlet", x.transpose(0, 1)), self.time(index, len(x))
+        for k in range(self.blocks):
+            inner = F.gelu(self._linear(f"blocks_{k}_inner", h + time))
+            h = h + self._linear(f"blocks_{k}_outer", inner)
+            scale, shift = (self.weights[f"blocks_{k}_norm_{part}"] for part in ("weight", "bias"))
+            h = F.layer_norm(h, h.shape[-1:]) * scale + shift
+        return self._linear("outlet", h).transpose(0, 1)
+
+
+def side_by_side(splits: Sequence[Split]) -> Tensor:
+    """The items of every network, repeated to the number of the largest set. [entries, networks, dim]."""
+    entries = max(len(split.train) for split in splits)
+    repeated = [split.train.repeat(entries // len(split.train), 1) for split in splits]
+    return torch.stack(repeated, 1)
+
+
+def train_stack(configs: Sequence[Config]) -> Part:
+    """Train all networks of one width; at every snapshot count copies and measure the KL of each."""
+    begun, own, splits = perf_counter(), configs[0], [load_split(each.data) for each in configs]
+    data, schedule = side_by_side(splits), own.schedule.build()
+    net = StackedMLP([each.model.build(splits[0].item_shape, seed=each.seed) for each in configs])
+    state = TrainState.new(net, own.optimizer)
+    marks = snapshot_steps(own.measure.first, own.train.steps, own.measure.snapshots)
+
+    def copies(points: Tensor, split: Split) -> int:
+        return int((gap_ratios(points, split.train) < own.measure.threshold).sum())
+
+    curves: list[dict[str, Any]] = [
+        {"n_train": each.data.n_train, "seed": each.seed, "null": [copies(split.holdout, split)]}
+        for each, split in zip(configs, splits, strict=True)
+    ]
+    for curve, split in zip(curves, splits, strict=True):
+        curve["null"].append(len(split.holdout))
+        curve |= {name: [] for name in ("count", "total", "kl", "kl_error")}
+    for step in train(state, data, schedule=schedule, config=own.train, seed=own.seed):
+        if step.step not in marks:
+            continue
+        made = samples(
+            net,
+            tuple(data.shape[1:]),
+            schedule=schedule,
+            seeds=range(SAMPLE_SEED, SAMPLE_SEED + own.measure.n_samples),
+            method=own.measure.sampler,
+            steps=own.measure.sampler_steps,
+        )
+        for curve, points, split in zip(curves, made.unbind(1), splits, strict=True):
+            finite = points[points.isfinite().all(1)]
+            kl = kl_divergence(finite, split.truth)
+            found = (copies(finite, split), len(finite), kl.value, kl.standard_error)
+            for name, value in zip(("count", "total", "kl", "kl_error"), found, strict=True):
+                curve[name].append(value)
+    trained = sum(parameter.numel() for parameter in net.parameters()) // len(configs)
+    return {
+        "step": marks,
+        "parameters": trained,
+        "curves": curves,
+        "seconds": perf_counter() - begun,
+        "environment": environment() | {"device": "cpu"},  # smaller than what an accelerator is good for
+    }
