@@ -4,7 +4,7 @@ A step of a network of a few thousand parameters is all overhead. Stacked, each 
 items of its own and sees them alone; one item of the stack is one item of every network.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -20,7 +20,7 @@ from memhorizon.experiments.observe import SAMPLE_SEED
 from memhorizon.experiments.run import environment, snapshot_steps
 from memhorizon.measure.memorization import gap_ratios
 from memhorizon.measure.truth import kl_divergence
-from memhorizon.nets import ResidualMLP
+from memhorizon.nets import MLPConfig, ResidualMLP
 from memhorizon.results import InputError
 from memhorizon.samplers import samples
 from memhorizon.training import TrainState, train
@@ -71,45 +71,60 @@ def side_by_side(splits: Sequence[Split]) -> Tensor:
     return torch.stack(repeated, 1)
 
 
+def stack_of(configs: Sequence[Config], item_shape: tuple[int, ...]) -> StackedMLP:
+    """The networks of these configurations, which are residual MLPs of one shape."""
+    nets: list[ResidualMLP] = []
+    for own in configs:
+        assert isinstance(own.model, MLPConfig)
+        nets.append(own.model.build(item_shape, seed=own.seed))
+    return StackedMLP(nets)
+
+
+def copies(points: Tensor, split: Split, threshold: float) -> int:
+    """How many of the points copy a training item."""
+    return int((gap_ratios(points, split.train) < threshold).sum())
+
+
+def look(stack: StackedMLP, splits: Sequence[Split], own: Config) -> Iterator[dict[str, float]]:
+    """Of every network: copies among its finite samples, their number, and KL from them to the law."""
+    made = samples(
+        stack,
+        (len(splits), *splits[0].item_shape),
+        schedule=own.schedule.build(),
+        seeds=range(SAMPLE_SEED, SAMPLE_SEED + own.measure.n_samples),
+        method=own.measure.sampler,
+        steps=own.measure.sampler_steps,
+    )
+    for points, split in zip(made.unbind(1), splits, strict=True):
+        finite = points[points.isfinite().all(1)]
+        assert split.truth is not None
+        kl = kl_divergence(finite, split.truth)
+        count = copies(finite, split, own.measure.threshold)
+        yield {"count": count, "total": len(finite), "kl": kl.value, "kl_error": kl.standard_error}
+
+
 def train_stack(configs: Sequence[Config]) -> Part:
-    """Train all networks of one width; at every snapshot count copies and measure the KL of each."""
+    """Train all networks side by side, each on its own items, and look at them at every snapshot."""
     begun, own, splits = perf_counter(), configs[0], [load_split(each.data) for each in configs]
-    data, schedule = side_by_side(splits), own.schedule.build()
-    net = StackedMLP([each.model.build(splits[0].item_shape, seed=each.seed) for each in configs])
-    state = TrainState.new(net, own.optimizer)
-    marks = snapshot_steps(own.measure.first, own.train.steps, own.measure.snapshots)
-
-    def copies(points: Tensor, split: Split) -> int:
-        return int((gap_ratios(points, split.train) < own.measure.threshold).sum())
-
+    stack, measure = stack_of(configs, splits[0].item_shape), own.measure
+    state, schedule = TrainState.new(stack, own.optimizer), own.schedule.build()
+    marks = snapshot_steps(measure.first, own.train.steps, measure.snapshots)
     curves: list[dict[str, Any]] = [
-        {"n_train": each.data.n_train, "seed": each.seed, "null": [copies(split.holdout, split)]}
+        {
+            "n_train": each.data.n_train,
+            "seed": each.seed,
+            "null": [copies(split.holdout, split, measure.threshold), len(split.holdout)],
+            **{name: [] for name in ("count", "total", "kl", "kl_error")},
+        }
         for each, split in zip(configs, splits, strict=True)
     ]
-    for curve, split in zip(curves, splits, strict=True):
-        curve["null"].append(len(split.holdout))
-        curve |= {name: [] for name in ("count", "total", "kl", "kl_error")}
-    for step in train(state, data, schedule=schedule, config=own.train, seed=own.seed):
-        if step.step not in marks:
-            continue
-        made = samples(
-            net,
-            tuple(data.shape[1:]),
-            schedule=schedule,
-            seeds=range(SAMPLE_SEED, SAMPLE_SEED + own.measure.n_samples),
-            method=own.measure.sampler,
-            steps=own.measure.sampler_steps,
-        )
-        for curve, points, split in zip(curves, made.unbind(1), splits, strict=True):
-            finite = points[points.isfinite().all(1)]
-            kl = kl_divergence(finite, split.truth)
-            found = (copies(finite, split), len(finite), kl.value, kl.standard_error)
-            for name, value in zip(("count", "total", "kl", "kl_error"), found, strict=True):
+    for step in train(state, side_by_side(splits), schedule=schedule, config=own.train, seed=own.seed):
+        for curve, seen in zip(curves, look(stack, splits, own), strict=True) if step.step in marks else ():
+            for name, value in seen.items():
                 curve[name].append(value)
-    trained = sum(parameter.numel() for parameter in net.parameters()) // len(configs)
     return {
         "step": marks,
-        "parameters": trained,
+        "parameters": sum(parameter.numel() for parameter in stack.parameters()) // len(configs),
         "curves": curves,
         "seconds": perf_counter() - begun,
         "environment": environment() | {"device": "cpu"},  # smaller than what an accelerator is good for
