@@ -31,7 +31,9 @@ NAME = "threshold_mixture"
 WIDTHS, SIZES, SEEDS = (8, 10, 12, 16, 20, 24), (4, 8, 16, 32, 64, 128), range(3)
 STEPS, SNAPSHOTS, FIRST = 128_000, 13, 2000  # by factors of the square root of 2
 LEVELS = (0.02, 0.2)
+LEARNED = 300.0  # KL in nats: networks with worse samples at the largest n have not learned the law at all
 LATE = 4  # n* moves how much over the last factor of LATE in the step?
+NO_LAW = {"value": math.nan, "low": -math.inf, "high": math.inf, "status": "not fitted: too few widths"}
 
 COLUMNS = {
     "part": "run: one training; threshold: n* of one seed; group: over seeds; law: n* against the network",
@@ -50,8 +52,9 @@ COLUMNS = {
     "level": "of memorized above its null",
     "n_star": "n at which memorized falls to the level for good, by log n (group: geometric mean)",
     "growth": "group at the last step: d log n* / d log step over the last factor of 4 (mean, t interval)",
-    "exponent": "law: n* ~ p^exponent at the last step, bounds included",
+    "exponent": "law: n* ~ p^exponent at the last step, bounds included, over the widths that have learned",
     "kl_last": "group: last KL of the largest n, mean over seeds with t interval",
+    "learned": "group: whether that mean is below 300; if not, not to copy is no merit of the network",
     "seconds": "run: time of its whole stack, divided by the number of networks",
 }
 Row = dict[str, Any]
@@ -139,6 +142,7 @@ def group_rows(runs: Sequence[Row], found: Sequence[Row]) -> Iterator[Row]:
             row["growth"] = over_seeds([growth(*pair, before, last) for pair in pairs])
             final = [r["kl"][-1] for r in runs if (r["width"], r["n_train"]) == (width, largest)]
             row["kl_last"] = over_seeds(final)
+            row["learned"] = row["kl_last"]["value"] < LEARNED
         yield row
 
 
@@ -150,11 +154,14 @@ def growth(earlier: Row, later: Row, before: float, last: float) -> float:
     return math.log(second["value"] / first["value"]) / math.log(last / before)
 
 
-def law_rows(found: Sequence[Row]) -> Iterator[Row]:
-    """n* at the last step against the number of parameters."""
-    last = max(row["step"] for row in found)
+def law_rows(found: Sequence[Row], groups: Sequence[Row]) -> Iterator[Row]:
+    """n* at the last step against the number of parameters, over the widths that have learned."""
+    last, able = max(row["step"] for row in found), {row["width"] for row in groups if row.get("learned")}
     for level in LEVELS:
-        own = [row for row in found if (row["level"], row["step"]) == (level, last)]
+        own = [r for r in found if (r["level"], r["step"]) == (level, last) and r["width"] in able]
+        if len({row["width"] for row in own}) < 2:
+            yield {"part": "law", "level": level, "step": last, "exponent": NO_LAW}
+            continue
         law = fit_scaling(
             [{"parameters": row["parameters"], "time": as_time(row["n_star"])} for row in own],
             by=("parameters",),
@@ -169,7 +176,7 @@ def summarise(rows: list[Mapping[str, Any]]) -> Row:
     """n* of each width at the last step, its growth, and its law."""
     runs = [row for row in rows if row["part"] == "run"]
     final = [row for row in rows if row["part"] == "group" and "growth" in row]
-    kept = ("width", "parameters", "level", "n_star", "growth", "kl_last")
+    kept = ("width", "parameters", "level", "n_star", "growth", "kl_last", "learned")
     return {
         "thresholds": [{name: row[name] for name in kept} for row in final],
         "laws": [row for row in rows if row["part"] == "law"],
@@ -191,7 +198,8 @@ def run(out: Path, tiny: bool = False) -> Path:
     def rows() -> Iterator[Row]:
         runs = [row for width, part in zip(own, found, strict=True) for row in run_rows(width, part)]
         thresholds = list(threshold_rows(runs))
-        return iter([*runs, *thresholds, *group_rows(runs, thresholds), *law_rows(thresholds)])
+        groups = list(group_rows(runs, thresholds))
+        return iter([*runs, *thresholds, *groups, *law_rows(thresholds, groups)])
 
     settings = {"config": found[0]["settings"]["configs"][0], "entries": max(SIZES), "levels": LEVELS}
     settings["environment"] = found[0]["environment"]
