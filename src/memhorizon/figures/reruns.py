@@ -53,7 +53,7 @@ def _times(axes: Axes, settings: Sequence[Row], looks: Any) -> None:
     at = sorted(values(settings, "value"))
     axes.set(xscale="log", xlim=(at[0] / 1.5, at[-1] * 1.5))
     axes.set_xticks(at, [f"{value:g}" for value in at])
-    axes.tick_params(axis="x", labelsize=7.5)
+    axes.tick_params(axis="x", labelsize=6.8)
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(FACTOR_NAMES[settings[0]["factor"]])
 

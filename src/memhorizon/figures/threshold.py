@@ -76,11 +76,14 @@ def _along_training(axes: Axes, groups: Sequence[Row], looks: Mapping[str, Any])
         axes.plot(x, [row["n_star"]["value"] for row in shown], **flat)
         for row in own:
             mark(axes, row["step"] * np.exp(shift), row["n_star"], look, markersize=3)
+    low, high = _range(groups)
+    guide = [steps[0], min(steps[0] * high / low, steps[-1])]
+    axes.plot(guide, [low, low * guide[1] / guide[0]], color=style.GREY, linewidth=1, linestyle=(0, (4, 3)))
     style.log_axis(axes.xaxis, steps[0], steps[-1], wide=False)
-    style.log_axis(axes.yaxis, *_range(groups))
+    style.log_axis(axes.yaxis, low, high)
     level = groups[0]["level"]
-    title = f"n* along training, level {level:g}\n(means over seeds, 95 % intervals)"
-    axes.set(xlabel="training step", ylabel="n*", title=title)
+    title = f"n* along training, level {level:g}\n(dashed: in proportion to the step)"
+    axes.set(xlabel="training step", ylabel="n*, mean over seeds, 95 % interval", title=title)
 
 
 def _by_parameters(axes: Axes, groups: Sequence[Row], levels: Sequence[float]) -> None:
