@@ -1,7 +1,8 @@
 """Many residual MLPs of one width in one network: small ones train a dozen at the price of two.
 
 A step of a network of a few thousand parameters is all overhead. Stacked, each network has weights and
-items of its own and sees them alone; one item of the stack is one item of every network.
+items and noise of its own and sees them alone; one item of the stack is one item of every network, and the
+noise level of an item is that of all.
 """
 
 from collections.abc import Iterator, Sequence

@@ -28,7 +28,7 @@ from memhorizon.nets import MLPConfig
 from memhorizon.results import Curve, Fraction
 
 NAME = "threshold_mixture"
-WIDTHS, SIZES, SEEDS = (8, 10, 12, 16, 20, 24), (4, 8, 16, 32, 64, 128), range(3)
+WIDTHS, SIZES, SEEDS = (8, 10, 12, 16, 20), (4, 8, 16, 32, 64, 128), range(3)
 STEPS, SNAPSHOTS, FIRST = 128_000, 13, 2000  # by factors of the square root of 2
 LEVELS = (0.02, 0.2)
 LEARNED = 300.0  # KL in nats: networks with worse samples at the largest n have not learned the law at all

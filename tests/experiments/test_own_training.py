@@ -74,7 +74,7 @@ def test_a_part_is_the_same_in_another_process(tmp_path):
             assert curve["kl"] == pytest.approx(row["kl"], rel=1e-6)
 
 
-@pytest.mark.parametrize("recipe", RECIPES[:3])
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_the_committed_record_is_drawn(recipe, tmp_path):
     record = read(recipe)
     assert not record["tiny"]
