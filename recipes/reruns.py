@@ -26,7 +26,7 @@ from memhorizon.measure.scaling import fit_scaling
 from memhorizon.results import ScalingLaw
 
 NAME = "reruns"
-SWEEPS = ("n_mixture_adam", "lr_mixture")
+SWEEPS = ("n_mixture_adam", "lr_mixture", "repetition_mixture")
 SHIFT = 3  # added to every seed: those of the records are 0, 1, 2
 CLOCKS = ("tau_gen", "tau_mem")
 Row = dict[str, Any]
