@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from recipes.inputs import RESULTS, read_sweeps
 from recipes.theory_record import write_record
-from recipes.times import SIDES, as_time, plain_time
+from recipes.times import SIDES, as_time, plain_time, power
 from scipy import stats
 
 from memhorizon.cli.output import follow_sweep
@@ -85,17 +85,10 @@ def law_of(points: Sequence[tuple[float, Row]]) -> ScalingLaw:
     return fit_scaling([{"factor": value, "time": as_time(time)} for value, time in points], by=("factor",))
 
 
-def entry_of(law: ScalingLaw) -> Row:
-    """The exponent as plain values."""
-    power = law.exponents["factor"]
-    found: Row = {name: getattr(power, name) for name in ("value", "low", "high")}
-    return found | {"observed": law.observed, "censored": law.censored, "status": law.status}
-
-
 def law_row(first: Sequence[tuple[float, Row]], other: Sequence[tuple[float, Row]]) -> Row:
     """Two laws of one clock beside each other; their errors are independent."""
     laws = {"first": law_of(first), "again": law_of(other), "both": law_of([*first, *other])}
-    row: Row = {name: entry_of(law) for name, law in laws.items()}
+    row: Row = {name: power(law, "factor") for name, law in laws.items()}
     one, two = row["first"], row["again"]
     if not all(math.isfinite(entry["value"]) for entry in (one, two)):
         return row | {"difference": None, "inside": None, "agree": None}

@@ -18,7 +18,7 @@ from recipes.settings import MIXTURE, MIXTURE_RULES, PAPER, PAPER_N, at_each_n
 from recipes.settings import tiny as tiny_of
 from recipes.stacked_mlp import train_stack
 from recipes.theory_record import write_record
-from recipes.times import SIDES, as_time, geometric_mean, over_seeds, plain_time
+from recipes.times import SIDES, as_time, geometric_mean, over_seeds, plain_time, power
 
 from memhorizon.experiments.config import Config, encode
 from memhorizon.experiments.recipes import Size
@@ -166,10 +166,7 @@ def law_rows(found: Sequence[Row], groups: Sequence[Row]) -> Iterator[Row]:
             [{"parameters": row["parameters"], "time": as_time(row["n_star"])} for row in own],
             by=("parameters",),
         )
-        power = law.exponents["parameters"]
-        entry = {name: getattr(power, name) for name in ("value", "low", "high")}
-        entry |= {"observed": law.observed, "censored": law.censored, "status": law.status}
-        yield {"part": "law", "level": level, "step": last, "exponent": entry}
+        yield {"part": "law", "level": level, "step": last, "exponent": power(law, "parameters")}
 
 
 def summarise(rows: list[Mapping[str, Any]]) -> Row:

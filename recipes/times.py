@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from memhorizon.measure.scaling import fit_scaling
-from memhorizon.results import Time
+from memhorizon.results import ScalingLaw, Time
 
 SIDES = {"observed": 0, "not reached": 1, "before first": -1}
 Row = dict[str, Any]
@@ -64,8 +64,12 @@ def geometric_mean(logs: Sequence[tuple[float, int] | None]) -> Row:
 def exponent(rows: Sequence[Row], clock: str) -> Row:
     """Power of n of a clock, censored times included; null where too few were observed."""
     law = fit_scaling([{"n_train": row["n_train"], "time": as_time(row[clock])} for row in rows])
-    power = law.exponents["n_train"]
-    found = {name: getattr(power, name) for name in ("value", "low", "high")}
+    return power(law, "n_train")
+
+
+def power(law: ScalingLaw, factor: str) -> Row:
+    """The exponent of a factor as plain values, with what it rests on."""
+    found = {name: getattr(law.exponents[factor], name) for name in ("value", "low", "high")}
     return {**found, "observed": law.observed, "censored": law.censored, "status": law.status}
 
 

@@ -39,14 +39,6 @@ def _threshold(rows: Sequence[Row]) -> Figure:
     return figure
 
 
-def _sizes(axis: Any, sizes: Sequence[int]) -> None:
-    style.log_axis(axis, min(sizes), max(sizes))
-    axis.set_major_locator(NullLocator())
-    axis.set_minor_locator(NullLocator())
-    axis.axes.set(**{f"{axis.axis_name}lim": (min(sizes) / 2.3, max(sizes) * 2.3)})
-    axis.set_ticks(sizes, [str(n) for n in sizes])
-
-
 def _copies(axes: Axes, runs: Sequence[Row], looks: Mapping[str, Any], level: float) -> None:
     """The memorized fraction at the last step, a line per seed."""
     sizes = sorted(values(runs, "n_train"))
@@ -58,7 +50,9 @@ def _copies(axes: Axes, runs: Sequence[Row], looks: Mapping[str, Any], level: fl
             thin = style.altered(look, linewidth=0.8, markersize=3)
             axes.plot([row["n_train"] for row in line], heights, **thin)
     axes.axhline(level, color=style.GREY, linewidth=1, linestyle=(0, (4, 3)))
-    _sizes(axes.xaxis, sizes)
+    axes.set(xscale="log", xlim=(min(sizes) / 2.3, max(sizes) * 2.3))
+    axes.set_xticks(sizes, [str(n) for n in sizes])
+    axes.xaxis.set_minor_locator(NullLocator())
     step = style.plain_number(runs[0]["step"][-1])
     title = f"copies after {step} steps,\na line per seed (dashed: {level:g})"
     axes.set(xlabel="training items n", ylabel=r"memorized fraction $f_\mathrm{mem}$", title=title)
