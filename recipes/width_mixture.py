@@ -7,11 +7,11 @@ from memhorizon.experiments.recipes import Size
 
 CLAIM = "tau_mem is proportional to n_train / width; tau_gen is proportional to 1 / width (Fig. 9 right)"
 RULES = MIXTURE_RULES
-STEPS = {32: 16_000, 64: 24_000}
+STEPS = {16: 8000, 32: 16_000, 64: 24_000, 128: 32_000}
 
 
 def configs(size: Size = "here") -> list[Config]:
-    """Two n, four widths, three seeds each."""
+    """Four n, four widths, three seeds each."""
     if size == "tiny":
         return at_each_n(tiny(MIXTURE), {8: 24}, width=(8, 16), seed=(0,))
     if size == "paper":

@@ -1,6 +1,8 @@
 """The command line as users meet it: each command once for real, and every bad input with its exit status."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,17 @@ def test_dry_run_says_what_and_how_long_and_does_nothing(tmp_path, config, capsy
     assert SMALL.key in out
     assert " s" in out
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    """As in `memhorizon ... | head -1`, with more output than a pipe holds."""
+    command = [sys.executable, "-c", "from memhorizon.cli import main; raise SystemExit(main())"]
+    arguments = ["reproduce", "width_mixture", "--dry-run"]
+    with subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert b"mixture-n16" in process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
 
 
 def test_flags_reach_the_configuration(tmp_path, capsys):

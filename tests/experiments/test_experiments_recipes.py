@@ -63,7 +63,7 @@ def _points(configs):
         yield (
             config.data.n_train,
             getattr(config.model, "width", 1),
-            config.optimizer.lr,
+            config.optimizer.lr / (1 - config.optimizer.momentum),
             1 + config.train.ema + getattr(config.model, "dropout", 0.0) + config.optimizer.weight_decay,
             config.train.batch_size or 1,
         )

@@ -18,7 +18,7 @@ from memhorizon.experiments.sweep import grid, sweep
 from memhorizon.measure.timescales import memorization_time
 from memhorizon.nets import MLPConfig
 from memhorizon.results import Fraction, InputError, Time
-from memhorizon.training import TrainConfig
+from memhorizon.training import OptimizerConfig, TrainConfig
 from sweeps import make_runs
 
 BASE = Config(
@@ -181,8 +181,19 @@ def test_the_picture_of_a_knob_shows_ratios_and_bounds(tmp_path):
     drawn = [line.get_ydata() for line in picture.plot().axes[0].lines]
     heights = [float(np.asarray(y)[0]) for y in drawn if len(y)]
     assert {gen["value"], mem["at_least"]} <= set(heights)
-    with pytest.raises(InputError, match="one of ema"):
+    with pytest.raises(InputError, match="one of momentum"):
         figures.contrasts(record([planted(tmp_path, n, 0, (0, 200)) for n in (4, 8)]))
+
+
+def test_momentum_is_a_knob_of_sgd_and_none_of_adam(tmp_path):
+    sgd = grid(replace(BASE, optimizer=OptimizerConfig("sgd", lr=1e-3)), momentum=(0.0, 0.9), seed=(0, 1))
+    runs = sweep(sgd, root=tmp_path, executor=Inline())
+    made = record(runs)
+    assert [row["momentum"] for row in made["runs"]] == [0.0, 0.0, 0.9, 0.9]
+    assert {(row["factor"], row["value"]) for row in made["contrasts"]} == {("momentum", 0.9)}
+    adam = sweep([BASE], root=tmp_path, executor=Inline())
+    assert "momentum" not in record(adam)["runs"][0]
+    assert record([*runs, *adam])["contrasts"] == []  # two optimizers are not one knob
 
 
 def test_a_knob_of_unfinished_sweeps_says_so(tmp_path):

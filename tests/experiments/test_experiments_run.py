@@ -206,6 +206,14 @@ def test_seeds_of_a_grid_have_items_of_their_own():
         sweep([])
 
 
+def test_momentum_is_an_axis_of_sgd_alone():
+    slow, fast = grid(small(optimizer=OptimizerConfig("sgd")), momentum=(0.0, 0.9))
+    assert (slow.optimizer.momentum, fast.optimizer.momentum) == (0.0, 0.9)
+    assert slow.key != fast.key
+    with pytest.raises(InputError, match="optimizer.*got 'momentum'"):
+        grid(small(optimizer=OptimizerConfig("adam")), momentum=(0.0, 0.9))
+
+
 def test_streams_are_json_lines(whole):
     for line in (whole.path / "measures.jsonl").read_text().splitlines():
         assert isinstance(json.loads(line), dict)

@@ -1,8 +1,9 @@
 """The command line: `memhorizon --help`. The only part that prints.
 
-Exit status: 0 fine, 1 the answer is a warning, 2 bad input, 130 interrupted.
+Exit status: 0 fine, 1 the answer is a warning, 2 bad input, 130 interrupted, 141 nobody reads the output.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -22,12 +23,18 @@ for command in (records.figure, records.reproduce):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status."""
     try:
-        return app.cli(prog="memhorizon", args=arguments) or 0
+        status = app.cli(prog="memhorizon", args=arguments) or 0
+        sys.stdout.flush()  # a reader that is gone is met here, not at the end of the interpreter
+        return status
     except (InputError, MissingExtraError) as error:
         print(f"memhorizon: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # as in `memhorizon ... | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except OSError as error:
-        print(f"memhorizon: {error.strerror}: {error.filename}", file=sys.stderr)
+        about = "" if error.filename is None else f": {error.filename}"
+        print(f"memhorizon: {error.strerror or error}{about}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nmemhorizon: interrupted; the same command goes on from here", file=sys.stderr)

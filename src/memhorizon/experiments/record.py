@@ -10,7 +10,7 @@ import numpy as np
 
 from memhorizon.experiments.config import encode
 from memhorizon.experiments.rundir import Row, RunDir
-from memhorizon.experiments.sweep import AXES
+from memhorizon.experiments.sweep import AXES, axes_of
 from memhorizon.measure.scaling import collapse_quality, fit_scaling
 from memhorizon.measure.timescales import quality_level, timescales
 from memhorizon.results import Curve, Fraction, InputError, ScalingLaw, Time, Timescales
@@ -96,9 +96,11 @@ def read_times(runs: Sequence[RunDir], rules: Rules) -> list[Timescales]:
 
 
 def factors(run: RunDir) -> Row:
-    """What runs of a sweep differ in."""
+    """What runs of a sweep differ in; null is what a network lacks, and Adam has no momentum at all."""
     config = run.config
     knobs = {name: getattr(getattr(config, part), name, None) for name, part in AXES.items()}
+    if "momentum" not in axes_of(config):
+        del knobs["momentum"]
     batch = min(config.data.n_train, config.train.batch_size or config.data.n_train)
     return {**knobs, "batch_size": batch, "optimizer": config.optimizer.name, "seed": config.seed}
 

@@ -27,6 +27,7 @@ AXES = {
     "width": "model",
     "dropout": "model",
     "lr": "optimizer",
+    "momentum": "optimizer",
     "weight_decay": "optimizer",
     "batch_size": "train",
     "ema": "train",
@@ -42,21 +43,28 @@ def grid(base: Config, **axes: Sequence[int | float | None]) -> list[Config]:
             weights, noise and training items.
 
     Raises:
-        InputError: if an axis is unknown, or the network of `base` does not have it.
+        InputError: if an axis is unknown, or the network or the optimizer of `base` does not have it.
     """
     return [_at(base, dict(zip(axes, values, strict=True))) for values in product(*axes.values())]
 
 
 def _at(config: Config, point: dict[str, Any]) -> Config:
     for axis, value in point.items():
-        part = AXES.get(axis)
         if axis == "seed":
             config = replace(config, data=replace(config.data, subset=value), seed=value)
-        elif part and hasattr(getattr(config, part), axis):
+        elif axis in axes_of(config):
+            part = AXES[axis]
             config = replace(config, **{part: replace(getattr(config, part), **{axis: value})})
         else:
-            raise InputError(f"axes: expected some of {[*AXES, 'seed']} that the network has, got {axis!r}")
+            had = [*axes_of(config), "seed"]
+            raise InputError(f"axes: expected some of {had} (this network and optimizer), got {axis!r}")
     return config
+
+
+def axes_of(config: Config) -> list[str]:
+    """Return the axes that a configuration has: not every network has them all, and only SGD has momentum."""
+    had = [axis for axis, part in AXES.items() if hasattr(getattr(config, part), axis)]
+    return [axis for axis in had if axis != "momentum" or config.optimizer.name == "sgd"]
 
 
 def sweep(

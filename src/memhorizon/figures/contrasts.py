@@ -65,5 +65,5 @@ def contrasts(record: Any) -> Contrasts:
         InputError: if the record is no sweep, or no single knob was varied in it.
     """
     if not sweep_of(record).get("contrasts"):
-        raise InputError("record: expected a sweep over one of ema, dropout or weight_decay alone")
+        raise InputError("record: expected a sweep over one of momentum, weight_decay, ema or dropout alone")
     return Contrasts(record)

@@ -14,6 +14,7 @@ FACTOR_NAMES = {
     "n_train": "n",
     "width": "width",
     "lr": "learning rate",
+    "momentum": "momentum",
     "batch_size": "batch",
     "ema": "average",
     "dropout": "dropout",
