@@ -12,7 +12,14 @@ from memhorizon.measure.scaling import fit_scaling
 from memhorizon.measure.timescales import memorization_time
 from memhorizon.results import Fraction
 
-SWEEPS = ("n_digits", "n_fashion", "n_mixture_adam", "n_mixture_sgd", "repetition_mixture")
+SWEEPS = (
+    "n_digits",
+    "n_fashion",
+    "n_mixture_adam",
+    "full_batch_mixture",
+    "n_mixture_sgd",
+    "repetition_mixture",
+)
 LEVELS = (0.02, 0.05, 0.1, 0.2, 0.4)
 Row = dict[str, Any]
 

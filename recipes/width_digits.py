@@ -7,11 +7,11 @@ from memhorizon.experiments.recipes import Size
 
 CLAIM = "tau_mem is proportional to n_train / width; tau_gen is proportional to 1 / width (Fig. 3)"
 RULES = IMAGE_RULES
-STEPS = {16: 3000, 32: 5000}
+STEPS = {16: 3000, 32: 5000, 64: 6000}
 
 
 def configs(size: Size = "here") -> list[Config]:
-    """Two n, four widths, three seeds each; the paper's twin is its whole phase diagram."""
+    """Three n, four widths, three seeds each; the paper's twin is its whole phase diagram."""
     if size == "tiny":
         return at_each_n(tiny(DIGITS), {8: 24}, width=(8, 16), seed=(0,))
     if size == "paper":

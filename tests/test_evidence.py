@@ -1,5 +1,6 @@
 """What the pages say of a law is what the record they link to says."""
 
+import functools
 import json
 import re
 from pathlib import Path
@@ -23,14 +24,19 @@ def statements():
                 yield pytest.param(links, clock, factors, id=f"{page} {clock} ~ {factors}")
 
 
+@functools.cache
+def load(path):
+    return json.loads((ROOT / path).read_text())
+
+
 def kind(path):
-    return json.loads((ROOT / path).read_text()).get("kind")
+    return load(path).get("kind")
 
 
 @pytest.mark.parametrize(("links", "clock", "factors"), list(statements()))
 def test_an_exponent_is_that_of_its_record(links, clock, factors):
     assert len(set(links)) == 1
-    law = json.loads((ROOT / links[0]).read_text())["laws"][clock]
+    law = load(links[0])["laws"][clock]
     for factor, *numbers in re.findall(FACTOR, factors):
         exponent = law["exponents"][FACTORS[factor]]
         assert numbers == [f"{exponent[end]:.2f}" for end in ("value", "low", "high")]
@@ -55,7 +61,44 @@ def contrasts():
 @pytest.mark.parametrize(("links", "clock", "ratios"), list(contrasts()))
 def test_a_ratio_is_that_of_its_record(links, clock, ratios):
     assert len(set(links)) == 1
-    rows = json.loads((ROOT / links[0]).read_text())["contrasts"]
+    rows = load(links[0])["contrasts"]
     for *numbers, value in re.findall(CONTRAST, ratios):
         (row,) = [row for row in rows if (row["clock"], row["value"]) == (clock, float(value))]
         assert numbers == [f"{row['ratio'][end]:.2f}" for end in ("value", "low", "high")]
+
+
+VALUE = r"-?\d[\d,]*(?:\.\d+)?"
+INTERVAL = re.compile(rf"({VALUE}) \[({VALUE}), ({VALUE})\]")
+ANY_LINK = re.compile(r"\((?:\.\./)?(results/[\w/]+\.json)\)")
+
+
+def intervals_in(value):
+    """Every number of a record that has an interval."""
+    if isinstance(value, dict):
+        name = "auc" if "auc" in value else "value"
+        ends = [value.get(end) for end in (name, "low", "high")]
+        if all(isinstance(end, int | float) for end in ends):
+            yield ends
+    if isinstance(value, dict | list):
+        for entry in value.values() if isinstance(value, dict) else value:
+            yield from intervals_in(entry)
+
+
+def digits_of(number):
+    return len(number.partition(".")[2])
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/evidence.md"])
+def test_every_interval_is_in_a_record_that_its_line_links_to(page):
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.DOTALL)
+    found, missing = 0, []
+    for line in text.splitlines():
+        known = [n for path in set(ANY_LINK.findall(line)) for n in intervals_in(load(path))]
+        for words in INTERVAL.findall(line):
+            digits = [digits_of(word) for word in words]
+            written = tuple(word.replace(",", "") for word in words)
+            says = {tuple(f"{x:.{d}f}" for x, d in zip(ends, digits, strict=True)) for ends in known}
+            found += 1
+            missing += [] if written in says else [f"{words}: {line[:80]}"]
+    assert not missing
+    assert found > 5

@@ -14,6 +14,7 @@ from memhorizon.figures.laws import laws
 from memhorizon.figures.losses import losses
 from memhorizon.figures.noise_levels import noise_levels
 from memhorizon.figures.phase import phase
+from memhorizon.figures.rates import rates
 from memhorizon.figures.records import sweep_of
 from memhorizon.figures.reruns import reruns
 from memhorizon.figures.samples import samples, shows_images
@@ -62,6 +63,7 @@ TABLES: dict[str, dict[str, Callable[[Any], Picture]]] = {
     "halves_digits": {"bias": halves},
     "guidance_mixture": {"classes": guidance},
     "reruns": {"times": reruns},
+    "rates": {"times": rates},
     "threshold_mixture": {"widths": threshold},
 }
 
