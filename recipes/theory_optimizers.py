@@ -1,18 +1,29 @@
 """The network trained in torch, by gradient descent and by Adam, against the exact flow (figure 15)."""
 
+import math
+import time
 from collections.abc import Iterator, Mapping
+from functools import partial
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from recipes.parts import Job, parts
 from recipes.theory_record import first_crossing, write_record
+from recipes.times import Row, power
 
+from memhorizon.measure.scaling import fit_scaling
+from memhorizon.results import Time
 from memhorizon.theory import FeatureModel
 from memhorizon.theory.ensembles import Modes, descent_filter
 from memhorizon.theory.features import FiniteMatrices, finite_matrices
 
 PSI_P, T, DIM = 16.0, 0.01, 20
-PSI_N = (2.0, 4.0, 8.0)
+PSI_N = (1.0, 2.0, 4.0, 8.0)
+SEEDS = (0, 1, 2)
+LAST = {"exact": 60_000, "sampled": 20_000}  # steps; noise makes a step some ten times as long
 STEP = 8.0  # of gradient descent, in tau; the stability limit is near 60
 LEARNING_RATE = 0.02  # of Adam
 NOISES = 4  # fresh noise vectors per point and step
@@ -77,18 +88,22 @@ def exact_losses(matrices: FiniteMatrices, A: np.ndarray) -> tuple[float, float]
     return both[0], both[1]
 
 
-def trained_row(
-    psi_n: float, optimizer: str, sampled: bool, dim: int, steps: np.ndarray
-) -> dict[str, object]:
+def grid(last: int) -> np.ndarray:
+    """Steps at which losses are taken, from 0 to the last."""
+    return np.unique(np.concatenate([[0], np.geomspace(1, last, 60).astype(int)]))
+
+
+def trained_row(psi_n: float, optimizer: str, gradient: str, seed: int, dim: int, last: int) -> Row:
     """One training run."""
-    matrices = finite_matrices(FeatureModel(psi_n, PSI_P, T), dim, 0)
-    generator = torch.Generator().manual_seed(1)
+    steps, sampled = grid(last), gradient == "sampled"
+    matrices = finite_matrices(FeatureModel(psi_n, PSI_P, T), dim, seed)
+    generator = torch.Generator().manual_seed(seed + 1)
     losses = np.array(train(matrices, optimizer, steps, sampled=sampled, generator=generator))
     gap, error = losses[:, 1] - losses[:, 0], (losses[:, 1] - matrices.floor) / matrices.delta_t
     values, best, clock = (*losses.T, gap, error), int(np.argmin(error)), np.maximum(steps, 0.5)
     end = Modes.of(matrices).flow([np.inf]).L_gen[0]
     return {
-        **base(psi_n, optimizer, "sampled" if sampled else "exact", dim, steps),
+        **base(psi_n, optimizer, gradient, seed, dim, steps),
         "tau": STEP * steps if optimizer == "gd" else None,
         **dict(zip(QUANTITIES, values, strict=True)),
         "half_step": first_crossing(clock, gap, end / 2),
@@ -96,18 +111,18 @@ def trained_row(
     }
 
 
-def exact_rows(psi_n: float, dim: int, steps: np.ndarray) -> Iterator[dict[str, object]]:
-    """Gradient flow and gradient descent of the same network by its eigendecomposition."""
-    modes = Modes.of(finite_matrices(FeatureModel(psi_n, PSI_P, T), dim, 0))
+def exact_rows(psi_n: float, dim: int, steps: np.ndarray) -> Iterator[Row]:
+    """Gradient flow and gradient descent of the first network by its eigendecomposition."""
+    modes = Modes.of(finite_matrices(FeatureModel(psi_n, PSI_P, T), dim, SEEDS[0]))
     tau = STEP * steps
     flow = modes.flow(tau)
     descent = modes.losses(tau, [descent_filter(int(k), modes.rate(STEP)) for k in steps])
     for optimizer, curves in (("flow", flow), ("descent", descent)):
         values = {name: getattr(curves, name) for name in QUANTITIES}
-        yield {**base(psi_n, optimizer, "exact", dim, steps), "tau": tau, **values}
+        yield {**base(psi_n, optimizer, "exact", SEEDS[0], dim, steps), "tau": tau, **values}
 
 
-def base(psi_n: float, optimizer: str, gradient: str, dim: int, steps: np.ndarray) -> dict[str, object]:
+def base(psi_n: float, optimizer: str, gradient: str, seed: int, dim: int, steps: np.ndarray) -> Row:
     """The columns that name a run."""
     return {
         "optimizer": optimizer,
@@ -116,51 +131,62 @@ def base(psi_n: float, optimizer: str, gradient: str, dim: int, steps: np.ndarra
         "psi_p": PSI_P,
         "t": T,
         "dim": dim,
-        "seed": 0,
+        "seed": seed,
         "step": steps,
     }
 
 
-def summarise(rows: list[Mapping[str, object]]) -> dict[str, object]:
-    """Largest distance of the trained networks from exact descent, and the exponent of half_step in psi_n."""
-    found: dict[str, object] = {}
-    for row in rows:
-        if row["optimizer"] == "gd":
-            exact = next(r for r in rows if r["optimizer"] == "descent" and r["psi_n"] == row["psi_n"])
-            differences = {
-                name: np.max(np.abs(np.asarray(row[name]) - np.asarray(exact[name])))
-                for name in ("L_train", "L_test")
-            }
-            title = "gd in torch against exact descent, {gradient} gradient, psi_n={psi_n}".format(**row)
-            found[title] = differences
-    for key in sorted({(r["optimizer"], r["gradient"]) for r in rows if "half_step" in r}):
-        same = [r for r in rows if (r["optimizer"], r["gradient"]) == key]
+def summarise(rows: list[Mapping[str, object]]) -> Row:
+    """Largest distance of torch's gradient descent from the exact one; exponent of psi_n of each event."""
+    found: Row = {}
+    trained = [row for row in rows if "half_step" in row]
+    for exact in (row for row in rows if row["optimizer"] == "descent"):
+        names = {"optimizer": "gd", "gradient": "exact", "psi_n": exact["psi_n"], "seed": exact["seed"]}
+        own = next(row for row in trained if all(row[key] == value for key, value in names.items()))
+        found[f"gd in torch against exact descent, psi_n={exact['psi_n']}"] = {
+            name: np.max(np.abs(np.asarray(own[name]) - np.asarray(exact[name])))
+            for name in ("L_train", "L_test")
+        }
+    for optimizer, gradient in sorted({(row["optimizer"], row["gradient"]) for row in trained}):
+        own = [row for row in trained if (row["optimizer"], row["gradient"]) == (optimizer, gradient)]
         for event in ("level_step", "half_step"):
-            n, step = np.array([r["psi_n"] for r in same]), np.array([r[event] for r in same])
-            seen = np.isfinite(step)
-            exponent = np.polyfit(np.log(n[seen]), np.log(step[seen]), 1)[0] if seen.sum() > 1 else np.nan
-            found["{}, {} with {} gradient".format(event, *key)] = {
-                "psi_n": n,
-                event: step,
-                "exponent in psi_n": exponent,
-            }
+            found[f"{event}, {optimizer} with {gradient} gradient"] = law_of(own, event)
     return found
 
 
+def law_of(rows: list[Mapping[str, object]], event: str) -> Row:
+    """Power of psi_n of the step of an event, over seeds; steps that were not reached enter as bounds."""
+    points = [{"psi_n": row["psi_n"], "time": _time(row[event], row["step"][-1])} for row in rows]
+    if len({point["psi_n"] for point in points}) < 2:
+        return {"value": None, "low": None, "high": None, "observed": 0, "censored": 0, "status": "one psi_n"}
+    return power(fit_scaling(points, by=("psi_n",)), "psi_n")
+
+
+def _time(step: float | None, last: int) -> Time:
+    if step is None or math.isnan(step):
+        return Time(float(last), float(last), math.inf, "not reached", "")
+    return Time(float(step), float(step), float(step), "observed", "")
+
+
 def run(out: Path, tiny: bool = False) -> Path:
-    """Write OUT/optimizers.json. About a quarter of an hour on one core; seconds when tiny."""
-    dim, last, samples = (6, 200, PSI_N[:1]) if tiny else (DIM, 60_000, PSI_N)
+    """Write OUT/optimizers.json. Some twenty minutes on two cores; seconds when tiny.
 
-    def grid(last: int) -> np.ndarray:
-        return np.unique(np.concatenate([[0], np.geomspace(1, last, 60).astype(int)]))
+    The part of each training stays in OUT/optimizers_parts/: one whose part is there is not done again.
+    """
+    dim, samples, seeds = (6, PSI_N[:1], SEEDS[:1]) if tiny else (DIM, PSI_N, SEEDS)
+    last = dict.fromkeys(LAST, 200) if tiny else LAST
+    jobs = dict[str, Job]()
+    for psi_n, optimizer, gradient, seed in product(samples, ("gd", "adam"), LAST, seeds):
+        names = {"psi_n": psi_n, "optimizer": optimizer, "gradient": gradient, "seed": seed}
+        own = {**names, "dim": dim, "last": last[gradient]}
+        fixed = {"step": STEP, "lr": LEARNING_RATE, "noises": NOISES, "psi_p": PSI_P, "t": T}
+        jobs[f"{optimizer}-{gradient}-psi{psi_n:g}-seed{seed}"] = (own | fixed, partial(timed_row, **own))
+    found = parts(out / ("optimizers-tiny_parts" if tiny else "optimizers_parts"), jobs)
 
-    def rows() -> Iterator[Mapping[str, object]]:
+    def rows() -> Iterator[Row]:
         for psi_n in samples:
-            yield from exact_rows(psi_n, dim, grid(last))
-            for optimizer in ("gd", "adam"):
-                for sampled in (False, True):
-                    slow = 4 if optimizer == "adam" and sampled else 1  # noise holds Adam's steps together
-                    yield trained_row(psi_n, optimizer, sampled, dim, grid(slow * last))
+            yield from exact_rows(psi_n, dim, grid(last["exact"]))
+        yield from (part["row"] for part in found)
 
     settings = {
         "psi_n": samples,
@@ -169,8 +195,15 @@ def run(out: Path, tiny: bool = False) -> Path:
         "noises per point and step": NOISES,
         "activation": "tanh",
         "spectrum": "isotropic",
-        "seeds": {"network and data": 0, "noise": 1},
+        "seeds": {"network and data": seeds, "noise": [seed + 1 for seed in seeds]},
+        "training seconds": sum(part["seconds"] for part in found),
     }
     return write_record(
         out, "optimizers", rows, columns=COLUMNS, settings=settings, summary=summarise, tiny=tiny
     )
+
+
+def timed_row(**own: Any) -> Row:
+    """One part: a training run and how long it took."""
+    start = time.perf_counter()
+    return {"row": trained_row(**own), "seconds": time.perf_counter() - start}

@@ -7,7 +7,7 @@ from memhorizon.experiments.recipes import Size
 
 CLAIM = "tau_mem is proportional to n_train / width; tau_gen is proportional to 1 / width (Fig. 3)"
 RULES = IMAGE_RULES
-STEPS = {16: 3000, 32: 5000, 64: 6000}
+STEPS = {16: 3000, 32: 5000, 64: 4000}
 
 
 def configs(size: Size = "here") -> list[Config]:

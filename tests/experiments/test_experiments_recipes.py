@@ -15,6 +15,7 @@ from memhorizon.experiments.executors import Inline
 from memhorizon.experiments.record import record
 from memhorizon.experiments.sweep import sweep
 
+RESULTS = Path(__file__).parents[2] / "results"
 PLANNED = [name for name in recipes.find() if hasattr(recipes.load(name), "planned")]
 SWEEPS = [name for name in recipes.find() if hasattr(recipes.load(name), "configs")]
 
@@ -78,6 +79,26 @@ def test_the_tiny_twin_gives_a_record(name, tmp_path):
     made = record(sweep(configs, root=tmp_path, executor=Inline()), recipe.RULES, name=name)
     assert [run["key"] for run in made["runs"]] == [config.key for config in configs]
     assert {"clocks", "losses"} <= set(figures.of(made))
+    _has_the_form_of(json.loads((RESULTS / f"{name}.json").read_text()), made)
+
+
+def _has_the_form_of(committed, made):
+    written = {"claim", "command", "seconds", "size"}  # by the command
+    assert set(committed) - written == set(made) - written
+    assert {frozenset(run) for run in committed["runs"]} == {frozenset(run) for run in made["runs"]}
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_the_committed_record_is_of_the_runs_of_the_recipe(name):
+    committed = json.loads((RESULTS / f"{name}.json").read_text())
+    assert [run["key"] for run in committed["runs"]] == [c.key for c in recipes.load(name).configs("here")]
+
+
+@pytest.mark.parametrize("name", [name for name in recipes.find() if hasattr(recipes.load(name), "COLUMNS")])
+def test_the_committed_table_has_the_columns_of_the_recipe(name):
+    folder = RESULTS / "theory" if name.startswith("theory_") else RESULTS
+    committed = json.loads((folder / f"{name.removeprefix('theory_')}.json").read_text())
+    assert committed["columns"] == recipes.load(name).COLUMNS
 
 
 @pytest.mark.parametrize("name", ["n_digits", "lr_mixture"])

@@ -193,7 +193,7 @@ def test_momentum_is_a_knob_of_sgd_and_none_of_adam(tmp_path):
     assert {(row["factor"], row["value"]) for row in made["contrasts"]} == {("momentum", 0.9)}
     adam = sweep([BASE], root=tmp_path, executor=Inline())
     assert "momentum" not in record(adam)["runs"][0]
-    assert record([*runs, *adam])["contrasts"] == []  # two optimizers are not one knob
+    assert "contrasts" not in record([*runs, *adam])  # two optimizers are not one knob
 
 
 def test_a_knob_of_unfinished_sweeps_says_so(tmp_path):

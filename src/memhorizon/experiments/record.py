@@ -134,7 +134,8 @@ def record(runs: Sequence[RunDir], rules: Rules | None = None, *, name: str = ""
 def _laws(rows: list[Row], times: Sequence[Timescales], memorized: Sequence[Curve]) -> Row:
     by = varied(rows)
     if not by:
-        return {"laws": {}, "collapse": {}, "contrasts": _contrasts(rows, times)}
+        found = _contrasts(rows, times)
+        return {"laws": {}, "collapse": {}, **({"contrasts": found} if found else {})}
     laws: dict[str, ScalingLaw] = {}
     own_times = {
         "tau_gen": [own.tau_gen for own in times],
@@ -150,7 +151,7 @@ def _laws(rows: list[Row], times: Sequence[Timescales], memorized: Sequence[Curv
             for row, time in zip(rows, values, strict=True)
         ]
         laws[clock] = fit_scaling(points, by=by)
-    return {"laws": plain(laws), "collapse": _collapse(rows, by, memorized), "contrasts": []}
+    return {"laws": plain(laws), "collapse": _collapse(rows, by, memorized)}
 
 
 def _contrasts(rows: Sequence[Row], times: Sequence[Timescales]) -> list[Row]:

@@ -28,13 +28,13 @@ from memhorizon.figures.theory_losses import (
     losses_over_variance,
 )
 from memhorizon.figures.theory_losses import losses as losses_of_theory
+from memhorizon.figures.theory_optimizers import optimizers, optimizers_times
 from memhorizon.figures.theory_spectra import spectra, third_group
 from memhorizon.figures.theory_training import (
     clocks_of_theory,
     exponent,
     mixture,
     noise_draws,
-    optimizers,
     steps,
 )
 from memhorizon.figures.threshold import threshold
@@ -52,7 +52,7 @@ TABLES: dict[str, dict[str, Callable[[Any], Picture]]] = {
     "heatmap": {"gap": heatmap, "score": heatmap_score},
     "exponent": {"minimum": exponent},
     "clocks": {"times": clocks_of_theory},
-    "optimizers": {"curves": optimizers},
+    "optimizers": {"curves": optimizers, "times": optimizers_times},
     "steps": {"curves": steps},
     "noise_draws": {"peak": noise_draws},
     "mixture": {"score": mixture},

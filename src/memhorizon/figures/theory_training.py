@@ -1,4 +1,4 @@
-"""Further pictures of the theory: exponents, clocks, optimizers, step sizes, noise draws, mixtures."""
+"""Further pictures of the theory: exponents, clocks, step sizes, noise draws, mixtures."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -98,42 +98,6 @@ def _clocks(rows: Sequence[Row]) -> Figure:
     grid[0].set_ylabel(TAU)
     handles = [Line2D([], [], **style.altered(look, linestyle="-")) for look in looks.values()]
     figure.legend(handles, [f"{name}" for name in looks], loc="outside upper center", ncols=len(looks))
-    return figure
-
-
-def optimizers(record: Any) -> Table:
-    """The network trained in torch, by gradient descent and by Adam, against the exact flow (figure 15).
-
-    Raises:
-        InputError: if it is not the record of the recipe theory_optimizers.
-    """
-    return table(record, "optimizers", _optimizers)
-
-
-def _optimizers(rows: Sequence[Row]) -> Figure:
-    columns = values(rows, "psi_n")
-    figure = style.canvas(height=4.3)
-    grid = figure.subplots(2, len(columns), sharex=True, sharey="row", squeeze=False)
-    names = {"gd": "gradient descent", "adam": "Adam"}
-    kinds = [(o, g) for o in names for g in ("exact", "sampled")]
-    looks = style.looks(
-        f"{names[o]}, {g} noise average" if g == "exact" else f"{names[o]}, fresh noise" for o, g in kinds
-    )
-    for axes, psi_n in zip(grid.T, columns, strict=True):
-        own = where(rows, psi_n=psi_n)
-        axes[0].set_title(model_text(own[0]))
-        for panel, name in zip(axes, ("E_score", "L_gen"), strict=True):
-            for row in where(own, optimizer="flow"):
-                curve(panel, row["step"], row[name], FLOW)
-            for (optimizer, gradient), look in zip(kinds, looks.values(), strict=True):
-                for row in where(own, optimizer=optimizer, gradient=gradient):
-                    curve(panel, row["step"], row[name], look)
-        logs(axes[0], x=(1.0, max(max(row["step"]) for row in own)))
-        axes[1].set_xlabel("step")
-    grid[0, 0].set(yscale="log", ylabel="score error")
-    grid[1, 0].set(yscale="log", ylabel=LABELS["L_gen"], ylim=(1e-3, None))
-    handles = [Line2D([], [], **FLOW), *(Line2D([], [], **look) for look in looks.values())]
-    figure.legend(handles, ["exact flow", *looks], loc="outside upper center", ncols=3)
     return figure
 
 
