@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -74,6 +73,8 @@ def _optimizers_times(rows: Sequence[Row]) -> Figure:
         for i, ((optimizer, gradient), label) in enumerate(KINDS.items()):
             own = where(trained, optimizer=optimizer, gradient=gradient)
             _points(axes, own, event, looks[label], math.exp(0.04 * (i - 1.5)))
+        reached = [step for row in trained if (step := row[event]) is not None]
+        style.log_axis(axes.yaxis, min(reached), max([*reached, *(row["step"][-1] for row in trained)]))
         sizes = values(trained, "psi_n")
         axes.set(xscale="log", xlabel=r"$\psi_n = n/d$", title=title)
         axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
@@ -88,11 +89,10 @@ def _points(axes: Axes, rows: Sequence[Row], event: str, look: Any, shift: float
     """Steps of an event; one that was not reached by the last step is open, with an arrow."""
     for row in rows:
         step, x = row[event], row["psi_n"] * shift
-        if step is None or not np.isfinite(step):
+        if step is None:
             last = row["step"][-1]
             arrow = {"arrowstyle": "-|>", "color": look["color"], "shrinkA": 0, "shrinkB": 0}
             axes.annotate("", (x, last * 1.6), (x, last), arrowprops=arrow)
             axes.plot([x], [last], **style.altered(look, linestyle="none", markerfacecolor="white"))
         else:
             axes.plot([x], [step], **style.altered(look, linestyle="none"))
-    axes.set_yscale("log")
