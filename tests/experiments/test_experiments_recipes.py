@@ -28,6 +28,13 @@ def test_configurations_are_valid_and_distinct(name, size):
     assert all(from_json(to_json(config)) == config for config in configs)
 
 
+@pytest.mark.parametrize("name", SWEEPS)
+def test_the_tiny_twin_is_of_the_same_kind(name):
+    tiny, here = (recipes.load(name).configs(size) for size in ("tiny", "here"))
+    for kind in (lambda c: c.data.name, lambda c: type(c.model), lambda c: c.optimizer.name):
+        assert set(map(kind, tiny)) == set(map(kind, here))
+
+
 @pytest.mark.parametrize("name", [*SWEEPS, *PLANNED])
 def test_the_paper_twin_is_shown_without_its_data(name, capsys):
     recipe = recipes.load(name)
