@@ -8,6 +8,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from scipy import stats
 
 from memhorizon.figures import style
@@ -17,6 +18,7 @@ from memhorizon.results import InputError
 Draw = Callable[[Sequence[Row]], Figure]
 TAU = r"training time $\tau$"
 FINITE = "#d55e00"  # finite networks beside the limit
+FLOW = {"color": "#bbbbbb", "linewidth": 3.5}  # gradient flow, under what is compared with it
 LABELS = {
     "L_train": "train loss",
     "L_test": "test loss",
@@ -121,6 +123,21 @@ def logs(axes: Axes, x: tuple[float, float] | None = None, y: tuple[float, float
         else:
             (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
         (axes.set_xlim if axis is axes.xaxis else axes.set_ylim)(*ends)
+
+
+def score_and_gap(columns: int, width: float = style.WIDTH) -> tuple[Figure, np.ndarray]:
+    """A figure with a column of panels per case: the score error above, L_gen below."""
+    figure = style.canvas(width=width, height=4.3)
+    grid = figure.subplots(2, columns, sharex=True, sharey="row", squeeze=False)
+    grid[0, 0].set(yscale="log", ylabel="score error")
+    grid[1, 0].set_ylabel(LABELS["L_gen"])
+    return figure, grid
+
+
+def flow_legend(figure: Figure, name: str, looks: Mapping[str, Mapping[str, Any]], ncols: int) -> None:
+    """Name the flow and what is drawn over it."""
+    handles = [Line2D([], [], **look) for look in (FLOW, *looks.values())]
+    figure.legend(handles, [name, *looks], loc="outside upper center", ncols=ncols)
 
 
 def model_text(row: Row, names: Sequence[str] = ("psi_n", "psi_p", "t")) -> str:

@@ -4,15 +4,25 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from memhorizon.figures import style
+from memhorizon.figures.noise_levels import mark
 from memhorizon.figures.records import Row
-from memhorizon.figures.theory import LABELS, Table, curve, logs, model_text, table, values, where
+from memhorizon.figures.theory import (
+    FLOW,
+    Table,
+    curve,
+    flow_legend,
+    logs,
+    model_text,
+    score_and_gap,
+    table,
+    values,
+    where,
+)
 
-FLOW = {"color": "#bbbbbb", "linewidth": 3.5}
 KINDS = {
     ("gd", "exact"): "gradient descent, exact noise average",
     ("gd", "sampled"): "gradient descent, fresh noise",
@@ -34,8 +44,7 @@ def optimizers(record: Any) -> Table:
 def _optimizers(rows: Sequence[Row]) -> Figure:
     rows = where(rows, seed=min(values(rows, "seed")))
     columns = values(rows, "psi_n")
-    figure = style.canvas(width=2.3 * len(columns), height=4.3)
-    grid = figure.subplots(2, len(columns), sharex=True, sharey="row", squeeze=False)
+    figure, grid = score_and_gap(len(columns), width=2.3 * len(columns))
     looks = style.looks(KINDS.values())
     for axes, psi_n in zip(grid.T, columns, strict=True):
         own = where(rows, psi_n=psi_n)
@@ -48,10 +57,8 @@ def _optimizers(rows: Sequence[Row]) -> Figure:
                     curve(panel, row["step"], row[name], looks[label])
         logs(axes[0], x=(1.0, max(max(row["step"]) for row in own)))
         axes[1].set_xlabel("step")
-    grid[0, 0].set(yscale="log", ylabel="score error")
-    grid[1, 0].set(yscale="log", ylabel=LABELS["L_gen"], ylim=(1e-3, None))
-    handles = [Line2D([], [], **FLOW), *(Line2D([], [], **look) for look in looks.values())]
-    figure.legend(handles, ["exact flow", *looks], loc="outside upper center", ncols=3)
+    grid[1, 0].set(yscale="log", ylim=(1e-3, None))
+    flow_legend(figure, "exact flow", looks, ncols=3)
     return figure
 
 
@@ -64,6 +71,16 @@ def optimizers_times(record: Any) -> Table:
     return table(record, "optimizers", _optimizers_times)
 
 
+def _event(row: Row, name: str) -> Row:
+    """The step of an event without an interval; one that was not reached by the last step is a bound."""
+    step, last = row[name], row["step"][-1]
+    nothing = {"low": None, "high": None}
+    known = (
+        {"value": last, "status": "not reached"} if step is None else {"value": step, "status": "observed"}
+    )
+    return nothing | known
+
+
 def _optimizers_times(rows: Sequence[Row]) -> Figure:
     trained = [row for row in rows if "half_step" in row]
     figure = style.canvas(height=3.6)
@@ -71,8 +88,8 @@ def _optimizers_times(rows: Sequence[Row]) -> Figure:
     looks = style.looks(KINDS.values())
     for axes, (event, title) in zip(every, EVENTS.items(), strict=True):
         for i, ((optimizer, gradient), label) in enumerate(KINDS.items()):
-            own = where(trained, optimizer=optimizer, gradient=gradient)
-            _points(axes, own, event, looks[label], math.exp(0.04 * (i - 1.5)))
+            for row in where(trained, optimizer=optimizer, gradient=gradient):
+                mark(axes, row["psi_n"] * math.exp(0.04 * (i - 1.5)), _event(row, event), looks[label])
         reached = [step for row in trained if (step := row[event]) is not None]
         style.log_axis(axes.yaxis, min(reached), max([*reached, *(row["step"][-1] for row in trained)]))
         sizes = values(trained, "psi_n")
@@ -83,16 +100,3 @@ def _optimizers_times(rows: Sequence[Row]) -> Figure:
     handles = [Line2D([], [], **style.altered(look, linestyle="none")) for look in looks.values()]
     figure.legend(handles, list(looks), loc="outside upper center", ncols=2)
     return figure
-
-
-def _points(axes: Axes, rows: Sequence[Row], event: str, look: Any, shift: float) -> None:
-    """Steps of an event; one that was not reached by the last step is open, with an arrow."""
-    for row in rows:
-        step, x = row[event], row["psi_n"] * shift
-        if step is None:
-            last = row["step"][-1]
-            arrow = {"arrowstyle": "-|>", "color": look["color"], "shrinkA": 0, "shrinkB": 0}
-            axes.annotate("", (x, last * 1.6), (x, last), arrowprops=arrow)
-            axes.plot([x], [last], **style.altered(look, linestyle="none", markerfacecolor="white"))
-        else:
-            axes.plot([x], [step], **style.altered(look, linestyle="none"))

@@ -11,19 +11,19 @@ from memhorizon.figures import style
 from memhorizon.figures.records import Row
 from memhorizon.figures.theory import (
     FINITE,
-    LABELS,
+    FLOW,
     TAU,
     Table,
     curve,
+    flow_legend,
     half_width,
     logs,
     model_text,
+    score_and_gap,
     table,
     values,
     where,
 )
-
-FLOW = {"color": "#bbbbbb", "linewidth": 3.5}
 
 
 def exponent(record: Any) -> Table:
@@ -112,8 +112,7 @@ def steps(record: Any) -> Table:
 
 def _steps(rows: Sequence[Row]) -> Figure:
     columns = values(rows, "momentum")
-    figure = style.canvas(height=4.3)
-    grid = figure.subplots(2, len(columns), sharex=True, sharey="row", squeeze=False)
+    figure, grid = score_and_gap(len(columns))
     looks = style.looks(f"step {v:g} of the largest stable one" for v in values(rows, "step"))
     for axes, momentum in zip(grid.T, columns, strict=True):
         axes[0].set_title(f"momentum {momentum:g}")
@@ -126,10 +125,7 @@ def _steps(rows: Sequence[Row]) -> Figure:
                 curve(panel, row["tau"], row[name], look)
         logs(axes[0], x=(1.0, 1e6))
         axes[1].set_xlabel(TAU)
-    grid[0, 0].set(yscale="log", ylabel="score error")
-    grid[1, 0].set(ylabel=LABELS["L_gen"])
-    handles = [Line2D([], [], **FLOW), *(Line2D([], [], **look) for look in looks.values())]
-    figure.legend(handles, ["flow", *looks], loc="outside upper center", ncols=2)
+    flow_legend(figure, "flow", looks, ncols=2)
     return figure
 
 
