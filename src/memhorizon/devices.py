@@ -1,0 +1,38 @@
+"""Which device to compute on, and how precisely it can."""
+
+import torch
+
+from memhorizon.results import InputError
+
+
+def default_device() -> torch.device:
+    """Return the accelerator of this machine where there is a usable one, else the CPU.
+
+    A build of torch for an accelerator names it also on machines that have none, so it is asked whether it
+    works.
+    """
+    if not torch.accelerator.is_available():
+        return torch.device("cpu")
+    return torch.accelerator.current_accelerator() or torch.device("cpu")
+
+
+def device_of(name: str | torch.device | None) -> torch.device:
+    """Return the device of this name, such as "cpu", "cuda:1" or "mps"; None is the default device.
+
+    Raises:
+        InputError: if there is no such device on this machine, or torch was not built for it.
+    """
+    if name is None:
+        return default_device()
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise InputError(f"device: expected one of this machine, got {str(name)!r} ({reason})") from error
+    return device
+
+
+def widest_float(device: torch.device) -> torch.dtype:
+    """Return the widest floating type that a device computes with: Apple's GPUs have no 64 bits."""
+    return torch.float32 if device.type == "mps" else torch.float64
