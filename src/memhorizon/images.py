@@ -7,8 +7,8 @@ EXIF orientation is not applied; pickle is never opened.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +20,11 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from memhorizon.formats import Unusable, as_tensor, check_values, constant, decode, load_array
-from memhorizon.layouts import PictureFiles, list_pictures
+from memhorizon.layouts import PictureFiles, Skipped, list_pictures
 from memhorizon.results import InputError
 
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green, blue in ITU-R BT.601, as in Pillow's "L"
 CHUNK = 1024  # pictures resized at once; bounds memory, changes no result
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A picture that was passed over.
-
-    Attributes:
-        name: the file, or the position in the sequence.
-        reason: why it could not be used.
-    """
-
-    name: str
-    reason: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,12 +37,14 @@ class ImageSet:
         names: file within the folder, or position in the array or sequence. [n]
         skipped: what was passed over, and why.
         ignored: number of other files in the folder (no picture by their suffix, or hidden).
+        suffixes: how many of the ignored files have which suffix.
     """
 
     images: Float[Tensor, " n *item"]
     names: tuple[str, ...]
     skipped: tuple[Skipped, ...] = ()
     ignored: int = 0
+    suffixes: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.images)

@@ -4,8 +4,8 @@ import gzip
 import math
 import os
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
@@ -19,12 +19,36 @@ from memhorizon.results import InputError
 
 
 @dataclass(frozen=True)
+class Skipped:
+    """A picture or a folder that was passed over.
+
+    Attributes:
+        name: the file or folder, or the position in the sequence; printable.
+        reason: why it could not be used.
+    """
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class PictureFiles:
-    """Picture files, not yet opened: names within `root`, and how many other files there are."""
+    """Picture files, not yet opened.
+
+    Attributes:
+        root: the folder.
+        names: the pictures within it, sorted.
+        ignored: number of other files (no picture by their suffix, or hidden).
+        skipped: what was passed over before any picture was opened, and why: folders that cannot be read,
+            links that lead nowhere, named pipes.
+        suffixes: how many of the ignored files have which suffix; "(hidden)" and "(none)" are two of them.
+    """
 
     root: Path
     names: Sequence[str]
     ignored: int = 0
+    skipped: tuple[Skipped, ...] = ()
+    suffixes: Mapping[str, int] = field(default_factory=dict)
 
     def read(self, position: int) -> Float[Tensor, "c h w"]:
         """Decode one of them."""
