@@ -284,8 +284,8 @@ def test_values_that_are_wrong_are_named(tmp_path):
     options = {"path": str(tmp_path / "a.npy"), "n_train": 4, "n_holdout": 2}
     with pytest.raises(InputError, match="a.npy: 1 of 9 items are one single colour, the first is number 5"):
         load_split(DataConfig("file", **options))
-    tall = np.zeros((9, 8, 4), np.uint8)
-    tall[:, :2] = noise(9, 2, 4)  # nothing is left of them after the crop
+    tall = np.zeros((9, 1, 8, 4), np.uint8)
+    tall[:, :, :2] = noise(9, 1, 2, 4)  # nothing is left of them after the crop
     np.save(tmp_path / "a.npy", tall)
     with pytest.raises(InputError, match="file: 6 of 6 items are one single colour"):
         load_split(DataConfig("file", size=4, **options))

@@ -6,7 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from memhorizon.formats import Unusable, as_tensor, decode, load_array
+from memhorizon.arrays import load_array
+from memhorizon.formats import Unusable, as_tensor, decode
 from memhorizon.results import InputError
 
 
