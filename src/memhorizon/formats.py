@@ -99,7 +99,7 @@ def _pixels(picture: Image.Image) -> Tensor:
         high = _largest(picture)
         values = np.asarray(picture)
         if values.min() < 0 or values.max() > high:
-            raise Unusable(f"integer pixels of {values.min()} to {values.max()}, expected 0 to {high}")
+            raise Unusable(f"expected integer pixels of 0 to {high}, got {values.min()} to {values.max()}")
         return torch.from_numpy(values.astype(np.float32))[None].div_(high)
     is_grey = picture.mode in ("1", "L", "LA", "La")
     if "transparency" in picture.info or picture.mode in ("RGBA", "RGBa", "LA", "La", "PA"):
@@ -128,8 +128,6 @@ def _largest(picture: Image.Image) -> int:
             return stated
         if depth < 16:
             return 2**depth - 1
-    if picture.mode == "I" and picture.format not in ("PNG", "PPM"):  # Pillow brings those to 16 bits
-        raise Unusable("integer pixels of 32 bits, or signed, without a known range; give it as an array")
     return 65535
 
 
@@ -156,7 +154,7 @@ def leaves_range_unused(top: float) -> bool:
 
 @dataclass(frozen=True)
 class Ranges:
-    """Gives the integers of single pictures the range that their set uses, and refuses where it is not evident.
+    """Gives the integers of single pictures the range that their set uses, or refuses the set.
 
     A dark picture says nothing, so when one is met the brightest of the same depth is looked for, among the
     first LOOKED_AT of the set. Where all leave their range unused, 16-bit pictures are of 8, 10 or 12 bits
