@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from memhorizon.formats import Unusable, as_tensor, bits_of, decode
+from memhorizon.formats import Unusable, as_tensor, bits_of, decode, is_coloured
 from memhorizon.results import InputError
 from reference_files import deadline, memory_below
 
@@ -375,3 +375,21 @@ def test_wrong_arrays_are_named(case):
     array, message = WRONG_ARRAYS[case]
     with pytest.raises(InputError, match=f"^mine: .*{message}"):
         as_tensor(array, "mine")
+
+
+def test_the_head_of_a_file_tells_whether_it_is_coloured(tmp_path):
+    grey = Image.fromarray(noise(4, 4))
+    wide = Image.fromarray(noise(4, 4, high=65536, dtype=np.uint16))
+    for picture in (
+        grey,
+        wide,
+        grey.convert("1"),
+        grey.convert("LA"),
+        grey.convert("P"),
+        grey.convert("RGBA"),
+    ):
+        picture.save(tmp_path / "a.png")
+        assert is_coloured(tmp_path / "a.png") == (len(decode(tmp_path / "a.png")) == 3)
+    os.mkfifo(tmp_path / "b.png")
+    with deadline():
+        assert not is_coloured(tmp_path / "b.png")

@@ -307,3 +307,11 @@ def test_a_listing_is_the_same_whatever_order_the_disk_has(tmp_path):
         (tmp_path / "root" / name).unlink()
         (tmp_path / "root" / name).symlink_to(tmp_path / "root" / "zz" / "away")
     assert list_pictures(tmp_path / "root").names == ("zz/away/a.png",)
+
+
+def test_idx_files_of_zeros_and_ones_are_refused(tmp_path):
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(noise(5, 4, 6, high=2)))
+    with pytest.raises(
+        InputError, match="train-images-idx3-ubyte: expected integers that use .* of all is 1;"
+    ):
+        read_mnist(tmp_path)

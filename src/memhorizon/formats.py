@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -29,6 +29,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # only these dec
 _READ = "png jpg jpeg jpe jfif webp bmp gif tif tiff ppm pgm pbm pnm"
 _NOT_READ = "jp2 avif heic heif jxl"  # pictures all the same, so they are listed as skipped and not ignored
 PICTURE_SUFFIXES = frozenset(f".{name}" for name in f"{_READ} {_NOT_READ}".split())
+GREY = ("1", "L", "LA", "La")  # Pillow's modes of grey pictures
 UNDECODABLE = (
     OSError,
     SyntaxError,
@@ -72,6 +73,15 @@ def bits_of(source: Path | Image.Image) -> int:
         return 16 if picture.mode.startswith("I") or packed else 8
 
 
+def is_coloured(source: Path | Image.Image) -> bool:
+    """Tell from the head of a file whether `decode` gives 3 channels; False for what cannot be read."""
+    try:
+        with _opened(source) as picture:
+            return not (picture.mode in GREY or picture.mode == "F" or picture.mode.startswith("I"))
+    except Unusable:
+        return False
+
+
 @contextmanager
 def _opened(source: Path | Image.Image) -> Iterator[Image.Image]:
     try:
@@ -101,7 +111,7 @@ def _pixels(picture: Image.Image) -> Tensor:
         if values.min() < 0 or values.max() > high:
             raise Unusable(f"expected integer pixels of 0 to {high}, got {values.min()} to {values.max()}")
         return torch.from_numpy(values.astype(np.float32))[None].div_(high)
-    is_grey = picture.mode in ("1", "L", "LA", "La")
+    is_grey = picture.mode in GREY
     if "transparency" in picture.info or picture.mode in ("RGBA", "RGBa", "LA", "La", "PA"):
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture.convert("RGBA"))
@@ -242,10 +252,22 @@ def as_tensor(
         InputError: if its type or shape cannot be items, or its range or layout cannot be known.
     """
     tensor = to_floats(array, where, channels=channels)
-    bits = integer_bits(array)
-    if bits and leaves_range_unused(top := float(tensor.max())):
-        raise InputError(f"{where}: {_unused(top, bits, 'all')}")
+    _check_range(float(tensor.max()), integer_bits(array), where)
     return tensor
+
+
+def check_bytes(pixels: UInt8[Tensor, "..."], where: str) -> None:
+    """Refuse bytes of a whole set that leave most of their range unused.
+
+    Raises:
+        InputError: if they do.
+    """
+    _check_range(int(pixels.max()) / 255, 8, where)
+
+
+def _check_range(top: float, bits: int | None, where: str) -> None:
+    if bits and leaves_range_unused(top):
+        raise InputError(f"{where}: {_unused(top, bits, 'all')}")
 
 
 def to_floats(
@@ -269,7 +291,8 @@ def to_floats(
         raise InputError(f"{where}: expected a dense tensor, got {array.layout}")
     if array.ndim < 2 or array.numel() == 0:
         raise InputError(f"{where}: expected at least one item, [n, *item], got shape {tuple(array.shape)}")
-    if not array.is_floating_point() and array.dtype not in _RANGE:
+    is_float = array.is_floating_point() and not str(array.dtype).endswith("_x2")  # two numbers in a byte
+    if not is_float and array.dtype not in _RANGE:
         raise InputError(f"{where}: {_EXPECTED_TYPE}, got {str(array.dtype).removeprefix('torch.')}")
     array = _channels_first(array, where, channels)
     if array.dtype in _RANGE:

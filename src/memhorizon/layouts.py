@@ -20,7 +20,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from memhorizon.files import check_regular, check_unpacked, kind_of, printable
-from memhorizon.formats import PICTURE_SUFFIXES, Ranges, bits_of, decode
+from memhorizon.formats import PICTURE_SUFFIXES, Ranges, bits_of, check_bytes, decode, is_coloured
 from memhorizon.results import InputError
 
 
@@ -64,6 +64,10 @@ class PictureFiles:
             InputError: if the integers of the whole set are in an unknown range.
         """
         return self._ranges.bring(position, decode(self.root / self.names[position]))
+
+    def coloured(self, position: int) -> bool:
+        """Tell from the head of a file whether its picture has colours."""
+        return is_coloured(self.root / self.names[position])
 
     @cached_property
     def _ranges(self) -> Ranges:
@@ -224,7 +228,7 @@ def read_mnist(
     each picture with rows and columns exchanged; they are exchanged back.
 
     Raises:
-        InputError: if it is not there or damaged, or if several parts of EMNIST are there.
+        InputError: if it is not there, damaged or in an unknown range, or if several parts of EMNIST are.
     """
     own = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}[name]
     places = [folder, folder / "raw", folder / own / "raw", folder / own]
@@ -241,6 +245,7 @@ def read_mnist(
         )
     part, (images_path, labels_path) = next(iter(found.items()))
     images = read_idx(images_path, ndim=3)[:, None]
+    check_bytes(images, printable(images_path))
     if part.startswith("emnist"):
         images = images.transpose(2, 3).contiguous()
     if labels_path is None:
