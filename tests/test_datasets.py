@@ -295,3 +295,20 @@ def test_no_holdout_is_fine():
     assert load_split(DataConfig(n_holdout=0)).holdout.shape == (0, 1, 8, 8)
     assert load_split(DataConfig(n_holdout=0, size=12, grey=True)).holdout.shape == (0, 1, 12, 12)
     assert load_split(DataConfig("mixture", n_holdout=0)).holdout.shape == (0, 8)
+
+
+def test_one_of_several_arrays_and_torchvisions_folders(tmp_path):
+    images = noise(20, 8, 6)
+    np.savez(tmp_path / "a.npz", train_images=images, train_labels=noise(20, 1))
+    options = {"n_train": 12, "n_holdout": 8}
+    split = load_split(DataConfig("file", path=f"{tmp_path}/a.npz::train_images", **options))
+    assert split.item_shape == (1, 8, 6)
+    for name, folder in (("mnist", "MNIST/raw"), ("fashion-mnist", "FashionMNIST/raw")):
+        (tmp_path / folder).mkdir(parents=True)
+        head = bytes([0, 0, 8, 3, 0, 0, 0, 20, 0, 0, 0, 8, 0, 0, 0, 6])
+        (tmp_path / folder / "train-images-idx3-ubyte").write_bytes(
+            head + noise(20, 8, 6, seed=len(name)).tobytes()
+        )
+        split = load_split(DataConfig(name, path=str(tmp_path), **options))
+        pixels = noise(20, 8, 6, seed=len(name))[split.train_index] / np.float32(255)
+        np.testing.assert_allclose(split.to_pixels(split.train)[:, 0].numpy(), pixels, atol=2**-23)

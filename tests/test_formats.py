@@ -135,6 +135,13 @@ UNUSABLE = {
         "a.tif",
         "got -7 to -7",
     ),
+    "a tiff of 16 bits where 0 is white": (
+        lambda p: Image.fromarray(np.arange(300, 309, dtype=np.uint16).reshape(3, 3)).save(
+            p, tiffinfo={262: 0}
+        ),
+        "a.tif",
+        "0 is white",
+    ),
     "named pipe": (os.mkfifo, "a.png", "expected a regular file, got a named pipe"),
     "a picture of 81 million pixels": (_large, "a.png", "at most 67,108,864 pixels, got 9,000 x 9,000"),
     "a tiff of one pixel in a vast tile": (

@@ -189,6 +189,11 @@ BAD = {
         {},
         "one range of values, number 1 .*number 0",
     ),
+    "a list of batches": ([noise(2, 1, 5, 5)] * 2, {}, r"images\[0\]: expected \[n, dim\] or \[n, c, h, w\]"),
+    "batches": (noise(3, 2, 1, 5, 5), {}, r"images: expected \[n, dim\] or \[n, c, h, w\]"),
+    "no numbers": (torch.zeros(3, 1, 5, 5, device="meta"), {}, "dense tensor, got torch.strided on meta"),
+    "one Pillow image": (Image.fromarray(X[0]), {}, "or a list of pictures, got Image"),
+    "an empty path": ("", {}, "expected a folder, a .npy"),
     "a path of nothing": ("a\0b", {}, "no such file or folder"),
     "a name too long": ("a" * 300, {}, "no such file or folder"),
     "a list of constant pictures": ([FLAT[1], FLAT[1]], {}, "none of 2 can be used; the first, 0: constant"),
@@ -431,3 +436,11 @@ def test_a_long_strip_takes_little_memory(tmp_path):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert load_images(tmp_path, size=64).images.shape == (1, 1, 64, 64)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB; all of it takes 300,000
+
+
+@pytest.mark.parametrize(("word", "value"), [("size", 4.0), ("size", "4"), ("channels", "middle")])
+def test_other_options_are_named(word, value):
+    with pytest.raises(InputError, match=f"{word}: expected .* got '?{value}"):
+        getattr(load_images, "__wrapped__", load_images)(
+            X, **{word: value}
+        )  # the tests check annotations first

@@ -24,6 +24,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from memhorizon.arrays import split_key
 from memhorizon.distributions import Gaussian, GaussianMixture
 from memhorizon.formats import as_tensor, check_values
 from memhorizon.images import Skipped, load_images, prepare, stack, usable
@@ -166,7 +167,7 @@ def load_split(config: DataConfig) -> Split:
         case "digits":
             return _from_array(config, *read_digits())
         case "mnist" | "fashion-mnist":
-            return _from_array(config, *read_mnist(_folder(config)))
+            return _from_array(config, *read_mnist(_folder(config), config.name))
         case "cifar10":
             return _from_array(config, *read_cifar10(_folder(config)))
         case "celeba":
@@ -251,7 +252,7 @@ def _folder(config: DataConfig) -> Path:
     path = FASHION_MNIST if config.name == "fashion-mnist" and config.path is None else config.path
     if path is None:
         raise InputError(f"path: expected the folder or file that holds {config.name}, got None")
-    if not Path(path).exists():
+    if not split_key(path)[0].exists():
         install = ""
         if config.path is None:
             install = "; install Debian's dataset-fashion-mnist, or give the folder of its four IDX files"

@@ -106,6 +106,8 @@ def _pixels(picture: Image.Image) -> Tensor:
     if picture.mode == "F":
         raise Unusable("floating point pixels without a known range; give it as an array")
     if picture.mode.startswith("I"):
+        if _tag(picture, _PHOTOMETRIC, 1) == 0:  # Pillow turns 8 bits alone
+            raise Unusable("integer pixels of more than 8 bits where 0 is white")
         high = _largest(picture)
         values = np.asarray(picture)
         if values.min() < 0 or values.max() > high:
@@ -121,8 +123,7 @@ def _pixels(picture: Image.Image) -> Tensor:
 
 def _check_size(picture: Image.Image) -> None:
     """Refuse what would take gigabytes, by the header alone."""
-    tags = getattr(picture, "tag_v2", {})
-    sizes = [picture.size, (tags.get(_TILE_WIDTH, 0), tags.get(_TILE_LENGTH, 0))]
+    sizes = [picture.size, (_tag(picture, _TILE_WIDTH, 0), _tag(picture, _TILE_LENGTH, 0))]
     width, height = max(sizes, key=math.prod)
     if width * height > MOST_PIXELS:
         raise Unusable(f"expected at most {MOST_PIXELS:,} pixels, got {width:,} x {height:,}")
@@ -131,9 +132,8 @@ def _check_size(picture: Image.Image) -> None:
 def _largest(picture: Image.Image) -> int:
     """Largest value that a pixel of mode I can have."""
     if picture.format == "TIFF":
-        tags = picture.tag_v2  # pyright: ignore[reportAttributeAccessIssue]
-        depth = int(np.ravel(tags.get(_BITS_PER_SAMPLE, 1))[0])
-        stated = int(np.ravel(tags.get(_MAX_SAMPLE_VALUE, 0)).max())
+        depth = int(np.ravel(_tag(picture, _BITS_PER_SAMPLE, 1))[0])
+        stated = int(np.ravel(_tag(picture, _MAX_SAMPLE_VALUE, 0)).max())
         if stated > 1 and (stated + 1).bit_count() == 1:  # else it is the largest pixel, and no range
             return stated
         if depth < 16:
@@ -150,7 +150,17 @@ def _states_range(picture: Image.Image) -> bool:
     return any(isinstance(a, tuple) and a[1] not in (255, 65535) for a in arguments)
 
 
-_BITS_PER_SAMPLE, _MAX_SAMPLE_VALUE, _TILE_WIDTH, _TILE_LENGTH = 258, 281, 322, 323  # tags of TIFF
+def _tag(picture: Image.Image, tag: int, default: int) -> Any:
+    """What a TIFF says; the default for any other."""
+    return getattr(picture, "tag_v2", {}).get(tag, default)
+
+
+# tags of TIFF
+_BITS_PER_SAMPLE = 258
+_PHOTOMETRIC = 262
+_MAX_SAMPLE_VALUE = 281
+_TILE_WIDTH = 322
+_TILE_LENGTH = 323
 
 
 def leaves_range_unused(top: float) -> bool:
@@ -287,10 +297,12 @@ def to_floats(
             raise InputError(f"{where}: {_EXPECTED_TYPE}, got {array.dtype}")
         array = np.require(array, array.dtype.newbyteorder("="), ["C", "W"])
         array = torch.from_numpy(array)
-    if array.layout != torch.strided:
-        raise InputError(f"{where}: expected a dense tensor, got {array.layout}")
+    if array.layout != torch.strided or array.is_meta:
+        raise InputError(f"{where}: expected a dense tensor, got {array.layout} on {array.device}")
     if array.ndim < 2 or array.numel() == 0:
         raise InputError(f"{where}: expected at least one item, [n, *item], got shape {tuple(array.shape)}")
+    if array.ndim > 4:
+        raise InputError(f"{where}: expected [n, dim] or [n, c, h, w], got shape {tuple(array.shape)}")
     is_float = array.is_floating_point() and not str(array.dtype).endswith("_x2")  # two numbers in a byte
     if not is_float and array.dtype not in _RANGE:
         raise InputError(f"{where}: {_EXPECTED_TYPE}, got {str(array.dtype).removeprefix('torch.')}")
@@ -311,7 +323,7 @@ def integer_bits(array: Tensor | np.ndarray) -> int | None:
 
 
 def _channels_first(array: Tensor, where: str, channels: Literal["first", "last"] | None) -> Tensor:
-    """Bring pictures to [n, c, h, w]; vectors, and what has more axes, stay as they are."""
+    """Bring pictures to [n, c, h, w]; vectors stay as they are."""
     shape = tuple(array.shape)
     if array.ndim == 2 and not array.is_floating_point() and min(shape) >= 8 and _strip(*shape) <= 2:
         raise InputError(
@@ -328,7 +340,7 @@ def _channels_first(array: Tensor, where: str, channels: Literal["first", "last"
                 "grey pictures"
             )
         return array[:, None]
-    if array.ndim != 4:
+    if array.ndim == 2:
         return array
     if channels is None:
         channels = _guessed(*shape[1:])

@@ -80,7 +80,8 @@ def load_images(
     Arrays are [n, dim], [n, height, width], [n, channels, height, width], or channels last where that is
     certain: 1, 3 or 4 in last place only, and pictures so read are clearly nearer to a square. What may be
     read in two ways, or is one picture, is refused. Transparent pictures are laid on white. Grey and coloured
-    pictures may be mixed (grey ones get three equal channels), sizes only with `size`.
+    pictures may be mixed (grey ones get three equal channels), sizes only with `size`. Of colour with 16 bits
+    the upper 8 are read.
 
     Integers of 8 and 16 bits become 0 to 1 by the range of their type, unless the file states another (a
     TIFF of 12 bits, a PGM with its largest value). A set of 16-bit pictures that evidently holds 8, 10 or 12
@@ -99,11 +100,13 @@ def load_images(
     Raises:
         InputError: if there is nothing to load, or it cannot be made into one finite tensor.
     """
-    if size is not None and size < 1:
-        raise InputError(f"size: expected at least 1 pixel, got {size}")
+    if size is not None and not (isinstance(size, int | np.integer) and size >= 1):
+        raise InputError(f"size: expected at least 1 pixel, a whole number, got {size!r}")
+    if channels not in (None, "first", "last"):
+        raise InputError(f'channels: expected "first", "last" or None, got {channels!r}')
     if isinstance(source, str | os.PathLike):
         path = Path(source)
-        if os.path.isdir(path):
+        if os.path.isdir(source):
             return _load_files(list_pictures(path), size, grey)
         where = printable("::".join(str(part) for part in split_key(path) if part is not None))
         return _load_array(as_tensor(load_array(path), where, channels=channels), where, size, grey)
@@ -112,8 +115,8 @@ def load_images(
     if isinstance(source, Sequence) and not isinstance(source, bytes | bytearray | memoryview):
         return _load_sequence(source, size, grey, channels)
     raise InputError(
-        "images: expected a tensor, an array, a folder, a .npy, .npz or .safetensors file or pictures, "
-        f"got {type(source).__name__}"
+        "images: expected a tensor, an array, a folder, a .npy, .npz or .safetensors file or a list of "
+        f"pictures, got {type(source).__name__}"
     )
 
 
