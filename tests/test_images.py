@@ -384,6 +384,9 @@ def test_a_dark_picture_among_bright_ones_keeps_its_darkness(tmp_path):
     expected = np.stack([bright // 16, bright // 4, bright]) / np.float32(65535)
     assert np.array_equal(load_images(tmp_path).images[:, 0].numpy(), expected)
     assert np.array_equal(list_pictures(tmp_path).read(0)[0].numpy(), expected[0])
+    for i in range(3, 300):  # the bright one comes late
+        Image.fromarray(bright // 16).save(tmp_path / f"0.{i}.png")
+    assert load_images(tmp_path).images[:-2].max() == expected[0].max() < 1 / 15
     dark = [Image.fromarray(noise(6, 6, seed=i) // 7) for i in range(4)]  # dark photographs of 8 bits
     assert load_images(dark).images.max() <= 36 / 255
 

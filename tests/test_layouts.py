@@ -176,6 +176,7 @@ def test_the_folder_of_pictures_itself_is_fine(tmp_path):
         ("000001.jpg 0\nimage_id,partition\n", "line 2, got 'image_id,partition'"),
         ("000001.jpg 1\n", "found no picture of the training part"),
         ("../../secret.jpg 0\n", "line 1"),
+        ("000001.jpg 0\n\n000001.jpg 2\n", "line 3 has '000001.jpg' again"),
     ],
 )
 def test_bad_celeba_tables_are_named(tmp_path, table, message):

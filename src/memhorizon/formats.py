@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -176,9 +175,9 @@ def leaves_range_unused(top: float) -> bool:
 class Ranges:
     """Gives the integers of single pictures the range that their set uses, or refuses the set.
 
-    A dark picture says nothing, so when one is met the brightest of the same depth is looked for, among the
-    first LOOKED_AT of the set. Where all leave their range unused, 16-bit pictures are of 8, 10 or 12 bits
-    if the brightest reaches into the upper half of that. The answer does not depend on which ones are used.
+    A dark picture says nothing, so when one is met the brightest of the same depth is looked for. Where all
+    leave their range unused, grey 16-bit pictures are of 8, 10 or 12 bits if the brightest reaches into the
+    upper half of that. The answer does not depend on which pictures of the set are used.
 
     Attributes:
         where: the set, for the message.
@@ -212,10 +211,11 @@ class Ranges:
 
     def _brightest(self, bits: int) -> float:
         if bits not in self._tops:
+            enough = 0.5 if bits == 16 else 1 / 15
             self._tops[bits] = 0.0
-            for top in islice(self._tops_of(bits), LOOKED_AT):
+            for top in self._tops_of(bits):
                 self._tops[bits] = max(self._tops[bits], top)
-                if top > 0.5:
+                if top > enough:
                     break
         return self._tops[bits]
 
@@ -226,9 +226,6 @@ class Ranges:
                     yield _top(self.read(position))
             except Unusable:
                 continue
-
-
-LOOKED_AT = 256  # bounds the time in a set that is dark throughout
 
 
 def _evident_range(largest: int) -> int:
@@ -247,7 +244,7 @@ def _unused(top: float, bits: int, which: str) -> str:
     return (
         f"expected integers that use their range of 0 to {high:,}, the largest of {which} is {largest:,}; "
         f"if they are of {largest.bit_length()} bits, divide them by {2 ** largest.bit_length() - 1:,} "
-        "and give floats of 0 to 1 (masks of 0 and 1: give them as bool)"
+        "and give floats of 0 to 1 (masks of 0 and 1: give them as bool, or as pictures of 1 bit)"
     )
 
 
@@ -262,7 +259,9 @@ def as_tensor(
         InputError: if its type or shape cannot be items, or its range or layout cannot be known.
     """
     tensor = to_floats(array, where, channels=channels)
-    _check_range(float(tensor.max()), integer_bits(array), where)
+    bits = integer_bits(array)
+    if bits:
+        _check_range(float(tensor.max()), bits, where)
     return tensor
 
 
@@ -275,8 +274,8 @@ def check_bytes(pixels: UInt8[Tensor, "..."], where: str) -> None:
     _check_range(int(pixels.max()) / 255, 8, where)
 
 
-def _check_range(top: float, bits: int | None, where: str) -> None:
-    if bits and leaves_range_unused(top):
+def _check_range(top: float, bits: int, where: str) -> None:
+    if leaves_range_unused(top):
         raise InputError(f"{where}: {_unused(top, bits, 'all')}")
 
 

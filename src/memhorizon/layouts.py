@@ -149,9 +149,8 @@ def _walk(folder: Path, skipped: list[Skipped]) -> Iterator[_File]:
             elif kind == "a folder":
                 (links if is_link else folders).append((entry.path, f"{name}/"))
             elif kind == "a regular file" or entry.name.startswith("."):
-                yield _File(
-                    name, os.path.realpath(entry.path) if is_link else f"{real}/{entry.name}", is_link
-                )
+                target = os.path.realpath(entry.path) if is_link else os.path.join(real, entry.name)
+                yield _File(name, target, is_link)
             else:
                 skipped.append(Skipped(printable(name), kind))
 
@@ -363,7 +362,7 @@ def list_celeba(folder: Path) -> PictureFiles:
 
 
 def _training_part(path: Path) -> tuple[str, ...]:
-    names = []
+    parts: dict[str, str] = {}
     lines = _read_table(path).splitlines()
     has_header = lines[:1] == ["image_id,partition"]
     for number, line in enumerate(lines[has_header:], 1 + has_header):
@@ -374,11 +373,15 @@ def _training_part(path: Path) -> tuple[str, ...]:
             raise InputError(
                 f"{printable(path)}: expected a file name and 0, 1 or 2 in line {number}, got {line[:80]!r}"
             )
-        if fields[1] == "0":
-            names.append(fields[0])
+        if fields[0] in parts:
+            raise InputError(
+                f"{printable(path)}: expected each file once, line {number} has {fields[0]!r} again"
+            )
+        parts[fields[0]] = fields[1]
+    names = tuple(sorted(name for name, part in parts.items() if part == "0"))
     if not names:
         raise InputError(f"{printable(path)}: expected names with 0, found no picture of the training part")
-    return tuple(sorted(set(names)))
+    return names
 
 
 _MOST_OF_A_TABLE = 2**26  # bytes; CelebA's own has 3 million
