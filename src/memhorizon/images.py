@@ -23,7 +23,6 @@ from torch.nn import functional as F  # noqa: N812
 from memhorizon.arrays import load_array, split_key
 from memhorizon.files import printable
 from memhorizon.formats import (
-    Ranges,
     Unusable,
     as_tensor,
     bits_of,
@@ -34,6 +33,7 @@ from memhorizon.formats import (
     to_floats,
 )
 from memhorizon.layouts import PictureFiles, Skipped, list_pictures
+from memhorizon.ranges import Ranges
 from memhorizon.results import InputError
 
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green, blue in ITU-R BT.601, as in Pillow's "L"
