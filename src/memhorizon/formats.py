@@ -177,7 +177,7 @@ def unused_message(top: float, bits: int, which: str) -> str:
     return (
         f"expected integers that use their range of 0 to {high:,}, the largest of {which} is {largest:,}; "
         f"if they are of {largest.bit_length()} bits, divide them by {2 ** largest.bit_length() - 1:,} "
-        "and give floats of 0 to 1 (masks of 0 and 1: give them as bool, or as pictures of 1 bit)"
+        "and give floats of 0 to 1"
     )
 
 
@@ -186,15 +186,21 @@ def as_tensor(
 ) -> Float[Tensor, " n *item"]:
     """Bring an array to float32 and pictures to [n, c, h, w]; float32 tensors are not copied.
 
-    Integers are judged as one set. For `channels` see `load_images`.
+    Integers are judged as one set: those of 0 and 1 alone are masks and stay so. For `channels` see
+    `load_images`.
 
     Raises:
         InputError: if its type or shape cannot be items, or its range or layout cannot be known.
     """
     tensor = to_floats(array, where, channels=channels)
     bits = integer_bits(array)
-    if bits:
-        _check_range(float(tensor.max()), bits, where)
+    if not bits:
+        return tensor
+    full = 2**bits - 1
+    top = float(tensor.max())
+    if round(top * full) == 1:
+        return tensor.mul_(full).round_()
+    _check_range(top, bits, where)
     return tensor
 
 

@@ -15,8 +15,9 @@ class Ranges:
     """Gives the integers of single pictures the range that their set uses, or refuses the set.
 
     A dark picture says nothing, so when one is met the brightest of the same depth is looked for. Where all
-    leave their range unused, grey 16-bit pictures are of 8, 10 or 12 bits if the brightest reaches into the
-    upper half of that. The answer does not depend on which pictures of the set are used.
+    leave their range unused, those of 0 and 1 alone are masks, and grey 16-bit pictures are of 8, 10 or 12
+    bits if the brightest reaches into the upper half of that. The answer does not depend on which pictures
+    of the set are used.
 
     Attributes:
         where: the set, for the message.
@@ -42,9 +43,11 @@ class Ranges:
         bits = self.bits(position)
         if not bits or not leaves_range_unused(brightest := self._brightest(bits)):
             return picture
-        values = (picture * 65535).round_()
-        high = _evident_range(round(brightest * 65535)) if bits == 16 and len(picture) == 1 else 0
-        if float(values.max()) > high:  # in colour Pillow keeps the upper 8 bits alone, nothing to be saved
+        full = 2**bits - 1
+        values = (picture * full).round_()
+        is_whole = bits == 8 or len(picture) == 1  # of colour with 16 bits Pillow keeps the upper 8 alone
+        high = _evident_range(round(brightest * full), bits) if is_whole else 0
+        if float(values.max()) > high:
             raise InputError(f"{self.where}: {unused_message(brightest, bits, f'its {bits}-bit pictures')}")
         return values.div_(high)
 
@@ -67,9 +70,12 @@ class Ranges:
                 continue
 
 
-def _evident_range(largest: int) -> int:
-    """Largest value of 8, 10 or 12 bits, where `largest` is in the upper half of that; else 0."""
-    return next((2**bits - 1 for bits in (8, 10, 12) if 2 ** (bits - 1) <= largest < 2**bits), 0)
+def _evident_range(largest: int, bits: int) -> int:
+    """1 for masks; of 8, 10 or 12 bits in 16 the largest value, if `largest` is in its upper half; else 0."""
+    if largest == 1:
+        return 1
+    depths = (8, 10, 12) if bits == 16 else ()
+    return next((2**depth - 1 for depth in depths if 2 ** (depth - 1) <= largest < 2**depth), 0)
 
 
 def _top(picture: Tensor) -> float:
