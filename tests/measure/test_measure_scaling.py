@@ -332,3 +332,20 @@ def test_times_that_are_all_one_have_no_share_explained():
 def test_factors_that_differ_by_rounding_do_not_vary():
     with pytest.raises(InputError, match="not identified"):
         fit_scaling(rows_of(drawn(1), n=10**12 + np.arange(12)))
+
+
+def test_rows_without_a_time_are_left_out_and_counted():
+    lost = [
+        {"n_train": 64, "time": Time.unknown("still improving", "")},
+        {"n_train": 999, "time": Time.unknown("trivial level", "")},
+        {"n_train": 32, "time": Time.unknown("still improving", "")},
+    ]
+    law, without = fit_scaling([*GOOD, *lost]), fit_scaling(GOOD)
+    assert law.exponents["n_train"].value == pytest.approx(without.exponents["n_train"].value, abs=1e-6)
+    assert (law.observed, law.censored, law.left_out) == (12, 0, 3)
+    assert law.status == "fitted; left out: 2 still improving, 1 trivial level"
+    assert without.left_out == 0
+    assert fit_scaling([*GOOD[:4], *lost]).status.startswith("not fitted: the observed times do not vary")
+    nothing = fit_scaling(lost)
+    assert (nothing.observed, nothing.left_out) == (0, 3)
+    assert np.isnan(nothing.predict(n_train=10).value)

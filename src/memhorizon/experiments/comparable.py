@@ -63,12 +63,12 @@ def effective(config: Config) -> Row:
 
 
 def trajectory(config: Config) -> Row:
-    """What decides the weights at every step: neither how long, nor what is measured and held out."""
+    """What decides the weights and what is measured of them, not for how long and how closely."""
     entries = effective(config)
     if config.optimizer.name == "adamw" and config.optimizer.weight_decay == 0:
         entries["optimizer.name"] = "adam"  # they differ in the decay alone
-    without = ("train.steps", "data.n_holdout")
-    return {k: v for k, v in entries.items() if k not in without and not k.startswith("measure.")}
+    looked = {name for name in FREE if name.startswith("measure.")} | {"train.steps", "data.n_holdout"}
+    return {name: value for name, value in entries.items() if name not in looked}
 
 
 def setting(config: Config) -> Row:
