@@ -63,7 +63,7 @@ class Fraction:
     confidence: float = 0.95
 
     @classmethod
-    def of(cls, count: int, total: int, *, confidence: float = 0.95) -> "Fraction":
+    def of(cls, count: int | np.integer, total: int | np.integer, *, confidence: float = 0.95) -> "Fraction":
         """Estimate a proportion from its counts.
 
         Raises:
@@ -159,7 +159,9 @@ class Curve:
         check_confidence(self.confidence)
 
     @classmethod
-    def of_fractions(cls, step: Sequence[float], fractions: Sequence[Fraction], *, name: str = "") -> "Curve":
+    def of_fractions(
+        cls, step: Sequence[float] | np.ndarray, fractions: Sequence[Fraction], *, name: str = ""
+    ) -> "Curve":
         """Build the curve of a proportion, keeping the counts.
 
         Raises:
@@ -174,7 +176,12 @@ class Curve:
 
     @classmethod
     def of_means(
-        cls, step: Sequence[float], mean: Sequence[float], standard_error: Sequence[float], *, name: str = ""
+        cls,
+        step: Sequence[float] | np.ndarray,
+        mean: Sequence[float] | np.ndarray,
+        standard_error: Sequence[float] | np.ndarray,
+        *,
+        name: str = "",
     ) -> "Curve":
         """Build the curve of a mean from its standard errors; intervals are normal, 95 %."""
         centre = _column(mean, f"curve {name!r}: mean")

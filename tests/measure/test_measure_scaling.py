@@ -345,7 +345,7 @@ def test_rows_without_a_time_are_left_out_and_counted():
     assert (law.observed, law.censored, law.left_out) == (12, 0, 3)
     assert law.status == "fitted; left out: 2 still improving, 1 trivial level"
     assert without.left_out == 0
-    assert fit_scaling([*GOOD[:4], *lost]).status.startswith("not fitted: the observed times do not vary")
+    assert fit_scaling([*GOOD[:3], *lost]).status.startswith("not fitted: the observed times do not vary")
     nothing = fit_scaling(lost)
     assert (nothing.observed, nothing.left_out) == (0, 3)
     assert np.isnan(nothing.predict(n_train=10).value)

@@ -247,36 +247,35 @@ def test_bad_input_gets_a_clear_error(case):
 
 # --- what is no time ---
 
-STEPS = np.geomspace(10, 10_240, 11)
+DOUBLED = np.geomspace(10, 10_240, 11)
 
 
-def loss_of(values, error=1e-3):
-    return Curve.of_means(STEPS, values, np.full(len(STEPS), error), name="loss")
+def reading(values, error=1e-3):
+    return Curve.of_means(DOUBLED, values, np.full(len(DOUBLED), error), name="loss")
 
 
 IMPROVING = {
-    "a power law": (STEPS**-0.5, 1e-3, True),
-    "a power law hidden by noise": (STEPS**-0.5, 0.1, False),
-    "a power law that flattens out": (0.5 + STEPS**-0.5, 1e-3, False),
-    "within the tolerance": (2 - 0.02 * np.log(STEPS), 1e-4, False),
-    "a minimum in the middle": (0.1 + np.log(STEPS / 500) ** 2, 1e-3, False),
-    "the minimum is the last but one": (np.append(STEPS[:-1] ** -0.5, 0.5), 1e-3, False),
+    "a power law": (DOUBLED**-0.5, 1e-3, True),
+    "a power law hidden by noise": (DOUBLED**-0.5, 0.1, False),
+    "a power law that flattens out": (0.5 + DOUBLED**-0.5, 1e-3, False),
+    "within the tolerance": (2 - 0.02 * np.log(DOUBLED), 1e-4, False),
+    "a minimum in the middle": (0.1 + np.log(DOUBLED / 500) ** 2, 1e-3, False),
+    "the minimum is the last but one": (np.append(DOUBLED[:-1] ** -0.5, 0.5), 1e-3, False),
     "flat": (np.ones(11), 1e-3, False),
-    "rising": (STEPS**0.5, 1e-3, False),
+    "rising": (DOUBLED**0.5, 1e-3, False),
 }
 
 
 @pytest.mark.parametrize("case", IMPROVING)
 def test_whether_a_quality_was_still_improving(case):
     values, error, expected = IMPROVING[case]
-    assert still_improving(loss_of(values, error)) is expected
+    assert still_improving(reading(values, error)) is expected
 
 
 def test_noise_alone_is_seldom_an_improvement():
-    """Flat curves of pure noise beyond the tolerance: at least one late reading lies lower with chance 1/2, told
-    apart from the best of ten earlier ones far less often than the 2.5 % of one comparison."""
+    """Noise beyond the tolerance: told apart in fewer than the 2.5 % of one comparison."""
     generator = np.random.default_rng(0)
-    found = [still_improving(loss_of(1 + 0.2 * generator.normal(size=11), 0.2)) for _ in range(400)]
+    found = [still_improving(reading(1 + 0.2 * generator.normal(size=11), 0.2)) for _ in range(400)]
     assert np.mean(found) <= 0.025
 
 
@@ -286,8 +285,8 @@ def test_one_reading_says_nothing_of_improvement():
 
 def test_curves_that_are_missing_leave_the_other_clock():
     quality, copies = (
-        loss_of(0.5 + 1 / STEPS),
-        Curve.of_fractions(STEPS, [Fraction.of(k, 10) for k in range(11)]),
+        reading(0.5 + 1 / DOUBLED),
+        Curve.of_fractions(DOUBLED, [Fraction.of(k, 10) for k in range(11)]),
     )
     both = timescales(quality, copies, quality_level=0.51)
     without = timescales(None, copies, quality_level=None)
@@ -305,11 +304,11 @@ def test_curves_that_are_missing_leave_the_other_clock():
 
 @pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
 def test_exact_readings_of_any_size_are_read_without_overflow(scale):
-    """Zeros, and a first reading that is far above all others, leave no infinite weight and no wide interval."""
+    """Zeros, and a first reading far above all others, leave no infinite weight."""
     values = scale * np.array([1e12, 4.0, 3.0, 2.0, 1.0, 0.0])
-    curve = Curve.of_means(STEPS[:6], values, np.zeros(6))
+    curve = Curve.of_means(DOUBLED[:6], values, np.zeros(6))
     time = generalization_time(curve, level=2.5 * scale)
-    assert time.value == pytest.approx(np.sqrt(STEPS[2] * STEPS[3]))
+    assert time.value == pytest.approx(np.sqrt(DOUBLED[2] * DOUBLED[3]))
     flat = gap_opening_time(Curve.of_means([1, 2, 3], [0, 0, 0], [0, 0, 0]), level=scale)
     assert flat.status == "not reached"
 
