@@ -15,7 +15,7 @@ Row = dict[str, Any]
 
 
 def plain_time(time: Time) -> Row:
-    """A time as plain values; "undetermined" where its interval excludes nothing, no value where it is none."""
+    """A time as plain values; "undetermined" where its interval excludes nothing; no value without a time."""
     if not time.known:
         return {"value": None, "low": 0.0, "high": None, "status": time.status}
     high = None if time.high == math.inf else time.high
