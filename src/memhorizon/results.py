@@ -11,7 +11,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
 
 ROUNDING = 1e-9  # relative: ends of an interval are computed apart from its value
 
@@ -84,6 +83,8 @@ class Fraction:
         if check_confidence(confidence) == 1:
             raise InputError("confidence: expected below 1, where an interval says something, got 1")
         count, total = int(count), int(total)
+        from scipy import stats  # half a second that the theory does not need
+
         tail = (1 - confidence) / 2
         low = float(stats.beta.ppf(tail, count, total - count + 1)) if count else 0.0
         high = float(stats.beta.ppf(1 - tail, count + 1, total - count)) if count < total else 1.0
@@ -328,6 +329,8 @@ class ScalingLaw:
         """
         if set(factors) != set(self.exponents) or min(factors.values(), default=1.0) <= 0:
             raise InputError(f"factors: expected positive values for {sorted(self.exponents)}, got {factors}")
+        from scipy import stats
+
         x = np.array([1.0, *(math.log(factors[name]) for name in self.exponents)])
         beta = np.array([self.log_prefactor, *(e.value for e in self.exponents.values())])
         centre = float(x @ beta)
@@ -340,3 +343,16 @@ class ScalingLaw:
         if math.isnan(half):
             low, high = 0.0, math.inf
         return Estimate(value, low, high, self.confidence)
+
+
+def plain(value: Any) -> Any:
+    """Turn answers into JSON values: dataclasses to objects, arrays to lists, what is no number to null."""
+    if hasattr(value, "__dataclass_fields__"):
+        return {key: plain(getattr(value, key)) for key in value.__dataclass_fields__}
+    if isinstance(value, dict):
+        return {key: plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    return None if isinstance(value, float) and not np.isfinite(value) else value
