@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -54,12 +53,12 @@ class Duplicates:
             rows += [{"quantity": "auc", "rule": rule} | row for row in found if row["auc"] is not None]
         return rows
 
-    @matplotlib.rc_context(style.THEME)
+    @style.drawing()
     def plot(self) -> Figure:
         """Three panels: times, ratios, AUCs."""
         figure, rows = style.canvas(width=9.4, height=4.3), self.frame()
         left, middle, right = figure.subplots(1, 3, width_ratios=[1, 1, 1.1])
-        _times(left, [row for row in rows if row["quantity"] == "time"])
+        _times(left, [row for row in rows if row["quantity"] == "time" and row["value"] is not None])
         _ratios(middle, [row for row in rows if row["quantity"].startswith("ratio")])
         _aucs(right, [row for row in rows if row["quantity"] == "auc"])
         return figure

@@ -37,11 +37,11 @@ def mark(axes: Axes, x: float, entry: Mapping[str, Any], look: Mapping[str, Any]
     Args:
         axes: where; its vertical axis is logarithmic.
         x: the place.
-        entry: value, low, high and status; nothing is drawn where the status is "undetermined".
+        entry: value, low, high and status; nothing is drawn where there is no value, as the status says.
         look: colour and marker.
         changes: of the marker.
     """
-    if entry["status"] == "undetermined":
+    if entry["status"] == "undetermined" or entry["value"] is None:
         return
     value, colour = entry["value"], look["color"]
     down, up = ENDS.get(entry["status"], (False, False))
