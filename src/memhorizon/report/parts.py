@@ -38,7 +38,10 @@ def folded(summary: str, body: str) -> str:
 
 def picture_of(name: str, picture: figures.Picture, caption: str, alt: str) -> str:
     """A picture in the page's colours, no wider than in print; where the page is narrow it scrolls."""
-    text = figures.svg(picture.plot())
+    figure = picture.plot()
+    for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
+        patch.set_visible(False)  # the page is the paper
+    text = figures.svg(figure)
     points = float(text.split('width="', 1)[1].split("pt", 1)[0])
     text = LONG_NUMBER.sub(r"\1", re.sub(r"\sxmlns(:xlink)?=\"[^\"]*\"", "", text[text.index("<svg") :]))
     widest = f"max-width:{min(points / 72 / WIDTH, 1):.0%}"
@@ -69,4 +72,5 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     body = "\n".join(
         "<tr>" + "".join(f"<td>{text_of(entry)}</td>" for entry in row) + "</tr>" for row in rows
     )
-    return f'<div class="wide" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
+    rows_of = f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
+    return f'<div class="wide" tabindex="0">{rows_of}</div>'

@@ -11,7 +11,7 @@ body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 s
 main { max-width: 900px; margin: 0 auto; padding: 2.2rem 1.2rem 4rem; }
 h1 { font-size: 1.25rem; font-weight: 600; color: var(--soft); margin: 0 0 .6rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.12rem; font-weight: 600; margin: 2.6rem 0 .8rem; }
-.found { font-size: 1.3rem; line-height: 1.42; margin: 0; padding-left: .9rem;
+.found { font-size: 1.3rem; line-height: 1.42; margin: 0 0 1.3rem; padding-left: .9rem;
   border-left: 4px solid var(--accent); }
 figure { margin: 0 0 1.4rem; }
 figure svg { display: block; width: 100%; height: auto; margin: 0 auto; fill: var(--ink); }
@@ -33,13 +33,14 @@ section > p { color: var(--soft); }
 code { font-size: .9em; overflow-wrap: anywhere; }
 summary { cursor: pointer; color: var(--soft); }
 .facts { display: grid; grid-template-columns: max-content 1fr; gap: .15rem .9rem; font-size: .86rem;
-  margin: 0 0 1.2rem; }
+  margin: 1.3rem 0; }
 .facts dt { color: var(--soft); }
 .facts dd { margin: 0; overflow-wrap: anywhere; }
 .number { font-size: 2.2rem; line-height: 1.15; font-weight: 600; margin: 1.2rem 0 0; }
 .number span { font-size: 1.25rem; font-weight: 400; white-space: nowrap; }
 .of { color: var(--soft); margin: .1rem 0 1.1rem; }
-.notes { padding: .6rem .8rem .6rem 1.9rem; border: 1px solid var(--line); border-radius: 6px; }
+a { color: var(--accent); }
+.notes { list-style: none; padding: .6rem .8rem; border: 1px solid var(--line); border-radius: 6px; }
 h3 { font-size: 1rem; font-weight: 600; margin: 1.8rem 0 .6rem; }
 @media print { body { background: #fff; } figure, table { break-inside: avoid; } }
 """
