@@ -41,7 +41,9 @@ def choice_of(run: Mapping[str, Any], quality_name: str) -> Choice | None:
     copies = known_curve(run, "memorized")
     if copies is None or copies.total is None:
         return None
-    above = [_above(run, count, total) for count, total in zip(_counts(copies), copies.total, strict=True)]
+    totals = copies.total.astype(int).tolist()
+    counts = np.round(copies.value * copies.total).astype(int).tolist()
+    above = [_above(run, count, total) for count, total in zip(counts, totals, strict=True)]
     clean = above.index(True) if True in above else len(above)
     if clean == 0:
         return None
@@ -51,7 +53,7 @@ def choice_of(run: Mapping[str, Any], quality_name: str) -> Choice | None:
     return Choice(
         last=int(steps[-1]),
         ended=clean < len(above),
-        none_at_all=not _counts(copies)[:clean].any(),
+        none_at_all=not any(counts[:clean]),
         good=_good(run, steps),
         step=best,
         quality=None if quality is None or best is None else _at(quality, best),
@@ -59,11 +61,7 @@ def choice_of(run: Mapping[str, Any], quality_name: str) -> Choice | None:
     )
 
 
-def _counts(copies: Curve) -> np.ndarray:
-    return np.round(copies.value * copies.total).astype(int)
-
-
-def _above(run: Mapping[str, Any], count: int, total: float) -> bool:
+def _above(run: Mapping[str, Any], count: int, total: int) -> bool:
     """Whether so many copies are more than the null lets expect: Fisher's exact test, one-sided.
 
     Given k copies among both, those among the samples are hypergeometric if the shares are the same. Where
@@ -73,7 +71,7 @@ def _above(run: Mapping[str, Any], count: int, total: float) -> bool:
     if not isinstance(null, Mapping):
         return count / total > null_of(run)
     k = count + null["count"]
-    return float(stats.hypergeom.sf(count - 1, int(total) + null["total"], k, int(total))) < LEVEL
+    return float(stats.hypergeom.sf(count - 1, total + null["total"], k, total)) < LEVEL
 
 
 def _good(run: Mapping[str, Any], steps: np.ndarray) -> int | None:
