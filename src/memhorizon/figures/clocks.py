@@ -15,6 +15,7 @@ from memhorizon.figures.records import (
     curve_of,
     estimate_of,
     groups,
+    has_time,
     known_curve,
     known_curves,
     level_of,
@@ -40,7 +41,7 @@ def quality_label(record: Mapping[str, Any]) -> str:
     """The quality that tau_gen is read from, in words."""
     rules = record["rules"]
     label = QUALITY_LABELS.get(rules["quality"], str(rules["quality"]))
-    return label if rules.get("t") is None else f"{label} (t = {rules['t']:g})"
+    return f"{label} (t = {rules['t']:g})" if has_time(rules) else label
 
 
 @dataclass(frozen=True)

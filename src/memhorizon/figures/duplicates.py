@@ -58,7 +58,7 @@ class Duplicates:
         """Three panels: times, ratios, AUCs."""
         figure, rows = style.canvas(width=9.4, height=4.3), self.frame()
         left, middle, right = figure.subplots(1, 3, width_ratios=[1, 1, 1.1])
-        _times(left, [row for row in rows if row["quantity"] == "time" and row["value"] is not None])
+        _times(left, [row for row in rows if row["quantity"] == "time"])
         _ratios(middle, [row for row in rows if row["quantity"].startswith("ratio")])
         _aucs(right, [row for row in rows if row["quantity"] == "auc"])
         return figure
@@ -84,8 +84,9 @@ def _copies_axis(axes: Axes, copies: list[int]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def _times(axes: Axes, rows: list[Row]) -> None:
-    """Every image, beside its place by seed, and the median of all images of a k."""
+def _times(axes: Axes, every: list[Row]) -> None:
+    """Every image of a known time, beside its place by seed, and the median of all images of a k."""
+    rows = [row for row in every if row["value"] is not None]
     seeds = sorted({row["seed"] for row in rows})
     spread = dict(zip(seeds, np.linspace(-0.18, 0.18, len(seeds)), strict=True))
     kinds = {"observed": ("o", style.GREY), "not reached": ("^", "none"), "before first": ("v", "none")}
@@ -103,9 +104,8 @@ def _times(axes: Axes, rows: list[Row]) -> None:
         if np.isfinite(middle):
             name = "median" if k == copies[0] else None
             axes.plot([k / 1.25, k * 1.25], [middle] * 2, color="black", linewidth=2.2, label=name)
-    every = [row["value"] for row in rows]
-    style.log_axis(axes.yaxis, min(every), max(every), wide=False)
-    _copies_axis(axes, copies)
+    style.log_span(axes.yaxis, [row["value"] for row in rows], wide=False)
+    _copies_axis(axes, sorted({row["copies"] for row in every}))
     axes.set(ylabel="training step", title="when half of k/N of the samples\nare copies of the image")
     _legend(axes)
 

@@ -70,7 +70,7 @@ def _noise_levels(rows: Sequence[Row]) -> Figure:
         for axes, quantity in zip(line, PANELS, strict=True):
             _panel(axes, own, quantity, looks)
         shown = [r[q]["value"] for r in own for q in PANELS if r[q]["value"] is not None]
-        style.log_axis(line[0].yaxis, min(shown), max(shown))
+        style.log_span(line[0].yaxis, shown)
         line[0].set_ylabel(f"{sweep}\n{style.TAU_MEM} / time")
     for axes, title in zip(grid[0], PANELS.values(), strict=True):
         axes.set_title(title)

@@ -23,6 +23,7 @@ FACTOR_NAMES = {
     "weight_decay": "weight decay",
 }
 TOGETHER = 6  # settings that one panel can hold
+AT_A_TIME = ("holdout", "score_error")  # qualities that are measured at diffusion times
 LONGEST = 40  # characters of a value in a label
 DAMAGED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
@@ -175,7 +176,12 @@ def _say(name: str, value: Any) -> str:
 def quality_name(record: Mapping[str, Any]) -> str:
     """The curve that tau_gen is read from."""
     rules = record["rules"]
-    return rules["quality"] if rules.get("t") is None else f"{rules['quality']}@{rules['t']:g}"
+    return f"{rules['quality']}@{rules['t']:g}" if has_time(rules) else rules["quality"]
+
+
+def has_time(rules: Mapping[str, Any]) -> bool:
+    """Whether the quality is measured at a diffusion time."""
+    return rules["quality"] in AT_A_TIME and rules.get("t") is not None
 
 
 def curve_of(run: Mapping[str, Any], name: str) -> Curve:

@@ -144,6 +144,13 @@ def log_axis(axis: Any, low: float, high: float, *, wide: bool = True) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
+def log_span(axis: Any, values: Iterable[float | None], *, wide: bool = True) -> None:
+    """Make an axis logarithmic for those of the values that are known."""
+    known = [value for value in values if value]
+    if known:
+        log_axis(axis, min(known), max(known), wide=wide)
+
+
 def value_axis(axes: Axes, values: Sequence[float]) -> None:
     """Make the vertical axis logarithmic where positive values span more than a factor of 5."""
     seen = np.asarray(values, dtype=float)

@@ -162,8 +162,9 @@ def _duplicates(found: Row, n_train: int | None) -> str:
         f"{found['items']:,}{of} training items are duplicates of each other, in {found['groups']:,} groups"
     )
     text += f" (the largest of {found['largest']:,}); a group counts as one item when copies are counted"
-    if found.get("left_out_of_holdout"):
-        text += f"; {found['left_out_of_holdout']:,} duplicates of them were left out of the held-out items"
+    for part in ("holdout", "training"):
+        if count := found.get(f"left_out_of_{part}"):
+            text += f"; {count:,} items were left out of the {part} set, as duplicates of the other set"
     return text + (f". Rule: {text_of(found['rule'])}" if found.get("rule") else "")
 
 
