@@ -132,7 +132,9 @@ class Curve:
         return cls(np.asarray(step, dtype=float), centre, centre - half, centre + half, name)
 
 
-TimeStatus = Literal["observed", "not reached", "before first"]
+TimeStatus = Literal[
+    "observed", "not reached", "before first", "not measured", "still improving", "trivial level"
+]
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,7 @@ def _halves(rows: Sequence[Row]) -> Figure:
     right.set_xticks(sizes, [str(n) for n in sizes])
     right.xaxis.set_minor_locator(NullLocator())
     right.set(ylabel=STEP, title="times, geometric means over pairs\nwith 95 % intervals")
-    right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2)
+    style.named(right, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2)
     return figure
 
 

@@ -150,7 +150,7 @@ def _aucs(axes: Axes, rows: list[Row]) -> None:
 
 def _legend(axes: Axes) -> None:
     """Below the panel, where no point can lie."""
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), handletextpad=0.4)
+    style.named(axes, loc="upper center", bbox_to_anchor=(0.5, -0.17), handletextpad=0.4)
 
 
 def _intervals(

@@ -204,6 +204,12 @@ def clock(
     axes.plot([time.value], [at], marker=marker, color=colour, markerfacecolor=face, markersize=5, zorder=4)
 
 
+def named(axes: Axes, **place: Any) -> None:
+    """A legend of what has a name in a panel; none where nothing has."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(**place)
+
+
 def few_ticks(axis: Any, count: int = 5) -> None:
     """At most `count` round ticks and none between them."""
     axis.set_major_locator(MaxNLocator(count))
