@@ -397,8 +397,10 @@ VALUES = (None, "text with <script>alert(1)</script><img src=x>", -1, 1e308, [],
 
 def places(value, path=()):
     """Every entry at any depth; of a list the first two."""
-    entries = value.items() if isinstance(value, dict) else enumerate(value[:2] if path else ())
-    for key, entry in entries if isinstance(value, dict | list) else ():
+    entries = value.items() if isinstance(value, dict) else ()
+    if isinstance(value, list):
+        entries = enumerate(value[:2])
+    for key, entry in entries:
         yield (*path, key)
         yield from places(entry, (*path, key))
 
