@@ -224,7 +224,11 @@ class ScalingLaw:
             raise InputError(f"factors: expected positive values for {sorted(self.exponents)}, got {factors}")
         x = np.array([1.0, *(math.log(factors[name]) for name in self.exponents)])
         beta = np.array([self.log_prefactor, *(e.value for e in self.exponents.values())])
-        centre, half = float(x @ beta), math.sqrt(float(x @ self.covariance @ x))
-        tail = 0.5 + self.confidence / 2
-        half *= float(stats.t.ppf(tail, self.degrees) if self.degrees else stats.norm.ppf(tail))
-        return Estimate(math.exp(centre), math.exp(centre - half), math.exp(centre + half), self.confidence)
+        centre = float(x @ beta)
+        variance = max(float(x @ self.covariance @ x), 0.0)  # rounding alone makes it negative; NaN stays
+        tail = (1 - self.confidence) / 2
+        quantile = float(stats.t.isf(tail, self.degrees) if self.degrees else stats.norm.isf(tail))
+        half = quantile * math.sqrt(variance)
+        with np.errstate(over="ignore"):  # infinity is the answer beyond the largest number
+            value, low, high = np.exp([centre, centre - half, centre + half]).tolist()
+        return Estimate(value, low, high, self.confidence)
