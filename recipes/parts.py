@@ -1,16 +1,17 @@
 """What a recipe of many runs keeps as it goes: called again, it goes on where it was cut off."""
 
 import json
+from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from memhorizon.experiments.executors import single_threaded
+from memhorizon.experiments.processes import single_threaded
 from memhorizon.experiments.record import plain
 from memhorizon.experiments.rundir import write_atomically
+from memhorizon.results import InputError
 
 Part = dict[str, Any]
 Job = tuple[Mapping[str, Any], Callable[[], Mapping[str, Any]]]
@@ -29,9 +30,10 @@ def parts(folder: Path, jobs: Mapping[str, Job], *, processes: int | None = None
     missing = [name for name, (settings, _) in jobs.items() if not _is_of(paths[name], settings)]
     label = {"desc": str(folder), "unit": "run", "initial": len(jobs) - len(missing), "disable": None}
     with tqdm(total=len(jobs), **label) as bar, single_threaded(processes) as pool:
-        for done in as_completed([pool.submit(_write, paths[name], *jobs[name]) for name in missing]):
-            done.result()
-            bar.update()
+        for ended in pool.do(_write, deque((paths[name], *jobs[name]) for name in missing)):
+            if ended is not None and ended.error:
+                raise InputError(f"{ended.job[0].stem}: {ended.error}")
+            bar.update(ended is not None)
     return [json.loads(path.read_text()) for path in paths.values()]
 
 
@@ -40,5 +42,6 @@ def _is_of(path: Path, settings: Mapping[str, Any]) -> bool:
     return path.exists() and json.loads(path.read_text()).get("settings") == plain(settings)
 
 
-def _write(path: Path, settings: Mapping[str, Any], make: Callable[[], Mapping[str, Any]]) -> None:
+def _write(job: tuple[Path, Mapping[str, Any], Callable[[], Mapping[str, Any]]]) -> None:
+    path, settings, make = job
     write_atomically(path, json.dumps(plain({"settings": settings, **make()})).encode())

@@ -1,17 +1,22 @@
 """The whole configuration of a run: nested frozen dataclasses, to and from JSON, with a stable key."""
 
-import hashlib
 import json
+import re
 import types
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+import numpy as np
+
 from memhorizon.datasets import DataConfig
+from memhorizon.experiments.files import digest, parse_json
 from memhorizon.nets import FeaturesConfig, MLPConfig
 from memhorizon.results import InputError
-from memhorizon.schedule import ScheduleConfig
+from memhorizon.schedule import Schedule, ScheduleConfig
 from memhorizon.training import OptimizerConfig, TrainConfig
 from memhorizon.unet import UNetConfig
+
+LARGEST = 2**63  # integers of a configuration are below
 
 
 @dataclass(frozen=True)
@@ -83,19 +88,62 @@ class Config:
             raise InputError(
                 f"measure.first: expected at most train.steps = {self.train.steps}, got {self.measure.first}"
             )
+        self._check_levels()
+
+    def _check_levels(self) -> None:
+        """Refuse now what would be refused at the first snapshot, or at the first unlucky batch."""
+        schedule = self.schedule.build()
+        if self.measure.sampler_steps > len(schedule):
+            got = f"{self.measure.sampler_steps} for schedule.steps = {len(schedule)}"
+            raise InputError(f"measure.sampler_steps: expected at most one per noise level, got {got}")
+        known = getattr(self.model, "steps", None)  # length of the network's table of times
+        if known is not None and known < len(schedule):
+            raise InputError(
+                f"model.steps: expected at least schedule.steps = {len(schedule)}, or the network "
+                f"does not know the last noise levels, got {known}"
+            )
+        if self.train.t is None:
+            _check_times("measure.times", self.measure.times, schedule)
+        else:
+            _check_times("train.t", (self.train.t,), schedule)
 
     @property
     def key(self) -> str:
         """A name for its directory: what one looks for first, then a hash of everything."""
-        digest = hashlib.sha256(to_json(self).encode()).hexdigest()[:8]
         model = type(self.model).__name__.removesuffix("Config").lower()
         width = getattr(self.model, "width", None) or getattr(self.model, "n_features", "")
-        return f"{self.data.name}-n{self.data.n_train}-{model}{width}-seed{self.seed}-{digest}"
+        return f"{self.data.name}-n{self.data.n_train}-{model}{width}-seed{self.seed}-{_short(to_json(self))}"
+
+
+def _check_times(name: str, times: tuple[float, ...], schedule: Schedule) -> None:
+    """Refuse diffusion times that the schedule does not reach."""
+    for t in times:
+        try:
+            schedule.index_of_t(t)
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from error
+
+
+def _short(text: str) -> str:
+    return digest(text.encode()).removeprefix("sha256:")[:8]
+
+
+def name_fits(name: str, tree: Any) -> bool:
+    """Whether a directory of this name can be that of the configuration, given as plain values.
+
+    A name that does not end as a key does was given by hand, and says nothing.
+    """
+    found = re.search(r"-([0-9a-f]{8})$", name)
+    return found is None or found[1] == _short(_dumps(tree))
 
 
 def to_json(config: Any) -> str:
     """Write a configuration, with a `kind` where several classes could stand."""
-    return json.dumps(encode(config), indent=1, sort_keys=True)
+    return _dumps(encode(config))
+
+
+def _dumps(tree: Any) -> str:
+    return json.dumps(tree, indent=1, sort_keys=True)
 
 
 def from_json(text: str, kind: type = Config) -> Any:
@@ -104,11 +152,16 @@ def from_json(text: str, kind: type = Config) -> Any:
     Raises:
         InputError: if the text is no JSON or has unknown, missing or wrong entries; the entry is named.
     """
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"configuration: expected JSON, got {text[:60]!r} ({error})") from error
-    return _decode(value, kind, "config")
+    return decode(parse_json(text, "configuration"), kind)
+
+
+def decode(tree: Any, kind: type = Config) -> Any:
+    """Build a configuration from plain values.
+
+    Raises:
+        InputError: if they have unknown, missing or wrong entries; the entry is named.
+    """
+    return _decode(tree, kind, "config")
 
 
 def encode(value: Any) -> Any:
@@ -116,7 +169,9 @@ def encode(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         entries = {f.name: encode(getattr(value, f.name)) for f in fields(value)}
         return {"kind": type(value).__name__} | entries
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, tuple | list):
+        return [encode(entry) for entry in value]
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _decode(value: Any, hint: Any, where: str) -> Any:
@@ -139,7 +194,9 @@ def _decode(value: Any, hint: Any, where: str) -> Any:
         return tuple(_decode(v, h, f"{where}[{i}]") for i, (v, h) in pairs)
     number = hint is float and isinstance(value, int) and not isinstance(value, bool)
     if not number and type(value) is not hint:
-        raise InputError(f"{where}: expected {getattr(hint, '__name__', hint)}, got {value!r}")
+        raise InputError(f"{where}: expected {getattr(hint, '__name__', hint)}, got {repr(value)[:60]}")
+    if isinstance(value, int) and abs(value) >= LARGEST:
+        raise InputError(f"{where}: expected a number below 2**63, got one of {value.bit_length()} bits")
     return value
 
 

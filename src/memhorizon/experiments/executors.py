@@ -1,21 +1,17 @@
 """Who does the runs of a sweep: an executor takes run directories and yields each outcome as it ends."""
 
-import os
-import threading
-import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
-import torch
-
+from memhorizon.experiments.locks import BusyError
+from memhorizon.experiments.processes import reason, single_threaded
 from memhorizon.experiments.run import execute
 from memhorizon.experiments.rundir import RunDir
-from memhorizon.results import InputError
+
+BUSY = "busy"
+TRIES = 2  # of a run whose process is killed: once may be another program's greed
 
 
 @dataclass(frozen=True)
@@ -26,23 +22,29 @@ class Outcome:
     error: str = ""
 
 
-# Does the runs in these directories; yields outcomes as they come,
-# and None while it waits so that progress can be shown.
-Executor = Callable[[Iterable[Path]], Iterator[Outcome | None]]
+# Called as executor(paths, device=name or None), it does the runs in these directories, each failure being
+# that of its run alone. It yields outcomes as they come, and None while it waits so that progress can be
+# shown. A run that another process is writing is waited for.
+Executor = Callable[..., Iterator[Outcome | None]]
 
 
 @dataclass(frozen=True)
 class Inline:
     """One run after the other in this process, each on all cores."""
 
-    def __call__(self, paths: Iterable[Path]) -> Iterator[Outcome | None]:
+    def __call__(self, paths: Iterable[Path], *, device: str | None = None) -> Iterator[Outcome | None]:
         """Do the runs in these directories."""
-        for path in paths:
+        queue = deque(paths)
+        while queue:
+            path = queue.popleft()
             try:
-                for _ in execute(RunDir(path)):
+                for _ in execute(RunDir(path), device=device):
                     yield None
-            except (InputError, OSError) as error:
-                yield Outcome(path, str(error))
+            except BusyError:
+                queue.append(path)
+                yield None
+            except Exception as error:  # noqa: BLE001  out of memory, for one, ends this run only
+                yield Outcome(path, reason(error))
             else:
                 yield Outcome(path)
 
@@ -59,59 +61,28 @@ class Local:
     processes: int | None = None
     poll: float = 1.0
 
-    def __call__(self, paths: Iterable[Path]) -> Iterator[Outcome | None]:
+    def __call__(self, paths: Iterable[Path], *, device: str | None = None) -> Iterator[Outcome | None]:
         """Do the runs in these directories."""
+        jobs = deque((path, device) for path in paths)
+        killed: Counter[Path] = Counter()
         with single_threaded(self.processes) as pool:
-            waiting = {pool.submit(_work, path): path for path in paths}
-            while waiting:
-                finished, _ = wait(waiting, self.poll, FIRST_COMPLETED)
-                for future in finished:
-                    path = waiting.pop(future)
-                    try:
-                        yield Outcome(path, future.result())
-                    except BrokenProcessPool:
-                        yield Outcome(
-                            path, "its process was killed (out of memory?); the same command resumes it"
-                        )
-                if not finished:
+            for ended in pool.do(_execute_whole, jobs, poll=self.poll):
+                if ended is None:
                     yield None
+                    continue
+                path = ended.job[0]
+                killed[path] += ended.killed
+                if ended.value == BUSY or (ended.killed and killed[path] < TRIES):
+                    jobs.append(ended.job)  # after the others
+                else:
+                    yield Outcome(path, ended.error)
 
 
-@contextmanager
-def single_threaded(processes: int | None = None) -> Iterator[ProcessPoolExecutor]:
-    """Processes of one thread each that end with this one; None for one per core.
-
-    What has not begun when the block is left, by an error or an interruption, is not done any more.
-    """
-    pool = ProcessPoolExecutor(
-        processes or len(os.sched_getaffinity(0)),
-        mp_context=get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(os.getpid(),),
-    )
-    with pool:
-        try:
-            yield pool
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _start_worker(parent: int) -> None:
-    torch.set_num_threads(1)
-    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
-
-
-def _die_with(parent: int) -> None:
-    """End this process when its parent is gone, so that a killed sweep leaves nothing running."""
-    while os.getppid() == parent:
-        time.sleep(0.2)
-    os._exit(1)
-
-
-def _work(path: Path) -> str:
+def _execute_whole(job: tuple[Path, str | None]) -> str:
+    path, device = job
     try:
-        for _ in execute(RunDir(path)):
+        for _ in execute(RunDir(path), device=device):
             pass
-    except (InputError, OSError) as error:
-        return str(error)
+    except BusyError:
+        return BUSY
     return ""

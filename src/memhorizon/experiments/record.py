@@ -112,7 +112,7 @@ def record(runs: Sequence[RunDir], rules: Rules | None = None, *, name: str = ""
     rows = [
         {
             "key": run.path.name,
-            "config": encode(run.config),
+            "config": encode(replace(run.config, measure=run.measure_config)),
             **factors(run),
             "environment": run.environment,
             "curves": {label: plain(curve) for label, curve in curves(run).items()},

@@ -6,22 +6,27 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from memhorizon.datasets import Split, load_split
-from memhorizon.experiments.config import Config
+from memhorizon.devices import default_device, device_of
+from memhorizon.diffusion import eval_mode, predict
+from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.experiments.observe import observe
 from memhorizon.experiments.rundir import Row, RunDir
 from memhorizon.results import InputError
+from memhorizon.schedule import Schedule
 from memhorizon.training import TrainState, train
 
 LOG_ROWS = 400  # rows of the training log of a whole run
 STATE_SECONDS = 60.0  # a killed run repeats at most this much, and never past a snapshot
+MOST_THREADS = 1024  # more than any machine's; a damaged file may say anything
 
 
 @dataclass(frozen=True)
@@ -33,49 +38,141 @@ class Progress:
     run: RunDir
 
 
-def run(config: Config, *, root: Path | str = "runs") -> RunDir:
+def run(config: Config, *, root: Path | str = "runs", device: str | torch.device | None = None) -> RunDir:
     """Do (or finish) a run and return its directory; a finished one is returned as it is.
 
+    Args:
+        config: what to do.
+        root: the directory of the run is made in here.
+        device: where to compute; None for the accelerator of this machine, or where the run began.
+
     Raises:
-        InputError: if the configuration cannot be run, or another process is writing the same run.
+        InputError: if the configuration cannot be run, which is found before anything is written; if the
+            directory is damaged, or its data have been replaced; if another process is writing it.
     """
     directory = RunDir.create(Path(root), config)
-    for _ in execute(directory):
+    for _ in execute(directory, device=device):
         pass
     return directory
 
 
-def execute(directory: RunDir) -> Iterator[Progress]:
+def execute(directory: RunDir, *, device: str | torch.device | None = None) -> Iterator[Progress]:
     """Do (or finish) the run of a directory, yielding its progress a few hundred times.
 
     Interrupted at any moment and called again it ends with the same bytes in its snapshots and measures as a
-    run that was never interrupted, on the same machine.
+    run that was never interrupted, on the same machine. A finished run is compared with its data only.
+
+    Args:
+        directory: of the run.
+        device: where to compute; None for the accelerator of this machine, or where the run began.
 
     Raises:
-        InputError: if the configuration cannot be run, or another process is writing the same run.
+        InputError: as `run`.
     """
     config = directory.config
+    finished = Progress(config.train.steps, config.train.steps, directory)
     if directory.done:
-        yield Progress(config.train.steps, config.train.steps, directory)
+        check_finished(directory)
+        yield finished
         return
-    with directory.locked(), _threads_of(directory):
-        yield from _execute(directory, config)
+    with directory.locked():
+        if directory.done:  # another process has just done it
+            yield finished
+            return
+        with _threads_of(directory):
+            ready = _prepare(directory, config, device)
+            yield from _execute(directory, config, ready)
 
 
-def _execute(directory: RunDir, config: Config) -> Iterator[Progress]:
-    device = torch.accelerator.current_accelerator() or torch.device("cpu")
+def check_finished(directory: RunDir) -> None:
+    """Compare a finished run with its data and its streams with what it ended with.
+
+    Raises:
+        InputError: if the data were replaced, or rows were lost or changed since.
+    """
+    directory.check_data(load_split(directory.config.data).facts())
+    directory.steps()
+    directory.measures()
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """What a run needs, made and tried before anything is written."""
+
+    split: Split
+    schedule: Schedule
+    state: TrainState
+    streams: Row | None
+    device: torch.device
+
+
+def _prepare(directory: RunDir, config: Config, device: str | torch.device | None) -> _Ready:
+    try:
+        split, schedule, model = _load(directory, config, device)
+        state = TrainState.new(model, config.optimizer, ema=config.train.ema)
+    except InputError:
+        directory.discard()
+        raise
+    place = split.train.device
+    saved = directory.read_state()
+    if saved is None:
+        return _Ready(split, schedule, state, None, place)
+    tensors, streams = saved
+    state.load({name: tensor.to(place) for name, tensor in tensors.items()})
+    if not 0 <= state.step <= config.train.steps:
+        steps = config.train.steps
+        raise InputError(f"state: expected a step up to {steps:,}, got {state.step:,}; {directory.path}")
+    return _Ready(split, schedule, state, streams, place)
+
+
+def _load(
+    directory: RunDir, config: Config, device: str | torch.device | None
+) -> tuple[Split, Schedule, nn.Module]:
+    """The items and the network of a run, on its device, tried on one item.
+
+    Raises:
+        InputError: if the data are missing or replaced, if the network does not fit them, or the device is
+            not there.
+    """
+    place = _device(directory, device)
     split = load_split(config.data)
-    data, schedule = split.train.to(device), config.schedule.build()
-    model = config.model.build(tuple(data.shape[1:]), seed=config.seed).to(device)
-    state = TrainState.new(model, config.optimizer, ema=config.train.ema)
-    if (saved := directory.read_state()) is not None:
-        state.load({name: tensor.to(device) for name, tensor in saved.items()})
+    directory.check_data(split.facts())
+    schedule = config.schedule.build()
+    try:
+        model = config.model.build(split.item_shape, seed=config.seed).to(place)
+        split = split.to(place)
+        with eval_mode(model), torch.no_grad():
+            predict(model, split.train[:1], torch.full((1,), len(schedule) - 1, device=place))
+    except (RuntimeError, MemoryError) as error:
+        reason = str(error).strip().split("\n")[0][:200]
+        shape = list(split.item_shape)
+        raise InputError(f"model: cannot be built for items of shape {shape} on {place}: {reason}") from error
+    return split, schedule, model
+
+
+def _device(directory: RunDir, device: str | torch.device | None) -> torch.device:
+    began = directory.environment.get("device")
+    try:
+        return device_of(began if device is None else device)
+    except InputError as error:
+        if device is not None:
+            raise
+        raise InputError(f"{error}; {directory.path} began there, name another device to go on") from error
+
+
+def _execute(directory: RunDir, config: Config, ready: _Ready) -> Iterator[Progress]:
+    state, split = ready.state, ready.split
+    directory.make_folders()
+    directory.begin(environment(ready.device), split.facts(), state.step)
     directory.rewind(state.step)
+    if ready.streams is not None:
+        yield from _repair(directory, config, ready)
     marks = snapshot_steps(config.measure.first, config.train.steps, config.measure.snapshots)
     log_every = math.ceil(config.train.steps / LOG_ROWS)
+    measured = replace(config, measure=directory.measure_config)
     started = last_saved = time.monotonic()
     yield Progress(state.step, config.train.steps, directory)
-    for step in train(state, data, schedule=schedule, config=config.train, seed=config.seed):
+    for step in train(state, split.train, schedule=ready.schedule, config=config.train, seed=config.seed):
         at_mark = step.step in marks
         if at_mark or step.step % log_every == 0:
             loss = float(step.loss)
@@ -84,7 +181,9 @@ def _execute(directory: RunDir, config: Config) -> Iterator[Progress]:
             directory.append_step({"step": step.step, "loss": loss, "seconds": time.monotonic() - started})
             yield Progress(step.step, config.train.steps, directory)
         if at_mark:
-            _take_snapshot(directory, config, state, split.to(device))
+            if config.measure.keep:
+                directory.write_snapshot(state.step, state.shipped.state_dict())
+            directory.append_measures(_measured(directory, state.shipped, split, measured, state.step))
         if at_mark or time.monotonic() - last_saved > STATE_SECONDS:
             directory.write_state(state.tensors())
             last_saved = time.monotonic()
@@ -92,38 +191,82 @@ def _execute(directory: RunDir, config: Config) -> Iterator[Progress]:
     yield Progress(state.step, config.train.steps, directory)
 
 
-def _take_snapshot(directory: RunDir, config: Config, state: TrainState, split: Split) -> None:
-    if config.measure.keep:
-        directory.write_snapshot(state.step, state.shipped.state_dict())
-    seen = observe(state.shipped, split, config)
-    directory.write_samples(state.step, seen.samples)
-    directory.append_measures({"step": state.step, **row} for row in seen.rows)
+def _measured(directory: RunDir, model: nn.Module, split: Split, config: Config, step: int) -> list[Row]:
+    """Measure a network and keep a few of its samples."""
+    seen = observe(model, split, config)
+    directory.write_samples(step, seen.samples)
+    return [{"step": step, **row} for row in seen.rows]
 
 
-def measure(directory: RunDir, config: Config | None = None) -> Iterator[Progress]:
-    """Measure all snapshots of a run again, with the measures of `config` where given.
-
-    The measures of the run are replaced when all of them are done.
+def _repair(directory: RunDir, config: Config, ready: _Ready) -> Iterator[Progress]:
+    """Measure the snapshots again where rows of theirs were lost since the state was written.
 
     Raises:
-        InputError: if the run kept no snapshots.
+        InputError: if rows of the training log were lost, or a snapshot is not kept.
     """
-    config = config or directory.config
-    steps = directory.snapshots()
-    if not steps:
-        raise InputError(f"run: no snapshots in {directory.path} (measure.keep off, or not begun)")
-    device = torch.accelerator.current_accelerator() or torch.device("cpu")
-    split = load_split(config.data).to(device)
-    model = config.model.build(tuple(split.train.shape[1:]), seed=config.seed).to(device)
+    lost = directory.lost(ready.streams or {})
+    if "steps.jsonl" in lost:
+        raise InputError(
+            f"file: {directory.path / 'steps.jsonl'} has lost or changed rows since the run was interrupted; "
+            f"restore it, or delete {directory.path / 'state'} to begin the run again"
+        )
+    if "measures.jsonl" in lost:
+        steps = _marks_until(config, ready.state.step)
+        yield from _measure_again(directory, config, ready.split, steps, directory.measure_config)
+
+
+def _marks_until(config: Config, last: int) -> list[int]:
+    marks = snapshot_steps(config.measure.first, config.train.steps, config.measure.snapshots)
+    return [step for step in marks if step <= last]
+
+
+def _measure_again(
+    directory: RunDir, config: Config, split: Split, steps: list[int], settings: MeasureConfig
+) -> Iterator[Progress]:
+    if missing := sorted(set(steps) - set(directory.snapshots())):
+        raise InputError(
+            f"run: cannot measure {directory.path} again without losing rows: its snapshots {missing} "
+            "are not kept; restore them, or delete its folder state to begin the run again"
+        )
+    model = config.model.build(split.item_shape, seed=config.seed).to(split.train.device)
     rows: list[Row] = []
+    for step in steps:
+        yield Progress(step, steps[-1], directory)
+        model.load_state_dict(directory.read_snapshot(step))
+        rows += _measured(directory, model, split, replace(config, measure=settings), step)
+    directory.rewrite_measures(rows, settings)
+
+
+def measure(
+    directory: RunDir, config: Config | None = None, *, device: str | torch.device | None = None
+) -> Iterator[Progress]:
+    """Measure all snapshots of a run again, with the measures of `config` where given.
+
+    The measures of the run are replaced when all of them are done, and carry these settings with them.
+
+    Args:
+        directory: of the run.
+        config: that of the run but for `measure`; of that the settings of a snapshot count, not when it is
+            taken.
+        device: where to compute; None for where the run began.
+
+    Raises:
+        InputError: if the run kept no snapshots or some are gone, if its data were replaced, or `config`
+            differs in more than the measures.
+    """
+    own = directory.config
+    asked = (config or own).measure
+    settings = replace(asked, snapshots=own.measure.snapshots, first=own.measure.first, keep=own.measure.keep)
+    if config is not None and replace(config, measure=own.measure) != own:
+        raise InputError(f"config: expected that of {directory.path} but for the measures, got another")
+    snapshots = directory.snapshots()
+    if not snapshots:
+        raise InputError(f"run: no snapshots in {directory.path} (measure.keep off, or not begun)")
+    last = own.train.steps if directory.done else snapshots[-1]
+    steps = sorted({*_marks_until(own, last), *snapshots})
     with directory.locked(), _threads_of(directory):
-        for step in steps:
-            yield Progress(step, steps[-1], directory)
-            model.load_state_dict(directory.read_snapshot(step))
-            seen = observe(model, split, config)
-            directory.write_samples(step, seen.samples)
-            rows += [{"step": step, **row} for row in seen.rows]
-        directory.rewrite_measures(rows)
+        split, _, _ = _load(directory, own, device)
+        yield from _measure_again(directory, own, split, steps, settings)
 
 
 def snapshot_steps(first: int, last: int, count: int) -> list[int]:
@@ -139,16 +282,19 @@ def snapshot_steps(first: int, last: int, count: int) -> list[int]:
 def _threads_of(directory: RunDir) -> Iterator[None]:
     """Compute with as many threads as the run began with: sums depend on it in their last bit."""
     before = torch.get_num_threads()
-    directory.write_environment(environment())
-    torch.set_num_threads(int(directory.environment["threads"]))
+    threads = directory.environment.get("threads", before)
+    if not isinstance(threads, int) or not 1 <= threads <= MOST_THREADS:
+        path = directory.path / "environment.json"
+        raise InputError(f"file: {path} is damaged: expected 1 to {MOST_THREADS} threads, got {threads!r}")
+    torch.set_num_threads(threads)
     try:
         yield
     finally:
         torch.set_num_threads(before)
 
 
-def environment() -> Row:
-    """What a record must say about where it was made."""
+def environment(device: torch.device | None = None) -> Row:
+    """What a record must say about where it was made; None for the default device."""
     return {
         **{name: version(name) for name in ("memhorizon", "torch", "numpy", "scipy")},
         "python": platform.python_version(),
@@ -156,6 +302,6 @@ def environment() -> Row:
         "machine": platform.machine(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "device": str(torch.accelerator.current_accelerator() or "cpu"),
+        "device": str(device or default_device()),
         "capability": torch.backends.cpu.get_cpu_capability(),
     }

@@ -1,32 +1,49 @@
 """A run on disk: the only file that knows its paths.
 
-    config.json  environment.json  steps.jsonl  measures.jsonl  snapshots/STEP.safetensors
-    samples/STEP.safetensors  state/state.safetensors  done.json
+    config.json  environment.json  data.json  steps.jsonl  measures.jsonl  snapshots/STEP.safetensors
+    samples/STEP.safetensors  state/state.safetensors  done.json  lock
 
 Whole files are written under a temporary name, synced and renamed; the two streams are appended a line at a
 time, and a last line that a killed process left unfinished is not read. A reader never sees half of anything.
+
+What was written is known again: the directory's name ends in a hash of config.json, tensors carry a checksum,
+the state those of both streams up to its step, done.json those of the whole streams, and data.json the
+fingerprint of the items. Whatever does not fit is refused, with what to do.
 """
 
-import fcntl
 import json
 import os
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
 from torch import Tensor
 
-from memhorizon.experiments.config import Config, from_json, to_json
+from memhorizon.experiments.config import Config, MeasureConfig, decode, encode, name_fits, to_json
+from memhorizon.experiments.files import (
+    SUFFIX,
+    Row,
+    append_lines,
+    as_lines,
+    digest,
+    parse_json,
+    read_lines,
+    read_object,
+    read_text,
+    write_atomically,
+)
+from memhorizon.experiments.locks import held
+from memhorizon.experiments.tensors import read_tensors, read_tensors_and_note, write_tensors
 from memhorizon.results import InputError
 
-Row = dict[str, Any]
 LOCK_TRIES = 30  # tenths of a second: the workers of a killed sweep need a moment to notice and let go
+FOLDERS = ("snapshots", "samples", "state")
+STREAMS = ("steps.jsonl", "measures.jsonl")
+# What may change the last bits of a run that goes on elsewhere; threads are those of the first start.
+DECIDES = ("memhorizon", "torch", "numpy", "scipy", "machine", "capability", "device")
 
 
 @dataclass(frozen=True)
@@ -37,12 +54,23 @@ class RunDir:
 
     @classmethod
     def create(cls, root: Path, config: Config) -> "RunDir":
-        """Make (or find) the directory of `config` under `root`."""
+        """Make (or find) the directory of `config` under `root`.
+
+        Raises:
+            InputError: if a directory of this name holds another configuration, or a damaged one.
+        """
         run = cls(root / config.key)
-        for folder in ("snapshots", "samples", "state"):
-            (run.path / folder).mkdir(parents=True, exist_ok=True)
-        if not (run.path / "config.json").exists():
-            write_atomically(run.path / "config.json", to_json(config).encode())
+        run.make_folders()
+        path = run.path / "config.json"
+        if not path.is_file():
+            with run.locked():
+                if not path.is_file():
+                    write_atomically(path, to_json(config).encode())
+        if to_json(run.config) != to_json(config):
+            raise InputError(
+                f"root: {run.path} holds another configuration whose short name is the same; "
+                "expected another root for this one"
+            )
         return run
 
     @classmethod
@@ -57,10 +85,46 @@ class RunDir:
             raise InputError(f"path: expected a run directory (with a config.json), got {str(path)!r}")
         return run
 
+    def make_folders(self) -> None:
+        """Make the folders that are not there."""
+        for folder in FOLDERS:
+            (self.path / folder).mkdir(parents=True, exist_ok=True)
+
+    def discard(self) -> None:
+        """Take the directory away again, if the run never began: nothing is left of a refused one."""
+        if (self.path / "environment.json").exists():
+            return
+        for name in ("config.json", "lock"):
+            (self.path / name).unlink(missing_ok=True)
+        for folder in (*(self.path / name for name in FOLDERS), self.path):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
     @property
     def config(self) -> Config:
-        """The configuration that it was started with."""
-        return from_json((self.path / "config.json").read_text())
+        """The configuration that it was started with.
+
+        Raises:
+            InputError: if there is none, or it was changed since.
+        """
+        path = RunDir.open(self.path).path / "config.json"
+        tree = parse_json(read_text(path), f"{path}: configuration")
+        if not name_fits(self.path.absolute().name, tree):
+            raise InputError(
+                f"{path}: expected the configuration that the directory is named after, got a changed one; "
+                "restore it, or run the changed one as a run of its own"
+            )
+        try:
+            return decode(tree)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+
+    @property
+    def measure_config(self) -> MeasureConfig:
+        """How its measures were made: as configured, unless they were made again in another way."""
+        rows = read_lines(self.path / "measures.jsonl")
+        own = self.config.measure
+        return decode(rows[0]["settings"], MeasureConfig) if rows and "settings" in rows[0] else own
 
     @property
     def done(self) -> bool:
@@ -69,32 +133,69 @@ class RunDir:
 
     def finish(self, summary: Row) -> None:
         """Mark the run as finished."""
-        write_atomically(self.path / "done.json", json.dumps(summary, indent=1).encode())
+        streams = {name: [digest(self._bytes(name))] for name in STREAMS}
+        self._write("done.json", summary | {"streams": streams})
+
+    def begin(self, environment: Row, data: Row, step: int) -> None:
+        """Record where it runs and on what; later starts add in what they differ from the first."""
+        if not self.data:
+            self._write("data.json", data)
+        first = self.environment
+        if not first:
+            self._write("environment.json", environment)
+            return
+        keys = [key for key in DECIDES if key in first and first[key] != environment[key]]
+        differences = {key: [first[key], environment[key]] for key in keys}
+        resumed = first.get("resumed", [])
+        last = resumed[-1]["differences"] if resumed else {}
+        if differences != last:
+            row = {"step": step, "differences": differences}
+            self._write("environment.json", first | {"resumed": [*resumed, row]})
 
     def write_environment(self, environment: Row) -> None:
         """Record where it ran; kept from the first start, for a resumed run must run alike."""
         if not (self.path / "environment.json").exists():
-            write_atomically(self.path / "environment.json", json.dumps(environment, indent=1).encode())
+            self._write("environment.json", environment)
 
     @property
     def environment(self) -> Row:
-        """Versions, threads and device of the first start; empty before it."""
-        path = self.path / "environment.json"
-        return json.loads(path.read_text()) if path.is_file() else {}
+        """Versions, threads and device of the first start, and what was different later; empty before it."""
+        return self._read("environment.json")
+
+    @property
+    def data(self) -> Row:
+        """What the items were, with their fingerprint; empty before the first start and in older runs."""
+        return self._read("data.json")
+
+    def check_data(self, facts: Row) -> None:
+        """Compare the items with those of the first start.
+
+        Raises:
+            InputError: if they are others.
+        """
+        first = self.data.get("fingerprint")
+        if first not in (None, facts["fingerprint"]):
+            raise InputError(
+                f"data: expected the items that {self.path} began with ({first}), got others from the same "
+                f"source ({facts['fingerprint']}); restore the data, or use another root for a run of these"
+            )
 
     def steps(self) -> list[Row]:
         """Rows of the training log: step, loss, seconds."""
-        return read_lines(self.path / "steps.jsonl")
+        return self._rows("steps.jsonl", {"step": int, "loss": int | float, "seconds": int | float})
 
     def last_step(self) -> int:
-        """Updates logged so far, read from the end of the log."""
+        """Updates logged so far, read from the end of the log; 0 where that is damaged."""
         path = self.path / "steps.jsonl"
         if not path.is_file():
             return 0
         with path.open("rb") as handle:
             handle.seek(max(0, handle.seek(0, os.SEEK_END) - 4096))
             lines = handle.read().split(b"\n")[:-1]
-        return json.loads(lines[-1])["step"] if lines else 0
+        try:
+            return int(json.loads(lines[-1])["step"]) if lines else 0
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return 0
 
     def seconds(self) -> float:
         """Time spent in it, all its parts together; each part counts from zero."""
@@ -103,7 +204,7 @@ class RunDir:
 
     def measures(self) -> list[Row]:
         """Rows of what was measured: step, measure, value and its evidence."""
-        return read_lines(self.path / "measures.jsonl")
+        return self._rows("measures.jsonl", {"step": int, "measure": str, "value": int | float | None})
 
     def append_step(self, row: Row) -> None:
         """Add one row to the training log."""
@@ -113,13 +214,26 @@ class RunDir:
         """Add the rows of one snapshot."""
         append_lines(self.path / "measures.jsonl", rows)
 
-    def rewrite_measures(self, rows: Iterable[Row]) -> None:
-        """Replace all measures, after measuring the snapshots again."""
-        write_atomically(self.path / "measures.jsonl", "".join(map(_line, rows)).encode())
+    def rewrite_measures(self, rows: Iterable[Row], settings: MeasureConfig) -> None:
+        """Replace all measures, after measuring the snapshots again with these settings.
+
+        A finished run allows for both contents in between, so that it is whole at any moment.
+        """
+        content = as_lines([{"settings": encode(settings)}, *rows])
+        summary = self._read("done.json")
+        streams = self._finished_streams()
+        before = [digest(self._bytes("measures.jsonl"))]
+        after = [digest(content)]
+        if streams:
+            between = streams | {"measures.jsonl": before + after}
+            self._write("done.json", summary | {"streams": between})
+        write_atomically(self.path / "measures.jsonl", content)
+        if streams:
+            self._write("done.json", summary | {"streams": streams | {"measures.jsonl": after}})
 
     def snapshots(self) -> list[int]:
         """Steps of the snapshots that are on disk."""
-        return sorted(int(p.stem) for p in (self.path / "snapshots").glob("*.safetensors"))
+        return self._steps_in("snapshots")
 
     def write_snapshot(self, step: int, tensors: dict[str, Tensor]) -> None:
         """Keep the weights after `step` updates."""
@@ -131,7 +245,7 @@ class RunDir:
 
     def sample_steps(self) -> list[int]:
         """Steps at which generated samples were kept for the eye."""
-        return sorted(int(p.stem) for p in (self.path / "samples").glob("*.safetensors"))
+        return self._steps_in("samples")
 
     def write_samples(self, step: int, tensors: dict[str, Tensor]) -> None:
         """Keep a few samples with their nearest training items."""
@@ -142,25 +256,47 @@ class RunDir:
         return read_tensors(self.path / "samples" / f"{step}.safetensors")
 
     def write_state(self, tensors: dict[str, Tensor]) -> None:
-        """Keep what is needed to go on."""
-        write_tensors(self.path / "state" / "state.safetensors", tensors)
+        """Keep what is needed to go on, and what the streams are at this moment."""
+        note = {"streams": self._stream_digests()}
+        write_tensors(self.path / "state" / "state.safetensors", tensors, note)
 
-    def read_state(self) -> dict[str, Tensor] | None:
-        """What was kept to go on, None before the first time."""
+    def read_state(self) -> tuple[dict[str, Tensor], Row] | None:
+        """What was kept to go on, with the digests of the streams then; None before the first time.
+
+        Raises:
+            InputError: if it is damaged, or was not written by `write_state`.
+        """
         path = self.path / "state" / "state.safetensors"
-        return read_tensors(path) if path.is_file() else None
+        if not path.is_file():
+            return None
+        again = f"delete {path} to begin the run again"
+        try:
+            tensors, note = read_tensors_and_note(path)
+        except InputError as error:
+            raise InputError(f"{error}; {again}") from error
+        streams = note.get("streams")
+        if not isinstance(streams, dict) or set(streams) != set(STREAMS):
+            raise InputError(f"state: expected what a run has kept, got a changed or older file; {again}")
+        return tensors, streams
 
     def rewind(self, step: int) -> None:
         """Forget everything after `step`: a killed process wrote it, the resumed one will write it again."""
-        for name in ("steps.jsonl", "measures.jsonl"):
+        for name in STREAMS:
             path = self.path / name
-            kept = "".join(_line(row) for row in read_lines(path) if row["step"] <= step)
-            write_atomically(path, kept.encode())
-        for folder in ("snapshots", "samples", "state"):
+            kept = [row for row in read_lines(path) if _step_of(row, path) <= step]
+            write_atomically(path, as_lines(kept))
+        for folder in FOLDERS:
             for path in (self.path / folder).iterdir():
-                late = path.stem.isdigit() and int(path.stem) > step
-                if late or path.name.endswith(".tmp"):
+                if path.stem.isdecimal() and int(path.stem) > step:
                     path.unlink()
+        for folder in (".", *FOLDERS):
+            for path in (self.path / folder).glob(f"*{SUFFIX}"):
+                path.unlink()
+
+    def lost(self, streams: Row) -> list[str]:
+        """Names of the streams that are not what they were when the state was written."""
+        now = self._stream_digests()
+        return [name for name in STREAMS if now[name] != streams[name]]
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -169,74 +305,67 @@ class RunDir:
         Raises:
             InputError: if another process holds it.
         """
-        with (self.path / "lock").open("w") as handle:
-            for patience in range(LOCK_TRIES, -1, -1):
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError as error:
-                    if not patience:
-                        raise InputError(f"run: {self.path} is being written by another process") from error
-                    time.sleep(0.1)
+        with held(self.path, tries=LOCK_TRIES):
             yield
 
+    def _stream_digests(self) -> dict[str, str]:
+        """Digests of both streams but for the wall time, which no restart repeats, and the settings."""
+        log = [[row["step"], row["loss"]] for row in self.steps()]
+        measured = as_lines(self.measures())
+        return {"steps.jsonl": digest(json.dumps(log).encode()), "measures.jsonl": digest(measured)}
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a whole file: it is there complete, or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with temporary.open("wb") as handle:
-            handle.write(content)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    def _finished_streams(self) -> Row:
+        """Digests that the streams of a finished run may have; nothing in a run that has not finished."""
+        streams = self._read("done.json").get("streams", {})
+        if not isinstance(streams, dict) or not all(isinstance(found, list) for found in streams.values()):
+            raise InputError(f"file: {self.path / 'done.json'} is damaged: got streams {streams}")
+        return streams
+
+    def _steps_in(self, folder: str) -> list[int]:
+        """Steps of the files that we wrote there; copies that other programs made are none."""
+        names = [p.name.removesuffix(".safetensors") for p in (self.path / folder).glob("*.safetensors")]
+        return sorted(int(name) for name in names if name.isascii() and name.isdecimal())
+
+    def _read(self, name: str) -> Row:
+        path = self.path / name
+        return read_object(path) if path.is_file() else {}
+
+    def _write(self, name: str, value: Row) -> None:
+        write_atomically(self.path / name, json.dumps(value, indent=1).encode())
+
+    def _bytes(self, name: str) -> bytes:
+        path = self.path / name
+        return path.read_bytes() if path.is_file() else b""
+
+    def _rows(self, name: str, fields: dict[str, Any]) -> list[Row]:
+        """Rows of a stream.
+
+        Raises:
+            InputError: if one is damaged, or they are not those that the finished run ended with.
+        """
+        path = self.path / name
+        allowed = self._finished_streams().get(name)
+        if allowed is not None and digest(self._bytes(name)) not in allowed:
+            again = "; measure its snapshots again" if name == "measures.jsonl" else ""
+            raise InputError(
+                f"file: {path} is damaged: expected the rows that the finished run ended with, "
+                f"got others{again}"
+            )
+        rows = [row for row in read_lines(path) if "settings" not in row]
+        for row in rows:
+            _check_row(row, fields, path)
+        return rows
 
 
-def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write a safetensors file whole or not at all."""
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, save(plain))
+def _step_of(row: Row, path: Path) -> int:
+    """The step of a row; the settings of all rows belong to none and stay."""
+    if "settings" in row:
+        return 0
+    _check_row(row, {"step": int}, path)
+    return row["step"]
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a safetensors file.
-
-    Raises:
-        InputError: if it is missing or damaged.
-    """
-    try:
-        with safe_open(path, "pt"):
-            pass
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"file: cannot read {path}: {error}") from error
-
-
-def _line(row: Row) -> str:
-    return json.dumps(row, allow_nan=False) + "\n"
-
-
-def append_lines(path: Path, rows: Iterable[Row]) -> None:
-    """Append rows; they are on the disk when it returns."""
-    with path.open("a") as handle:
-        handle.write("".join(map(_line, rows)))
-        handle.flush()
-        os.fsync(handle.fileno())
-
-
-def read_lines(path: Path) -> list[Row]:
-    """Read the complete lines of a stream; a last line without its end is not one.
-
-    Raises:
-        InputError: if a complete line is no JSON object.
-    """
-    if not path.is_file():
-        return []
-    complete = path.read_text().split("\n")[:-1]
-    try:
-        return [json.loads(line) for line in complete]
-    except json.JSONDecodeError as error:
-        raise InputError(f"file: {path} is damaged: {error}") from error
+def _check_row(row: Row, fields: Mapping[str, Any], path: Path) -> None:
+    for name, kind in fields.items():
+        if name not in row or not isinstance(row[name], kind) or isinstance(row[name], bool):
+            raise InputError(f"file: {path} is damaged: expected {name}: {kind}, got {str(row)[:100]}")

@@ -8,13 +8,22 @@ from typing import Any
 
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.executors import Executor, Local, Outcome
+from memhorizon.experiments.processes import reason
+from memhorizon.experiments.run import check_finished
 from memhorizon.experiments.rundir import RunDir
 from memhorizon.results import InputError
 
 
 @dataclass(frozen=True)
 class SweepProgress:
-    """Where a sweep stands: updates done, of how many, runs finished, outcomes so far."""
+    """Where a sweep stands.
+
+    Attributes:
+        step: updates done, of all runs together.
+        steps: of how many.
+        outcomes: how those that have ended did; in the last progress there is one for each run.
+        runs: all of them, also those that failed.
+    """
 
     step: int
     steps: int
@@ -68,46 +77,87 @@ def axes_of(config: Config) -> list[str]:
 
 
 def sweep(
-    configs: Sequence[Config], *, root: Path | str = "runs", executor: Executor | None = None
+    configs: Sequence[Config],
+    *,
+    root: Path | str = "runs",
+    executor: Executor | None = None,
+    device: str | None = None,
 ) -> list[RunDir]:
     """Do (or finish) many runs.
+
+    Args:
+        configs: one per run.
+        root: the directories of the runs are made in here.
+        executor: who does them; None for one process per core.
+        device: where to compute; None for the accelerator of this machine, or where a run began.
 
     Raises:
         InputError: if there is none, or if runs failed; the others are finished all the same.
     """
     last = None
-    for last in execute_sweep(configs, root=root, executor=executor):  # noqa: B007
+    for last in execute_sweep(configs, root=root, executor=executor, device=device):  # noqa: B007
         pass
     assert last is not None
     return list(last.runs)
 
 
 def execute_sweep(
-    configs: Sequence[Config], *, root: Path | str = "runs", executor: Executor | None = None
+    configs: Sequence[Config],
+    *,
+    root: Path | str = "runs",
+    executor: Executor | None = None,
+    device: str | None = None,
 ) -> Iterator[SweepProgress]:
     """Do (or finish) many runs, yielding progress; the longest begin first.
+
+    The last progress has the outcome of every run that failed, with its reason, and comes before the error.
+
+    Args:
+        configs: one per run.
+        root: the directories of the runs are made in here.
+        executor: who does them; None for one process per core.
+        device: where to compute; None for the accelerator of this machine, or where a run began.
 
     Raises:
         InputError: if there is none, or if runs failed; the others are finished all the same.
     """
     if not configs:
         raise InputError("configs: expected at least one configuration, got none")
-    runs = tuple(RunDir.create(Path(root), config) for config in configs)
-    steps = {run.path: run.config.train.steps for run in runs}
-    open_runs = sorted((run for run in runs if not run.done), key=lambda run: -steps[run.path])
+    runs = tuple(RunDir(Path(root) / config.key) for config in configs)
+    steps = {run.path: config.train.steps for run, config in zip(runs, configs, strict=True)}
     outcomes: list[Outcome] = []
+    open_runs: dict[Path, int] = {}
 
     def progress() -> SweepProgress:
         done = sum(steps[run.path] if run.done else run.last_step() for run in runs)
-        return SweepProgress(done, sum(steps.values()), tuple(outcomes), runs)
+        return SweepProgress(done, sum(steps[run.path] for run in runs), tuple(outcomes), runs)
 
-    yield progress()
-    for outcome in (executor or Local())([run.path for run in open_runs]):
+    for run, config in zip(runs, configs, strict=True):
+        yield progress()
+        outcome = _begin(run, Path(root), config)
+        if outcome is None:
+            open_runs[run.path] = steps[run.path]
+        else:
+            outcomes.append(outcome)
+    longest_first = sorted(open_runs, key=lambda path: -open_runs[path])
+    for outcome in (executor or Local())(longest_first, device=device):
         if outcome is not None:
             outcomes.append(outcome)
         yield progress()
+    yield progress()
     failed = [outcome for outcome in outcomes if outcome.error]
     if failed:
         lines = "\n".join(f"  {outcome.path.name}: {outcome.error}" for outcome in failed)
         raise InputError(f"{len(failed)} of {len(runs)} runs failed (the others are done):\n{lines}")
-    yield progress()
+
+
+def _begin(run: RunDir, root: Path, config: Config) -> Outcome | None:
+    """Make the directory of a run, or look at that of a finished one; None where there is something to do."""
+    try:
+        RunDir.create(root, config)
+        if not run.done:
+            return None
+        check_finished(run)
+    except Exception as error:  # noqa: BLE001  one damaged directory is the failure of one run
+        return Outcome(run.path, reason(error))
+    return Outcome(run.path)

@@ -1,0 +1,157 @@
+"""Who may write to a folder: one process at a time, on any disk.
+
+Where the disk has locks (`flock`), the folder itself is locked: there is no file that could be tidied away,
+and a killed process lets go at once. Elsewhere (NFS without locks, Windows) the file `lock` decides: it is
+made by whoever comes first and names its maker; that of a dead process of this machine is taken over. The
+file is there on every disk, so that one can see who is at work.
+"""
+
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from memhorizon.experiments.files import Row, parse_json, read_text, write_atomically
+from memhorizon.results import InputError
+
+PAUSE = 0.1  # seconds between two tries
+
+
+class BusyError(InputError):
+    """Another process of this machine is writing there; it will let go when it ends."""
+
+
+@contextmanager
+def held(folder: Path, *, tries: int) -> Iterator[None]:
+    """Hold a folder while the block lasts.
+
+    Args:
+        folder: what is to be written to.
+        tries: how many more times to try, a tenth of a second apart.
+
+    Raises:
+        BusyError: if another process of this machine holds it.
+        InputError: if a process of another machine seems to.
+    """
+    claim = folder / "lock"
+    mine = _this_process()
+    descriptor = _take(folder, claim, mine, tries)
+    try:
+        yield
+    finally:
+        if _maker(claim) == mine:
+            claim.unlink(missing_ok=True)
+        if descriptor is not None:
+            os.close(descriptor)  # and with it the lock
+
+
+def _take(folder: Path, claim: Path, mine: Row, tries: int) -> int | None:
+    for left in range(tries, -1, -1):
+        try:
+            return _try_once(folder, claim, mine)
+        except InputError:
+            if not left:
+                raise
+            time.sleep(PAUSE)
+    raise AssertionError("unreachable: the last try returns or raises")
+
+
+def _try_once(folder: Path, claim: Path, mine: Row) -> int | None:
+    descriptor = _lock_folder(folder, claim)
+    if descriptor is None:
+        _make_claim(folder, claim, mine)
+    else:
+        write_atomically(claim, json.dumps(mine).encode())
+    return descriptor
+
+
+def _lock_folder(folder: Path, claim: Path) -> int | None:
+    """Lock a folder and return its descriptor, None where there are no such locks.
+
+    Raises:
+        BusyError: if another process holds it, or the folder was replaced meanwhile.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return None
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), os.stat(folder)):
+            return descriptor
+    except BlockingIOError:
+        pass
+    except OSError:  # this disk has no locks: EOPNOTSUPP, ENOLCK, on NFS also EBADF
+        os.close(descriptor)
+        return None
+    os.close(descriptor)
+    raise BusyError(_busy(folder, _maker(claim)) + "; wait until it ends")
+
+
+def _make_claim(folder: Path, claim: Path, mine: Row) -> None:
+    """Make the file that decides where there are no locks.
+
+    Raises:
+        BusyError: if another process of this machine has made it.
+        InputError: if a process that cannot be asked has made it.
+    """
+    maker = _maker(claim)
+    stale = _is_dead(maker)
+    if stale:
+        claim.unlink(missing_ok=True)
+    try:
+        with claim.open("x") as handle:
+            json.dump(mine, handle)
+    except FileExistsError as error:
+        if maker is not None and maker["host"] == mine["host"]:
+            raise BusyError(_busy(folder, maker) + f"; wait, or end it and delete {claim}") from error
+        raise InputError(_busy(folder, maker) + f"; if that is gone, delete {claim}") from error
+    if stale:  # another process may have seen the same dead one, and have removed our file for its
+        time.sleep(2 * PAUSE)
+        if _maker(claim) != mine:
+            raise BusyError(_busy(folder, _maker(claim)))
+
+
+def _busy(folder: Path, maker: Row | None) -> str:
+    who = f" ({maker['host']}, process {maker['pid']}, since {maker['since']})" if maker else ""
+    return f"run: {folder} is being written by another process{who}"
+
+
+def _this_process() -> Row:
+    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    return {"host": platform.node(), "pid": os.getpid(), "born": _born(os.getpid()), "since": since}
+
+
+def _maker(claim: Path) -> Row | None:
+    """Who made the file; None where there is none, or nothing that could be read."""
+    try:
+        maker = parse_json(read_text(claim), "lock")
+    except (OSError, InputError):
+        return None
+    known = isinstance(maker, dict) and {"host", "pid", "born", "since"} <= set(maker)
+    return maker if known and isinstance(maker["pid"], int) else None
+
+
+def _is_dead(maker: Row | None) -> bool:
+    """Whether the maker was a process of this machine that has ended."""
+    if maker is None or maker["host"] != platform.node() or os.name == "nt":
+        return False
+    try:
+        os.kill(maker["pid"], 0)  # signal 0 does nothing: it asks whether the process is there
+    except (ProcessLookupError, OverflowError):
+        return True
+    except PermissionError:
+        pass
+    return _born(maker["pid"]) != maker["born"]
+
+
+def _born(pid: int) -> str:
+    """When a process began, in the system's own units, so that its number used again is told apart."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
+    except (OSError, IndexError):
+        return ""

@@ -1,0 +1,209 @@
+"""Work in processes of one thread each, which end with this one.
+
+They are ended by being killed: what they do has to bear that, as runs do, and nobody waits for it. One that
+dies costs its job alone.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import torch
+
+from memhorizon.results import InputError
+
+GUARD = (
+    "executor: the processes cannot start. Each of them imports the script that starts them, so the call has "
+    'to stand below the line `if __name__ == "__main__":`; or give executor=Inline(), which needs none'
+)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a job ended.
+
+    Attributes:
+        job: the job.
+        value: what it returned.
+        error: why it returned nothing, empty where it did.
+        killed: whether its process died.
+    """
+
+    job: Any
+    value: Any = None
+    error: str = ""
+    killed: bool = False
+
+
+@dataclass
+class _Worker:
+    """A process, the way to talk to it, and what it is doing."""
+
+    process: BaseProcess
+    connection: Connection
+    job: Any
+    started: bool = False  # it has said so: all that it imports is there
+
+
+class Processes:
+    """Processes that wait for jobs; made by `single_threaded`."""
+
+    def __init__(self, count: int):
+        self.count = count
+        self.busy: list[_Worker] = []
+        self.idle: list[_Worker] = []
+
+    def do(
+        self, function: Callable[[Any], Any], jobs: "deque[Any]", *, poll: float = 1.0
+    ) -> Iterator[Ended | None]:
+        """Call the function on each job, in any order.
+
+        Args:
+            function: of a module, so that it can be sent; the jobs and what it returns have to be plain.
+            jobs: are taken from the left; what is added on the way is done as well.
+            poll: seconds between two signs of life.
+
+        Yields:
+            How each job ended, and None while nothing happens.
+
+        Raises:
+            InputError: if the processes cannot start.
+        """
+        while jobs or self.busy:
+            while jobs and len(self.busy) < self.count:
+                self._give(function, jobs.popleft())
+            ready = wait([worker.connection for worker in self.busy], poll)
+            for worker in [worker for worker in self.busy if worker.connection in ready]:
+                ended = self._hear(worker)
+                if ended is not None:
+                    yield ended
+            if not ready:
+                yield None
+
+    def _give(self, function: Callable[[Any], Any], job: Any) -> None:
+        worker = self.idle.pop() if self.idle else _start()
+        worker.job = job
+        self.busy.append(worker)
+        with suppress(OSError):  # one that died while it was idle is heard of as the end of its job
+            worker.connection.send((function, job))
+
+    def _hear(self, worker: _Worker) -> Ended | None:
+        try:
+            message = worker.connection.recv()
+        except (EOFError, OSError):
+            self.busy.remove(worker)
+            return _death(worker)
+        if not worker.started:
+            worker.started = True
+            return None
+        self.busy.remove(worker)
+        self.idle.append(worker)
+        value, error = message
+        return Ended(worker.job, value, error)
+
+    def kill(self) -> None:
+        """End all of them at once."""
+        for worker in (*self.busy, *self.idle):
+            worker.process.kill()
+        for worker in (*self.busy, *self.idle):
+            worker.process.join()
+            worker.connection.close()
+
+
+def _death(worker: _Worker) -> Ended:
+    worker.process.join()
+    worker.connection.close()
+    code = worker.process.exitcode or 0
+    if code > 0 and not worker.started:
+        raise InputError(GUARD)
+    error = f"its process was killed (exit code {code}; out of memory?); the same command resumes it"
+    return Ended(worker.job, error=error, killed=True)
+
+
+@contextmanager
+def single_threaded(processes: int | None = None) -> Iterator[Processes]:
+    """Processes of one thread each that end with the block, at once; None for one per core."""
+    pool = Processes(processes or cores())
+    try:
+        yield pool
+    finally:
+        pool.kill()
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _start() -> _Worker:
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SystemExit(
+            1
+        )  # we are such a process, importing a script without the line: the first one says so
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs,), daemon=True)
+    with _without_interrupts():
+        process.start()
+    theirs.close()
+    return _Worker(process, ours, None)
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach: it goes to all at a terminal, and ending them is ours."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _serve(connection: Connection) -> None:
+    """Do jobs until nobody sends any."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    torch.set_num_threads(1)
+    connection.send(None)
+    while True:
+        try:
+            function, job = connection.recv()
+        except EOFError:
+            return
+        connection.send(_result(function, job))
+
+
+def _result(function: Callable[[Any], Any], job: Any) -> tuple[Any, str]:
+    try:
+        return function(job), ""
+    except Exception as error:  # noqa: BLE001  whatever ends a job ends this job only
+        return None, reason(error)
+
+
+def reason(error: Exception) -> str:
+    """Say what ended a job: our own sentence, or the first line of somebody else's with its kind."""
+    if isinstance(error, InputError | OSError):
+        return str(error)
+    first = (str(error).strip().splitlines() or [""])[0][:300]
+    return f"{type(error).__name__}: {first}"
+
+
+def _die_with_parent() -> None:
+    """End this process when its parent is gone, so that a killed sweep leaves nothing running."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
