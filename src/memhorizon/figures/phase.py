@@ -10,7 +10,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from memhorizon.figures import style
 from memhorizon.figures.laws import AXIS_NAMES
-from memhorizon.figures.records import Row, is_time, sweep_of, time_of
+from memhorizon.figures.records import Row, sweep_of, time_of
 from memhorizon.results import InputError
 
 COPIED, PARTLY, CLEAN, UNKNOWN = "copied", "some seeds", "not copied", "censored"
@@ -46,7 +46,7 @@ class Phase:
     def _state(run: Mapping[str, Any], multiple: float) -> str:
         """Copied by `multiple` times tau_gen, not yet, or not looked at that long."""
         gen, mem = time_of(run["times"]["tau_gen"]), time_of(run["times"]["tau_mem"])
-        if gen.status == "not reached" or not (is_time(gen) and is_time(mem)):
+        if gen.status == "not reached" or not (gen.known and mem.known):
             return UNKNOWN
         moment = multiple * gen.value  # where tau_gen lies before the first look, the latest that it can be
         if mem.status == "not reached" or mem.value > moment:

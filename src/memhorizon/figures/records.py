@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from memhorizon.experiments.rules import AT_A_TIME
 from memhorizon.measure.timescales import quality_level
 from memhorizon.results import Curve, Estimate, InputError, ScalingLaw, Time
 
@@ -23,7 +24,6 @@ FACTOR_NAMES = {
     "weight_decay": "weight decay",
 }
 TOGETHER = 6  # settings that one panel can hold
-AT_A_TIME = ("holdout", "score_error")  # qualities that are measured at diffusion times
 LONGEST = 40  # characters of a value in a label
 DAMAGED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
@@ -206,7 +206,7 @@ def known_curve(run: Mapping[str, Any], name: str) -> Curve | None:
 
 def level_of(record: Mapping[str, Any]) -> float | None:
     """The level of quality that tau_gen is read at; None where no run has such a time."""
-    runs = [run for run in record["runs"] if is_time(time_of(run["times"]["tau_gen"]))]
+    runs = [run for run in record["runs"] if time_of(run["times"]["tau_gen"]).known]
     curves = known_curves(runs, quality_name(record))
     return quality_level(curves, tolerance=record["rules"]["tolerance"]) if curves else None
 
@@ -225,11 +225,6 @@ def time_of(entry: Mapping[str, Any]) -> Time:
     value = math.nan if entry["value"] is None else float(entry["value"])
     high = math.inf if entry["high"] is None else float(entry["high"])
     return Time(value, float(entry["low"] or 0.0), high, entry["status"], entry["rule"])
-
-
-def is_time(time: Time) -> bool:
-    """Whether it is a time or a bound; where the status says why there is none, the value is NaN."""
-    return math.isfinite(time.value)
 
 
 def law_of(record: Mapping[str, Any], clock: str) -> ScalingLaw | None:

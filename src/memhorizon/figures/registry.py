@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from memhorizon.experiments.record import varied
+from memhorizon.experiments.record_check import check_record
 from memhorizon.experiments.rundir import RunDir
 from memhorizon.figures.beyond import augmentation, guidance, halves
 from memhorizon.figures.clocks import clocks, collapse
@@ -15,7 +16,7 @@ from memhorizon.figures.losses import losses
 from memhorizon.figures.noise_levels import noise_levels
 from memhorizon.figures.phase import phase
 from memhorizon.figures.rates import rates
-from memhorizon.figures.records import is_time, quality_name, reading, sweep_of, time_of
+from memhorizon.figures.records import quality_name, reading, time_of
 from memhorizon.figures.reruns import reruns
 from memhorizon.figures.samples import samples, shows_images
 from memhorizon.figures.style import Picture
@@ -86,7 +87,7 @@ def of(record: Any, runs: Sequence[RunDir] = ()) -> dict[str, Picture]:
 
 def _of(record: Mapping[str, Any], runs: Sequence[RunDir]) -> dict[str, Picture]:
     if record.get("kind") == "sweep":
-        return _of_sweep(record, runs)
+        return _of_sweep(check_record(record), runs)
     if record.get("kind") == "duplicates":
         return {"times": duplicates(record)}
     made = TABLES.get(record.get("name", ""), {}) if "columns" in record else {}
@@ -94,9 +95,9 @@ def _of(record: Mapping[str, Any], runs: Sequence[RunDir]) -> dict[str, Picture]
 
 
 def _of_sweep(record: Mapping[str, Any], runs: Sequence[RunDir]) -> dict[str, Picture]:
-    entries = sweep_of(record)["runs"]
+    entries = record["runs"]
     measured = {name for run in entries for name in run["curves"]}
-    timed = any(is_time(time_of(run["times"][name])) for run in entries for name in ("tau_gen", "tau_mem"))
+    timed = any(time_of(run["times"][name]).known for run in entries for name in ("tau_gen", "tau_mem"))
     factors = varied(entries)
     found: dict[str, Picture] = {}
     if measured & {quality_name(record), "memorized"}:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from memhorizon.experiments.rundir import RunDir
 from memhorizon.figures import style
-from memhorizon.figures.records import Row, groups, is_time, sweep_of, time_of
+from memhorizon.figures.records import Row, groups, sweep_of, time_of
 from memhorizon.results import InputError
 
 SHOWN = 8  # pictures in a row
@@ -145,7 +145,7 @@ def samples(record: Any, runs: Sequence[RunDir]) -> Samples:
 def _early(run: Mapping[str, Any], steps: Sequence[int]) -> int:
     """The snapshot nearest to the best quality; the first one where no such time is known."""
     best = time_of(run["times"].get("others", {}).get("argmin") or run["times"]["tau_gen"])
-    return min(steps, key=lambda step: abs(np.log(step / best.value))) if is_time(best) else steps[0]
+    return min(steps, key=lambda step: abs(np.log(step / best.value))) if best.known else steps[0]
 
 
 def _sheet(folder: RunDir, step: int, run: Mapping[str, Any], label: str, when: str) -> Sheet | None:

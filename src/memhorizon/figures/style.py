@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from PIL import Image
 
 from memhorizon.experiments.rundir import write_atomically
-from memhorizon.figures.records import is_time, reading
+from memhorizon.figures.records import reading
 from memhorizon.results import InputError, Time
 
 THEME: dict[Any, Any] = {
@@ -190,7 +190,7 @@ def clock(
         look: colour and marker.
         filled: whether the marker is filled (tau_mem) or open (tau_gen).
     """
-    if not is_time(time):
+    if not time.known:
         return
     (low, high), colour = ends(time), look["color"]
     shown = [first if low is None else max(low, first), last if high is None else min(high, last)]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from memhorizon.figures.records import is_time, known_curve, null_of, time_of
+from memhorizon.figures.records import known_curve, null_of, time_of
 from memhorizon.results import Curve, Estimate
 
 LEVEL = 0.05  # of the test whether copies are above the null
@@ -77,7 +77,7 @@ def _above(run: Mapping[str, Any], count: int, total: int) -> bool:
 def _good(run: Mapping[str, Any], steps: np.ndarray) -> int | None:
     """The first of these steps at which the quality had reached its level."""
     time = time_of(run["times"]["tau_gen"])
-    if time.status == "not reached" or not is_time(time):
+    if time.status == "not reached" or not time.known:
         return None
     reached = steps[steps >= time.value]
     return int(reached[0]) if len(reached) else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from memhorizon.figures.laws import AXIS_NAMES, SYMBOLS
-from memhorizon.figures.records import factor_name, is_time, known_curves, law_of, time_of
+from memhorizon.figures.records import factor_name, known_curves, law_of, time_of
 from memhorizon.figures.style import signed
 from memhorizon.report.words import step_text
 from memhorizon.results import Time
@@ -59,7 +59,7 @@ def _of_contrast(record: Mapping[str, Any]) -> Headline | None:
 
 def _of_times(record: Mapping[str, Any]) -> Headline:
     every = [time_of(run["times"]["tau_mem"]) for run in record["runs"]]
-    times = [time for time in every if is_time(time)]
+    times = [time for time in every if time.known]
     if not times:
         return Headline("–", "", f"τ_mem is not known: {', '.join(sorted({t.status for t in every}))}")
     if all(time.status == "not reached" for time in times):

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from memhorizon.experiments.record_check import check_record
 from memhorizon.experiments.rundir import RunDir
-from memhorizon.figures.records import reading, sweep_of
+from memhorizon.figures.records import reading
 from memhorizon.report.headline import headline
 from memhorizon.report.ink import palette
 from memhorizon.report.parts import section, text_of
@@ -41,7 +42,7 @@ def report(record: Any, runs: Sequence[RunDir] = ()) -> str:
     Raises:
         InputError: if the record is no sweep, or an entry is missing or cannot be used.
     """
-    others = [sweep_of(other) for other in sweep_of(record).get("others") or ()]
+    others = check_record(record).get("others", ())
     name = text_of(record.get("name") or "memhorizon")
     parts = [
         f"<h1>{name}</h1>",

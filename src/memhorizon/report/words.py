@@ -6,16 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from memhorizon.experiments.record_check import check_record
 from memhorizon.figures.clocks import QUALITY_LABELS
 from memhorizon.figures.records import (
     Group,
     groups,
     images,
-    is_time,
     law_of,
     printable,
     reading,
-    sweep_of,
     time_of,
     unfinished,
 )
@@ -41,7 +40,7 @@ def sentence(record: Any) -> str:
     Raises:
         InputError: if the record is no sweep, or an entry cannot be used.
     """
-    every = groups(sweep_of(record))
+    every = groups(check_record(record))
     item = "images" if images(record) else "points"
     text = _copying(every, item)
     text += _growth(record, item) or _good(record)
@@ -58,7 +57,7 @@ def time_text(time: Time) -> str:
     >>> time_text(Time(1800.0, 0.0, float("inf"), "not reached", ""))
     '> 1,800'
     """
-    if not is_time(time):
+    if not time.known:
         return f"– ({time.status})"
     if time.status == "not reached":
         return f"> {step_text(time.value)}"
@@ -80,10 +79,10 @@ def step_text(step: float) -> str:
 def _copying(every: Sequence[Group], item: str) -> str:
     """When copying began, for every setting, or for the first and the last of many to begin."""
     seen = [(group, _times(group, "tau_mem")) for group in every]
-    seen = [(group, times) for group, times in seen if any(map(is_time, times))]
+    seen = [(group, times) for group, times in seen if any(t.known for t in times)]
     if not seen:
         return f"Whether a run copies is not known (τ_mem: {_reasons(every, 'tau_mem')})"
-    known = [t for _, times in seen for t in times if is_time(t)]
+    known = [t for _, times in seen for t in times if t.known]
     if all(t.status == "not reached" for t in known):
         last = max(t.value for t in known)
         return f"No run had begun to copy when it was last looked at (step {step_text(last)} or before)"
@@ -97,7 +96,7 @@ def _copying(every: Sequence[Group], item: str) -> str:
 
 def _middle(times: Sequence[Time]) -> float:
     """Geometric mean of the times, bounds taken as they are; runs that only have bounds come last."""
-    times = [t for t in times if is_time(t)]
+    times = [t for t in times if t.known]
     late = 1e9 * all(t.status == "not reached" for t in times)
     return late + math.exp(float(np.mean([math.log(t.value) for t in times])))
 
@@ -122,7 +121,7 @@ def _began(times: Sequence[Time]) -> str:
     if not observed:
         late = [t for t in times if t.status == "not reached"]
         return f"after step {step_text(min(t.value for t in late))}" if late else (
-            f"before step {step_text(max(t.value for t in times if is_time(t)))}"
+            f"before step {step_text(max(t.value for t in times if t.known))}"
         )  # fmt: skip
     if len(times) == 1:
         return f"at step {time_text(observed[0])}"
@@ -213,7 +212,7 @@ def _good(record: Mapping[str, Any]) -> str:
     """When quality was reached, without a law."""
     times = [time_of(run["times"]["tau_gen"]) for run in record["runs"]]
     observed = [t for t in times if t.observed]
-    if not any(map(is_time, times)):
+    if not any(t.known for t in times):
         return f"; {_not_known(record, times)}."
     if not observed and len(times) > 1:
         return f"; {_gen_unfitted(record)}."
