@@ -13,7 +13,7 @@ from scipy.special import erfcx, log_ndtr
 from memhorizon.measure.collapse import best_exponent, collapse_quality
 from memhorizon.results import Estimate, InputError, ScalingLaw, Time
 
-__all__ = ["best_exponent", "collapse_quality", "fit_scaling"]
+__all__ = ["best_exponent", "collapse_quality", "fit_scaling", "unfitted"]
 
 _SIDE = {"observed": 0, "not reached": 1, "before first": -1}
 _SMALLEST_SCATTER = 1e-7  # of log time: a power law that holds exactly
@@ -43,7 +43,8 @@ def fit_scaling(
 
     Returns:
         The law. Where too few times are observed its numbers are NaN, its intervals unbounded and
-        `status` says so.
+        `status` says so. Rows that have no time but a reason ("still improving", say) are left out, counted
+        and named in `status`.
 
     Raises:
         InputError: if there are no rows, a factor or a time is missing or not positive, a factor does
@@ -53,24 +54,44 @@ def fit_scaling(
     """
     if not 0 < confidence < 1:
         raise InputError(f"confidence: expected a number in (0, 1), got {confidence}")
-    data, means = _read(times, tuple(by))
+    rows = [row if isinstance(row, Mapping) else {**row[0], "time": row[1]} for row in times]
+    data, means = _read(rows, tuple(by))
+    clocks: list[Time] = [row["time"] for row in rows]
+    known = np.array([clock.known for clock in clocks])
+    data = _Data(data.y[known], data.error[known], data.side[known], data.X[known])
     seen = data.side == 0
-    rows, k = data.X.shape
-    law = ScalingLaw(
+    k = data.X.shape[1]
+    why = f"not fitted: {int(seen.sum())} observed times for {k} parameters and the scatter"
+    law = unfitted(by, clocks, why, confidence)
+    if law.observed > k and _rank(data.X[seen]) < k:
+        law = replace(law, status="not fitted: the observed times do not vary in every factor")
+    elif law.observed > k:
+        law = _fitted(law, data, means, tuple(by))
+    return replace(law, status=law.status + _left_out(clocks))
+
+
+def unfitted(by: Sequence[str], times: Sequence[Time], status: str, confidence: float = 0.95) -> ScalingLaw:
+    """A law without numbers, which says why."""
+    size = len(by) + 1
+    known = [time for time in times if time.known]
+    return ScalingLaw(
         {name: Estimate(np.nan, -np.inf, np.inf, confidence) for name in by},
         np.nan,
-        np.full((k, k), np.nan),
+        np.full((size, size), np.nan),
         np.nan,
-        int(seen.sum()),
-        int(rows - seen.sum()),
-        f"not fitted: {int(seen.sum())} observed times for {k} parameters and the scatter",
+        sum(time.observed for time in known),
+        sum(not time.observed for time in known),
+        status,
         confidence,
+        left_out=len(times) - len(known),
     )
-    if law.observed <= k:
-        return law
-    if _rank(data.X[seen]) < k:
-        return replace(law, status="not fitted: the observed times do not vary in every factor")
-    return _fitted(law, data, means, tuple(by))
+
+
+def _left_out(times: Sequence[Time]) -> str:
+    """How many rows have no time, in words, by reason."""
+    reasons = [time.status for time in times if not time.known]
+    counts = [f"{reasons.count(reason)} {reason}" for reason in dict.fromkeys(reasons)]
+    return f"; left out: {', '.join(counts)}" if counts else ""
 
 
 @dataclass(frozen=True)
@@ -153,21 +174,21 @@ class _Data:
         return best, float(found.fun)
 
 
-def _read(times: Sequence[Any], by: tuple[str, ...]) -> tuple[_Data, Float[np.ndarray, " k"]]:
-    """Check the rows and turn them into logarithms, factors about their means."""
-    if not times or not by:
-        raise InputError(f"times, by: expected at least one row and one factor, got {len(times)} and {by}")
-    rows = [row if isinstance(row, Mapping) else {**row[0], "time": row[1]} for row in times]
+def _read(rows: Sequence[Mapping[str, Any]], by: tuple[str, ...]) -> tuple[_Data, Float[np.ndarray, " k"]]:
+    """Check the rows and turn them into logarithms, factors about their means; what is no time is NaN."""
+    if not rows or not by:
+        raise InputError(f"times, by: expected at least one row and one factor, got {len(rows)} and {by}")
     for row in rows:
         if missing := {*by, "time"} - set(row):
             raise InputError(f"times: a row lacks {sorted(missing)}, it has {sorted(row)}")
     clocks: list[Time] = [row["time"] for row in rows]
     values = np.array([clock.value for clock in clocks])
+    times = values[[clock.known for clock in clocks]]
     factors = np.array([[float(row[name]) for name in by] for row in rows])
-    for name, column in [("time", values), *zip(by, factors.T, strict=True)]:
+    for name, column in [("time", times), *zip(by, factors.T, strict=True)]:
         if not (np.all(np.isfinite(column)) and np.all(column > 0)):
             raise InputError(f"times: expected positive, finite {name}, got {column.tolist()}")
-    if len({clock.confidence for clock in clocks}) > 1:
+    if len({clock.confidence for clock in clocks if clock.known}) > 1:
         raise InputError("times: expected one confidence for all, got several")
     logs = np.log(factors)
     X = np.column_stack([np.ones(len(rows)), logs - logs.mean(axis=0)])
@@ -177,7 +198,7 @@ def _read(times: Sequence[Any], by: tuple[str, ...]) -> tuple[_Data, Float[np.nd
         )
     z = float(stats.norm.ppf(0.5 + clocks[0].confidence / 2))
     error = np.array([_log_error(clock) for clock in clocks]) / z
-    side = np.array([float(_SIDE[clock.status]) for clock in clocks])
+    side = np.array([float(_SIDE.get(clock.status, np.nan)) for clock in clocks])
     return _Data(np.log(values), error, side, X), logs.mean(axis=0)
 
 
