@@ -14,7 +14,7 @@ from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.experiments.record import Rules, record
 from memhorizon.experiments.run import run as run_once
 from memhorizon.figures import style
-from memhorizon.figures.records import groups
+from memhorizon.figures.records import groups, level_of
 from memhorizon.nets import MLPConfig
 from memhorizon.results import InputError, Time
 from memhorizon.training import TrainConfig
@@ -219,7 +219,7 @@ def test_a_record_that_cannot_be_drawn_says_why(made, change, word):
 
 
 def no_time(time, status="not measured"):
-    time.update(value=None, low=0.0, high=None, status=status)
+    time.update(value=None, low=0.0, high=None, status=status, rule="none")
 
 
 @pytest.mark.parametrize("name", ["memorized", "holdout@0.3"])
@@ -272,6 +272,13 @@ def test_where_nothing_copies_null_and_interval_hide_no_curve(made):
     assert len(curves) == 4
     assert max(item.get_zorder() for item in others) < min(line.get_zorder() for line in curves)
     assert middle.get_ylim()[1] >= 0.1  # the level of tau_mem: the interval is a tenth of the panel
+
+
+def test_the_level_drawn_is_the_one_that_the_times_were_read_at(made):
+    """Whatever settled it: the value is the one in the rule of the record, to its four digits."""
+    best = max(min(run["curves"]["holdout@0.3"]["value"]) for run in made[0]["runs"])
+    assert level_of(made[0]) == pytest.approx(1.05 * best, rel=5e-4)
+    assert level_of(broken(made, lambda r: [no_time(run["times"]["tau_gen"]) for run in r["runs"]])) is None
 
 
 def test_a_dollar_sign_in_a_name_begins_no_mathematics(made):

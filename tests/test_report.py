@@ -264,7 +264,7 @@ def without(record, *names, **times):
     run = made["runs"][0]
     run["curves"] = {name: curve for name, curve in run["curves"].items() if name not in names}
     for name, status in times.items():
-        run["times"][name].update(value=None, low=0.0, high=None, status=status)
+        run["times"][name].update(value=None, low=0.0, high=None, status=status, rule="none")
     if times:
         run["times"]["others"] = {}
     return made

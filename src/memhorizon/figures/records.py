@@ -1,6 +1,7 @@
 """Reading a record: what was run, grouped by what was varied, with its curves and times as answer types."""
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from memhorizon.experiments.rules import AT_A_TIME
-from memhorizon.measure.timescales import quality_level
 from memhorizon.results import Curve, Estimate, InputError, ScalingLaw, Time
 
 Row = dict[str, Any]
@@ -24,6 +24,7 @@ FACTOR_NAMES = {
     "weight_decay": "weight decay",
 }
 TOGETHER = 6  # settings that one panel can hold
+LEVEL = re.compile(r" first at or below ([-+.e\d]+)$")  # as generalization_time states its rule
 LONGEST = 40  # characters of a value in a label
 DAMAGED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
@@ -205,10 +206,13 @@ def known_curve(run: Mapping[str, Any], name: str) -> Curve | None:
 
 
 def level_of(record: Mapping[str, Any]) -> float | None:
-    """The level of quality that tau_gen is read at; None where no run has such a time."""
-    runs = [run for run in record["runs"] if time_of(run["times"]["tau_gen"]).known]
-    curves = known_curves(runs, quality_name(record))
-    return quality_level(curves, tolerance=record["rules"]["tolerance"]) if curves else None
+    """The level of quality that tau_gen is read at, as the record states it; None where there is none.
+
+    It stands in the rule of each time, and is not computed anew: which runs settle it is for the record to say.
+    """
+    rules = (run["times"]["tau_gen"]["rule"] for run in record["runs"])
+    found = [match for rule in rules if (match := LEVEL.search(rule))]
+    return float(found[0][1]) if found else None
 
 
 def known_curves(runs: Iterable[Mapping[str, Any]], name: str) -> list[Curve]:

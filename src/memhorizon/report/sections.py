@@ -267,8 +267,10 @@ def _law_table(record: Row) -> str:
         law = record.get("laws", {}).get(key)
         for factor, entry in (law or {}).get("exponents", {}).items():
             e = "–" if entry["value"] is None else _exponent(estimate_of(entry))
-            rows.append([symbol, FACTOR_NAMES[factor], e, law["observed"], law["censored"], law["status"]])
-    return table(["time", "factor", "exponent", "observed", "censored", "status"], rows) if rows else ""
+            counts = [law["observed"], law["censored"], law.get("left_out", 0)]
+            rows.append([symbol, FACTOR_NAMES[factor], e, *counts, law["status"]])
+    heads = ["time", "factor", "exponent", "observed", "censored", "no time", "status"]
+    return table(heads, rows) if rows else ""
 
 
 def _exponent(e: Estimate) -> str:
