@@ -208,7 +208,7 @@ def known_curve(run: Mapping[str, Any], name: str) -> Curve | None:
 def level_of(record: Mapping[str, Any]) -> float | None:
     """The level of quality that tau_gen is read at, as the record states it; None where there is none.
 
-    It stands in the rule of each time, and is not computed anew: which runs settle it is for the record to say.
+    It stands in the rule of each time and is not computed anew: which runs settle it, the record says.
     """
     rules = (run["times"]["tau_gen"]["rule"] for run in record["runs"])
     found = [match for rule in rules if (match := LEVEL.search(rule))]
