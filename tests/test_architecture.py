@@ -15,8 +15,9 @@ PACKAGE = ROOT / "src" / "memhorizon"
 LAYERS = [
     {"results"},
     {"theory"},
+    {"files"},
     {"devices", "schedule", "distributions", "formats"},
-    {"layouts", "synthetic"},
+    {"arrays", "layouts", "synthetic"},
     {"images"},
     {"diffusion"},
     {"measure"},
