@@ -262,7 +262,8 @@ def without(record, *names, **times):
     """The record of one run without some of its curves, and with times that are none."""
     made = copy.deepcopy(record)
     run = made["runs"][0]
-    run["curves"] = {name: curve for name, curve in run["curves"].items() if name not in names}
+    known = {**run["curves"], "kernel": run["curves"]["holdout@0.3"]}  # one that no time is read from
+    run["curves"] = {name: curve for name, curve in known.items() if name not in names}
     for name, status in times.items():
         run["times"][name].update(value=None, low=0.0, high=None, status=status, rule="none")
     if times:
@@ -327,7 +328,10 @@ def run_of(counts, quality, *, null=(1, 200), total=400, tau_gen=150.0):
     steps = [100.0 * (i + 1) for i in range(len(counts))]
     shares = [count / total for count in counts]
     entry = {"step": steps, "value": shares, "low": [0.0] * len(steps), "high": [1.0] * len(steps)}
-    curves = {"memorized": {**entry, "total": [total] * len(steps)}, "q": {**entry, "value": quality}}
+    curves = {
+        "memorized": {**entry, "total": [total] * len(steps)},
+        "q": {**entry, "value": quality, "high": [9.0] * len(steps)},
+    }
     time = {"value": tau_gen, "low": 0.0, "high": None, "status": "observed", "rule": ""}
     return {
         "key": "a",
