@@ -703,3 +703,9 @@ def test_options_become_plain_values(word):
 def test_options_of_other_types_are_named(word):
     with pytest.raises(InputError, match=f"{word}: expected .*, got {NOT_PLAIN[word]!r}"):
         set_from_outside(word, NOT_PLAIN[word])
+
+
+def test_a_folder_given_as_a_file_says_what_was_passed_over(folder):
+    split = load_split(DataConfig("file", path=str(folder), n_train=25, n_holdout=9))
+    assert len(split.skipped) == 6
+    assert torch.equal(split.train, load_split(config(folder, n_train=25, n_holdout=9)).train)

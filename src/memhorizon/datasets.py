@@ -377,7 +377,10 @@ def _source(config: DataConfig) -> _Source:
             return _Files(config, list_celeba(_folder(config)))
         case "folder":
             return _Files(config, list_pictures(_folder(config)))
-    return _Array(config, load_images(_folder(config)).images, None)
+    path = _folder(config)
+    if path.is_dir():  # by either name, so that what is passed over is said
+        return _Files(config, list_pictures(path))
+    return _Array(config, load_images(path).images, None)
 
 
 def _hash(item: Float[Tensor, " *item"], seed: int = 0) -> bytes:

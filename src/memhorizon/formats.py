@@ -1,17 +1,16 @@
 """One picture or one array as a float32 tensor, or a clear word why not.
 
-Integers become 0 to 1 by the range of their container, unless the file states another range. Integers of a
-whole set that use a small part of it only (`leaves_range_unused`) would come out nearly black: those of
-picture files are brought to the range that they evidently use (`Ranges`), all else is refused.
+Integers become 0 to 1 by the range of their type, unless the file states another range. Those of a whole
+array that use a small part of it only (`leaves_range_unused`) would come out nearly black and are refused;
+for pictures read one by one see `memhorizon.ranges`.
 """
 
 import math
 import struct
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -171,80 +170,14 @@ def leaves_range_unused(top: float) -> bool:
     return 0 < top * 15 <= 1 or any(abs(top * 65535 + 1 - 2**k) < 0.5 for k in (13, 14, 15))
 
 
-@dataclass(frozen=True)
-class Ranges:
-    """Gives the integers of single pictures the range that their set uses, or refuses the set.
-
-    A dark picture says nothing, so when one is met the brightest of the same depth is looked for. Where all
-    leave their range unused, grey 16-bit pictures are of 8, 10 or 12 bits if the brightest reaches into the
-    upper half of that. The answer does not depend on which pictures of the set are used.
-
-    Attributes:
-        where: the set, for the message.
-        count: number of pictures.
-        read: decodes the picture at a position.
-        bits: tells the depth of the picture at a position; 0 where its range is known, None for floats.
-    """
-
-    where: str
-    count: int
-    read: Callable[[int], Tensor]
-    bits: Callable[[int], int | None]
-    _tops: dict[int, float] = field(default_factory=dict, repr=False)
-
-    def bring(self, position: int, picture: Float[Tensor, "*item"]) -> Float[Tensor, "*item"]:
-        """Return the picture with its values as shares of the range that is used.
-
-        Raises:
-            InputError: if that range is not evident.
-        """
-        if not leaves_range_unused(_top(picture)):
-            return picture
-        bits = self.bits(position)
-        if not bits or not leaves_range_unused(brightest := self._brightest(bits)):
-            return picture
-        values = (picture * 65535).round_()
-        high = _evident_range(round(brightest * 65535)) if bits == 16 and len(picture) == 1 else 0
-        if float(values.max()) > high:  # in colour Pillow keeps the upper 8 bits alone, nothing to be saved
-            raise InputError(f"{self.where}: {_unused(brightest, bits, f'its {bits}-bit pictures')}")
-        return values.div_(high)
-
-    def _brightest(self, bits: int) -> float:
-        if bits not in self._tops:
-            enough = 0.5 if bits == 16 else 1 / 15
-            self._tops[bits] = 0.0
-            for top in self._tops_of(bits):
-                self._tops[bits] = max(self._tops[bits], top)
-                if top > enough:
-                    break
-        return self._tops[bits]
-
-    def _tops_of(self, bits: int) -> Iterator[float]:
-        for position in range(self.count):
-            try:
-                if self.bits(position) == bits:
-                    yield _top(self.read(position))
-            except Unusable:
-                continue
-
-
-def _evident_range(largest: int) -> int:
-    """Largest value of 8, 10 or 12 bits, where `largest` is in the upper half of that; else 0."""
-    return next((2**bits - 1 for bits in (8, 10, 12) if 2 ** (bits - 1) <= largest < 2**bits), 0)
-
-
-def _top(picture: Tensor) -> float:
-    """Largest value; 0 for a picture of one colour, which says nothing about the range and is passed over."""
-    return 0.0 if constant(picture[None]).any() else float(picture.max())
-
-
-def _unused(top: float, bits: int, which: str) -> str:
+def unused_message(top: float, bits: int, which: str) -> str:
+    """What was expected of integers that leave their range unused, what came, and what to do."""
     high = 2**bits - 1
     largest = round(top * high)
     return (
         f"expected integers that use their range of 0 to {high:,}, the largest of {which} is {largest:,}; "
         f"if they are of {largest.bit_length()} bits, divide them by {2 ** largest.bit_length() - 1:,} "
-        "and give floats of 0 to 1 (masks of 0 and 1: give them as bool, or as pictures of 1 bit)"
+        "and give floats of 0 to 1"
     )
 
 
@@ -253,15 +186,21 @@ def as_tensor(
 ) -> Float[Tensor, " n *item"]:
     """Bring an array to float32 and pictures to [n, c, h, w]; float32 tensors are not copied.
 
-    Integers are judged as one set. For `channels` see `load_images`.
+    Integers are judged as one set: those of 0 and 1 alone are masks and stay so. For `channels` see
+    `load_images`.
 
     Raises:
         InputError: if its type or shape cannot be items, or its range or layout cannot be known.
     """
     tensor = to_floats(array, where, channels=channels)
     bits = integer_bits(array)
-    if bits:
-        _check_range(float(tensor.max()), bits, where)
+    if not bits:
+        return tensor
+    full = 2**bits - 1
+    top = float(tensor.max())
+    if round(top * full) == 1:
+        return tensor.mul_(full).round_()
+    _check_range(top, bits, where)
     return tensor
 
 
@@ -276,7 +215,7 @@ def check_bytes(pixels: UInt8[Tensor, "..."], where: str) -> None:
 
 def _check_range(top: float, bits: int, where: str) -> None:
     if leaves_range_unused(top):
-        raise InputError(f"{where}: {_unused(top, bits, 'all')}")
+        raise InputError(f"{where}: {unused_message(top, bits, 'all')}")
 
 
 def to_floats(
@@ -287,15 +226,8 @@ def to_floats(
     Raises:
         InputError: if its type or shape cannot be items, or its layout cannot be known.
     """
-    if isinstance(array, np.ma.MaskedArray):
-        raise InputError(
-            f"{where}: {_EXPECTED_TYPE}, got a masked array; fill it, or leave out what is masked"
-        )
     if isinstance(array, np.ndarray):
-        if array.dtype.kind not in "fub" or array.dtype.itemsize > 8:
-            raise InputError(f"{where}: {_EXPECTED_TYPE}, got {array.dtype}")
-        array = np.require(array, array.dtype.newbyteorder("="), ["C", "W"])
-        array = torch.from_numpy(array)
+        array = _from_numpy(array, where)
     if array.layout != torch.strided or array.is_meta:
         raise InputError(f"{where}: expected a dense tensor, got {array.layout} on {array.device}")
     if array.ndim < 2 or array.numel() == 0:
@@ -311,6 +243,16 @@ def to_floats(
     return array.detach().float().contiguous()
 
 
+def _from_numpy(array: np.ndarray, where: str) -> Tensor:
+    if isinstance(array, np.ma.MaskedArray):
+        raise InputError(
+            f"{where}: {_EXPECTED_TYPE}, got a masked array; fill it, or leave out what is masked"
+        )
+    if array.dtype.kind not in "fub" or array.dtype.itemsize > 8:
+        raise InputError(f"{where}: {_EXPECTED_TYPE}, got {array.dtype}")
+    return torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), ["C", "W"]))
+
+
 _RANGE = {torch.uint8: 255, torch.uint16: 65535, torch.bool: 1}
 _EXPECTED_TYPE = "expected floats, uint8 (0 to 255) or uint16 (0 to 65535)"
 
@@ -324,31 +266,30 @@ def integer_bits(array: Tensor | np.ndarray) -> int | None:
 def _channels_first(array: Tensor, where: str, channels: Literal["first", "last"] | None) -> Tensor:
     """Bring pictures to [n, c, h, w]; vectors stay as they are."""
     shape = tuple(array.shape)
-    if array.ndim == 2 and not array.is_floating_point() and min(shape) >= 8 and _strip(*shape) <= 2:
-        raise InputError(
-            f"{where}: expected a set, got one array of shape {shape}; if it is one picture, give it as "
-            f"[1, 1, {shape[0]}, {shape[1]}], if it holds {shape[0]} vectors, as floats"
-        )
-    if array.ndim == 3:
-        n, height, width = shape
-        coloured = width in (1, 3, 4) and width != height
-        if n in (3, 4) or coloured:
-            raise InputError(
-                f"{where}: expected a set of pictures, got shape {shape}, which may be one in colour; "
-                f"give [1, {n}, {height}, {width}] if it is, and [{n}, 1, {height}, {width}] if it holds {n} "
-                "grey pictures"
-            )
-        return array[:, None]
-    if array.ndim == 2:
-        return array
-    if channels is None:
-        channels = _guessed(*shape[1:])
+    if array.ndim < 4:
+        _check_no_single_picture(shape, where, are_integers=not array.is_floating_point())
+        return array[:, None] if array.ndim == 3 else array
+    channels = channels or _guessed(*shape[1:])
     if channels is None:
         raise InputError(
             f"{where}: expected pictures [n, channels, height, width], got shape {shape}, which may as well "
             'have its channels last; say which with channels="first" or "last" of load_images, or permute it'
         )
     return array.permute(0, 3, 1, 2) if channels == "last" else array
+
+
+def _check_no_single_picture(shape: tuple[int, ...], where: str, *, are_integers: bool) -> None:
+    n, *sides = shape
+    if len(sides) == 1 and are_integers and min(shape) >= 8 and _strip(*shape) <= 2:
+        raise InputError(
+            f"{where}: expected a set, got one array of shape {shape}; if it is one picture, give it as "
+            f"{[1, 1, *shape]}, if it holds {n} vectors, as floats"
+        )
+    if len(sides) == 2 and (n in (3, 4) or (sides[1] in (1, 3, 4) and sides[0] != sides[1])):
+        raise InputError(
+            f"{where}: expected a set of pictures, got shape {shape}, which may be one in colour; "
+            f"give {[1, *shape]} if it is, and {[n, 1, *sides]} if it holds {n} grey pictures"
+        )
 
 
 def _guessed(first: int, middle: int, last: int) -> Literal["first", "last"] | None:

@@ -23,7 +23,6 @@ from torch.nn import functional as F  # noqa: N812
 from memhorizon.arrays import load_array, split_key
 from memhorizon.files import printable
 from memhorizon.formats import (
-    Ranges,
     Unusable,
     as_tensor,
     bits_of,
@@ -34,6 +33,7 @@ from memhorizon.formats import (
     to_floats,
 )
 from memhorizon.layouts import PictureFiles, Skipped, list_pictures
+from memhorizon.ranges import Ranges
 from memhorizon.results import InputError
 
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green, blue in ITU-R BT.601, as in Pillow's "L"
@@ -84,9 +84,9 @@ def load_images(
     the upper 8 are read.
 
     Integers of 8 and 16 bits become 0 to 1 by the range of their type, unless the file states another (a
-    TIFF of 12 bits, a PGM with its largest value). A set of 16-bit pictures that evidently holds 8, 10 or 12
-    bits is read so; any other set whose integers leave most of their range unused is refused. Floats stay as
-    they are, whatever their range.
+    TIFF of 12 bits, a PGM with its largest value). A set of 0 and 1 alone is one of masks and stays so; one
+    of grey 16-bit pictures that evidently holds 8, 10 or 12 bits is read by those; any other set whose
+    integers leave most of their range unused is refused. Floats stay as they are, whatever their range.
 
     Args:
         source: a tensor or array; a folder, read through all its subfolders in the order of the names; a

@@ -20,7 +20,8 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from memhorizon.files import check_regular, check_unpacked, kind_of, printable
-from memhorizon.formats import PICTURE_SUFFIXES, Ranges, bits_of, check_bytes, decode, is_coloured
+from memhorizon.formats import PICTURE_SUFFIXES, bits_of, check_bytes, decode, is_coloured
+from memhorizon.ranges import Ranges
 from memhorizon.results import InputError
 
 
@@ -197,24 +198,24 @@ def read_idx(path: Path, *, ndim: int) -> UInt8[Tensor, "..."]:
         with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
         with gzip.open(path) if packed else path.open("rb") as file:
-            head = file.read(4)
-            if head != bytes([0, 0, 8, ndim]):
-                magic = bytes([0, 0, 8, ndim]).hex()
-                raise InputError(
-                    f"{where}: expected an IDX file that starts with {magic}, got {head.hex() or 'nothing'}"
-                )
-            shape = np.frombuffer(file.read(4 * ndim).ljust(4 * ndim, b"\0"), ">u4").tolist()
+            shape = _idx_shape(file.read(4 + 4 * ndim), where, ndim)
             expected = math.prod(shape)
             check_unpacked(expected if packed else size, where, packed=size)
             data = file.read(min(expected, expected if packed else size) + 1)
-    except InputError:
-        raise
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{where}: damaged or unreadable ({printable(error)})") from error
     if len(data) != expected or not data:
         got = f"{len(data):,}" if len(data) <= expected else "more"
         raise InputError(f"{where}: expected {expected:,} bytes for shape {shape}, got {got}")
     return torch.frombuffer(bytearray(data), dtype=torch.uint8).reshape(shape)
+
+
+def _idx_shape(head: bytes, where: str, ndim: int) -> list[int]:
+    magic = bytes([0, 0, 8, ndim])
+    if head[:4] != magic:
+        got = head[:4].hex() or "nothing"
+        raise InputError(f"{where}: expected an IDX file that starts with {magic.hex()}, got {got}")
+    return np.frombuffer(head[4:].ljust(4 * ndim, b"\0"), ">u4").tolist()
 
 
 def read_mnist(
@@ -229,7 +230,22 @@ def read_mnist(
     Raises:
         InputError: if it is not there, damaged or in an unknown range, or if several parts of EMNIST are.
     """
-    own = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}[name]
+    part, images_path, labels_path = _one_set(
+        folder, {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}[name]
+    )
+    images = read_idx(images_path, ndim=3)[:, None]
+    check_bytes(images, printable(images_path))
+    if part.startswith("emnist"):
+        images = images.transpose(2, 3).contiguous()
+    if labels_path is None:
+        return images, None
+    labels = read_idx(labels_path, ndim=1).long()
+    if len(labels) != len(images):
+        raise InputError(f"{printable(labels_path)}: expected {len(images):,} labels, got {len(labels):,}")
+    return images, labels
+
+
+def _one_set(folder: Path, own: str) -> tuple[str, Path, Path | None]:
     places = [folder, folder / "raw", folder / own / "raw", folder / own]
     found = next((files for place in places if (files := _training_files(place))), {})
     if not found:
@@ -242,17 +258,8 @@ def read_mnist(
             f"path: expected one set of IDX files in {printable(folder)}, got those of "
             f"{', '.join(sorted(stem or 'mnist' for stem in found))}; give a folder that holds one of them"
         )
-    part, (images_path, labels_path) = next(iter(found.items()))
-    images = read_idx(images_path, ndim=3)[:, None]
-    check_bytes(images, printable(images_path))
-    if part.startswith("emnist"):
-        images = images.transpose(2, 3).contiguous()
-    if labels_path is None:
-        return images, None
-    labels = read_idx(labels_path, ndim=1).long()
-    if len(labels) != len(images):
-        raise InputError(f"{printable(labels_path)}: expected {len(images):,} labels, got {len(labels):,}")
-    return images, labels
+    part, paths = next(iter(found.items()))
+    return part, *paths
 
 
 _IDX_IMAGES = re.compile(r"(emnist-[a-z]+-|)train-images[-.]idx3-ubyte(\.gz)?", re.IGNORECASE)
@@ -335,14 +342,7 @@ def list_celeba(folder: Path) -> PictureFiles:
     Raises:
         InputError: if the pictures are not there, or the table is damaged.
     """
-    places = [
-        folder / "img_align_celeba",
-        folder / "Img" / "img_align_celeba",
-        folder / "celeba" / "img_align_celeba",
-    ]
-    root = next((place for place in places if place.is_dir()), folder)
-    if (root / "img_align_celeba").is_dir():  # some archives hold the folder twice
-        root = root / "img_align_celeba"
+    root = _aligned(folder)
     near = dict.fromkeys((folder, folder / "Eval", root, root.parent, root.parent.parent / "Eval"))
     tables = [place / f"list_eval_partition.{suffix}" for suffix in ("txt", "csv") for place in near]
     table = next((path for path in tables if os.path.lexists(path)), None)
@@ -359,6 +359,13 @@ def list_celeba(folder: Path) -> PictureFiles:
         tuple(row for row in listed.skipped if row.name not in part),
         _most_common(Counter(listed.suffixes) + others),
     )
+
+
+def _aligned(folder: Path) -> Path:
+    """The folder of the pictures, where archives put it; some hold it twice."""
+    places = [folder / above / "img_align_celeba" for above in ("", "Img", "celeba")]
+    root = next((place for place in places if place.is_dir()), folder)
+    return root / "img_align_celeba" if (root / "img_align_celeba").is_dir() else root
 
 
 def _training_part(path: Path) -> tuple[str, ...]:
