@@ -349,6 +349,8 @@ def test_the_snapshot_to_use_is_the_best_before_copies_are_seen():
     assert (clean.good, clean.last, clean.ended, clean.none_at_all) == (None, 200, False, True)
     assert choice_of(run_of([40, 0], [1, 1]), "q") is None
     assert choice_of(run_of([0], [1]), "not measured").step is None
+    chance = run_of([0, 5] + 20 * [0], [5] * 21 + [1], null=(0, 400))  # p = 0.03 in one of 22 snapshots
+    assert choice_of(chance, "q").step == 2200
     alone = {**run_of([0, 1], [2, 1]), "null": 0.0}  # no held-out item tells how many are expected
     assert choice_of(alone, "q").last == 100
 

@@ -10,7 +10,7 @@ from scipy import stats
 from memhorizon.figures.records import known_curve, null_of, time_of
 from memhorizon.results import Curve, Estimate
 
-LEVEL = 0.05  # of the test whether copies are above the null
+LEVEL = 0.05  # of the tests whether copies are above the null, all snapshots of a run together
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,9 @@ def choice_of(run: Mapping[str, Any], quality_name: str) -> Choice | None:
         return None
     totals = copies.total.astype(int).tolist()
     counts = np.round(copies.value * copies.total).astype(int).tolist()
-    above = [_above(run, count, total) for count, total in zip(counts, totals, strict=True)]
+    # one of m snapshots seems to copy by chance with probability at most m (LEVEL / m)
+    level = LEVEL / len(counts)
+    above = [_above(run, count, total, level) for count, total in zip(counts, totals, strict=True)]
     clean = above.index(True) if True in above else len(above)
     if clean == 0:
         return None
@@ -61,7 +63,7 @@ def choice_of(run: Mapping[str, Any], quality_name: str) -> Choice | None:
     )
 
 
-def _above(run: Mapping[str, Any], count: int, total: int) -> bool:
+def _above(run: Mapping[str, Any], count: int, total: int, level: float) -> bool:
     """Whether so many copies are more than the null lets expect: Fisher's exact test, one-sided.
 
     Given k copies among both, those among the samples are hypergeometric if the shares are the same. Where
@@ -71,7 +73,7 @@ def _above(run: Mapping[str, Any], count: int, total: int) -> bool:
     if not isinstance(null, Mapping):
         return count / total > null_of(run)
     k = count + null["count"]
-    return float(stats.hypergeom.sf(count - 1, total + null["total"], k, total)) < LEVEL
+    return float(stats.hypergeom.sf(count - 1, total + null["total"], k, total)) < level
 
 
 def _good(run: Mapping[str, Any], steps: np.ndarray) -> int | None:
