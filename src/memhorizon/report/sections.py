@@ -149,9 +149,8 @@ def choices(record: Row, level: int) -> str:
     )
     note = (
         "<p>From the first snapshot of good quality (τ_gen) to the last one up to which copies are not above "
-        "those among held-out items (exact test, one-sided, 5 % over all snapshots of a run). The snapshot to "
-        "use is the best of quality "
-        f"up to there; {where}.</p>"
+        "those among held-out items (exact test, one-sided, 5 % over all snapshots of a run). "
+        f"The snapshot to use is the best of quality up to there; {where}.</p>"
     )
     return section("Which snapshot to use", _maybe_folded(listed, len(rows)), note, level=level)
 
