@@ -14,9 +14,10 @@ PACKAGE = ROOT / "src" / "memhorizon"
 # A module may import from layers below its own, and from its own folder without a circle. Lowest first.
 LAYERS = [
     {"results"},
+    {"checks", "devices"},
     {"theory"},
     {"files"},
-    {"devices", "schedule", "distributions", "formats"},
+    {"schedule", "distributions", "formats"},
     {"arrays", "ranges"},
     {"layouts", "synthetic"},
     {"images"},
