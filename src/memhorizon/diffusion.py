@@ -9,7 +9,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from types import (
     CodeType,
     FunctionType,
@@ -34,6 +34,7 @@ from memhorizon.schedule import Schedule
 Prediction = Literal["noise", "x0", "v"]
 Model = Callable[[Tensor, Tensor], Tensor]
 _LEAVES = (Tensor, np.ndarray, str, bytes, int, float, complex, type(None))  # hold no network
+_MOST_OBJECTS = 100_000  # looked through for networks: a fraction of a second
 _METHODS = (FunctionType, staticmethod, classmethod, property)
 
 
@@ -213,13 +214,13 @@ def networks(model: Callable[..., Any]) -> list[nn.Module]:
 
     Looked through are closures, defaults, `functools.partial`, bound methods, attributes and slots of
     objects, lists, tuples, sets, dictionaries, weak references, and of globals, modules and classes the names
-    that the code mentions. A network that is only made during the call, or fetched by a name computed there,
-    is not found.
+    that the user's code mentions (not that of installed packages). A network that is only made during the
+    call, or fetched by a name computed there, is not found, nor one behind more than 100,000 other objects.
     """
     found: list[nn.Module] = []
     seen: dict[int, Any] = {}  # by identity, kept alive so that no identity is used twice
     ahead: deque[Any] = deque([model])
-    while ahead:
+    while ahead and len(seen) < _MOST_OBJECTS:
         thing = ahead.popleft()
         if id(thing) in seen or isinstance(thing, _LEAVES):
             continue
@@ -259,7 +260,7 @@ def _referred_by_object(thing: Any) -> Iterator[Any]:
     with suppress(AttributeError):
         yield from list(object.__getattribute__(thing, "__dict__").values())
     for kind in type(thing).__mro__:
-        if _of_library(kind.__module__):
+        if _of_library(str(kind.__module__)):
             continue
         for member in list(vars(kind).values()):
             if isinstance(member, _METHODS):
@@ -276,14 +277,20 @@ def _referred_by_function(function: FunctionType) -> Iterator[Any]:
     yield from function.__defaults__ or ()
     yield from (function.__kwdefaults__ or {}).values()
     yield from vars(function).values()
-    if not _of_library(function.__globals__.get("__name__")):
+    if not _of_library(str(function.__globals__.get("__name__"))):
         yield from _mentioned(function.__code__, function.__globals__)
 
 
-def _of_library(module: Any) -> bool:
-    """Whether code of this module can mention no network of the user's."""
-    root = str(module).split(".")[0]
-    return root in ("torch", "numpy") or (root in sys.stdlib_module_names and root != "__main__")
+@cache
+def _of_library(module: str) -> bool:
+    """Whether code of this module is no code of the user's, so that no network of theirs is named in it."""
+    root = module.split(".")[0]
+    if root == "__main__":
+        return False
+    if root in ("memhorizon", *sys.stdlib_module_names):
+        return True
+    file = getattr(sys.modules.get(root), "__file__", None) or ""
+    return "site-packages" in file or "dist-packages" in file
 
 
 def _mentioned(code: CodeType, scope: Mapping[str, Any]) -> Iterator[Any]:

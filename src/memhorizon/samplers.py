@@ -50,8 +50,7 @@ def visited_indices(schedule: Schedule, steps: int) -> list[int]:
     Evenly from T - 1 down to 1, rounded; for steps = T all of them, down to 0; a single step starts at T - 1.
 
     Raises:
-        InputError: if `steps` is not within 1..T, or the schedule's last level still carries too much signal
-            for a start from pure noise (see the module).
+        InputError: if `steps` is not within 1..T.
 
     >>> visited_indices(Schedule.linear(), 4)
     [999, 666, 334, 1]
@@ -60,7 +59,6 @@ def visited_indices(schedule: Schedule, steps: int) -> list[int]:
     last = len(schedule) - 1
     if not 1 <= steps <= last + 1:
         raise InputError(f"steps: expected 1 to {last + 1} (the schedule's length), got {steps}")
-    _check_last_level(schedule)
     if steps == last + 1:
         return list(range(last, -1, -1))
     if steps == 1:
@@ -74,7 +72,12 @@ def _rounded(numerator: int, denominator: int) -> int:
     return (2 * numerator + denominator) // (2 * denominator)
 
 
-def _check_last_level(schedule: Schedule) -> None:
+def check_last_level(schedule: Schedule) -> None:
+    """Refuse a schedule that a start from pure noise does not fit (see the module).
+
+    Raises:
+        InputError: if sqrt(alpha_bar) of the last level is above MOST_SIGNAL.
+    """
     signal = math.sqrt(float(schedule.alpha_bar[-1]))
     if signal > MOST_SIGNAL:
         raise InputError(
@@ -125,6 +128,7 @@ def sample(
     _check(item_shape, seeds, method, prediction)
     device = device_of_model(model) if device is None else device_of(device)
     indices = visited_indices(schedule, steps)
+    check_last_level(schedule)
     levels = [*schedule.alpha_bar[indices].tolist(), 1.0]  # alpha_bar along the path; it ends without noise
     alpha_bar = torch.tensor(levels, dtype=torch.float64)
 

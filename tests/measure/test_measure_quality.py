@@ -185,6 +185,7 @@ BAD = {
     "infinity": (lambda: kernel_distance(GOOD / 0, GOOD), "x: expected finite"),
     "overflow": (lambda: kernel_distance(GOOD.double() * 1e50, GOOD), "x: expected finite"),
     "features": (lambda: frechet_distance(GOOD, GOOD, features=lambda x: x.sum(1)), "features: expected 4"),
+    "no features": (lambda: frechet_distance(GOOD, GOOD, features=lambda x: "four"), "features: expected an"),
     "count": (lambda: frechet_distance(GOOD, GOOD, features=lambda x: x[:1]), "features: expected 4 vectors"),
     "batch": (lambda: frechet_distance(GOOD, GOOD, batch_size=0), "batch_size"),
     "dim 0": (lambda: pca_features(GOOD, 0), "dim: expected 1 to 4, got 0"),
