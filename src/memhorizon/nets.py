@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -37,7 +37,7 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def check_positive(**values: int) -> None:
+def check_positive(**values: Any) -> None:
     """Refuse sizes below 1.
 
     Raises:
@@ -47,7 +47,7 @@ def check_positive(**values: int) -> None:
         check_whole(name, value, least=1)
 
 
-def check_even(**values: int) -> None:
+def check_even(**values: Any) -> None:
     """Refuse sizes that do not split into sines and cosines.
 
     Raises:

@@ -60,11 +60,9 @@ class Schedule:
         Source: [ho2020] Sec. 4
         """
         check_whole("steps", steps, least=1)
-        check_number("beta_start", beta_start, above=0, below=1)
-        check_number("beta_end", beta_end, above=0, below=1)
-        if beta_start > beta_end:
+        if not 0 < beta_start <= beta_end < 1:
             raise InputError(
-                f"beta_start, beta_end: expected beta_start <= beta_end, got {beta_start}, {beta_end}"
+                f"beta_start, beta_end: expected 0 < beta_start <= beta_end < 1, got {beta_start}, {beta_end}"
             )
         beta = torch.linspace(beta_start, beta_end, steps, dtype=torch.float64)  # [T]
         return cls((1 - beta).cumprod(0), "linear")
@@ -166,6 +164,8 @@ class ScheduleConfig:
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, get_args(Kind))
         check_whole("steps", self.steps, least=2)  # level 0 is never trained, so one level trains nothing
+        check_number("beta_start", self.beta_start, above=0, below=1)
+        check_number("beta_end", self.beta_end, above=0, below=1)
         self.build()
 
     def build(self) -> Schedule:

@@ -172,7 +172,7 @@ class Span:
         return "0 to 65535" if self.within(0, 65535) else ""
 
     def __str__(self) -> str:
-        return f"{self.low:.4g} to {self.high:.4g}"
+        return f"{self.low:.6g} to {self.high:.6g}"
 
 
 def _in_one_unit(
