@@ -37,9 +37,9 @@ NUMBERS = {
 }
 
 
-def made(kind, **options):
+def made(made_of, **options):
     """Make a configuration past the checker of annotations, which runs in tests only."""
-    config = kind()
+    config = made_of()
     for name, value in options.items():
         object.__setattr__(config, name, value)
     config.__post_init__()
@@ -50,9 +50,13 @@ CASES += [(kind, name, value) for kind, names in WHOLE.items() for name in names
 CASES += [(kind, name, value) for kind, names in NUMBERS.items() for name in names for value in NO_NUMBER]
 CASES += [(TrainConfig, "batch_size", value) for value in NOT_WHOLE if value is not None]
 CASES += [(TrainConfig, "t", value) for value in (*NO_NUMBER, 0.0, -1.0) if value is not None]
-CASES += [(OptimizerConfig, "betas", value) for value in ("ab", 0.9, None, (0.9,), (0.9, 1.0), (0.9, math.nan))]
+CASES += [
+    (OptimizerConfig, "betas", value) for value in ("ab", 0.9, None, (0.9,), (0.9, 1.0), (0.9, math.nan))
+]
 CASES += [(UNetConfig, "attention", value) for value in ("abc", (1, 0, 1), (True, False), [True] * 3, None)]
-CASES += [(UNetConfig, "multipliers", value) for value in ("124", (1, 2.0, 4), (1, 0, 4), (), 4, (1, True, 4))]
+CASES += [
+    (UNetConfig, "multipliers", value) for value in ("124", (1, 2.0, 4), (1, 0, 4), (), 4, (1, True, 4))
+]
 
 
 @pytest.mark.parametrize(("kind", "name", "value"), CASES, ids=lambda v: getattr(v, "__name__", repr(v)))

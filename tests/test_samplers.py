@@ -39,7 +39,7 @@ def elementwise(x, index):
 
 
 def diffusers_sample(method, schedule, steps, prediction, seeds, monkeypatch, exact=False):
-    """Run diffusers' scheduler on our indices, if wanted on our float64 table, with one generator per sample."""
+    """Run diffusers' scheduler on our indices, if wanted on our table, with one generator per sample."""
     from diffusers import DDIMScheduler, DDPMScheduler, HeunDiscreteScheduler
     from diffusers.schedulers import scheduling_ddpm
 
@@ -340,7 +340,7 @@ STARTS = [
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("schedule", "steps"), STARTS, ids=lambda value: str(getattr(value, "name", value)))
 def test_samples_of_an_exact_model_have_the_mean_of_the_law_but_for_the_shortfall(schedule, steps, method):
-    """Each step is linear for a Gaussian: noise and mean follow a recursion, and the start is what is lost."""
+    """Each step is linear for a Gaussian: what is lost is what the start leaves out."""
     mean, spread, m = 2.0, 0.5, 2000
     law = Gaussian(torch.full((2,), mean).double(), spread**2 * torch.eye(2).double())
     settings = {"schedule": schedule, "method": method, "steps": steps, "batch_size": m}

@@ -30,9 +30,10 @@ def check_whole(name: str, value: Any, *, least: int | None = None, most: int | 
     Raises:
         InputError: if `value` is not such a number.
     """
-    whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if whole and (least is None or value >= least) and (most is None or value <= most):
-        return
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        number = int(value)
+        if (least is None or number >= least) and (most is None or number <= most):
+            return
     low = "" if least is None else f" of at least {least}"
     high = "" if most is None else f"{' and' if low else ' of'} at most {most}"
     raise InputError(f"{name}: expected a whole number{low}{high}, got {value!r}")

@@ -323,6 +323,6 @@ def _amplitudes(alpha_bar: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
     return alpha_bar.sqrt().to(like), (1 - alpha_bar).sqrt().to(like)
 
 
-def check_prediction(prediction: str) -> None:
+def check_prediction(prediction: Any) -> None:
     """Raise an InputError unless this is a known kind of prediction."""
     check_choice("prediction", prediction, get_args(Prediction))

@@ -172,8 +172,9 @@ def samples(
     """Generate samples to the end, in batches, with the model in eval mode and without gradients.
 
     Arguments as in `sample`. In eval mode are all networks found behind `model`; one that draws random
-    numbers nevertheless is warned about (see `diffusion.eval_mode`). The batch size only bounds memory: everything outside the model is the same
-    to the byte for any of them; the model's matrix products may round differently for another number of rows.
+    numbers nevertheless is warned about (see `diffusion.eval_mode`). The batch size only bounds memory:
+    everything outside the model is the same to the byte for any of them; the model's matrix products may
+    round differently for another number of rows.
 
     Returns:
         The samples in the order of their seeds, on the sampling device. [m, *item_shape]

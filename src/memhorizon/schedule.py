@@ -177,5 +177,3 @@ class ScheduleConfig:
         if self.kind == "cosine":
             return Schedule.cosine(self.steps)
         return Schedule.linear(self.steps, self.beta_start, self.beta_end)
-
-

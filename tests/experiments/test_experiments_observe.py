@@ -77,7 +77,9 @@ def test_what_a_set_is_too_small_for_is_left_out(sizes):
     rows, kept = rows_of(split_of(normal(sizes[0], 8), normal(sizes[1], 8, seed=1)))
     assert set(rows) == ALL - MISSING[sizes]
     assert len(kept["samples"]) == 24
-    assert all(value is None or not isinstance(value, float) or math.isfinite(value) for value in kept["ratio"])
+    assert all(
+        value is None or not isinstance(value, float) or math.isfinite(value) for value in kept["ratio"]
+    )
 
 
 def test_one_item_many_times_has_no_second_one():

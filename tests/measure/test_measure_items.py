@@ -159,7 +159,11 @@ def test_copies_in_another_range_are_refused_and_both_ranges_named(name, one, ot
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_dark_bright_and_overshooting_sets_in_another_range_are_refused_too(name):
-    cases = [(UNIT * 0.3, PIXELS.float()), (UNIT, 100 + 0.5 * PIXELS.float()), (UNIT * 1.15 - 0.07, PIXELS.int())]
+    cases = [
+        (UNIT * 0.3, PIXELS.float()),
+        (UNIT, 100 + 0.5 * PIXELS.float()),
+        (UNIT * 1.15 - 0.07, PIXELS.int()),
+    ]
     cases += [(UNIT, (UNIT * 2 - 1) * 1.05), (UNIT**3, UNIT**3 * 2 - 1)]
     for x, y in cases:
         for pair in ((x, y), (y, x)):

@@ -45,7 +45,7 @@ def as_items(x: Items, name: str) -> Shaped[Tensor, "..."]:
     changes. (Unsigned integers of 64 bits become 64-bit floats, exact below 2^53.)
 
     Raises:
-        InputError: if it is no array of real numbers with at least one item of at least one number, [n, *item].
+        InputError: if it is no array of real numbers, [n, *item], or has no item or no number in an item.
     """
     return _checked_items(as_numbers(x, name), name)
 
@@ -107,7 +107,9 @@ def _of_array(x: Any, name: str) -> Tensor:
     except (ValueError, TypeError, RuntimeError) as error:
         raise InputError(f"{name}: expected an array of numbers, got {type(x).__name__} ({error})") from error
     if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
-        raise InputError(f"{name}: expected an array of real numbers, got {type(x).__name__} of {array.dtype}")
+        raise InputError(
+            f"{name}: expected an array of real numbers, got {type(x).__name__} of {array.dtype}"
+        )
     return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("=")))
 
 
@@ -144,6 +146,7 @@ class Span:
 
     @classmethod
     def of(cls, x: Tensor) -> "Span":
+        """Look through a set."""
         low, high = torch.aminmax(x)
         return cls(float(low), float(high))
 
@@ -201,8 +204,8 @@ def _check_units(a: Tensor, b: Tensor, names: tuple[str, str], spans: tuple[Span
     units = spans[0].unit, spans[1].unit
     if units[0] and units[1] and units[0] != units[1] and _evident(a, b, spans):
         raise InputError(
-            f"{', '.join(names)}: expected values of one unit, got {names[0]} of {spans[0]} and {names[1]} of "
-            f"{spans[1]}, as of pixels from {units[0]} and from {units[1]}; bring both to one range (0 to 1, "
+            f"{', '.join(names)}: expected values of one unit, got {names[0]} of {spans[0]} and "
+            f"{names[1]} of {spans[1]}, as of pixels from {units[0]} and from {units[1]}; bring both to one range (0 to 1, "
             "say), or give same_units=True if they are of one unit all the same"
         )
 
@@ -216,8 +219,8 @@ def _evident(a: Tensor, b: Tensor, spans: tuple[Span, Span]) -> bool:
     """Whether two sets that seem to be of different units are no honest pair of one unit.
 
     Between 0..1 or -1..1 and 0..255 or 0..65535 lies a factor of 16 at least: no sample of the one is one of
-    the other. 0..255 beside 0..65535 may be bright and dark, or counts with a long tail: their spreads have to
-    differ as the units do, by 257, give or take a factor of 16.
+    the other. 0..255 beside 0..65535 may be bright and dark, or counts with a long tail: their spreads have
+    to differ as the units do, by 257, give or take a factor of 16.
 
     -1..1 beside 0..1 has to be told from a poor generator of 0..1 that falls below 0. Pixels p and 2 p - 1
     differ in mean and spread, so both have to be nearer to those of the converted set than to the set's own:

@@ -66,8 +66,8 @@ def denoising_losses(
     """Measure the denoising loss of every item at each noise level, on fixed noise, in eval mode.
 
     Args:
-        model: network `model(x, index)` on the device of `data`, or a function around one; each module that is
-            found behind it (see `diffusion.eval_mode`) gets its mode back.
+        model: network `model(x, index)` on the device of `data`, or a function around one; each module that
+            is found behind it (see `diffusion.eval_mode`) gets its mode back.
         data: items, [n, *item]: floats, on the scale that the model was trained on.
         schedule: the noise schedule.
         indices: grid positions to measure at.

@@ -61,7 +61,7 @@ def nearest(
 
 
 def nearest_of(
-    samples: Shaped[Tensor, "m *item"], train: Shaped[Tensor, "n *item"], k: int, chunk: int | None = None
+    samples: Shaped[Tensor, "..."], train: Shaped[Tensor, "..."], k: int, chunk: int | None = None
 ) -> tuple[Float[Tensor, "m k"], Int[Tensor, "m k"]]:
     """As `nearest`, of tensors that are known to fit each other.
 
