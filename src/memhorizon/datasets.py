@@ -160,6 +160,10 @@ def _plain_number(value: Any) -> int | float:
     return value if type(value) in (int, float) else float(value + 0.0)
 
 
+def _unknown() -> Int[Tensor, " none"]:
+    return torch.zeros(0, dtype=torch.int64)
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """A training set and the held-out set that goes with it.
@@ -195,13 +199,19 @@ class Split:
     labels: Int[Tensor, " n_train"] | None = None
     skipped: tuple[Skipped, ...] = ()
     truth: Gaussian | GaussianMixture | None = None
-    group: Int[Tensor, " n_train"] = field(kw_only=True)
-    holdout_group: Int[Tensor, " n_holdout"] = field(kw_only=True)
+    group: Int[Tensor, " n_train"] = field(default_factory=_unknown, kw_only=True)
+    holdout_group: Int[Tensor, " n_holdout"] = field(default_factory=_unknown, kw_only=True)
     near: float = 0.0
     left_out: int = 0
     ignored: int = 0
     suffixes: Mapping[str, int] = field(default_factory=dict)
     fingerprint: str = ""
+
+    def __post_init__(self) -> None:
+        """Equal items are duplicates where nobody said which are."""
+        for name, items in (("group", self.train), ("holdout_group", self.holdout)):
+            if len(getattr(self, name)) != len(items):
+                object.__setattr__(self, name, near_groups(items, 0.0))
 
     def facts(self) -> dict[str, Any]:
         """Say what the split rests on, in plain JSON values.

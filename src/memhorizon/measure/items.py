@@ -205,8 +205,8 @@ def _check_units(a: Tensor, b: Tensor, names: tuple[str, str], spans: tuple[Span
     if units[0] and units[1] and units[0] != units[1] and _evident(a, b, spans):
         raise InputError(
             f"{', '.join(names)}: expected values of one unit, got {names[0]} of {spans[0]} and "
-            f"{names[1]} of {spans[1]}, as of pixels from {units[0]} and from {units[1]}; bring both to one range (0 to 1, "
-            "say), or give same_units=True if they are of one unit all the same"
+            f"{names[1]} of {spans[1]}, as of pixels from {units[0]} and from {units[1]}; bring both to one "
+            "range (0 to 1, say), or give same_units=True if they are of one unit all the same"
         )
 
 
