@@ -9,13 +9,14 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from functools import reduce
+from numbers import Real
 from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from memhorizon.checks import check_number, check_whole
+from memhorizon.checks import check_whole
 from memhorizon.devices import wide, widest_float
 from memhorizon.results import InputError
 
@@ -284,7 +285,8 @@ def _check_x(x: Any, t: float, dim: int) -> None:
         raise InputError(f"x: expected a tensor, got {type(x).__name__}")
     if x.ndim != 2 or x.shape[1] != dim or not x.is_floating_point():
         raise InputError(f"x: expected floats of shape [batch, {dim}], got {x.dtype} {tuple(x.shape)}")
-    check_number("t", t, least=0)
+    if not isinstance(t, Real) or not t >= 0:  # infinity is pure noise
+        raise InputError(f"t: expected a diffusion time of 0 or more, got {t!r}")
 
 
 def _check_parameter(name: str, value: Any, shape: tuple[int | None, ...]) -> None:
