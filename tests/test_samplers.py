@@ -10,7 +10,7 @@ from memhorizon import samplers
 from memhorizon.diffusion import ideal_model
 from memhorizon.distributions import Empirical, Gaussian, GaussianMixture
 from memhorizon.results import InputError
-from memhorizon.samplers import sample, samples, visited_indices
+from memhorizon.samplers import MOST_SIGNAL, sample, samples, visited_indices
 from memhorizon.schedule import Schedule
 
 METHODS = ("ddpm", "ddim", "heun")
@@ -86,8 +86,8 @@ def diffusers_sample(method, schedule, steps, prediction, seeds, monkeypatch, ex
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 @pytest.mark.parametrize(
-    ("levels", "steps"), [(998, 7), (998, 84), (1000, 500), (1000, 1000)]
-)  # where our indices are evenly spaced to the last one, as their DDIM needs
+    ("levels", "steps"), [(1000, 10), (1000, 100), (1000, 1000), (998, 5)]
+)  # the last one goes evenly from the last level; their DDIM needs one stride, which is 249 there
 def test_equals_diffusers(method, prediction, levels, steps, monkeypatch):
     schedule, seeds = Schedule.linear(levels), (5, 2, 9)
     ours = samples(
@@ -308,16 +308,21 @@ def test_memorizer_copies_its_points_equally_often(method, prediction):
 # ---- the rest of the contract
 
 
-def test_visited_indices_go_evenly_from_the_last_level_to_one():
-    assert visited_indices(LINEAR, 3) == [999, 500, 1]
-    assert visited_indices(LINEAR, 500) == list(range(999, 0, -2))
+def test_visited_indices_end_at_one_and_start_in_noise():
+    assert visited_indices(LINEAR, 100)[:2] == [991, 981]
+    assert visited_indices(LINEAR, 100)[-1] == 1
     assert visited_indices(LINEAR, 999) == list(range(999, 0, -1))
     assert visited_indices(LINEAR, 1000) == list(range(999, -1, -1))
-    for levels in (1, 2, 3, 50, 101):
-        for steps in range(1, levels + 1):
-            indices = visited_indices(Schedule.linear(levels), steps)
+    assert visited_indices(LINEAR, 3) == [999, 500, 1]  # every 333rd would start at 667
+    assert visited_indices(LINEAR, 501)[0] == 999  # every single one would start at 501
+    assert visited_indices(Schedule.cosine(), 10)[0] == 999  # every hundredth would start at 901
+    for schedule in (Schedule.linear(1), Schedule.linear(2), Schedule.linear(3), Schedule.linear(101), LINEAR):
+        levels = len(schedule)
+        for steps in range(1, levels + 1, 1 + levels // 100):
+            indices = visited_indices(schedule, steps)
             assert len(indices) == steps
-            assert indices[0] == levels - 1
+            held = math.sqrt(float(schedule.alpha_bar[indices[0]]))
+            assert indices[0] == levels - 1 or held <= MOST_SIGNAL
             assert indices[-1] == (0 if steps == levels else 1 if steps > 1 else levels - 1)
             strides = [a - b for a, b in pairwise(indices)]
             assert min(strides, default=1) >= 1  # no index twice
@@ -338,7 +343,7 @@ def test_samples_of_an_exact_model_have_the_mean_of_the_law_but_for_the_shortfal
     law = Gaussian(torch.full((2,), mean).double(), spread**2 * torch.eye(2).double())
     settings = {"schedule": schedule, "method": method, "steps": steps, "batch_size": m}
     x = samples(in_float64(ideal_model(law, schedule)), (2,), seeds=range(m), **settings)
-    signal = math.sqrt(float(schedule.alpha_bar[-1]))
+    signal = math.sqrt(float(schedule.alpha_bar[visited_indices(schedule, steps)[0]]))
     # The module's formula for many steps: DDIM and Heun end m s sqrt(r) short, DDPM less.
     r = spread**2 / (1 - signal**2 + signal**2 * spread**2)
     shortfall = mean * signal * math.sqrt(r)

@@ -1,18 +1,18 @@
 """Samplers: DDPM, DDIM and Heun as generators over steps, with one seed per sample.
 
-All three run over the same indices, evenly from the noisiest level T - 1 down to 1 (the paper never trains
-index 0; steps = T visits all, down to 0), then to noise zero, without clipping. They equal diffusers'
-schedulers on the same indices and noise, without clipping there too. Models are asked at integer indices
-only.
+All three run over the same indices, then to noise zero, without clipping. They equal diffusers' schedulers on
+the same indices and noise, without clipping there too. Models are asked at integer indices only.
 
-Every sampler starts from pure noise, while the noisiest level still holds the data times
-s = sqrt(alpha_bar[T - 1]). What that costs is known for data with mean m and variance v in some direction:
-with the exact model and many steps DDIM and Heun end at
+Every sampler starts from pure noise, while the level that it starts at still holds the data times
+s = sqrt(alpha_bar). What that costs is known for data with mean m and variance v in some direction: with the
+exact model and many steps DDIM and Heun end at
     mean m (1 - s sqrt(r)), variance r = v / (1 - s^2 + s^2 v),
-m s standard deviations short, and DDPM, whose steps forget the start, at mean m (1 - s^2 r). The paper's
-schedule has s = 0.0063. A schedule with s above 0.03 is refused: of data with m near 1, as pixels and
-centred pixels are, the mean then moves by no more than half of what a 95 % interval from 1,000 samples
-leaves open, 1.96/sqrt(1000) = 0.062 standard deviations.
+m s standard deviations short, and DDPM, whose steps forget the start, at mean m (1 - s^2 r). A start with s
+up to MOST_SIGNAL = 0.03 counts as noise: of data with m near 1, as pixels and centred pixels are, the mean
+then moves by no more than half of what a 95 % interval from 1,000 samples leaves open,
+1.96/sqrt(1000) = 0.062 standard deviations. Nor is the noisiest level always the best start: the error of a
+network enters the samples times sigma = sqrt(1/alpha_bar - 1), so the last few levels, which hold nothing of
+the data, can cost more than they bring (measured: dev/LOG.md, 2026-11-25).
 """
 
 import math
@@ -40,19 +40,23 @@ from memhorizon.results import InputError
 from memhorizon.schedule import Schedule
 
 Method = Literal["ddpm", "ddim", "heun"]
-MOST_SIGNAL = 0.03  # sqrt(alpha_bar) of the last level, see above
+MOST_SIGNAL = 0.03  # sqrt(alpha_bar) of the level that a sampler starts at, see above
 _NOISE_BLOCK = 2**14  # numbers that a sample's generator draws at a time; with 500 samples 33 MB
 
 
 def visited_indices(schedule: Schedule, steps: int) -> list[int]:
     """Give the indices at which a sampler of `steps` steps asks the model, from noisy to clean.
 
-    Evenly from T - 1 down to 1, rounded; for steps = T all of them, down to 0; a single step starts at T - 1.
+    Every (T // steps)-th index, the last one 1 (the paper never trains index 0), where the first of these
+    is noise enough to start from; where it is not, evenly from T - 1 down to 1, rounded. For steps = T all of
+    them, down to 0; a single step starts at T - 1.
 
     Raises:
         InputError: if `steps` is not within 1..T.
 
-    >>> visited_indices(Schedule.linear(), 4)
+    >>> visited_indices(Schedule.linear(), 10)
+    [901, 801, 701, 601, 501, 401, 301, 201, 101, 1]
+    >>> visited_indices(Schedule.linear(), 4)  # 751 would hold too much of the data
     [999, 666, 334, 1]
     """
     check_whole("steps", steps)
@@ -61,10 +65,19 @@ def visited_indices(schedule: Schedule, steps: int) -> list[int]:
         raise InputError(f"steps: expected 1 to {last + 1} (the schedule's length), got {steps}")
     if steps == last + 1:
         return list(range(last, -1, -1))
+    stride = (last + 1) // steps
+    first = 1 + (steps - 1) * stride
+    if _signal(schedule, first) <= MOST_SIGNAL:
+        return list(range(first, 0, -stride))
     if steps == 1:
         return [last]
     # index k is last - k (last - 1)/(steps - 1), where last - 1 >= steps - 1: no two round to the same
     return [last - _rounded(k * (last - 1), steps - 1) for k in range(steps)]
+
+
+def _signal(schedule: Schedule, index: int) -> float:
+    """How much of the data a level holds: sqrt(alpha_bar)."""
+    return math.sqrt(float(schedule.at(index)))
 
 
 def _rounded(numerator: int, denominator: int) -> int:
@@ -78,7 +91,7 @@ def check_last_level(schedule: Schedule) -> None:
     Raises:
         InputError: if sqrt(alpha_bar) of the last level is above MOST_SIGNAL.
     """
-    signal = math.sqrt(float(schedule.alpha_bar[-1]))
+    signal = _signal(schedule, len(schedule) - 1)
     if signal > MOST_SIGNAL:
         raise InputError(
             f"schedule: expected a last level of (almost) pure noise, sqrt(alpha_bar) at most {MOST_SIGNAL}, "
