@@ -12,18 +12,12 @@ import tyro
 from memhorizon.cli import records, runs, theory
 from memhorizon.results import InputError, MissingExtraError
 
-app = tyro.extras.SubcommandApp()
-for command in (runs.demo, runs.train, runs.sweep, runs.measure, runs.watch, runs.report):
-    app.command(command)
-app.command(theory.app, name="theory", help="The random-features model in the high-dimensional limit.")
-for command in (records.figure, records.reproduce):
-    app.command(command)
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        status = app.cli(prog="memhorizon", args=arguments) or 0
+        status = _app(words).cli(prog="memhorizon", args=words) or 0
         sys.stdout.flush()  # a reader that is gone is met here, not at the end of the interpreter
         return status
     except (InputError, MissingExtraError) as error:
@@ -39,3 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nmemhorizon: interrupted; the same command goes on from here", file=sys.stderr)
         return 130
+
+
+def _app(words: Sequence[str]) -> tyro.extras.SubcommandApp:
+    app = tyro.extras.SubcommandApp()
+    for name, command in (*runs.commands(words), *records.commands(words)):
+        app.command(command, name=name)
+    app.command(theory.app, name="theory", help="The random-features model in the high-dimensional limit.")
+    return app

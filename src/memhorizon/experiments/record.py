@@ -1,9 +1,11 @@
 """From run directories to one record: curves, both clocks, laws. It is all that figures and reports read."""
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,14 @@ class Rules:
     t: float | None = 0.1
     tolerance: float = 0.05
     memorized: float = 0.1
+
+
+def rules_of(path: Path) -> Rules | None:
+    """The rules of the record in a directory or in the one above; None without one."""
+    for folder in (path, path.absolute().parent):
+        if (folder / "record.json").is_file():
+            return Rules(**json.loads((folder / "record.json").read_text())["rules"])
+    return None
 
 
 def curves(run: RunDir) -> dict[str, Curve]:
