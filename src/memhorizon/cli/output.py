@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,18 @@ from tqdm import tqdm
 
 from memhorizon.cli.typed import command
 from memhorizon.devices import device_of
-from memhorizon.experiments.config import Config, to_json
-from memhorizon.experiments.estimate import cores, costs, wall_seconds
+from memhorizon.experiments.config import Config, encode, to_json
+from memhorizon.experiments.estimate import costs, wall_seconds
+from memhorizon.experiments.files import write_atomically
+from memhorizon.experiments.processes import cores
 from memhorizon.experiments.run import Progress, execute
-from memhorizon.experiments.rundir import Row, RunDir, write_atomically
+from memhorizon.experiments.rundir import Row, RunDir
 from memhorizon.experiments.sweep import SweepProgress, execute_sweep
 from memhorizon.figures.clocks import QUALITY_LABELS
 from memhorizon.report import report, sentence
 from memhorizon.results import InputError
 
-LARGEST = 2**28  # bytes of a JSON file that is read; ours are below 2**23
+START = 3.0  # seconds until a process of a sweep has imported torch
 
 
 def say(text: str) -> None:
@@ -32,7 +33,7 @@ def say(text: str) -> None:
 
 def follow(events: Iterator[Progress], name: str, *, quiet: bool = False) -> None:
     """Show the progress of one run, and the time that it still needs."""
-    with tqdm(desc=name, unit="step", dynamic_ncols=True, disable=quiet) as bar, enough_memory():
+    with tqdm(desc=name, unit="step", dynamic_ncols=True, disable=quiet) as bar:
         for event in events:
             bar.total = event.steps
             bar.update(event.step - bar.n)
@@ -42,9 +43,12 @@ def follow_run(run: RunDir, *, device: str | None = None, quiet: bool = False) -
     """Do one run: say how long it will take and where, then show its progress."""
     if not (quiet or run.done):
         done = run.last_step()
-        seconds = next(_seconds([run.config], device, [done]))
         begins = f"goes on after step {done:,}" if done else "begins"
-        say(f"{run.path} {begins}: about {duration(seconds)} on {_place(device)}")
+        cost = next(costs([run.config], device=device))
+        about = (
+            "" if isinstance(cost, InputError) else f" about {duration(cost.seconds(run.config, done=done))}"
+        )
+        say(f"{run.path} {begins}:{about} on {_place(device)}")
     follow(execute(run, device=device), run.path.name, quiet=quiet)
 
 
@@ -55,6 +59,9 @@ def follow_sweep(
 
     Returns:
         Their directories, and which runs failed and why: empty where none did.
+
+    Raises:
+        InputError: if runs failed and none has any measures.
     """
     if not quiet:
         _announce(configs, root, device)
@@ -66,8 +73,8 @@ def follow_sweep(
                 bar.update(last.step - bar.n)
                 bar.set_postfix_str(f"{sum(run.done for run in last.runs)} of {len(last.runs)} runs done")
         except InputError as error:
-            if last is None or not any(outcome.error for outcome in last.outcomes):
-                raise  # refused before the first run, not failed
+            if last is None or not any((run.path / "measures.jsonl").is_file() for run in last.runs):
+                raise
             return list(last.runs), str(error)
     return list(last.runs) if last else [], ""
 
@@ -75,35 +82,31 @@ def follow_sweep(
 def _announce(configs: Sequence[Config], root: Path, device: str | None) -> None:
     """Say what a sweep will take, before it begins."""
     done = [_done(root, config) for config in configs]
-    if all(step >= config.train.steps for step, config in zip(done, configs, strict=True)):
+    left = sum(step < config.train.steps for step, config in zip(done, configs, strict=True))
+    if not left:
         return
-    seconds = list(_seconds(configs, device, done, at_once=min(cores(), len(configs))))
-    about = duration(wall_seconds(_longest_first(configs, seconds), cores()))
+    at_once = min(cores(), len(configs))
+    timed = costs(configs, device=device, threads=1, at_once=at_once)
+    seconds = [
+        0.0 if isinstance(cost, InputError) else cost.seconds(config, done=step)
+        for config, step, cost in zip(configs, done, timed, strict=True)
+    ]
+    about = duration(_wall(configs, seconds, at_once))
     say(
-        f"{len(configs)} runs in {root}, {cores()} at once: about {about} on {_place(device, threads=1)} each"
+        f"{left} of {len(configs)} runs in {root}: about {about}, {at_once} at once on {_place(device, 1)} each"
     )
+
+
+def _wall(configs: Sequence[Config], seconds: Sequence[float], at_once: int) -> float:
+    """Seconds until all runs of a sweep are done: the one with the most steps begins first."""
+    order = sorted(range(len(configs)), key=lambda k: -configs[k].train.steps)
+    return START + wall_seconds([seconds[k] for k in order], at_once)
 
 
 def _done(root: Path, config: Config) -> int:
     """Updates that the run of a configuration has done already."""
     run = RunDir(root / config.key)
     return config.train.steps if run.done else run.last_step()
-
-
-def _longest_first(configs: Sequence[Config], seconds: Sequence[float]) -> list[float]:
-    """Seconds in the order in which a sweep begins its runs."""
-    pairs = sorted(zip(configs, seconds, strict=True), key=lambda pair: -pair[0].train.steps)
-    return [own for _, own in pairs]
-
-
-def _seconds(
-    configs: Sequence[Config], device: str | None, done: Sequence[int], *, at_once: int = 0
-) -> Iterator[float]:
-    """Seconds that each run still takes; of single-threaded ones side by side where `at_once` is given."""
-    alone = {"threads": 1, "at_once": at_once} if at_once else {}
-    with enough_memory():
-        for config, step, cost in zip(configs, done, costs(configs, device=device, **alone), strict=True):
-            yield cost.seconds(config, done=step)
 
 
 def _place(device: str | None, threads: int | None = None) -> str:
@@ -126,27 +129,31 @@ def dry_run(
 ) -> int:
     """Show what would be run and, unless it is meant for another machine, how long it would take here."""
     answer: Row = {"root": str(root), "runs": [{"key": config.key} for config in configs]}
+    at_once = min(cores(), len(configs)) if side_by_side else 1
     if estimate:
-        at_once = min(cores(), len(configs)) if side_by_side else 0
-        timed = _seconds(configs, device, [_done(root, config) for config in configs], at_once=at_once)
-        seconds = list(tqdm(timed, desc="estimate", total=len(configs), unit="run", dynamic_ncols=True))
-        wall = wall_seconds(_longest_first(configs, seconds), cores() if side_by_side else 1)
-        answer |= {"seconds": wall, "device": str(device_of(device)), "at_once": max(at_once, 1)}
+        timed = costs(configs, device=device, threads=1 if side_by_side else None, at_once=at_once)
+        seconds = []
+        for config in tqdm(configs, desc="estimate", unit="run", dynamic_ncols=True):
+            cost = next(timed)
+            if isinstance(cost, InputError):
+                raise cost
+            seconds.append(cost.seconds(config, done=_done(root, config)))
+        wall = _wall(configs, seconds, at_once) if side_by_side else seconds[0]
+        answer |= {"seconds": wall, "device": str(device_of(device)), "at_once": at_once}
         answer["runs"] = [row | {"seconds": own} for row, own in zip(answer["runs"], seconds, strict=True)]
     if as_json:
-        entries = [
-            row | {"config": json.loads(to_json(c))} for row, c in zip(answer["runs"], configs, strict=True)
-        ]
-        print(json.dumps(answer | {"runs": entries}))
+        trees = [row | {"config": encode(c)} for row, c in zip(answer["runs"], configs, strict=True)]
+        print(json.dumps(answer | {"runs": trees}))
         return 0
     for row, config in zip(answer["runs"], configs, strict=True):
         about = f": about {duration(row['seconds'])}" if estimate else ""
         print(f"{row['key']}{about}\n{to_json(config)}")
-    total = f"{len(configs)} run{'s' if len(configs) > 1 else ''} in {root}"
+    total = f"{len(configs)} run{'' if len(configs) == 1 else 's'} in {root}"
     if estimate:
-        beside = f", {cores()} at once" if side_by_side else ""
-        place = _place(device, threads=1 if side_by_side else None)
-        total += f"{beside}: about {duration(answer['seconds'])} on {place}"
+        beside = f", {at_once} at once" if side_by_side else ""
+        total += (
+            f": about {duration(answer['seconds'])}{beside} on {_place(device, 1 if side_by_side else None)}"
+        )
     print(total)
     return 0
 
@@ -203,59 +210,3 @@ def rule_text(rules: Mapping[str, Any]) -> str:
     where = "" if rules["t"] is None else f" at t = {rules['t']:g}"
     level = f"within {100 * rules['tolerance']:.3g}% of the worst best"
     return f"tau_gen: {quality}{where} {level}; tau_mem: f_mem {rules['memorized']:g} above its null"
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file that may be anything.
-
-    Raises:
-        InputError: naming the file, if it is no ordinary one, too large or no JSON.
-    """
-    return parse(read_text(path), path)
-
-
-def parse(text: str, path: Path) -> Any:
-    """Read JSON.
-
-    Raises:
-        InputError: naming the file that it came from.
-    """
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"file: expected JSON in {path}, got {text[:40]!r} ({str(error)[:80]})") from error
-
-
-def read_text(path: Path) -> str:
-    """Read a file that may be anything.
-
-    Raises:
-        InputError: naming the file, if it is no ordinary one, too large or no UTF-8.
-    """
-    if path.exists() and not path.is_file():
-        raise InputError(f"file: expected an ordinary one, got {str(path)!r}")
-    if path.stat().st_size > LARGEST:
-        raise InputError(f"file: expected at most {LARGEST:,} bytes, got more in {path}")
-    try:
-        return path.read_bytes().decode()
-    except UnicodeDecodeError as error:
-        raise InputError(f"file: expected UTF-8 in {path}, got other bytes ({error})") from error
-
-
-@contextmanager
-def enough_memory() -> Iterator[None]:
-    """Turn a lack of memory into a sentence with what to do.
-
-    Raises:
-        InputError: if the memory did not suffice.
-    """
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and "memory" not in str(error):
-            raise
-        reason = str(error).strip().splitlines()[:1]
-        raise InputError(
-            "memory: not enough of it; a smaller --train.batch-size, --model.width, --data.n-train or "
-            f"--measure.n-samples needs less {reason}"
-        ) from error

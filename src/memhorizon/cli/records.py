@@ -9,12 +9,13 @@ import tyro
 
 from memhorizon import figures
 from memhorizon.cli.output import dry_run as show_dry_run
-from memhorizon.cli.output import enough_memory, follow_sweep, read_json, say, stamp
+from memhorizon.cli.output import follow_sweep, say, stamp
 from memhorizon.cli.typed import remember
 from memhorizon.experiments import recipes
+from memhorizon.experiments.files import read_object, write_atomically
 from memhorizon.experiments.recipes import Size
 from memhorizon.experiments.record import record
-from memhorizon.experiments.rundir import RunDir, write_atomically
+from memhorizon.experiments.rundir import RunDir
 from memhorizon.results import InputError
 
 Positional = tyro.conf.Positional
@@ -75,9 +76,7 @@ def _own_way(recipe: ModuleType, name: str, size: Size, out: Path, dry_run: bool
         has = "is planned only: --dry-run shows it" if planned else "does not exist: nothing is trained"
         raise InputError(f"size: expected here or tiny, got paper, which for {name} {has}")
     folder = out / "theory" if name.startswith("theory_") else out
-    with enough_memory():
-        path = recipe.run(folder, size == "tiny")
-    _draw(path)
+    _draw(recipe.run(folder, size == "tiny"))
     return 0
 
 
@@ -114,7 +113,7 @@ def _draw_all(paths: Sequence[Path]) -> int:
 
 
 def _draw(path: Path, runs: Sequence[RunDir] = ()) -> None:
-    for label, picture in figures.of(read_json(path), runs).items():
+    for label, picture in figures.of(read_object(path), runs).items():
         target = path.with_name(f"{path.stem}-{label}.png")
         figures.save(picture.plot(), target)
         print(target)

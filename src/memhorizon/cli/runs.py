@@ -12,11 +12,12 @@ import tyro
 
 from memhorizon.cli.axes import axes_of_words
 from memhorizon.cli.output import dry_run as show_dry_run
-from memhorizon.cli.output import duration, finish, follow, follow_run, follow_sweep, read_text
+from memhorizon.cli.output import duration, finish, follow, follow_run, follow_sweep
 from memhorizon.cli.typed import remember, words
 from memhorizon.datasets import DataConfig
 from memhorizon.experiments import demo as demo_recipe
 from memhorizon.experiments.config import Config, MeasureConfig, from_json
+from memhorizon.experiments.files import read_text
 from memhorizon.experiments.record import Rules, record, rules_of
 from memhorizon.experiments.run import measure as measure_again
 from memhorizon.experiments.rundir import Row, RunDir
@@ -211,6 +212,8 @@ def loaded(command: Callable[..., int], arguments: Sequence[str]) -> Callable[..
         return command
     if path is None:
         return command
+    if path.exists() and not path.is_file():  # a folder, or a pipe that would be waited for
+        raise InputError(f"load: expected a file, got {str(path)!r}")
     config = from_json(read_text(path))
     if command is not sweep:
         return partial(command, config=config)
@@ -269,7 +272,7 @@ def _row(run: RunDir) -> tuple[str, str, bool]:
     name = run.path.absolute().name
     try:
         return name, _state(run), run.done
-    except (InputError, OSError, ValueError, KeyError, TypeError) as error:
+    except (InputError, OSError) as error:
         return name, f"cannot be read: {str(error)[:200]}", True
 
 

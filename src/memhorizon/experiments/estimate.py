@@ -26,7 +26,9 @@ from memhorizon.devices import device_of
 from memhorizon.diffusion import eval_mode
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.observe import observe
+from memhorizon.experiments.processes import reason
 from memhorizon.experiments.run import snapshot_steps
+from memhorizon.results import InputError
 from memhorizon.training import TrainState, train
 
 WARM = 2  # calls before the clock runs
@@ -68,8 +70,10 @@ def costs(
     device: str | torch.device | None = None,
     threads: int | None = None,
     at_once: int = 1,
-) -> Iterator[Cost]:
+) -> Iterator[Cost | InputError]:
     """Time the parts of each run, one after the other.
+
+    A run that cannot be done gives its error in place of its cost, as it will when it begins.
 
     Args:
         configs: the runs.
@@ -78,7 +82,7 @@ def costs(
         at_once: how many runs will compute side by side; the others are imitated while the clock runs.
 
     Raises:
-        InputError: if a configuration cannot be run.
+        InputError: if there is no such device.
     """
     watch = _Stopwatch(device_of(device))
     before = torch.get_num_threads()
@@ -86,7 +90,10 @@ def costs(
     try:
         with _others(at_once - 1):
             for config in configs:
-                yield watch.cost(config)
+                try:
+                    yield watch.cost(config)
+                except (InputError, OSError, MemoryError, RuntimeError) as error:
+                    yield InputError(reason(error))
     finally:
         torch.set_num_threads(before)
 
@@ -102,13 +109,6 @@ def wall_seconds(seconds: Sequence[float], processes: int) -> float:
         free.sort()
         free[0] += run
     return max(free)
-
-
-def cores() -> int:
-    """Cores that this process may use: as many runs of a sweep go side by side."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @dataclass

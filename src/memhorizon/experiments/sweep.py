@@ -1,6 +1,5 @@
 """Many runs: finished ones are skipped, the others are done by an executor."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -9,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from memhorizon.experiments.config import Config, encode, from_json
+from memhorizon.experiments.config import Config, decode, encode
 from memhorizon.experiments.executors import Executor, Local, Outcome
 from memhorizon.experiments.processes import reason
 from memhorizon.experiments.run import check_finished
@@ -78,8 +77,8 @@ def _at(base: Config, point: dict[str, Any]) -> Config:
             part = entries
             for parent in parents:
                 part = part[parent]
-            part[last] = value.item() if isinstance(value, np.generic) else value
-    config = from_json(json.dumps(entries))
+            part[last] = encode(value)
+    config = decode(entries)
     if "optimizer.momentum" in taken and "momentum" not in axes_of(config):
         raise _unknown(config, taken["optimizer.momentum"])
     return config
