@@ -1,7 +1,7 @@
 """Commands about records: run a recipe, redraw figures."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -97,3 +97,8 @@ def _draw(path: Path, runs: Sequence[RunDir] = ()) -> int:
 def _seconds_of(runs: Sequence[RunDir]) -> float:
     """Time spent in the runs, without the pauses between resumed parts."""
     return sum(run.seconds() for run in runs)
+
+
+def commands(_: Sequence[str]) -> list[tuple[str, Callable[..., int]]]:
+    """The commands of this file by name."""
+    return [("figure", figure), ("reproduce", reproduce)]

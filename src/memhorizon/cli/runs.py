@@ -1,6 +1,7 @@
 """Commands that train and measure."""
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -141,3 +142,8 @@ def _runs_in(path: Path) -> list[RunDir]:
     if not runs:
         raise InputError(f"path: expected a run directory or a directory of them, got {str(path)!r}")
     return runs
+
+
+def commands(_: Sequence[str]) -> list[tuple[str, Callable[..., int]]]:
+    """The commands of this file by name."""
+    return [(command.__name__, command) for command in (demo, train, sweep, measure, watch, report)]

@@ -65,7 +65,7 @@ def relu(x: np.ndarray) -> np.ndarray:
 
 
 def _erf_moments(signal: float, noise: float) -> Moments:
-    """Arcsine kernel K(C) = (2/pi) asin(2C/(1+2G^2)); no difference and no root loses its digits or its sign."""
+    """Arcsine kernel K(C) = (2/pi) asin(2C/(1+2G^2)); no difference or root loses digits or sign."""
     total = 1 + 2 * (signal**2 + noise**2)
     x0 = 2 * signal**2 / total
     gap = 2 * noise**2 / total
@@ -83,10 +83,7 @@ def _sin_moments(signal: float, noise: float) -> Moments:
     """K(C) = exp(-G^2) sinh C, with the exponentials joined so that a large variance does not overflow."""
     c, delta = signal**2, noise**2
     scale = np.exp(-(c + delta))
-    if c < 0.5:
-        v2 = scale * _rise(_SINH, 0.0, c)
-    else:
-        v2 = -0.5 * np.exp(-delta) * np.expm1(-2 * c) - c * scale
+    v2 = scale * _rise(_SINH, 0.0, c) if c < 0.5 else -0.5 * np.exp(-delta) * np.expm1(-2 * c) - c * scale
     if c + delta < 0.5:
         s2 = scale * _rise(_SINH, c, delta)
     else:

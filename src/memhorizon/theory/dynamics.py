@@ -53,7 +53,7 @@ def loss_curves(model: FeatureModel, tau: object, *, ridge: float = 0.0) -> Loss
         ridge: weight decay, in units of the eigenvalues of U, up to 1e100.
 
     Raises:
-        InputError: if a time or `ridge` is negative or not a number, or the model is not solved (`bulk_edges`).
+        InputError: if a time or `ridge` is negative or no number, or the model is not solved (`bulk_edges`).
 
     >>> c = loss_curves(FeatureModel(psi_n=4, psi_p=64, t=0.01), [0.0, 100.0, float("inf")])
     >>> print(c.L_train.round(3), c.L_gen.round(1))

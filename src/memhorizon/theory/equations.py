@@ -77,8 +77,8 @@ class Equations:
         alpha = (c.a * model.decay) ** 2
         if c.b**2 + alpha * spectrum.variance <= 1e-20 * (c.s2 + c.v2):
             raise InputError(
-                "activation, spectrum: expected an activation with a linear part on the scale of the data; an "
-                "even one, or a sine over many periods, learns nothing (a = b = 0)"
+                "activation, spectrum: expected an activation with a linear part on the scale of the data; "
+                "an even one, or a sine over many periods, learns nothing (a = b = 0)"
             )
         al = alpha * spectrum.eigenvalues
         al[al < NO_DATA * c.b**2] = 0.0

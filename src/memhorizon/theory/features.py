@@ -108,7 +108,8 @@ def finite_matrices(
         count("noise_draws", noise_draws, 1, 10**6)
     if features == "true" and model.total_variance > LARGEST_DEVIATION**2:
         raise InputError(
-            f"spectrum: expected a variance below {LARGEST_DEVIATION**2:g}, got {model.spectrum.variance:g}; rescale"
+            f"spectrum: expected a variance below {LARGEST_DEVIATION**2:g}, "
+            f"got {model.spectrum.variance:g}; rescale"
         )
     rng_w, rng_x, rng_rest = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(3))
     W = rng_w.standard_normal((p, dim))
@@ -143,7 +144,8 @@ def sizes(model: FeatureModel, dim: int) -> tuple[int, int]:
         )
     if n * max(dim, p) > MAX_ENTRIES or p * dim > MAX_ENTRIES:
         raise InputError(
-            f"dim: expected n * d, n * p and p * d of at most {MAX_ENTRIES:,} numbers each, got n={n}, p={p}, d={dim}"
+            f"dim: expected n * d, n * p and p * d of at most {MAX_ENTRIES:,} numbers each, "
+            f"got n={n}, p={p}, d={dim}"
         )
     return n, p
 

@@ -185,7 +185,7 @@ def _atoms(eigenvalues: object, weights: object) -> tuple[np.ndarray, np.ndarray
     if not VARIANCES[0] <= values.max() <= VARIANCES[1]:
         low, high = VARIANCES
         raise InputError(
-            f"eigenvalues: expected the largest within {low:g} to {high:g}, got {values.max():.3g}; rescale the data"
+            f"eigenvalues: expected the largest from {low:g} to {high:g}, got {values.max():.3g}; rescale"
         )
     values.flags.writeable = merged.flags.writeable = False
     return values, merged

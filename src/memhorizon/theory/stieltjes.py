@@ -36,7 +36,7 @@ def stieltjes(model: FeatureModel, z: object) -> Complex[np.ndarray, " m"]:
     if not np.all(found.solved):
         failed = points[~found.solved].tolist()
         raise InputError(
-            f"z: expected points at which the equations can be solved to 1e-11, got {failed!s:.200} for {model}"
+            f"z: expected points at which the equations are solved to 1e-11, got {failed!s:.200} for {model}"
         )
     with np.errstate(divide="ignore", invalid="ignore"):
         q = np.where(found.X == 0, np.inf, 1 / (equations.psi_p * found.X))

@@ -72,8 +72,8 @@ def support_of(equations: Equations) -> Support:
     atoms = int(np.sum(equations.al > 0))
     if atoms > MAX_ATOMS:
         raise InputError(
-            f"spectrum: expected at most {MAX_ATOMS} positive eigenvalues, got {atoms}; the edges cost their square"
-            " (Spectrum.from_data, power_law and marchenko_pastur have `nodes`)"
+            f"spectrum: expected at most {MAX_ATOMS} positive eigenvalues, got {atoms}: edges cost the cube "
+            "(Spectrum.from_data, power_law and marchenko_pastur have `nodes`)"
         )
     edges = _candidates(equations)
     middles = np.sqrt(edges[:-1] * edges[1:]) if edges[0] > 0 else 0.5 * (edges[:-1] + edges[1:])
@@ -82,7 +82,8 @@ def support_of(equations: Equations) -> Support:
     if len(starts) == 0:
         raise InputError(
             "model: expected a spectrum whose edges double precision can tell from s2, got none for "
-            f"psi_n = {equations.psi_n:g}, psi_p = {equations.psi_p:g}, s2 = {equations.s2:.3g}, v2 = {equations.v2:.3g}"
+            f"psi_n = {equations.psi_n:g}, psi_p = {equations.psi_p:g}, s2 = {equations.s2:.3g}, "
+            f"v2 = {equations.v2:.3g}"
         )
     offsets = np.stack([edges[starts], edges[ends]], axis=1)
     gaps = 0.5 * (offsets[:-1, 1] + offsets[1:, 0])

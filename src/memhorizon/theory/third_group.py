@@ -68,9 +68,9 @@ def third_group(model: FeatureModel) -> ThirdGroup:
     c = coefficients(model)
     lam, w = np.asarray(model.spectrum.eigenvalues), np.asarray(model.spectrum.weights)
     r, delta = model.psi_p / model.psi_n, float(-np.expm1(-2 * model.t))
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         e = np.expm1(2 * model.t) / lam  # = b^2/(alpha lam) = minus kappa at the center; inf: no data there
-    separated = r > (1 + e) ** 2
+        separated = r > (1 + e) ** 2
     e_k = np.where(separated, e, np.nan)
     margin = r - (1 + e_k) ** 2
     center = c.s2 + c.v2 * e_k * (r / (1 + e_k) - 1)
