@@ -4,6 +4,7 @@ The public names, resolved on first use, so that `memhorizon.theory` never pays 
 """
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ __all__ = ["theory", *_HOME]
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return version("memhorizon")
     if name == "theory":
         return import_module("memhorizon.theory")
     if name in _HOME:

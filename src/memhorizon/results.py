@@ -7,11 +7,10 @@ counts, an interval, or the statement that a time was not reached.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
 
 
 class InputError(ValueError):
@@ -58,6 +57,8 @@ class Fraction:
             raise InputError(
                 f"count, total: expected 0 <= count <= total and total >= 1, got {count}, {total}"
             )
+        from scipy import stats  # half a second that the theory does not need
+
         tail = (1 - confidence) / 2
         low = float(stats.beta.ppf(tail, count, total - count + 1)) if count else 0.0
         high = float(stats.beta.ppf(1 - tail, count + 1, total - count)) if count < total else 1.0
@@ -222,9 +223,24 @@ class ScalingLaw:
         """
         if set(factors) != set(self.exponents) or min(factors.values(), default=1.0) <= 0:
             raise InputError(f"factors: expected positive values for {sorted(self.exponents)}, got {factors}")
+        from scipy import stats
+
         x = np.array([1.0, *(math.log(factors[name]) for name in self.exponents)])
         beta = np.array([self.log_prefactor, *(e.value for e in self.exponents.values())])
         centre, half = float(x @ beta), math.sqrt(float(x @ self.covariance @ x))
         tail = 0.5 + self.confidence / 2
         half *= float(stats.t.ppf(tail, self.degrees) if self.degrees else stats.norm.ppf(tail))
         return Estimate(math.exp(centre), math.exp(centre - half), math.exp(centre + half), self.confidence)
+
+
+def plain(value: Any) -> Any:
+    """Turn answers into JSON values: dataclasses to objects, arrays to lists, what is no number to null."""
+    if hasattr(value, "__dataclass_fields__"):
+        return {key: plain(getattr(value, key)) for key in value.__dataclass_fields__}
+    if isinstance(value, dict):
+        return {key: plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,43 +1,149 @@
 """The command line: `memhorizon --help`. The only part that prints.
 
 Exit status: 0 fine, 1 the answer is a warning, 2 bad input, 130 interrupted, 141 nobody reads the output.
+A command is imported when it is called: the theory and every help page do without torch.
 """
 
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
 
-import tyro
+from memhorizon.cli.terminal import NobodyReadsError, readable
 
-from memhorizon.cli import records, runs, theory
-from memhorizon.results import InputError, MissingExtraError
+
+class Command(NamedTuple):
+    """Where a command is defined, and what it does: the first paragraph of its docstring."""
+
+    module: str
+    description: str
+
+
+COMMANDS = {
+    "demo": Command(
+        "runs",
+        "Train on real digits at several n, see both times; ends with the page to open. Minutes on two cores.",
+    ),
+    "train": Command("runs", "Train one network and measure its snapshots; the same command resumes."),
+    "sweep": Command(
+        "runs", "Train all combinations of the axes, one process per core; the same command resumes."
+    ),
+    "measure": Command(
+        "runs", "Measure the snapshots of a run again, with other numbers of samples or solver steps."
+    ),
+    "watch": Command(
+        "runs", "Show the progress of the runs in a directory until they are done or Ctrl-C is typed."
+    ),
+    "report": Command("runs", "Write one page about a run or a directory of runs."),
+    "theory": Command("theory", "The random-features model in the high-dimensional limit."),
+    "figure": Command("records", "Redraw the pictures of a record from the numbers in it."),
+    "reproduce": Command(
+        "records", "Run a recipe, write its record and draw its figures; without a name, list the recipes."
+    ),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    with readable():
+        try:
+            return _answered(words)
+        except NobodyReadsError:  # he has seen enough
+            return 141
+
+
+def _answered(words: list[str]) -> int:
+    """Run a command; what the user can mend becomes one line, a fault of ours stays a traceback."""
     try:
-        status = _app(words).cli(prog="memhorizon", args=words) or 0
+        status = _run(words)
         sys.stdout.flush()  # a reader that is gone is met here, not at the end of the interpreter
         return status
-    except (InputError, MissingExtraError) as error:
-        print(f"memhorizon: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # as in `memhorizon ... | head`: the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except OSError as error:
-        about = "" if error.filename is None else f": {error.filename}"
-        print(f"memhorizon: {error.strerror or error}{about}", file=sys.stderr)
+    except NobodyReadsError:
+        raise
+    except (ValueError, ImportError, OSError, RuntimeError, MemoryError) as error:
+        said = sentence(error)
+        if said is None:
+            raise
+        print(f"memhorizon: {said}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nmemhorizon: interrupted; the same command goes on from here", file=sys.stderr)
         return 130
 
 
-def _app(words: Sequence[str]) -> tyro.extras.SubcommandApp:
+def _run(words: list[str]) -> int:
+    """Import the command that is called, and no other."""
+    if words == ["--version"]:
+        from memhorizon import __version__
+
+        print(f"memhorizon {__version__}")
+        return 0
+    import tyro
+
+    if not words or words[0] not in COMMANDS:
+        return _overview(words).cli(prog="memhorizon", args=words)
+    name, *rest = words
+    command = _load(name, words)
+    if isinstance(command, tyro.extras.SubcommandApp):
+        return command.cli(prog=f"memhorizon {name}", args=rest, description=COMMANDS[name].description)
+    _find_matplotlib_a_home()
+    return tyro.cli(command, prog=f"memhorizon {name}", args=rest)
+
+
+def _overview(words: list[str]) -> Any:
+    """All commands by their descriptions: enough for --help and for a name that is none.
+
+    Shell completion (--tyro-print-completion) needs them all with their flags.
+    """
+    import tyro
+
     app = tyro.extras.SubcommandApp()
-    for name, command in (*runs.commands(words), *records.commands(words)):
-        app.command(command, name=name)
-    app.command(theory.app, name="theory", help="The random-features model in the high-dimensional limit.")
+    complete = any(word.startswith("--tyro") for word in words)
+    for name, command in COMMANDS.items():
+        called: Any = _load(name, words) if complete else _nothing
+        app.command(called, name=name, help=command.description)
     return app
+
+
+def _nothing() -> None:
+    """Stand for a command that is not loaded."""
+
+
+def _load(name: str, words: list[str]) -> Any:
+    """Import a command; every module of commands lists its own."""
+    module = import_module(f"memhorizon.cli.{COMMANDS[name].module}")
+    return dict(module.commands(words))[name]
+
+
+def sentence(error: BaseException) -> str | None:
+    """Say in one line what the user can mend; None for what only we can."""
+    from memhorizon.results import InputError, MissingExtraError
+
+    if isinstance(error, InputError | MissingExtraError):
+        return str(error).replace("\n", " ")
+    if isinstance(error, OSError):
+        about = "" if error.filename is None else f": {error.filename}"
+        return f"{error.strerror or error}{about}".replace("\n", " ")
+    if isinstance(error, MemoryError) or "out of memory" in str(error) or "allocate memory" in str(error):
+        return (
+            "memory: not enough of it; a smaller --data.n-train, --train.batch-size, --measure.n-samples "
+            "or network needs less"
+        )
+    return None
+
+
+def _find_matplotlib_a_home() -> None:
+    """Let matplotlib keep its list of fonts in a temporary folder where the user has none to write to."""
+    if "MPLCONFIGDIR" in os.environ:
+        return
+    try:
+        home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home())
+        writable = os.access(home, os.W_OK)
+    except RuntimeError:  # no HOME, and no user of this number
+        writable = False
+    if not writable:
+        os.environ["MPLCONFIGDIR"] = tempfile.mkdtemp(prefix="memhorizon-")

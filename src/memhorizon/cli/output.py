@@ -92,9 +92,8 @@ def _announce(configs: Sequence[Config], root: Path, device: str | None) -> None
         for config, step, cost in zip(configs, done, timed, strict=True)
     ]
     about = duration(_wall(configs, seconds, at_once))
-    say(
-        f"{left} of {len(configs)} runs in {root}: about {about}, {at_once} at once on {_place(device, 1)} each"
-    )
+    place = _place(device, threads=1)
+    say(f"{left} of {len(configs)} runs in {root}: about {about}, {at_once} at once on {place} each")
 
 
 def _wall(configs: Sequence[Config], seconds: Sequence[float], at_once: int) -> float:

@@ -1,6 +1,7 @@
 """Commands of the random-features theory."""
 
 import json as json_module
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,9 +9,8 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
-from memhorizon.experiments.record import plain
-from memhorizon.experiments.rundir import write_atomically
-from memhorizon.results import InputError
+from memhorizon.experiments.files import write_atomically
+from memhorizon.results import InputError, plain
 from memhorizon.theory import (
     FeatureModel,
     Spectrum,
@@ -22,6 +22,7 @@ from memhorizon.theory import (
 )
 
 app = tyro.extras.SubcommandApp()
+MOST_POINTS = 10_000  # per interval, or of a curve: a minute
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,9 @@ class ModelFlags:
             InputError: if the flags do not describe one.
         """
         shares = self.weights or (1.0,) * len(self.eigenvalues)
-        if len(shares) != len(self.eigenvalues) or not sum(shares) > 0:
-            raise InputError(f"weights: expected one per eigenvalue, of positive sum, got {self.weights}")
-        spectrum = Spectrum.atoms(self.eigenvalues, [share / sum(shares) for share in shares])
+        if len(shares) != len(self.eigenvalues):
+            raise InputError(f"weights: expected one per eigenvalue, got {self.weights}")
+        spectrum = Spectrum.atoms(self.eigenvalues, shares)
         return FeatureModel(self.psi_n, self.psi_p, self.t, activation=self.activation, spectrum=spectrum)
 
 
@@ -70,6 +71,8 @@ def spectrum(model: Flags, points: int = 200, json: bool = False, out: Path | No
         json: print the numbers.
         out: also write the numbers to this file.
     """
+    _check_points(points, 1)
+    _check_out(out)
     built = model.build()
     support = bulk_edges(built)
     bulks = []
@@ -113,10 +116,10 @@ def losses(
         json: print the numbers.
         out: also write the numbers to this file.
     """
-    if not 0 < first < last or points < 2:
-        raise InputError(
-            f"first, last, points: expected 0 < first < last and >= 2, got {first}, {last}, {points}"
-        )
+    if not 0 < first < last < np.inf:
+        raise InputError(f"first, last: expected 0 < first < last, both finite, got {first}, {last}")
+    _check_points(points, 2)
+    _check_out(out)
     found = loss_curves(model.build(), np.append(np.geomspace(first, last, points), np.inf))
     columns = np.stack([found.tau, found.L_train, found.L_test, found.L_gen, found.E_score], axis=1)
     lines = [f"{'tau':>10} {'L_train':>10} {'L_test':>10} {'L_gen':>10} {'E_score':>10}"]
@@ -133,15 +136,34 @@ def times(model: Flags, json: bool = False, out: Path | None = None) -> int:
         json: print the numbers.
         out: also write the numbers to this file.
     """
+    _check_out(out)
     found = timescales(model.build())
     named = {"tau_gen": found.tau_gen, "tau_mem": found.tau_mem, **found.others}
     lines = [f"{name:<12} {time.value:12.6g}  {time.rule} ({time.status})" for name, time in named.items()]
     return _answer({"model": plain(model), **plain(found)}, lines, json, out)
 
 
+def _check_points(points: int, least: int) -> None:
+    if not least <= points <= MOST_POINTS:
+        raise InputError(f"points: expected {least} to {MOST_POINTS:,}, got {points}")
+
+
+def _check_out(out: Path | None) -> None:
+    """Before the work: can this file be written?"""
+    if out is not None and (out.is_dir() or not out.name):
+        raise InputError(f"out: expected a file to write, got the folder {str(out)!r}")
+    if out is not None and not out.parent.is_dir():
+        raise InputError(f"out: expected a file in a folder that exists, got {str(out)!r}")
+
+
 def _answer(answer: dict[str, Any], lines: list[str], as_json: bool, out: Path | None) -> int:
-    text = json_module.dumps(plain(answer))
+    text = json_module.dumps(plain(answer), allow_nan=False)
     if out is not None:
         write_atomically(out, text.encode())
     print(text if as_json else "\n".join(lines))
     return 0
+
+
+def commands(_: Sequence[str]) -> list[tuple[str, Any]]:
+    """The commands of this file by name."""
+    return [("theory", app)]

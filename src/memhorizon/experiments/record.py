@@ -15,7 +15,7 @@ from memhorizon.experiments.rundir import Row, RunDir
 from memhorizon.experiments.sweep import AXES, axes_of
 from memhorizon.measure.scaling import collapse_quality, fit_scaling
 from memhorizon.measure.timescales import quality_level, timescales
-from memhorizon.results import Curve, Fraction, InputError, ScalingLaw, Time, Timescales
+from memhorizon.results import Curve, Fraction, InputError, ScalingLaw, Time, Timescales, plain
 
 POWERS = ("n_train", "width", "lr", "batch_size")  # times are fitted as powers of these
 
@@ -238,16 +238,3 @@ def _in_passes(time: Time, share: float) -> Time:
     If copying were a matter of repetition its exponent of n would be 0.
     """
     return replace(time, value=time.value * share, low=time.low * share, high=time.high * share)
-
-
-def plain(value: Any) -> Any:
-    """Turn answers into JSON values: dataclasses to objects, arrays to lists, infinities to null."""
-    if hasattr(value, "__dataclass_fields__"):
-        return {key: plain(getattr(value, key)) for key in value.__dataclass_fields__}
-    if isinstance(value, dict):
-        return {key: plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(entry) for entry in value]
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    return None if isinstance(value, float) and not np.isfinite(value) else value

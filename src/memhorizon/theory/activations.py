@@ -1,7 +1,8 @@
 """Activations of the random features: functions, and closed forms of their constants where there are any."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import comb, factorial
 from typing import cast
 
 import numpy as np
@@ -42,11 +43,11 @@ def resolve(activation: object) -> Activation:
             "activation: expected a nonlinear one, got 'linear': then v2 = s2 = 0, the features span only d "
             "directions, U is singular and nothing in the theory separates memorising from generalising"
         )
-    if activation not in ACTIVATIONS:
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
         raise InputError(
-            f"activation: expected one of {sorted(ACTIVATIONS)} or a callable, got {activation!r}"
+            f"activation: expected one of {sorted(ACTIVATIONS)} or a callable, got {activation!r:.200}"
         )
-    return ACTIVATIONS[str(activation)]
+    return ACTIVATIONS[activation]
 
 
 def activation_function(activation: object) -> Function:
@@ -64,13 +65,17 @@ def relu(x: np.ndarray) -> np.ndarray:
 
 
 def _erf_moments(signal: float, noise: float) -> Moments:
-    """Arcsine kernel K(C) = (2/pi) asin(2C/(1+2G^2)); differences are formed without cancellation."""
+    """Arcsine kernel K(C) = (2/pi) asin(2C/(1+2G^2)); no difference or root loses digits or sign."""
     total = 1 + 2 * (signal**2 + noise**2)
-    x0, gap = 2 * signal**2 / total, 2 * noise**2 / total
+    x0 = 2 * signal**2 / total
+    gap = 2 * noise**2 / total
     x1 = x0 + gap
-    v2 = 2 / np.pi * _excess_asin(x0)
-    chord = x1 * np.sqrt(1 - x0**2) + x0 * np.sqrt(1 - x1**2)
-    s2 = 2 / np.pi * (np.arcsin(gap * (x1 + x0) / chord) - gap)
+    v2 = 2 / np.pi * (np.arcsin(x0) - x0 if x0 > 0.1 else _rise(_ASIN, 0.0, x0))
+    # asin x1 - asin x0 = asin(x1 cos0 - x0 cos1), and that difference times the sum is x1^2 - x0^2
+    cos0 = np.sqrt((1 + 2 * noise**2) / total * (1 + x0))
+    cos1 = np.sqrt((1 + x1) / total)
+    turn = np.arcsin(gap * (x1 + x0) / (x1 * cos0 + x0 * cos1))
+    s2 = 2 / np.pi * (turn - gap if x1 > 0.1 else _rise(_ASIN, x0, gap))
     return 0.0, float(2 / np.sqrt(np.pi * total)), float(v2), float(s2)
 
 
@@ -78,8 +83,11 @@ def _sin_moments(signal: float, noise: float) -> Moments:
     """K(C) = exp(-G^2) sinh C, with the exponentials joined so that a large variance does not overflow."""
     c, delta = signal**2, noise**2
     scale = np.exp(-(c + delta))
-    v2 = scale * _excess_sinh(c) if c < 0.5 else -0.5 * np.exp(-delta) * np.expm1(-2 * c) - c * scale
-    s2 = (np.exp(-delta / 2) + np.exp(-2 * c - 1.5 * delta)) * np.sinh(delta / 2) - delta * scale
+    v2 = scale * _rise(_SINH, 0.0, c) if c < 0.5 else -0.5 * np.exp(-delta) * np.expm1(-2 * c) - c * scale
+    if c + delta < 0.5:
+        s2 = scale * _rise(_SINH, c, delta)
+    else:
+        s2 = (np.exp(-delta / 2) + np.exp(-2 * c - 1.5 * delta)) * np.sinh(delta / 2) - delta * scale
     return 0.0, float(np.sqrt(scale)), float(v2), float(s2)
 
 
@@ -94,25 +102,22 @@ def _relu_moments(signal: float, noise: float) -> Moments:
     return float(np.sqrt(total / (2 * np.pi))), 0.5, float(v2), float(s2)
 
 
-def _excess_asin(x: float) -> float:
-    """Return asin x - x."""
-    if x > 0.1:
-        return float(np.arcsin(x) - x)
-    term, total = x, 0.0
-    for k in range(1, 12):  # (2k-1)!!/(2k)!! x^(2k+1)/(2k+1): 1e-24 at the end
-        term *= x * x * (2 * k - 1) / (2 * k)
-        total += term / (2 * k + 1)
+def _rise(series: Sequence[float], x0: float, gap: float) -> float:
+    """Return f(x0 + gap) - f(x0) for f(x) = sum_k series[k-1] x^(2k+1), a sum of positive terms only."""
+    power = x0  # x0^m
+    rise = gap  # x1^m - x0^m = x1 (x1^(m-1) - x0^(m-1)) + gap x0^(m-1)
+    total = 0.0
+    for coefficient in series:
+        for _ in range(2):
+            rise = (x0 + gap) * rise + gap * power
+            power *= x0
+        total += coefficient * rise
     return total
 
 
-def _excess_sinh(x: float) -> float:
-    """Return sinh x - x for x below 1/2, where the difference of the two would lose digits."""
-    term, total = x, 0.0
-    for k in range(1, 9):  # x^(2k+1)/(2k+1)!
-        term *= x * x / (2 * k * (2 * k + 1))
-        total += term
-    return total
-
+# asin x - x up to x = 0.1: (2k-1)!!/((2k)!! (2k+1)), 1e-24 at the end; sinh x - x up to 1/2: 1/(2k+1)!
+_ASIN = [comb(2 * k, k) / 4**k / (2 * k + 1) for k in range(1, 12)]
+_SINH = [1 / factorial(2 * k + 1) for k in range(1, 9)]
 
 ACTIVATIONS = {
     "tanh": Activation("tanh", np.tanh),

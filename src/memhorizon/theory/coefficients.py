@@ -8,10 +8,12 @@ import numpy as np
 
 from memhorizon.results import InputError
 from memhorizon.theory.activations import Activation, Function, resolve
+from memhorizon.theory.arguments import array
 from memhorizon.theory.model import FeatureModel
 
 _RANGE = 10.0  # the Gaussian weight is 2e-22 there
-_LARGEST = 1e3  # standard deviation of h up to which a quadrature resolves functions of unit scale
+LARGEST_DEVIATION = 1e3  # standard deviation of h up to which a quadrature resolves functions of unit scale
+_STEEPEST = 1e3  # data over noise up to which the panels of `_kinked` are tried: their number grows with it
 _BLOCK = 2**20  # entries of the largest temporary array
 
 
@@ -52,30 +54,39 @@ def coefficients(model: FeatureModel) -> Coefficients:
 
     Source: [bonnaire2025] Eqs. (12)-(14)
     """
+    activation = resolve(model.activation)
     signal = model.decay * float(np.sqrt(model.spectrum.variance))
-    return _coefficients(resolve(model.activation), signal, float(np.sqrt(model.delta_t)))
+    noise = float(np.sqrt(model.delta_t))
+    if callable(model.activation):  # what it computes may depend on more than its argument: never kept
+        return _coefficients(activation, signal, noise)
+    return _known_coefficients(activation, signal, noise)
 
 
-@lru_cache(maxsize=1024)
 def _coefficients(activation: Activation, signal: float, noise: float) -> Coefficients:
     """For h = signal * u + noise * g."""
     residual, status = 0.0, "closed form"
-    if activation.moments is None and np.hypot(signal, noise) > _LARGEST:
+    if activation.moments is None and np.hypot(signal, noise) > LARGEST_DEVIATION:
         raise InputError(
-            f"spectrum: expected a standard deviation below {_LARGEST:g}, got {signal:g}; rescale"
+            f"spectrum: expected a standard deviation below {LARGEST_DEVIATION:g}, got {signal:g}; rescale"
         )
     if activation.moments is not None:
         mu0, a, v2, s2 = activation.moments(signal, noise)
     else:
         (mu0, a, v2, s2), residual = _converged(_smooth, activation.function, signal, noise)
-        if residual > 1e-14:
+        if residual > 1e-14 and signal < _STEEPEST * noise:
             kinked, other = _converged(_kinked, activation.function, signal, noise)
             if other < residual:
                 (mu0, a, v2, s2), residual = kinked, other
         status = "quadrature" if residual < 1e-10 else "not converged"
     if v2 + s2 <= 1e-20 * (mu0**2 + a**2 * (signal**2 + noise**2)):
-        raise InputError("activation: expected a nonlinear one, got a linear function: then v2 = s2 = 0")
+        raise InputError(
+            "activation: expected a nonlinear one, got a linear function, or one that is linear on the scale "
+            f"of the data ({np.hypot(signal, noise):.3g}): then v2 = s2 = 0"
+        )
     return Coefficients(mu0, a, noise * a, v2, s2, residual, status)
+
+
+_known_coefficients = lru_cache(maxsize=1024)(_coefficients)
 
 
 def _converged(
@@ -147,9 +158,9 @@ def _density(x: np.ndarray) -> np.ndarray:
 
 
 def _values(function: Function, x: np.ndarray) -> np.ndarray:
-    values = np.asarray(function(x), dtype=float)
-    if values.shape != x.shape or not np.all(np.isfinite(values)):
-        raise InputError(
-            f"activation: expected finite values of shape {x.shape}, got shape {values.shape}, not all finite"
-        )
+    values = array("activation", function(x)).astype(float)
+    if values.shape != x.shape:
+        raise InputError(f"activation: expected values of shape {x.shape}, got shape {values.shape}")
+    if not np.all(np.isfinite(values)):
+        raise InputError("activation: expected finite values, got some that are not")
     return values

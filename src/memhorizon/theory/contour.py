@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Complex, Float
 
+from memhorizon.results import InputError
 from memhorizon.theory.equations import Equations
 from memhorizon.theory.support import Support
 
@@ -102,8 +103,16 @@ def pair_kernel(
 
 
 def limits(equations: Equations) -> tuple[float, float]:
-    """L_train and L_gen after infinite training, from the single point z = 0."""
+    """L_train and L_gen after infinite training, from the single point z = 0.
+
+    Raises:
+        InputError: if that point cannot be solved.
+    """
     found = equations.solve(np.array([-equations.s2]))
+    if not found.solved[0]:
+        raise InputError(
+            f"model: expected one that is solved to 1e-11 at z = 0, got residual {found.residual[0]:.2g}"
+        )
     X, kappa = np.real(found.X), np.real(found.kappa)
     K1, pair = pair_kernel(equations, X, kappa, X, kappa)
     return float(1 - equations.b2 * K1[0]), float(equations.b2 * pair[0, 0])

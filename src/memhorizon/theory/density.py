@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from memhorizon.results import InputError
-from memhorizon.theory.equations import Equations, Solution
+from memhorizon.theory.arguments import row
+from memhorizon.theory.equations import Equations, Solution, within
 from memhorizon.theory.model import FeatureModel
 
 
@@ -38,13 +38,11 @@ def spectral_density(model: FeatureModel, eigenvalues: object) -> SpectralDensit
         eigenvalues: where to evaluate it. [m]
 
     Raises:
-        InputError: if an eigenvalue is not finite.
+        InputError: if an eigenvalue is not finite, or above 1e50.
 
     Source: [bonnaire2025] Eqs. (15)-(19)
     """
-    points = np.atleast_1d(np.asarray(eigenvalues, dtype=float))
-    if points.ndim != 1 or not np.all(np.isfinite(points)):
-        raise InputError(f"eigenvalues: expected a list of finite numbers, got {eigenvalues!r}")
+    points = within("eigenvalues", row("eigenvalues", eigenvalues).astype(float))
     equations = Equations.of(model)
     return density_at(equations, points - equations.s2)
 

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Complex, Float
 
-from memhorizon.results import InputError
+from memhorizon.theory.arguments import number, times
 from memhorizon.theory.coefficients import coefficients
 from memhorizon.theory.contour import Contour
 from memhorizon.theory.equations import Equations
 from memhorizon.theory.model import FeatureModel
 from memhorizon.theory.support import support_of
+
+LARGEST_RIDGE = 1e100
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,10 @@ def loss_curves(model: FeatureModel, tau: object, *, ridge: float = 0.0) -> Loss
     Args:
         model: what is trained.
         tau: training times, 0 and inf included. [m]
-        ridge: weight decay, in units of the eigenvalues of U.
+        ridge: weight decay, in units of the eigenvalues of U, up to 1e100.
 
     Raises:
-        InputError: if a time or `ridge` is negative or not a number.
+        InputError: if a time or `ridge` is negative or no number, or the model is not solved (`bulk_edges`).
 
     >>> c = loss_curves(FeatureModel(psi_n=4, psi_p=64, t=0.01), [0.0, 100.0, float("inf")])
     >>> print(c.L_train.round(3), c.L_gen.round(1))
@@ -59,26 +61,25 @@ def loss_curves(model: FeatureModel, tau: object, *, ridge: float = 0.0) -> Loss
 
     Source: [bonnaire2025] Eq. (10)
     """
-    times = np.atleast_1d(np.asarray(tau, dtype=float))
-    if times.ndim != 1 or not np.all(times >= 0):
-        raise InputError(f"tau: expected a list of times of at least 0, got {tau!r}")
-    if not 0 <= ridge < np.inf:
-        raise InputError(f"ridge: expected a finite number of at least 0, got {ridge!r}")
-    equations = Equations.of(model)
+    places = times(tau)
+    number("ridge", ridge, 0.0, LARGEST_RIDGE)
+    constants = coefficients(model)
+    equations = Equations.from_constants(model, constants)
     contour = Contour(equations, support_of(equations))
-    found = contour.losses(flow_filter(contour.z, rate(model, times), ridge))
+    found = contour.losses(flow_filter(contour.z, rate(model, places), ridge))
     train, excess = 1 + found.drop, (found.drop + found.gap) / model.delta_t + initial_error(model)
     status = "solved" if contour.solved and np.all(found.residual < 1e-7) else "not resolved"
-    if coefficients(model).status == "not converged":
+    if constants.status == "not converged":
         status += "; the constants of the activation have not converged"
     if not model.spectrum.gaussian:
         excess, status = np.full_like(excess, np.nan), status + "; E_score holds for Gaussian data only"
-    return LossCurves(times, train, train + found.gap, found.gap, excess, found.residual, status)
+    return LossCurves(places, train, train + found.gap, found.gap, excess, found.residual, status)
 
 
 def rate(model: FeatureModel, tau: np.ndarray) -> np.ndarray:
     """The c of exp(-c u), by which a mode of eigenvalue u has decayed in A at time tau."""
-    return 2 * model.delta_t * tau / model.psi_p
+    with np.errstate(over="ignore"):  # beyond the largest number: the limit
+        return 2 * model.delta_t * tau / model.psi_p
 
 
 def initial_error(model: FeatureModel) -> float:
@@ -92,5 +93,7 @@ def flow_filter(
 ) -> Complex[np.ndarray, "m n"]:
     """f(z) = (1 - exp(-c (z + ridge)))/(z + ridge), 1/(z + ridge) at c = inf."""
     shifted = z + ridge
-    finite = np.where(np.isfinite(c), c, 0.0)[:, None]
-    return np.where(np.isfinite(c)[:, None], -np.expm1(-finite * shifted), 1.0) / shifted
+    finite = np.where(np.isfinite(c), c, 0.0)
+    gone = 1e4 / np.min(shifted.real)  # by then exp(-c z) is 0 at every node
+    decayed = -np.expm1(-np.minimum(finite, gone)[:, None] * shifted)
+    return np.where(np.isfinite(c)[:, None], decayed, 1.0) / shifted

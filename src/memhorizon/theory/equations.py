@@ -8,10 +8,12 @@ import numpy as np
 from jaxtyping import Bool, Complex, Float, Shaped
 
 from memhorizon.results import InputError
-from memhorizon.theory.coefficients import coefficients
+from memhorizon.theory.coefficients import Coefficients, coefficients
 from memhorizon.theory.model import FeatureModel
 
 _BLOCK = 2**18  # entries of the largest temporary array
+FARTHEST = 1e50  # the largest |z| that is solved: powers of it must not overflow
+NO_DATA = 1e-20  # eigenvalues of Sigma below this share of the noise are zeros, to all digits
 _ACCURATE = 1e-11  # a residual above this is a failure; usual ones are below 1e-15
 
 
@@ -66,14 +68,21 @@ class Equations:
 
         Source: [bonnaire2025] Eqs. (15)-(19)
         """
-        c, spectrum = coefficients(model), model.spectrum
+        return cls.from_constants(model, coefficients(model))
+
+    @classmethod
+    def from_constants(cls, model: FeatureModel, c: Coefficients) -> "Equations":
+        """The same where the constants of the activation are known already."""
+        spectrum = model.spectrum
         alpha = (c.a * model.decay) ** 2
         if c.b**2 + alpha * spectrum.variance <= 1e-20 * (c.s2 + c.v2):
             raise InputError(
-                "activation: expected one with a linear part; an even one learns nothing (a = b = 0)"
+                "activation, spectrum: expected an activation with a linear part on the scale of the data; "
+                "an even one, or a sine over many periods, learns nothing (a = b = 0)"
             )
-        n, p, al = float(model.psi_n), float(model.psi_p), alpha * spectrum.eigenvalues
-        return cls(n, p, c.b**2, c.v2, c.s2, al, spectrum.weights)
+        al = alpha * spectrum.eigenvalues
+        al[al < NO_DATA * c.b**2] = 0.0
+        return cls(float(model.psi_n), float(model.psi_p), c.b**2, c.v2, c.s2, al, spectrum.weights)
 
     @property
     def atom(self) -> float:
@@ -189,6 +198,17 @@ class Equations:
         """dX/dw along the solution; negative in gaps, where q grows."""
         *_, F_X, F_k, G_X, G_k, _ = self.jacobian(X, kappa, np.zeros_like(X))
         return F_k / (F_k * G_X - F_X * G_k)
+
+
+def within(name: str, points: Shaped[np.ndarray, " m"]) -> Shaped[np.ndarray, " m"]:
+    """Check that points are finite, and not so large that their powers overflow.
+
+    Raises:
+        InputError: if one is.
+    """
+    if not np.all(np.abs(points) <= FARTHEST):
+        raise InputError(f"{name}: expected finite numbers up to {FARTHEST:g}, got {points.tolist()!s:.200}")
+    return points
 
 
 _NONE = Solution(np.zeros(0, complex), np.zeros(0, complex), np.zeros(0), np.zeros(0, dtype=bool))

@@ -13,11 +13,13 @@ from jaxtyping import Float
 
 from memhorizon.results import InputError
 from memhorizon.theory.activations import resolve
-from memhorizon.theory.coefficients import coefficients
+from memhorizon.theory.arguments import count
+from memhorizon.theory.coefficients import LARGEST_DEVIATION, coefficients
 from memhorizon.theory.mehler import gaussian_moments
 from memhorizon.theory.model import FeatureModel
 from memhorizon.theory.spectra import Spectrum
 
+MAX_ENTRIES = 2**28  # of each [p, n] and [d, n] matrix: 2 GB
 MAX_FEATURES = 20_000  # then each of the handful of p x p matrices takes 3 GB
 
 
@@ -99,10 +101,16 @@ def finite_matrices(
     Source: [bonnaire2025] Eq. (9)
     """
     n, p = sizes(model, dim)
+    count("seed", seed, 0, 2**64 - 1)
     if features not in ("true", "equivalent"):
-        raise InputError(f"features: expected 'true' or 'equivalent', got {features!r}")
-    if noise_draws is not None and noise_draws < 1:
-        raise InputError(f"noise_draws: expected at least 1, or None for all noise, got {noise_draws}")
+        raise InputError(f"features: expected 'true' or 'equivalent', got {features!r:.200}")
+    if noise_draws is not None:
+        count("noise_draws", noise_draws, 1, 10**6)
+    if features == "true" and model.total_variance > LARGEST_DEVIATION**2:
+        raise InputError(
+            f"spectrum: expected a variance below {LARGEST_DEVIATION**2:g}, "
+            f"got {model.spectrum.variance:g}; rescale"
+        )
     rng_w, rng_x, rng_rest = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(3))
     W = rng_w.standard_normal((p, dim))
     if equal_norms:
@@ -124,6 +132,7 @@ def sizes(model: FeatureModel, dim: int) -> tuple[int, int]:
     Raises:
         InputError: if one of them, or `dim`, is below 1, or there are too many features to diagonalise.
     """
+    count("dim", dim, 1, MAX_ENTRIES)
     n, p = round(model.psi_n * dim), round(model.psi_p * dim)
     if p > MAX_FEATURES:
         raise InputError(
@@ -132,6 +141,11 @@ def sizes(model: FeatureModel, dim: int) -> tuple[int, int]:
     if min(dim, n, p) < 1:
         raise InputError(
             f"dim: expected psi_n * dim and psi_p * dim of at least 1, got dim={dim}, n={n}, p={p}"
+        )
+    if n * max(dim, p) > MAX_ENTRIES or p * dim > MAX_ENTRIES:
+        raise InputError(
+            f"dim: expected n * d, n * p and p * d of at most {MAX_ENTRIES:,} numbers each, "
+            f"got n={n}, p={p}, d={dim}"
         )
     return n, p
 

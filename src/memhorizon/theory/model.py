@@ -1,13 +1,18 @@
 """The model that the theory speaks of."""
 
 from dataclasses import dataclass, field
-from numbers import Real
 
 import numpy as np
 
 from memhorizon.results import InputError
 from memhorizon.theory.activations import resolve
+from memhorizon.theory.arguments import number
 from memhorizon.theory.spectra import Spectrum
+
+# What double precision solves. Further out the groups of the spectrum differ by more decades than it has.
+SIZES = (1e-4, 1e8)  # of psi_n and psi_p
+DIFFUSION_TIMES = (1e-12, 12.0)
+LEAST_SIGNAL = 1e-11  # of exp(-2t) * largest eigenvalue/Delta_t: less of the data is lost in rounding
 
 
 @dataclass(frozen=True)
@@ -18,15 +23,16 @@ class FeatureModel:
     to denoise n points of covariance Sigma at diffusion time t; n, p and d grow together.
 
     Attributes:
-        psi_n: n_train / dim.
-        psi_p: n_features / dim.
-        t: diffusion time; the noise variance is 1 - exp(-2t).
+        psi_n: n_train / dim, from 1e-4 to 1e8.
+        psi_p: n_features / dim, from 1e-4 to 1e8.
+        t: diffusion time, from 1e-12 to 12; the noise variance is 1 - exp(-2t).
         activation: "tanh", "erf", "relu", "sin", "sigmoid", or a callable from an array to an array, entry by
             entry.
         spectrum: eigenvalues of the data covariance.
 
     Raises:
-        InputError: if a number is not positive and finite, or the activation is unknown or linear.
+        InputError: if a number is outside of the range that is solved, the activation is unknown or linear,
+            or less than 1e-11 of the noise is left of the data, exp(-2t) * largest eigenvalue/Delta_t.
 
     Source: [bonnaire2025] Eq. (7)
     """
@@ -38,13 +44,18 @@ class FeatureModel:
     spectrum: Spectrum = field(default_factory=Spectrum.isotropic)
 
     def __post_init__(self) -> None:
-        for name in ("psi_n", "psi_p", "t"):
-            value = getattr(self, name)
-            if not (isinstance(value, Real) and 0 < float(value) < np.inf):
-                raise InputError(f"{name}: expected a finite number above 0, got {value!r}")
+        number("psi_n", self.psi_n, *SIZES)
+        number("psi_p", self.psi_p, *SIZES)
+        number("t", self.t, *DIFFUSION_TIMES)
         if not isinstance(self.spectrum, Spectrum):
             raise InputError(
-                f"spectrum: expected a Spectrum, such as Spectrum.isotropic(), got {self.spectrum!r}"
+                f"spectrum: expected a Spectrum, such as Spectrum.isotropic(), got {self.spectrum!r:.200}"
+            )
+        signal = self.decay**2 * float(np.max(self.spectrum.eigenvalues)) / self.delta_t
+        if signal < LEAST_SIGNAL:
+            raise InputError(
+                f"t, spectrum: expected exp(-2t) * largest eigenvalue/(1 - exp(-2t)) of at least "
+                f"{LEAST_SIGNAL:g}, got {signal:.3g}: the data are lost in rounding beside the noise"
             )
         resolve(self.activation)
 

@@ -7,6 +7,14 @@ from jaxtyping import Float
 from scipy.linalg import eigh_tridiagonal
 
 from memhorizon.results import InputError
+from memhorizon.theory.arguments import array, count, number, row
+
+VARIANCES = (
+    1e-12,
+    1e12,
+)  # within which the largest eigenvalue has to lie: squares of it must keep their digits
+LEAST_WEIGHT = 1e-100  # what weighs less is left out: powers of a weight must not vanish
+MAX_NODES = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +49,7 @@ class Spectrum:
         Raises:
             InputError: if `variance` is not positive.
         """
-        _positive("variance", variance)
+        number("variance", variance, *VARIANCES)
         return cls(*_atoms([variance], [1.0]), name=f"isotropic({variance:g})")
 
     @classmethod
@@ -54,8 +62,8 @@ class Spectrum:
         >>> Spectrum.atoms([1.5, 0.5]).eigenvalues
         array([0.5, 1.5])
         """
-        values = np.atleast_1d(np.asarray(eigenvalues, dtype=float))
-        given = np.ones_like(values) if weights is None else np.atleast_1d(np.asarray(weights, dtype=float))
+        values = row("eigenvalues", eigenvalues).astype(float)
+        given = np.ones_like(values) if weights is None else row("weights", weights).astype(float)
         return cls(*_atoms(values, given), gaussian=gaussian)
 
     @classmethod
@@ -71,11 +79,11 @@ class Spectrum:
         Raises:
             InputError: if an argument is not positive, `condition` is not above 1 or `nodes` is below 1.
         """
-        _positive("exponent", exponent)
-        _positive("variance", variance)
-        if not (np.isfinite(condition) and condition > 1):
-            raise InputError(f"condition: expected a finite number above 1, got {condition}")
-        x, w = np.polynomial.legendre.leggauss(_count("nodes", nodes))
+        number("exponent", exponent, 1e-3, 1e3)
+        number("variance", variance, *VARIANCES)
+        if number("condition", condition, 1.0, 1e100) == 1:
+            raise InputError("condition: expected a number above 1, got 1: that is Spectrum.isotropic")
+        x, w = np.polynomial.legendre.leggauss(count("nodes", nodes, 1, MAX_NODES))
         log_x = 0.5 * (x - 1) * np.log(condition) / exponent  # from log x_min to 0
         weights = w * np.exp(log_x)  # dx = x dlog x
         values = np.exp(-exponent * log_x)
@@ -95,9 +103,9 @@ class Spectrum:
 
         Source: [golub1969]
         """
-        _positive("ratio", ratio)
-        _positive("variance", variance)
-        diagonal = np.full(_count("nodes", nodes), 1.0 + ratio)
+        number("ratio", ratio, 1e-6, 1e6)
+        number("variance", variance, *VARIANCES)
+        diagonal = np.full(count("nodes", nodes, 1, MAX_NODES), 1.0 + ratio)
         diagonal[0] = 1.0
         values, vectors = eigh_tridiagonal(diagonal, np.full(nodes - 1, np.sqrt(ratio)))
         values = np.where(values < 1e-13, 0.0, values)
@@ -119,10 +127,15 @@ class Spectrum:
         Raises:
             InputError: if there are fewer than two points, or they are not finite, or all equal.
         """
-        x = np.asarray(data, dtype=float)
-        if x.ndim < 2 or x.shape[0] < 2 or x.size == 0 or not np.all(np.isfinite(x)):
+        x = array("data", data).astype(float)
+        if x.ndim < 2 or x.shape[0] < 2 or not np.all(np.isfinite(x)):
             raise InputError(f"data: expected at least two finite points [n, *item], got shape {x.shape}")
+        nodes = count("nodes", nodes, 1, MAX_NODES)
         x = x.reshape(len(x), -1)
+        if not np.max(np.abs(x)) < VARIANCES[1]:
+            raise InputError(
+                f"data: expected values below {VARIANCES[1]:g}, got {np.max(np.abs(x)):.3g}; rescale"
+            )
         x = x - x.mean(axis=0)
         n, dim = x.shape
         values = np.zeros(dim)
@@ -130,9 +143,7 @@ class Spectrum:
         values[: len(small)] = np.clip(small, 0.0, None)
         if not values.max() > 0:
             raise InputError("data: expected points that differ, got all equal")
-        return cls(
-            *_binned(values, _count("nodes", nodes)), gaussian=False, name=f"data({n} points, dim {dim})"
-        )
+        return cls(*_binned(values, nodes), gaussian=False, name=f"data({n} points, dim {dim})")
 
 
 def _binned(values: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -159,24 +170,26 @@ def _atoms(eigenvalues: object, weights: object) -> tuple[np.ndarray, np.ndarray
             f"eigenvalues, weights: expected two lists of one length, got {values.shape}, {given.shape}"
         )
     if not (np.all(np.isfinite(values)) and np.all(values >= 0) and values.max() > 0):
-        raise InputError(f"eigenvalues: expected finite, none negative, not all zero, got {values.tolist()}")
-    if not (np.all(np.isfinite(given)) and np.all(given >= 0) and given.sum() > 0):
-        raise InputError(f"weights: expected finite, none negative, not all zero, got {given.tolist()}")
+        raise InputError(f"eigenvalues: expected finite, none negative, not all zero, got {_short(values)}")
+    if not (np.all(np.isfinite(given)) and np.all(given >= 0) and given.max() > 0):
+        raise InputError(f"weights: expected finite, none negative, not all zero, got {_short(given)}")
+    if not VARIANCES[0] <= given.max() <= VARIANCES[1]:  # the sum of any of them is one then
+        given = given / given.max()
     values, label = np.unique(values, return_inverse=True)
     merged = np.bincount(label, weights=given)
-    values, merged = values[merged > 0], merged[merged > 0] / merged.sum()
+    merged /= merged.sum()
+    kept = merged > LEAST_WEIGHT
+    values, merged = values[kept], merged[kept]
     if not values.max() > 0:
         raise InputError("weights: expected some weight on a positive eigenvalue, got none")
+    if not VARIANCES[0] <= values.max() <= VARIANCES[1]:
+        low, high = VARIANCES
+        raise InputError(
+            f"eigenvalues: expected the largest from {low:g} to {high:g}, got {values.max():.3g}; rescale"
+        )
     values.flags.writeable = merged.flags.writeable = False
     return values, merged
 
 
-def _positive(name: str, value: float) -> None:
-    if not (np.isfinite(value) and value > 0):
-        raise InputError(f"{name}: expected a finite number above 0, got {value}")
-
-
-def _count(name: str, value: int) -> int:
-    if value < 1:
-        raise InputError(f"{name}: expected at least 1, got {value}")
-    return int(value)
+def _short(values: np.ndarray) -> str:
+    return f"{values.tolist()!s:.200}"

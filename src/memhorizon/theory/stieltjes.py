@@ -4,7 +4,8 @@ import numpy as np
 from jaxtyping import Complex
 
 from memhorizon.results import InputError
-from memhorizon.theory.equations import Equations
+from memhorizon.theory.arguments import row
+from memhorizon.theory.equations import Equations, within
 from memhorizon.theory.model import FeatureModel
 
 
@@ -19,8 +20,8 @@ def stieltjes(model: FeatureModel, z: object) -> Complex[np.ndarray, " m"]:
         z: points of the complex plane. [m]
 
     Raises:
-        InputError: if a point is not finite.
-        ArithmeticError: if a point could not be solved to a relative residual of 1e-11; it is named.
+        InputError: if a point is not finite, larger than 1e50, or cannot be solved to a relative residual of
+            1e-11; it is named.
 
     >>> m = FeatureModel(psi_n=2, psi_p=4, t=0.1)
     >>> bool(abs(stieltjes(m, [1e8])[0] * 1e8 + 1) < 1e-6)  # q -> -1/z
@@ -28,15 +29,14 @@ def stieltjes(model: FeatureModel, z: object) -> Complex[np.ndarray, " m"]:
 
     Source: [bonnaire2025] Eqs. (15)-(19)
     """
-    points = np.atleast_1d(np.asarray(z, dtype=complex))
-    if points.ndim != 1 or not np.all(np.isfinite(points)):
-        raise InputError(f"z: expected a list of finite numbers, got {z!r}")
+    points = within("z", row("z", z, kinds="biufc").astype(complex))
     equations = Equations.of(model)
     below = np.imag(points) < 0
     found = equations.solve(np.where(below, points.conj(), points) - equations.s2)
     if not np.all(found.solved):
-        raise ArithmeticError(
-            f"no physical solution found at z = {points[~found.solved].tolist()} for {model}"
+        failed = points[~found.solved].tolist()
+        raise InputError(
+            f"z: expected points at which the equations are solved to 1e-11, got {failed!s:.200} for {model}"
         )
     with np.errstate(divide="ignore", invalid="ignore"):
         q = np.where(found.X == 0, np.inf, 1 / (equations.psi_p * found.X))

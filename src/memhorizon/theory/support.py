@@ -5,11 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from memhorizon.results import InputError
 from memhorizon.theory.curve import Curve
 from memhorizon.theory.density import density_at
 from memhorizon.theory.equations import Equations
 from memhorizon.theory.model import FeatureModel
 
+MAX_ATOMS = 128  # then a minute
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
 _NODES, _WEIGHTS = 0.5 * (_NODES + 1), 0.5 * _WEIGHTS  # of the interval from 0 to 1
 
@@ -52,6 +54,10 @@ def bulk_edges(model: FeatureModel) -> Support:
     Edges are stationary points of w = z - s2 on the real solutions. The mass below a gap follows from the
     signs of X, kappa and D there, exactly; the integral of the density, another road, gives the residual.
 
+    Raises:
+        InputError: if the spectrum of the data has more than 128 positive eigenvalues, or the interval of
+            U's spectrum cannot be told from s2 in double precision.
+
     >>> s = bulk_edges(FeatureModel(psi_n=8, psi_p=64, t=0.01))
     >>> print(s.labels, 64 * s.masses.round(12))
     ('sub_bulk', 'rho_1', 'rho_2') [1. 7. 1.]
@@ -63,10 +69,22 @@ def bulk_edges(model: FeatureModel) -> Support:
 
 def support_of(equations: Equations) -> Support:
     """Find the support from the equations of a model."""
+    atoms = int(np.sum(equations.al > 0))
+    if atoms > MAX_ATOMS:
+        raise InputError(
+            f"spectrum: expected at most {MAX_ATOMS} positive eigenvalues, got {atoms}: edges cost the cube "
+            "(Spectrum.from_data, power_law and marchenko_pastur have `nodes`)"
+        )
     edges = _candidates(equations)
     middles = np.sqrt(edges[:-1] * edges[1:]) if edges[0] > 0 else 0.5 * (edges[:-1] + edges[1:])
     inside = np.concatenate([[False], density_at(equations, middles).status == "inside", [False]])
     starts, ends = np.flatnonzero(inside[1:] & ~inside[:-1]), np.flatnonzero(inside[:-1] & ~inside[1:])
+    if len(starts) == 0:
+        raise InputError(
+            "model: expected a spectrum whose edges double precision can tell from s2, got none for "
+            f"psi_n = {equations.psi_n:g}, psi_p = {equations.psi_p:g}, s2 = {equations.s2:.3g}, "
+            f"v2 = {equations.v2:.3g}"
+        )
     offsets = np.stack([edges[starts], edges[ends]], axis=1)
     gaps = 0.5 * (offsets[:-1, 1] + offsets[1:, 0])
     below = np.concatenate([[equations.atom], density_at(equations, gaps).cumulative, [1.0]])
@@ -134,4 +152,5 @@ def _label(equations: Equations, below: float, above: float) -> str:
     starts, ends = np.array([equations.atom, *cuts]), np.array([*cuts, 1.0])
     names = ("sub_bulk", "rho_1" if n >= 1 else "unsampled", "rho_2")
     shared = np.minimum(ends, above) - np.maximum(starts, below)
-    return "+".join(name for name, part in zip(names, shared, strict=True) if part > 1e-9)
+    least = np.minimum(1e-9, 1e-3 * (ends - starts))  # above rounding, also where a group is that small
+    return "+".join(name for name, part, low in zip(names, shared, least, strict=True) if part > low)

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from memhorizon.results import InputError
+from memhorizon.theory.arguments import times
 from memhorizon.theory.coefficients import coefficients
 from memhorizon.theory.dynamics import LossCurves
 from memhorizon.theory.equations import Equations
@@ -67,9 +68,9 @@ def third_group(model: FeatureModel) -> ThirdGroup:
     c = coefficients(model)
     lam, w = np.asarray(model.spectrum.eigenvalues), np.asarray(model.spectrum.weights)
     r, delta = model.psi_p / model.psi_n, float(-np.expm1(-2 * model.t))
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         e = np.expm1(2 * model.t) / lam  # = b^2/(alpha lam) = minus kappa at the center; inf: no data there
-    separated = r > (1 + e) ** 2
+        separated = r > (1 + e) ** 2
     e_k = np.where(separated, e, np.nan)
     margin = r - (1 + e_k) ** 2
     center = c.s2 + c.v2 * e_k * (r / (1 + e_k) - 1)
@@ -116,18 +117,18 @@ def early_overfitting(model: FeatureModel, tau: object) -> LossCurves:
         tau: training times. [m]
 
     Raises:
-        InputError: if psi_p <= psi_n or a data variance is zero.
+        InputError: if psi_p <= psi_n, a data variance is zero or a time negative.
 
     Source: [bonnaire2025] Eq. (10)
     """
     closed, lam, w = third_group(model), model.spectrum.eigenvalues, model.spectrum.weights
     if lam[0] == 0:
         raise InputError("spectrum: expected positive eigenvalues, got one of zero")
-    times = np.atleast_1d(np.asarray(tau, dtype=float))
-    s, e = times / closed.onset, np.expm1(2 * model.t) * float(w @ (1 / lam))
+    places = times(tau)
+    s, e = places / closed.onset, np.expm1(2 * model.t) * float(w @ (1 / lam))
     train, gap = 1 - closed.second_drop - 2 * e * s, e * (2 * s + s**2)
     return LossCurves(
-        times, train, train + gap, gap, float(w @ (1 / lam)) * s**2, status="leading order at large psi"
+        places, train, train + gap, gap, float(w @ (1 / lam)) * s**2, status="leading order at large psi"
     )
 
 

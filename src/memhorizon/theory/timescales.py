@@ -7,13 +7,15 @@ from typing import cast
 import numpy as np
 from scipy.optimize import brentq
 
-from memhorizon.results import InputError, Time, Timescales
+from memhorizon.results import Time, Timescales
+from memhorizon.theory.arguments import number
 from memhorizon.theory.contour import Contour, limits
 from memhorizon.theory.dynamics import flow_filter, initial_error, rate
 from memhorizon.theory.equations import Equations
 from memhorizon.theory.model import FeatureModel
 from memhorizon.theory.support import Support, support_of
 
+LEVELS = (1e-100, 1e100)
 _PER_DECADE = 24  # grid points on which first crossings are looked for
 _DROP, _GAP, _EXCESS = 0, 1, 2  # rows of the curves
 
@@ -67,7 +69,7 @@ def timescales(model: FeatureModel, *, score_level: float = 0.2, gap_level: floa
     weight). A group that is not there has no entry.
 
     Raises:
-        InputError: if a level is not positive.
+        InputError: if a level is not a number from 1e-100 to 1e100, or the model not solved (`bulk_edges`).
 
     >>> s = timescales(FeatureModel(psi_n=16, psi_p=64, t=0.01))
     >>> print(f"{s.others['argmin'].value:.0f} {s.others['gap_50'].value:.2g} {s.levels['E_min']:.4f}")
@@ -75,8 +77,8 @@ def timescales(model: FeatureModel, *, score_level: float = 0.2, gap_level: floa
 
     Source: [bonnaire2025] section 3
     """
-    _check_level("score_level", score_level)
-    _check_level("gap_level", gap_level)
+    number("score_level", score_level, *LEVELS)
+    number("gap_level", gap_level, *LEVELS)
     curves = _Curves(model)
     gap_inf = curves.at(np.inf)[_GAP]
     others = {"argmin": curves.argmin()}
@@ -109,17 +111,18 @@ def overfitting_threshold(model: FeatureModel, *, gap_level: float = 0.05) -> Th
     to the decade, and the last crossing is refined.
 
     Raises:
-        InputError: if the level is not positive.
+        InputError: if the level is not a number from 1e-100 to 1e100, or a point z = 0 cannot be solved.
 
     >>> print(f"{overfitting_threshold(FeatureModel(psi_n=1, psi_p=64, t=0.1)).psi_n:.1f}")
     226.1
 
     Source: [bonnaire2025] section 3
     """
-    _check_level("gap_level", gap_level)
+    number("gap_level", gap_level, *LEVELS)
+    equations = Equations.of(model)
 
     def excess(log_psi_n: float) -> float:
-        return limits(Equations.of(replace(model, psi_n=float(np.exp(log_psi_n)))))[1] - gap_level
+        return limits(replace(equations, psi_n=float(np.exp(log_psi_n))))[1] - gap_level
 
     grid = np.log(max(1.0, model.psi_p)) + np.log(10) * np.linspace(-3, 6, 73)
     values = np.array([excess(x) for x in grid])
@@ -203,7 +206,7 @@ class _Curves:
     def edge_times(self) -> dict[str, Time]:
         """Exponential times of edges of the support."""
         labels, intervals = self.support.labels, self.support.intervals
-        top = next(i for i, label in enumerate(labels) if "rho_2" in label)
+        top = min(i for i, label in enumerate(labels) if "rho_2" in label)
         edges = {"slowest": intervals[0, 0]}
         if top > 0 and labels[top] == "rho_2":
             edges["onset"] = intervals[top - 1, 1]
@@ -220,11 +223,6 @@ class _Curves:
 def _root(of: Callable[[float], float], low: float, high: float) -> tuple[float, bool]:
     """Root in a bracket, and True; the end nearer zero, and False, where rounding made the bracket."""
     ends = of(low), of(high)
-    if ends[0] * ends[1] > 0:
+    if not ends[0] * ends[1] <= 0:
         return (low if abs(ends[0]) < abs(ends[1]) else high), False
     return cast(float, brentq(of, low, high, xtol=1e-13)), True
-
-
-def _check_level(name: str, level: float) -> None:
-    if not 0 < level < np.inf:
-        raise InputError(f"{name}: expected a finite number above 0, got {level!r}")

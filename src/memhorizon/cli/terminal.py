@@ -1,0 +1,151 @@
+"""What reaches a terminal: signs that its encoding has, and nothing that it would obey instead of show."""
+
+import codecs
+import os
+import sys
+import unicodedata
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, TextIO
+
+# In words or signs of ASCII, where the encoding of the terminal has no such sign.
+SIGNS = {
+    "∞": "inf",
+    "×": "x",
+    "·": "*",
+    "•": "*",
+    "±": "+-",
+    "−": "-",
+    "–": "-",
+    "—": "-",
+    "‘": "'",
+    "’": "'",
+    "“": '"',
+    "”": '"',
+    "→": "->",
+    "≤": "<=",
+    "≥": ">=",
+    "≈": "~",
+    "√": "sqrt",
+    "∂": "d",
+    "∇": "grad",
+}
+
+
+class NobodyReadsError(BrokenPipeError):
+    """The reader of the output is gone, as in `memhorizon ... | head`."""
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Let both streams show every text, whatever their encoding; one that is closed or missing takes all."""
+    before = sys.stdout, sys.stderr
+    with ExitStack() as stack:
+        sys.stdout = Filter(_open(sys.stdout, stack), kept="\n\t")  # pyright: ignore[reportAttributeAccessIssue]
+        sys.stderr = Filter(_open(sys.stderr, stack), kept="\n\t\r")  # pyright: ignore[reportAttributeAccessIssue]
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = before
+
+
+def _open(stream: TextIO | None, stack: ExitStack) -> TextIO:
+    """The stream itself, or one that takes everything (pythonw has none, a daemon closed ones)."""
+    if stream is None or getattr(stream, "closed", False):
+        return stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+    return stream
+
+
+class Filter:
+    """A text stream that spells out what its encoding lacks, and escapes control characters.
+
+    It is no terminal, so that nobody sends it colours.
+    """
+
+    def __init__(self, stream: TextIO, kept: str) -> None:
+        self._stream = stream
+        self._kept = kept
+
+    def write(self, text: str) -> int:
+        """Write a text.
+
+        Raises:
+            NobodyReadsError: if the reader is gone.
+        """
+        with self._met():
+            self._stream.write(spelled(escaped(text, self._kept), self._stream.encoding))
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand on what is written.
+
+        Raises:
+            NobodyReadsError: if the reader is gone.
+        """
+        with self._met():
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Whether escape sequences are obeyed: never."""
+        return False
+
+    @contextmanager
+    def _met(self) -> Iterator[None]:
+        """Meet an error here, not once more when the interpreter closes the stream."""
+        try:
+            yield
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            if isinstance(error, BrokenPipeError):
+                raise NobodyReadsError from error
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def escaped(text: str, kept: str = "") -> str:
+    r"""Escape all that a terminal would obey instead of show: control characters, directions of writing.
+
+    >>> print(escaped("a" + chr(27) + "[2J"))
+    a\x1b[2J
+    """
+    return "".join(c if _shown(c) or c in kept else c.encode("unicode_escape").decode() for c in text)
+
+
+def _shown(c: str) -> bool:
+    return c.isprintable() or unicodedata.category(c) == "Zs"
+
+
+def spelled(text: str, encoding: str | None) -> str:
+    """Spell out what an encoding lacks; a stream without encoding takes everything.
+
+    >>> spelled("τ → ∞, 3 × 5, café", "ascii")
+    'tau -> inf, 3 x 5, cafe'
+    """
+    if encoding is None:
+        return text
+    return text.encode(encoding, "memhorizon.spelled").decode(encoding)
+
+
+def _spell(error: UnicodeError) -> tuple[str, int]:
+    """Handle what cannot be encoded, as the codecs of Python ask."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(map(_word, error.object[error.start : error.end])), error.end
+
+
+def _word(c: str) -> str:
+    """One character in ASCII."""
+    if c in SIGNS:
+        return SIGNS[c]
+    name = unicodedata.name(c, "").split()
+    if name[:1] == ["GREEK"]:
+        return name[-1].lower()
+    if name[:1] == ["BOX"]:
+        return {"HORIZONTAL": "-", "VERTICAL": "|"}.get(name[-1], "+")
+    plain = unicodedata.normalize("NFKD", c).encode("ascii", "ignore").decode()
+    return plain or c.encode("ascii", "backslashreplace").decode()
+
+
+codecs.register_error("memhorizon.spelled", _spell)

@@ -1,0 +1,71 @@
+"""What the theory accepts: numbers within the range that double precision can solve, and lists of numbers."""
+
+import numpy as np
+from jaxtyping import Shaped
+
+from memhorizon.results import InputError
+
+
+def number(name: str, value: object, low: float, high: float) -> float:
+    """Check that a number lies in low..high, both included.
+
+    Raises:
+        InputError: if it is no number, or outside.
+    """
+    if not isinstance(value, int | float | np.integer | np.floating) or not low <= value <= high:
+        raise InputError(f"{name}: expected a number from {low:g} to {high:g}, got {value!r:.200}")
+    return float(value)
+
+
+def count(name: str, value: object, low: int, high: int) -> int:
+    """Check that a whole number lies in low..high, both included.
+
+    Raises:
+        InputError: if it is no whole number, or outside.
+    """
+    if not isinstance(value, int | np.integer) or not low <= value <= high:
+        raise InputError(f"{name}: expected a whole number from {low} to {high}, got {value!r:.200}")
+    return int(value)
+
+
+def array(name: str, value: object, *, kinds: str = "biuf") -> Shaped[np.ndarray, "..."]:
+    """Read numbers, of one of the `kinds` of NumPy's types.
+
+    Raises:
+        InputError: if they are anything else (words, None, lists of unequal lengths, ...), or none at all.
+    """
+    try:
+        found = np.asarray(value)
+    except (
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:  # torch refuses what needs a gradient or lies on a GPU
+        raise InputError(f"{name}: expected numbers, got {type(value).__name__}: {error}") from error
+    if found.dtype.kind not in kinds or found.size == 0:
+        raise InputError(f"{name}: expected at least one number, got {value!r:.200}")
+    return found
+
+
+def row(name: str, value: object, *, kinds: str = "biuf") -> Shaped[np.ndarray, " m"]:
+    """Read one number or a list of numbers.
+
+    Raises:
+        InputError: if they are anything else, or none at all.
+    """
+    found = np.atleast_1d(array(name, value, kinds=kinds))
+    if found.ndim != 1:
+        raise InputError(f"{name}: expected a list of numbers, got shape {found.shape}")
+    return found
+
+
+def times(tau: object) -> Shaped[np.ndarray, " m"]:
+    """Read training times, 0 and infinity included.
+
+    Raises:
+        InputError: if one is negative or not a number.
+    """
+    found = row("tau", tau).astype(float)
+    if not np.all(found >= 0):
+        raise InputError(f"tau: expected times of at least 0, got {tau!r:.200}")
+    return found
