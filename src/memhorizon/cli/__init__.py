@@ -25,7 +25,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "demo": Command(
         "runs",
-        "Train on real digits at several n, see both times; ends with the page to open. Minutes on two cores.",
+        "Train on real digits at several n, see both times; ends, in minutes, with the page to open.",
     ),
     "train": Command("runs", "Train one network and measure its snapshots; the same command resumes."),
     "sweep": Command(

@@ -90,7 +90,7 @@ class RuleFlags:
 def demo(
     root: Path = Path("demo"), device: str | None = None, json: bool = False, quiet: bool = False
 ) -> int:
-    """Train on real digits at several n, see both times; ends with the page to open. Minutes on two cores.
+    """Train on real digits at several n, see both times; ends, in minutes, with the page to open.
 
     Args:
         root: where runs and page go.
