@@ -62,8 +62,8 @@ def test_there_are_commands_and_blocks_of_every_kind():
     }
 
 
-@pytest.mark.parametrize("page, block", PYTHON[:1], ids=["README.md"])
-def test_python_blocks(page, block, capsys, tmp_path, monkeypatch):
+@pytest.mark.parametrize("block", PYTHON[:1], ids=["README.md"])
+def test_python_blocks(block, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_block(block, capsys)
 
@@ -94,8 +94,8 @@ def test_all_commands_in_order(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page, block", PYTHON[1:], ids=["guide.md"])
-def test_python_blocks_that_train(page, block, capsys, tmp_path, monkeypatch):
+@pytest.mark.parametrize("block", PYTHON[1:], ids=["guide.md"])
+def test_python_blocks_that_train(block, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_block(block, capsys)
 

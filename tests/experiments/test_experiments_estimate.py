@@ -1,4 +1,4 @@
-"""What a run will take: the sum is right, what is alike is timed once, and calls are counted as they are made."""
+"""What a run will take: the sum is right, what is alike is timed once, calls are counted as they are made."""
 
 import itertools
 import time

@@ -64,6 +64,10 @@ def _answered(words: list[str]) -> int:
         return status
     except NobodyReadsError:
         raise
+    except SystemExit as stop:  # of the parser: after its help, or after it has said what is wrong
+        if not stop.code:
+            raise
+        return 2
     except (ValueError, ImportError, OSError, RuntimeError, MemoryError) as error:
         said = sentence(error)
         if said is None:
