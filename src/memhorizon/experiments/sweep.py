@@ -45,7 +45,7 @@ AXES = {
 }
 
 
-def grid(base: Config, **axes: Sequence[Any]) -> list[Config]:
+def grid(base: Config, **axes: Any) -> list[Config]:
     """All combinations of the axes around one configuration, each once.
 
     Args:
