@@ -385,14 +385,17 @@ def tiny():
     )
 
 
+@pytest.mark.parametrize(
+    "stride", [7, pytest.param(1, marks=pytest.mark.slow)]
+)  # few now, all in `make slow`
 @pytest.mark.parametrize("error", [Killed, OSError])
-def test_faults_at_every_call_that_changes_the_directory(tmp_path, monkeypatch, error):
+def test_faults_at_every_call_that_changes_the_directory(tmp_path, monkeypatch, error, stride):
     with monkeypatch.context() as patch:
         fault = Fault(patch, 10**9, error)
         wanted = outcome(run(tiny(), root=tmp_path / "whole"))
     calls = fault.count
     assert calls > 30
-    for at in range(calls):
+    for at in range(0, calls, stride):
         root = tmp_path / str(at)
         with monkeypatch.context() as patch:
             Fault(patch, at, error)
