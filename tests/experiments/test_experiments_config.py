@@ -81,6 +81,10 @@ def edited(path, value):
         (edited("measure.n_samples", -1), "n_samples"),
         (edited("measure.snapshots", 0), "snapshots"),
         (edited("seed", -1), "seed"),
+        (edited("measure.sampler_steps", 1001), "measure.sampler_steps: expected at most one per noise"),
+        (edited("measure.times", [0.1, 1e9]), "measure.times"),
+        (edited("train.t", 1e9), "train.t"),
+        (edited("schedule.steps", 2000), "model.steps: expected at least schedule.steps = 2000"),
     ],
 )
 def test_bad_files_are_refused_by_entry(text, message):

@@ -57,7 +57,7 @@ def test_a_part_is_made_once_and_anew_under_other_settings(tmp_path):
 def test_parts_keep_their_order_and_what_was_done_survives_a_failure(tmp_path):
     jobs = {name: ({}, partial(json.loads, f'{{"name": "{name}"}}')) for name in "cab"}
     bad = {**jobs, "bad": ({}, partial(json.loads, "no JSON"))}
-    with pytest.raises(json.JSONDecodeError):
+    with pytest.raises(InputError, match="bad: JSONDecodeError"):
         kept.parts(tmp_path, bad, processes=1)  # one process: the three before it are done
     assert {path.stem for path in tmp_path.iterdir()} == {"a", "b", "c"}
     assert [part["name"] for part in kept.parts(tmp_path, jobs)] == ["c", "a", "b"]

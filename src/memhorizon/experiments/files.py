@@ -17,6 +17,7 @@ from memhorizon.results import InputError
 
 Row = dict[str, Any]
 SUFFIX = ".tmp"  # of what is being written; a killed process leaves it behind
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)  # each system lacks one of them
 MAX_BYTES = 2**28  # of a file of plain values; ours are below 2**20
 
 
@@ -36,7 +37,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def append_lines(path: Path, rows: Iterable[Row]) -> None:
     """Append rows; they are on the disk when it returns. A symbolic link is refused by the system."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | NO_FOLLOW
     with os.fdopen(os.open(path, flags, 0o666), "ab") as handle:
         handle.write(as_lines(rows))
         handle.flush()

@@ -42,10 +42,12 @@ def held(folder: Path, *, tries: int) -> Iterator[None]:
     try:
         yield
     finally:
-        if _maker(claim) == mine:
-            claim.unlink(missing_ok=True)
-        if descriptor is not None:
-            os.close(descriptor)  # and with it the lock
+        try:
+            if _maker(claim) == mine:
+                claim.unlink(missing_ok=True)
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)  # and with it the lock
 
 
 def _take(folder: Path, claim: Path, mine: Row, tries: int) -> int | None:
@@ -63,8 +65,12 @@ def _try_once(folder: Path, claim: Path, mine: Row) -> int | None:
     descriptor = _lock_folder(folder, claim)
     if descriptor is None:
         _make_claim(folder, claim, mine)
-    else:
+        return None
+    try:
         write_atomically(claim, json.dumps(mine).encode())
+    except BaseException:
+        os.close(descriptor)
+        raise
     return descriptor
 
 

@@ -24,6 +24,7 @@ GUARD = (
     "executor: the processes cannot start. Each of them imports the script that starts them, so the call has "
     'to stand below the line `if __name__ == "__main__":`; or give executor=Inline(), which needs none'
 )
+STARTED = "started"  # what a process says first: all that it imports is there
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class _Worker:
     process: BaseProcess
     connection: Connection
     job: Any
-    started: bool = False  # it has said so: all that it imports is there
+    started: bool = False
 
 
 class Processes:
@@ -96,12 +97,13 @@ class Processes:
             worker.connection.send((function, job))
 
     def _hear(self, worker: _Worker) -> Ended | None:
-        try:
+        message = None
+        with suppress(EOFError, OSError):
             message = worker.connection.recv()
-        except (EOFError, OSError):
+        if message is None:  # nobody is there any more
             self.busy.remove(worker)
             return _death(worker)
-        if not worker.started:
+        if message == STARTED:
             worker.started = True
             return None
         self.busy.remove(worker)
@@ -177,7 +179,7 @@ def _serve(connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     torch.set_num_threads(1)
-    connection.send(None)
+    connection.send(STARTED)
     while True:
         try:
             function, job = connection.recv()

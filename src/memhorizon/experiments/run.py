@@ -110,7 +110,7 @@ def _prepare(directory: RunDir, config: Config, device: str | torch.device | Non
     try:
         split, schedule, model = _load(directory, config, device)
         state = TrainState.new(model, config.optimizer, ema=config.train.ema)
-    except InputError:
+    except BaseException:
         directory.discard()
         raise
     place = split.train.device

@@ -35,7 +35,7 @@ from memhorizon.experiments.files import (
     read_text,
     write_atomically,
 )
-from memhorizon.experiments.locks import held
+from memhorizon.experiments.locks import BusyError, held
 from memhorizon.experiments.tensors import read_tensors, read_tensors_and_note, write_tensors
 from memhorizon.results import InputError
 
@@ -61,11 +61,8 @@ class RunDir:
         """
         run = cls(root / config.key)
         run.make_folders()
-        path = run.path / "config.json"
-        if not path.is_file():
-            with run.locked():
-                if not path.is_file():
-                    write_atomically(path, to_json(config).encode())
+        if not run._has_config():
+            run._write_config(config)
         if to_json(run.config) != to_json(config):
             raise InputError(
                 f"root: {run.path} holds another configuration whose short name is the same; "
@@ -81,7 +78,7 @@ class RunDir:
             InputError: if there is no run at `path`.
         """
         run = cls(Path(path))
-        if not (run.path / "config.json").is_file():
+        if not run._has_config():
             raise InputError(f"path: expected a run directory (with a config.json), got {str(path)!r}")
         return run
 
@@ -307,6 +304,18 @@ class RunDir:
         """
         with held(self.path, tries=LOCK_TRIES):
             yield
+
+    def _has_config(self) -> bool:
+        return (self.path / "config.json").is_file()
+
+    def _write_config(self, config: Config) -> None:
+        try:
+            with self.locked():
+                if not self._has_config():
+                    write_atomically(self.path / "config.json", to_json(config).encode())
+        except BusyError:  # by one that has written it
+            if not self._has_config():
+                raise
 
     def _stream_digests(self) -> dict[str, str]:
         """Digests of both streams but for the wall time, which no restart repeats, and the settings."""

@@ -175,8 +175,9 @@ def execute_sweep(
         done = sum(steps[run.path] if run.done else run.last_step() for run in runs)
         return SweepProgress(done, sum(steps[run.path] for run in runs), tuple(outcomes), runs)
 
+    began = progress()
     for run, config in zip(runs, configs, strict=True):
-        yield progress()
+        yield replace(began, outcomes=tuple(outcomes))
         outcome = _begin(run, Path(root), config)
         if outcome is None:
             open_runs[run.path] = steps[run.path]
