@@ -11,7 +11,7 @@ from memhorizon.theory.density import density_at
 from memhorizon.theory.equations import Equations
 from memhorizon.theory.model import FeatureModel
 
-MAX_ATOMS = 128  # then a minute
+MAX_ATOMS = 128  # then 2 to 5 s and 0.3 GB
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
 _NODES, _WEIGHTS = 0.5 * (_NODES + 1), 0.5 * _WEIGHTS  # of the interval from 0 to 1
 
