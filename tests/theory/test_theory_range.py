@@ -147,6 +147,15 @@ def test_a_callable_is_computed_anew_each_time():
         assert coefficients(m).a == pytest.approx(slope, abs=1e-12)
 
 
+def test_constants_that_have_not_converged_are_said_by_every_answer():
+    """A kink where no panel ends; the slope keeps it from being even."""
+    model = FeatureModel(2, 4, 0.1, lambda x: np.abs(x - 0.1) + x)
+    assert not coefficients(model).converged
+    assert bulk_edges(model).status == "not resolved"
+    assert timescales(model).status == "not resolved"
+    assert "not converged" in loss_curves(model, [1.0]).status
+
+
 def test_the_number_of_atoms_is_bounded():
     many = FeatureModel(8, 64, 0.01, spectrum=Spectrum.atoms(np.linspace(1, 2, MAX_ATOMS + 1)))
     with pytest.raises(InputError, match=str(MAX_ATOMS)):
@@ -239,3 +248,12 @@ def test_what_is_no_number_is_refused_in_our_words():
     """In a process without the type checker of the tests, as users have it."""
     done = subprocess.run([sys.executable, "-c", WRONG], capture_output=True, text=True, check=True)
     assert done.stdout == ""
+
+
+def test_a_point_just_above_the_real_axis_is_on_it():
+    """In a gap the imaginary part of q goes with that of z: 1e-300 of it is nothing."""
+    model = FeatureModel(8, 64, 0.01)
+    np.testing.assert_allclose(stieltjes(model, [-1 + 1e-300j, 1e-300j]), stieltjes(model, [-1.0, 0.0]))
+    slope = (stieltjes(model, [-1 + 1e-6])[0] - stieltjes(model, [-1 - 1e-6])[0]) / 2e-6
+    near = stieltjes(model, [-1 + 1e-9j])[0]
+    assert near.imag / 1e-9 == pytest.approx(slope.real, rel=1e-6)  # differences lose 1e-16/1e-6/q
