@@ -4,10 +4,13 @@ Exit status: 0 fine, 1 the answer is a warning, 2 bad input, 130 interrupted, 14
 A command is imported when it is called: the theory and every help page do without torch.
 """
 
+import atexit
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -72,11 +75,17 @@ def _answered(words: list[str]) -> int:
         said = sentence(error)
         if said is None:
             raise
-        print(f"memhorizon: {said}", file=sys.stderr)
+        _complain(f"memhorizon: {said}")
         return 2
     except KeyboardInterrupt:
-        print("\nmemhorizon: interrupted; the same command goes on from here", file=sys.stderr)
+        _complain("\nmemhorizon: interrupted; the same command goes on from here")
         return 130
+
+
+def _complain(text: str) -> None:
+    """Say what went wrong, if anybody can be told; the exit status says it in any case."""
+    with suppress(OSError):
+        print(text, file=sys.stderr)
 
 
 def _run(words: list[str]) -> int:
@@ -150,4 +159,6 @@ def _find_matplotlib_a_home() -> None:
     except RuntimeError:  # no HOME, and no user of this number
         writable = False
     if not writable:
-        os.environ["MPLCONFIGDIR"] = tempfile.mkdtemp(prefix="memhorizon-")
+        folder = tempfile.mkdtemp(prefix="memhorizon-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        os.environ["MPLCONFIGDIR"] = folder

@@ -6,7 +6,7 @@ import sys
 import unicodedata
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, TextIO
+from typing import Any
 
 # In words or signs of ASCII, where the encoding of the terminal has no such sign.
 SIGNS = {
@@ -49,7 +49,7 @@ def readable() -> Iterator[None]:
             sys.stdout, sys.stderr = before
 
 
-def _open(stream: TextIO | None, stack: ExitStack) -> TextIO:
+def _open(stream: Any, stack: ExitStack) -> Any:
     """The stream itself, or one that takes everything (pythonw has none, a daemon closed ones)."""
     if stream is None or getattr(stream, "closed", False):
         return stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
@@ -62,7 +62,7 @@ class Filter:
     It is no terminal, so that nobody sends it colours.
     """
 
-    def __init__(self, stream: TextIO, kept: str) -> None:
+    def __init__(self, stream: Any, kept: str) -> None:
         self._stream = stream
         self._kept = kept
 

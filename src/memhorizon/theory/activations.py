@@ -38,7 +38,7 @@ def resolve(activation: object) -> Activation:
     """
     if callable(activation):
         return Activation(getattr(activation, "__name__", "callable"), cast(Function, activation))
-    if activation == "linear":
+    if isinstance(activation, str) and activation == "linear":
         raise InputError(
             "activation: expected a nonlinear one, got 'linear': then v2 = s2 = 0, the features span only d "
             "directions, U is singular and nothing in the theory separates memorising from generalising"

@@ -27,7 +27,9 @@ class Coefficients:
         b: E[g sigma(h)] = sqrt(Delta_t) a, the slope along the noise.
         v2: variance over u of E_g sigma beyond its linear part.
         s2: mean variance over g of sigma beyond its linear part.
-        residual: change of the constants on the last refinement of the quadrature; 0 for closed forms.
+        residual: change of the constants on the last refinement of the quadrature, absolute; 0 for closed
+            forms. Rounding alone moves v2 by 1e-33, and for odd functions it falls as exp(-6t): that of tanh
+            is good to 0.2 % at t = 11.
         status: "closed form", "quadrature", or "not converged" where the residual is above 1e-10.
     """
 
@@ -38,6 +40,11 @@ class Coefficients:
     s2: float
     residual: float
     status: str
+
+    @property
+    def converged(self) -> bool:
+        """Whether the constants are those of the activation."""
+        return self.status != "not converged"
 
 
 def coefficients(model: FeatureModel) -> Coefficients:

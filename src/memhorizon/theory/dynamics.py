@@ -69,7 +69,7 @@ def loss_curves(model: FeatureModel, tau: object, *, ridge: float = 0.0) -> Loss
     found = contour.losses(flow_filter(contour.z, rate(model, places), ridge))
     train, excess = 1 + found.drop, (found.drop + found.gap) / model.delta_t + initial_error(model)
     status = "solved" if contour.solved and np.all(found.residual < 1e-7) else "not resolved"
-    if constants.status == "not converged":
+    if not constants.converged:
         status += "; the constants of the activation have not converged"
     if not model.spectrum.gaussian:
         excess, status = np.full_like(excess, np.nan), status + "; E_score holds for Gaussian data only"

@@ -102,7 +102,7 @@ def finite_matrices(
     """
     n, p = sizes(model, dim)
     count("seed", seed, 0, 2**64 - 1)
-    if features not in ("true", "equivalent"):
+    if not isinstance(features, str) or features not in ("true", "equivalent"):
         raise InputError(f"features: expected 'true' or 'equivalent', got {features!r:.200}")
     if noise_draws is not None:
         count("noise_draws", noise_draws, 1, 10**6)

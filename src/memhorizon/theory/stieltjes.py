@@ -8,6 +8,8 @@ from memhorizon.theory.arguments import row
 from memhorizon.theory.equations import Equations, within
 from memhorizon.theory.model import FeatureModel
 
+_REAL = 1e-15  # an imaginary part below this share cannot be told from rounding
+
 
 def stieltjes(model: FeatureModel, z: object) -> Complex[np.ndarray, " m"]:
     """Compute q(z) = lim (1/p) tr (U - z)^-1.
@@ -32,7 +34,8 @@ def stieltjes(model: FeatureModel, z: object) -> Complex[np.ndarray, " m"]:
     points = within("z", row("z", z, kinds="biufc").astype(complex))
     equations = Equations.of(model)
     below = np.imag(points) < 0
-    found = equations.solve(np.where(below, points.conj(), points) - equations.s2)
+    w = np.where(below, points.conj(), points) - equations.s2
+    found = equations.solve(np.where(np.imag(w) < _REAL * np.abs(w), np.real(w), w))
     if not np.all(found.solved):
         failed = points[~found.solved].tolist()
         raise InputError(

@@ -9,6 +9,7 @@ from scipy.optimize import brentq
 
 from memhorizon.results import Time, Timescales
 from memhorizon.theory.arguments import number
+from memhorizon.theory.coefficients import coefficients
 from memhorizon.theory.contour import Contour, limits
 from memhorizon.theory.dynamics import flow_filter, initial_error, rate
 from memhorizon.theory.equations import Equations
@@ -100,7 +101,7 @@ def timescales(model: FeatureModel, *, score_level: float = 0.2, gap_level: floa
         },
         support=curves.support,
         residual=curves.residual,
-        status="solved" if curves.contour.solved and curves.residual < 1e-7 else "not resolved",
+        status="solved" if curves.solved else "not resolved",
     )
 
 
@@ -140,7 +141,8 @@ class _Curves:
 
     def __init__(self, model: FeatureModel) -> None:
         self.model = model
-        self.equations = Equations.of(model)
+        constants = coefficients(model)
+        self.equations = Equations.from_constants(model, constants)
         self.support = support_of(self.equations)
         self.contour = Contour(self.equations, self.support)
         first, last = (
@@ -150,6 +152,7 @@ class _Curves:
         self.tau = np.geomspace(first, last, int(_PER_DECADE * np.log10(last / first)))
         self.values, residual = self._evaluate(self.tau)
         self.residual = float(np.max(residual))
+        self.solved = constants.converged and self.contour.solved and self.residual < 1e-7
 
     def decay_time(self, eigenvalue: float) -> float:
         """Time in which A moves by a factor e along a mode."""
