@@ -103,10 +103,8 @@ def test_many_samples_are_scaled_from_fewer(monkeypatch):
 
 
 @dataclass(frozen=True)
-class Sleepy:
+class Sleepy(MLPConfig):
     """A network whose calls take known time: sleep is at least as long as it is asked to be."""
-
-    steps: int = 1000
 
     def build(self, item_shape, *, seed):
         return SleepyNetwork()
