@@ -62,9 +62,9 @@ def test_dry_run_says_what_and_how_long_and_does_nothing(tmp_path, config, capsy
 def test_a_reader_that_leaves_early_is_no_error():
     """As in `memhorizon ... | head -1`, with more output than a pipe holds."""
     command = [sys.executable, "-c", "from memhorizon.cli import main; raise SystemExit(main())"]
-    arguments = ["reproduce", "width_mixture", "--dry-run"]
+    arguments = ["reproduce", "width_mixture", "--size", "paper", "--dry-run"]
     with subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert b"mixture-n16" in process.stdout.readline()
+        assert b"mixture-n" in process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
@@ -302,8 +302,9 @@ def test_watch_shows_what_cannot_be_read_and_what_has_not_begun(tmp_path, config
     (tmp_path / ".trash" / "config.json").write_text("{}")
     capsys.readouterr()
     assert main(["watch", str(tmp_path), "--once"]) == 0
-    rows = {line.split(": ")[0].split("-")[-2]: line for line in capsys.readouterr().out.splitlines()}
-    assert len(rows) == 4
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    rows = {line.partition(": ")[0].split("-")[-2]: line for line in lines}
     assert ": done" in rows["seed0"]
     assert "has not begun" in rows["seed1"]
     assert "cannot be read" in rows["seed2"]

@@ -273,7 +273,7 @@ def _row(run: RunDir) -> tuple[str, str, bool]:
     try:
         return name, _state(run), run.done
     except (InputError, OSError) as error:
-        return name, f"cannot be read: {str(error)[:200]}", True
+        return name, f"cannot be read: {' '.join(str(error).split())[:200]}", True
 
 
 def _state(run: RunDir) -> str:

@@ -1,7 +1,7 @@
 """Many runs: finished ones are skipped, the others are done by an executor."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
