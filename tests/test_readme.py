@@ -18,14 +18,12 @@ from memhorizon.nets import MLPConfig
 from memhorizon.training import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = {page: (ROOT / page).read_text() for page in ("README.md", "docs/guide.md")}
-PYTHON = [
-    (page, block) for page, text in PAGES.items() for block in re.findall(r"```python\n(.*?)```", text, re.S)
-]
+PAGES = [(ROOT / page).read_text() for page in ("README.md", "docs/guide.md")]
+BLOCKS = [block for text in PAGES for block in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.S | re.M)]
+PYTHON = [block for language, block in BLOCKS if language == "python"]
 COMMANDS = [
     shlex.split(line, comments=True)[1:]
-    for text in PAGES.values()
-    for block in re.findall(r"```\n(.*?)```", text, re.S)
+    for _, block in BLOCKS
     for line in block.splitlines()
     if line.startswith("memhorizon ")
 ]
