@@ -9,6 +9,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 
 from memhorizon.cli import main
 from memhorizon.datasets import DataConfig
@@ -42,7 +43,8 @@ def words_of(command):
 
 def run_block(block, capsys):
     """Run a block; what a comment says that it prints is among what it prints."""
-    exec(compile(block, "block", "exec"), {})
+    with torch.random.fork_rng(devices=[]):
+        exec(compile(block, "block", "exec"), {})
     printed = capsys.readouterr().out
     for number in re.findall(r"# (?:the null: )?(\d\.\d{4} \[.*\))", block):
         assert number in printed
