@@ -293,15 +293,16 @@ def test_a_sweep_with_a_failed_run_has_a_page_and_says_so(tmp_path, config, caps
 
 
 def test_watch_shows_what_cannot_be_read_and_what_has_not_begun(tmp_path, config, capsys):
-    assert main(["train", "--load", config, "--root", str(tmp_path), "--quiet"]) == 0
+    root = tmp_path / "runs"
+    assert main(["train", "--load", config, "--root", str(root), "--quiet"]) == 0
     for seed, damage in ((1, ""), (2, "steps.jsonl"), (3, "config.json")):
-        run = RunDir.create(tmp_path, replace(SMALL, seed=seed))
+        run = RunDir.create(root, replace(SMALL, seed=seed))
         if damage:
             (run.path / damage).write_bytes(b"\xff\n")
-    (tmp_path / ".trash").mkdir()
-    (tmp_path / ".trash" / "config.json").write_text("{}")
+    (root / ".trash").mkdir()
+    (root / ".trash" / "config.json").write_text("{}")
     capsys.readouterr()
-    assert main(["watch", str(tmp_path), "--once"]) == 0
+    assert main(["watch", str(root), "--once"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
     rows = {line.partition(": ")[0].split("-")[-2]: line for line in lines}
