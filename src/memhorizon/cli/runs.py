@@ -278,6 +278,7 @@ def _row(run: RunDir) -> tuple[str, str, bool]:
 
 def _state(run: RunDir) -> str:
     """Where a run stands, in words."""
+    total = run.config.train.steps
     seen = [row for row in run.measures() if row["measure"] == "memorized"]
     copied = f"f_mem {seen[-1]['value']:.3f} at {seen[-1]['step']:,}" if seen else "not yet measured"
     if run.done:
@@ -286,7 +287,6 @@ def _state(run: RunDir) -> str:
     if not log:
         return "has not begun"
     last = log[-1]
-    total = run.config.train.steps
     device = run.environment.get("device", "an unknown device")
     left = duration(_seconds_left(log, total))
     loss = f"loss {last['loss']:.4f}"
