@@ -34,6 +34,12 @@ def test_what_is_left_of_a_run_is_the_sum_of_its_parts(done, updates, snapshots)
     assert cost.seconds(SMALL, done=done) == 1000 + updates + 10_000 * snapshots
 
 
+def test_the_log_has_a_row_for_each_update_up_to_a_few_hundred_and_one_for_each_snapshot():
+    cost = Cost(start=0.0, update=0.0, snapshot=0.0, row=1.0)
+    assert cost.seconds(SMALL) == 100 + 3
+    assert cost.seconds(replace(SMALL, train=TrainConfig(steps=40_000))) == 400 + 3
+
+
 def test_a_finished_run_takes_no_time():
     assert Cost(1.0, 1.0, 1.0).seconds(SMALL, done=100) == 0
 

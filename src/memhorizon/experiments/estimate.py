@@ -1,20 +1,23 @@
 """What a run will take on this machine: its parts are timed for a moment and added up.
 
-    seconds of a run = start + updates * update + snapshots * snapshot
+    seconds of a run = start + updates * update + rows of its log * row + snapshots * snapshot
 
 A snapshot is taken once with a network that costs nothing and counts its calls; the calls of the real
 network, by their number of rows, are timed on their own. What costs the same in several runs is timed once.
 """
 
+import math
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
@@ -25,9 +28,10 @@ from memhorizon.datasets import Split, load_split
 from memhorizon.devices import device_of
 from memhorizon.diffusion import eval_mode
 from memhorizon.experiments.config import Config
+from memhorizon.experiments.files import append_lines
 from memhorizon.experiments.observe import observe
 from memhorizon.experiments.processes import reason
-from memhorizon.experiments.run import snapshot_steps
+from memhorizon.experiments.run import LOG_ROWS, snapshot_steps
 from memhorizon.results import InputError
 from memhorizon.training import TrainState, train
 
@@ -49,19 +53,23 @@ class Cost:
         start: reading the data and building the network.
         update: one update.
         snapshot: measuring one snapshot.
+        row: bringing one row of the log to the disk.
     """
 
     start: float
     update: float
     snapshot: float
+    row: float = 0.0
 
     def seconds(self, config: Config, *, done: int = 0) -> float:
         """Seconds that a run takes after `done` of its updates; 0 for a finished one."""
         if done >= config.train.steps:
             return 0.0
         marks = snapshot_steps(config.measure.first, config.train.steps, config.measure.snapshots)
-        left = sum(mark > done for mark in marks)
-        return self.start + (config.train.steps - done) * self.update + left * self.snapshot
+        snapshots = sum(mark > done for mark in marks)
+        updates = config.train.steps - done
+        rows = updates / math.ceil(config.train.steps / LOG_ROWS) + snapshots
+        return self.start + updates * self.update + rows * self.row + snapshots * self.snapshot
 
 
 def costs(
@@ -148,7 +156,8 @@ class _Stopwatch:
             count * self.once((*network, rows), lambda rows=rows: self._seconds_of_call(model, shape, rows))
             for rows, count in calls.items()
         )
-        return Cost(reading + building, update, rest + looking)
+        row = self.once("row", lambda: median(_rows()))
+        return Cost(reading + building, update, rest + looking, row)
 
     def _seconds_of_call(self, model: nn.Module, shape: tuple[int, ...], rows: int) -> float:
         return _scaled(rows, lambda size: _calls(model, shape, size, self.device))
@@ -236,6 +245,14 @@ def _calls(model: nn.Module, shape: tuple[int, ...], size: int, device: torch.de
         for _ in range(WARM + MOST):
             _, seconds = _timed(lambda: float(model(x, index).flatten()[0]))
             yield seconds
+
+
+def _rows() -> Iterator[float]:
+    """Seconds that each of a few rows of a log takes, on the disk of temporary files."""
+    with tempfile.TemporaryDirectory() as folder:
+        for step in range(WARM + 5):
+            row = {"step": step, "loss": 0.1, "seconds": 0.1}
+            yield _timed(lambda row=row: append_lines(Path(folder, "steps.jsonl"), [row]))[1]
 
 
 def _timed(action: Callable[[], T]) -> tuple[T, float]:
