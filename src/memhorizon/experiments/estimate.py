@@ -36,7 +36,7 @@ from memhorizon.results import InputError
 from memhorizon.training import TrainState, train
 
 WARM = 2  # calls before the clock runs
-MOST = 30  # calls that are timed at most
+MOST = 200  # calls that are timed at most
 BUDGET = 0.5  # seconds of timing for one part
 FEW, GROWTH = 4, 8  # a timing begins with few items, so that a large network is not timed on all of them
 PATH_VALUES = 3e8  # values along all sampling paths that are computed for a trial; beyond, fewer samples
