@@ -15,7 +15,9 @@ Row = dict[str, Any]
 
 
 def plain_time(time: Time) -> Row:
-    """A time as plain values; "undetermined" where its interval excludes nothing."""
+    """A time as plain values; "undetermined" where its interval excludes nothing; no value without a time."""
+    if not time.known:
+        return {"value": None, "low": 0.0, "high": None, "status": time.status}
     high = None if time.high == math.inf else time.high
     status = "undetermined" if time.observed and time.low <= 0 and high is None else time.status
     return {"value": time.value, "low": time.low, "high": high, "status": status}
@@ -23,6 +25,8 @@ def plain_time(time: Time) -> Row:
 
 def as_time(entry: Mapping[str, Any]) -> Time:
     """Back to a time: the undetermined is an observation with an open interval."""
+    if entry["value"] is None:
+        return Time.unknown(entry["status"], "")
     status = "observed" if entry["status"] == "undetermined" else entry["status"]
     high = math.inf if entry["high"] is None else entry["high"]
     return Time(entry["value"], entry["low"], high, status, "")
@@ -30,7 +34,7 @@ def as_time(entry: Mapping[str, Any]) -> Time:
 
 def ratio(above: Mapping[str, Any], below: Mapping[str, Any]) -> tuple[float, int] | None:
     """Log of a ratio of times, and whether it is seen (0), at least (1) or at most (-1) that; else None."""
-    if "undetermined" in (above["status"], below["status"]):
+    if not {above["status"], below["status"]} <= set(SIDES):
         return None
     up, down = SIDES[above["status"]], -SIDES[below["status"]]
     if up * down < 0:

@@ -14,8 +14,11 @@ PACKAGE = ROOT / "src" / "memhorizon"
 # A module may import from layers below its own, and from its own folder without a circle. Lowest first.
 LAYERS = [
     {"results"},
+    {"checks", "devices"},
     {"theory"},
-    {"devices", "schedule", "distributions", "formats"},
+    {"files"},
+    {"schedule", "distributions", "formats"},
+    {"arrays", "ranges"},
     {"layouts", "synthetic"},
     {"images"},
     {"diffusion"},

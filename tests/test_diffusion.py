@@ -1,4 +1,7 @@
+import functools
 import math
+import types
+import weakref
 
 import pytest
 import torch
@@ -7,9 +10,11 @@ from torch import nn
 from memhorizon import diffusion
 from memhorizon.diffusion import (
     add_noise,
+    device_of_model,
     eval_mode,
     ideal_model,
     item_losses,
+    networks,
     predict,
     target,
     to_noise,
@@ -170,6 +175,149 @@ def test_eval_mode_gives_each_module_its_own_mode_back():
     assert torch.is_grad_enabled()
     with eval_mode(lambda x, index: x):
         assert not torch.is_grad_enabled()
+
+
+class Dropping(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, x, index):
+        return self.drop(self.weight * x)
+
+
+class Holder:
+    __slots__ = ("net",)
+    shared = Dropping()
+
+    def __init__(self, net):
+        self.net = net
+
+    def __call__(self, x, index):
+        return self.predict(x, index)
+
+    def predict(self, x, index):
+        return self.net(x, index)
+
+    @staticmethod
+    def of_all(x, index):
+        return Holder.shared(x, index)
+
+
+class Outer(nn.Module):
+    """Keeps its network where torch does not look for it."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.kept = [net]
+
+    def forward(self, x, index):
+        return self.kept[0](x, index)
+
+
+GLOBAL = Dropping()
+BY_NAME = {"first": {"ema": GLOBAL}}
+
+
+def asks_the_global(x, index):
+    return GLOBAL(x, index)
+
+
+def asks_by_name(x, index):
+    def inner():
+        return BY_NAME["first"]["ema"](x, index)
+
+    return inner()
+
+
+def decorated(function):
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        return function(*args, **kwargs)
+
+    return call
+
+
+def function_with(net):
+    function = decorated(lambda x, index: asks_the_global(x, index))
+    function.net = net
+    return function
+
+
+WRAPPED = {
+    "itself": lambda net: net,
+    "lambda": lambda net: lambda x, index: net(x, index),
+    "two lambdas": lambda net: (lambda f: lambda x, index: f(x, index))(lambda x, index: net(x, index)),
+    "default": lambda net: lambda x, index, f=net: f(x, index),
+    "keyword default": lambda net: lambda x, index, *, f=net: f(x, index),
+    "partial": lambda net: functools.partial(lambda f, x, index: f(x, index), net),
+    "partial by keyword": lambda net: functools.partial(lambda x, index, f: f(x, index), f=net),
+    "bound method": lambda net: Holder(net).predict,
+    "method of the network": lambda net: net.forward,
+    "object": Holder,
+    "list": lambda net: lambda x, index, nets=[[net]]: nets[0][0](x, index),
+    "dictionary": lambda net: (lambda nets: lambda x, index: nets["ema"](x, index))({"ema": net}),
+    "namespace": lambda net: (lambda box: lambda x, index: box.net(x, index))(types.SimpleNamespace(net=net)),
+    "weak reference": lambda net: (lambda ref: lambda x, index: ref()(x, index))(weakref.ref(net)),
+    "hidden in a network": Outer,
+    "decorated": lambda net: decorated(lambda x, index: net(x, index)),
+    "attribute of a function": function_with,
+}
+ELSEWHERE = {"global": asks_the_global, "global of globals": asks_by_name, "class": Holder.of_all}
+
+
+@pytest.mark.parametrize("how", WRAPPED)
+def test_a_network_behind_a_function_is_measured_in_eval_mode(how):
+    net = Dropping()
+    net.drop.eval()
+    net.weight.requires_grad_(False)
+    model = WRAPPED[how](net)
+    assert any(net is part for network in networks(model) for part in network.modules())
+    with eval_mode(model):
+        assert not net.training
+    assert (net.training, net.drop.training) == (True, False)  # each its own
+    assert device_of_model(model) == torch.device("cpu")
+
+
+@pytest.mark.parametrize("where", ELSEWHERE)
+def test_a_network_that_code_names_is_measured_in_eval_mode(where):
+    x = torch.ones(4, 100)
+    index = torch.zeros(4, dtype=torch.int64)
+    with eval_mode(ELSEWHERE[where]):
+        assert torch.equal(ELSEWHERE[where](x, index), x)
+    assert GLOBAL.training
+    assert Holder.shared.training
+
+
+def test_a_model_without_networks_has_none_and_lies_on_the_cpu():
+    assert networks(lambda x, index: torch.sin(x)) == []
+    assert networks(torch.sin) == []
+    assert device_of_model(math.sin) == torch.device("cpu")
+
+
+def test_a_search_of_many_objects_ends():
+    circle = {"self": None, "many": [[i] for i in range(300_000)]}
+    circle["self"] = circle
+    assert networks(lambda x, index: circle) == []
+
+
+@pytest.mark.parametrize("drawing", ["fetched by a computed name", "dropout that is always on"])
+def test_a_model_that_draws_while_it_is_measured_is_warned_about(drawing):
+    def fetched(x, index):
+        return globals()["GLO" + "BAL"](x, index)
+
+    def always(x, index):
+        return nn.functional.dropout(x, 0.5)
+
+    model = fetched if drawing.startswith("fetched") else always
+
+    def ask():
+        with eval_mode(model):
+            model(torch.ones(3, 3), torch.zeros(3, dtype=torch.int64))
+
+    with torch.random.fork_rng(), pytest.warns(UserWarning, match="model: drew random numbers"):
+        ask()
 
 
 def past_the_checker(name):

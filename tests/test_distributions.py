@@ -397,5 +397,5 @@ def test_bad_questions(law, method, x, t, message):
 @with_laws
 @pytest.mark.parametrize("n", [0, -1])
 def test_bad_number_of_draws(law, n):
-    with pytest.raises(InputError, match=f"n: expected at least 1, got {n}"):
+    with pytest.raises(InputError, match=f"n: expected a whole number of at least 1, got {n}"):
         law.sample(n, generator=generator())

@@ -2,6 +2,7 @@ import copy
 import json
 import math
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.experiments.record import Rules, record
 from memhorizon.experiments.run import run as run_once
 from memhorizon.figures import style
-from memhorizon.figures.records import groups
+from memhorizon.figures.records import groups, level_of
 from memhorizon.nets import MLPConfig
 from memhorizon.results import InputError, Time
 from memhorizon.training import TrainConfig
@@ -208,13 +209,116 @@ def broken(made, change):
         (lambda r: r.update(runs=[]), "runs"),
         (lambda r: r.pop("rules"), "rules"),
         (lambda r: r["runs"][1].pop("curves"), "curves"),
-        (lambda r: r["runs"][0]["curves"].pop("memorized"), "memorized"),
-        (lambda r: r["runs"][0]["curves"].pop("holdout@0.3"), "holdout@0.3"),
+        (lambda r: [run.update(curves={}) for run in r["runs"]], "curves"),
+        (lambda r: r["runs"][0]["curves"]["memorized"].update(value="text"), "cannot be used"),
     ],
 )
 def test_a_record_that_cannot_be_drawn_says_why(made, change, word):
     with pytest.raises(InputError, match=word):
         figures.clocks(broken(made, change)).plot()
+
+
+def no_time(time, status="not measured"):
+    time.update(value=None, low=0.0, high=None, status=status, rule="none")
+
+
+@pytest.mark.parametrize("name", ["memorized", "holdout@0.3"])
+def test_a_curve_that_was_not_measured_leaves_its_panel_and_its_times_empty(made, name):
+    clock = "tau_mem" if name == "memorized" else "tau_gen"
+
+    def cut(record):
+        for run in record["runs"]:
+            del run["curves"][name]
+            no_time(run["times"][clock])
+
+    picture = figures.clocks(broken(made, cut))
+    assert name not in {row["quantity"] for row in picture.frame()}
+    texts = [text.get_text() for axes in picture.plot().axes for text in axes.texts]
+    assert texts.count("not measured") == 1
+    found = figures.of(broken(made, cut))
+    assert ("collapse" in found) == (name != "memorized")
+    found["laws"].plot()  # with the other time alone
+
+
+def test_runs_without_a_time_are_left_out_of_the_laws(made, wide):
+    def all_unknown(record):
+        for run in record["runs"]:
+            for clock in ("tau_gen", "tau_mem"):
+                no_time(run["times"][clock], "still improving")
+
+    assert "laws" not in figures.of(broken(made, all_unknown))
+    with pytest.raises(InputError, match="times of at least one run"):
+        figures.laws(broken(made, all_unknown)).plot()
+    one = copy.deepcopy(wide)
+    no_time(one["runs"][0]["times"]["tau_gen"], "trivial level")
+    figures.laws(one).plot()
+    rows = figures.phase(one, multiples=(3.0,)).frame()
+    assert [row["censored"] for row in rows].count(1) >= 1
+
+
+def test_where_nothing_copies_null_and_interval_hide_no_curve(made):
+    def nothing(record):
+        for run in record["runs"]:
+            curve = run["curves"]["memorized"]
+            points = len(curve["step"])
+            curve.update(value=[0.0] * points, low=[0.0] * points, high=[0.009] * points)
+            last = curve["step"][-1]
+            run["times"]["tau_mem"].update(value=last, low=last, high=None, status="not reached")
+
+    figure = figures.clocks(broken(made, nothing)).plot()
+    middle = figure.axes[1]
+    curves = [line for line in middle.lines if line.get_marker() not in ("", "None")]
+    others = [item for item in (*middle.lines, *middle.patches, *middle.collections) if item not in curves]
+    assert len(curves) == 4
+    assert max(item.get_zorder() for item in others) < min(line.get_zorder() for line in curves)
+    assert middle.get_ylim()[1] >= 0.1  # the level of tau_mem: the interval is a tenth of the panel
+
+
+def test_the_level_drawn_is_the_one_that_the_times_were_read_at(made):
+    """Whatever settled it: the value is the one in the rule of the record, to its four digits."""
+    best = max(min(run["curves"]["holdout@0.3"]["value"]) for run in made[0]["runs"])
+    assert level_of(made[0]) == pytest.approx(1.05 * best, rel=5e-4)
+    assert level_of(broken(made, lambda r: [no_time(run["times"]["tau_gen"]) for run in r["runs"]])) is None
+
+
+def test_a_dollar_sign_in_a_name_begins_no_mathematics(made):
+    def name(record):
+        for run in record["runs"]:
+            run["config"]["data"]["path"] = f"$\\no{run['seed']}"
+
+    figures.clocks(broken(made, name)).plot()
+
+
+RESULTS = Path(__file__).parents[1] / "results"
+
+
+@pytest.mark.parametrize("name", ["rates", "reruns", "halves_digits", "threshold_mixture", "first_digits"])
+def test_records_of_other_kinds_cope_without_times_and_refuse_damage(name):
+    record = json.loads((RESULTS / f"{name}.json").read_text())
+    part = "rows" if "rows" in record else "seeds"
+    unknown = copy.deepcopy(record)
+    forget(unknown)
+    draw(unknown)
+    damaged = [
+        {**record, part: [{**row, key: "<b>"} for row in record[part]]} for key in ("tau_mem", "images")
+    ]
+    damaged += [{**record, part: wrong} for wrong in (None, 1, [1], [[]], [{}])]
+    for other in damaged[2 if part == "rows" else 1 :]:
+        with pytest.raises(InputError, match="record"):
+            draw(other)
+
+
+def draw(record):
+    for picture in figures.of(record).values():
+        picture.plot()
+
+
+def forget(value):
+    """Turn every time and estimate into one that is not known."""
+    if isinstance(value, dict) and {"value", "low", "high", "status"} <= set(value):
+        no_time(value)
+    for entry in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        forget(entry)
 
 
 def test_bad_input_is_named(made, tmp_path):

@@ -1,3 +1,7 @@
+import os
+import resource
+import socket
+import tempfile
 import weakref
 
 import numpy as np
@@ -6,10 +10,12 @@ import torch
 from PIL import Image
 from safetensors.numpy import save_file
 
+from memhorizon import images as images_module
 from memhorizon import layouts
 from memhorizon.formats import decode
 from memhorizon.images import duplicate_groups, load_images, prepare
 from memhorizon.results import InputError
+from reference_files import deadline
 
 
 def noise(*shape, seed=0):
@@ -41,6 +47,9 @@ def test_a_folder_is_read_in_the_order_of_names_and_nothing_is_silent(folder):
     assert "decoded" in found.skipped[0].reason
     assert "constant picture" in found.skipped[1].reason
     assert found.ignored == 3
+    assert found.suffixes == {".txt": 1, ".csv": 1, "(hidden)": 1}
+    assert repr(found).startswith("ImageSet(5 items of 1 x 6 x 8, values 0")
+    assert "2 skipped, 3 other files" in repr(found)
     assert len(found) + len(found.skipped) + found.ignored == sum(p.is_file() for p in root.rglob("*"))
 
 
@@ -173,6 +182,19 @@ BAD = {
     "a list of lists": ([[1, 2]], {}, r"images\[0\]: expected a path, .*got list"),
     "pairs of picture and label": ([(X[0], 3)], {}, r"images\[0\]: .*got tuple"),
     "a list of integer arrays": ([X[0].astype(int)], {}, r"images\[0\]: .*got int64"),
+    "one of two ranges": ([X[0], X[1].astype(np.float32)], {}, "one range of values, number 0 .* number 1"),
+    "floats of -1 to 1 and integers": (
+        [X[0] / 127.5 - 1, X[1]],
+        {},
+        "one range of values, number 1 .*number 0",
+    ),
+    "a list of batches": ([noise(2, 1, 5, 5)] * 2, {}, r"images\[0\]: expected \[n, dim\] or \[n, c, h, w\]"),
+    "batches": (noise(3, 2, 1, 5, 5), {}, r"images: expected \[n, dim\] or \[n, c, h, w\]"),
+    "no numbers": (torch.zeros(3, 1, 5, 5, device="meta"), {}, "dense tensor, got torch.strided on meta"),
+    "one Pillow image": (Image.fromarray(X[0]), {}, "or a list of pictures, got Image"),
+    "an empty path": ("", {}, "expected a folder, a .npy"),
+    "a path of nothing": ("a\0b", {}, "no such file or folder"),
+    "a name too long": ("a" * 300, {}, "no such file or folder"),
     "a list of constant pictures": ([FLAT[1], FLAT[1]], {}, "none of 2 can be used; the first, 0: constant"),
     "mixed sizes": ([X[0], X[1][:4]], {}, "size: .*0 is 1 x 5 x 5, 1 is 1 x 4 x 5"),
     "mixed vectors": ([X[0, 0], X[1, 0, :4]], {}, "0 is 5, 1 is 4"),
@@ -231,3 +253,140 @@ def test_missing_members_of_a_list_are_listed(tmp_path):
     assert len(found) == 1
     assert found.skipped[0].name.endswith("gone.png")
     assert "No such file" in found.skipped[0].reason
+
+
+def test_linked_pictures_and_hidden_folders_are_no_further_pictures(tmp_path):
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    for place in (root / ".thumbnails", root / "sub", elsewhere):
+        place.mkdir(parents=True)
+    for i, path in enumerate((root / "sub/a.png", root / ".thumbnails/a.png", elsewhere / "b.png")):
+        Image.fromarray(noise(4, 4, seed=i)).save(path)
+    (root / "0.png").symlink_to(root / "sub/a.png")  # listed already
+    (root / "b.png").symlink_to(elsewhere / "b.png")
+    (root / "c.png").symlink_to(elsewhere / "b.png")  # a second link to the same
+    (root / "d").symlink_to(root / "sub")
+    found = load_images(root)
+    assert found.names == ("b.png", "sub/a.png")
+    assert {row.name: row.reason for row in found.skipped} == {
+        "0.png": "a link to sub/a.png",
+        "c.png": "a link to b.png",
+        "d": "a link to a folder that is read already",
+        ".thumbnails": "a hidden folder",
+    }
+
+
+def test_a_link_that_leads_nowhere_is_listed(tmp_path):
+    Image.fromarray(noise(4, 4)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").symlink_to(tmp_path / "gone.png")
+    (tmp_path / "class").symlink_to(tmp_path / "gone")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    rows = {row.name: row.reason for row in load_images(tmp_path).skipped}
+    assert set(rows) == {"b.png", "class", "loop"}
+    assert all(reason.startswith("a link that leads nowhere (") for reason in rows.values())
+
+
+def test_a_folder_that_cannot_be_read_is_listed():
+    """As another user, since root may read all."""
+    with tempfile.TemporaryDirectory() as root:
+        os.chmod(root, 0o755)
+        Image.fromarray(noise(4, 4)).save(f"{root}/a.png")
+        os.mkdir(f"{root}/class", mode=0)
+        is_root = os.geteuid() == 0
+        try:
+            if is_root:
+                os.seteuid(65534)
+            found = load_images(root)
+        finally:
+            if is_root:
+                os.seteuid(0)
+        assert found.names == ("a.png",)
+        assert [(row.name, row.reason) for row in found.skipped] == [
+            ("class", "folder cannot be read (Permission denied)")
+        ]
+
+
+def test_what_is_no_file_is_never_waited_for(tmp_path):
+    Image.fromarray(noise(4, 4)).save(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "b.png")
+    (tmp_path / "c.png").symlink_to("/dev/zero")
+    with socket.socket(socket.AF_UNIX) as server, deadline():
+        place = os.open(tmp_path, os.O_RDONLY)
+        server.bind(f"/proc/self/fd/{place}/d.png")
+        os.close(place)
+        found = load_images(tmp_path)
+        assert {row.name: row.reason for row in found.skipped} == {
+            "b.png": "a named pipe",
+            "c.png": "a device",
+            "d.png": "a socket",
+        }
+        found = load_images([tmp_path / name for name in ("a.png", "b.png", "c.png", "d.png")])
+        assert len(found) == 1
+        assert all("expected a regular file" in row.reason for row in found.skipped)
+
+
+def test_names_of_strangers_are_printed_harmlessly(tmp_path):
+    names = ("a\x1b[2J.png", "b\u202e.png", "c\nd.png", os.fsdecode(b"e\xff.png"))
+    for name in names:
+        (tmp_path / name).write_bytes(b"broken")
+    (tmp_path / "x.\x1b[2J").write_bytes(b"")
+    Image.fromarray(noise(4, 4)).save(tmp_path / "z\x9b.png")
+    found = load_images(tmp_path)
+    assert found.names == ("z\x9b.png",)  # as it is on the disk
+    assert len(found.skipped) == 4
+    assert all((row.name + row.reason).isprintable() for row in found.skipped)
+    assert all(suffix.isprintable() for suffix in found.suffixes)
+    (tmp_path / "z\x9b.png").unlink()
+    with pytest.raises(InputError) as caught:
+        load_images(tmp_path)
+    assert str(caught.value).isprintable()
+
+
+def test_a_folder_of_as_many_suffixes_as_files_is_told_shortly(tmp_path):
+    Image.fromarray(noise(4, 4)).save(tmp_path / "a.png")
+    for i in range(50):
+        (tmp_path / f"x.{i:03}").write_text("x")
+    for i in range(7):
+        (tmp_path / f"{i}.TXT").write_text("x")
+    (tmp_path / "README").write_text("x")
+    found = load_images(tmp_path)
+    assert found.suffixes[".txt"] == 7
+    assert len(found.suffixes) == 21
+    assert sum(found.suffixes.values()) == found.ignored == 58
+
+
+def test_floats_stay_as_they_came_and_their_range_is_told():
+    for values in (X / np.float32(255), X.astype(np.float32), X / np.float32(127.5) - 1):
+        found = load_images(values)
+        assert np.array_equal(found.images[:, 0].numpy(), values)
+        assert f"values {values.min():.4g} to {values.max():.4g};" in repr(found)
+
+
+@pytest.mark.parametrize("shape", [(3, 100), (100, 3), (7, 64), (40, 500), (64, 300)])
+@pytest.mark.parametrize("size", [5, 16, 64])
+def test_strips_are_resized_in_their_middle_alone(shape, size, monkeypatch):
+    """The same as all of it resized, then cropped, to the rounding of PyTorch's float32.
+
+    Of the products as in the test against Pillow; and of positions, which it holds in float32 as well: three
+    roundings of numbers up to the long side, times the slopes of the kernel, whose absolute sum is below 3.
+    """
+    picture = torch.from_numpy(noise(2, 3, *shape)) / 255
+    ours = prepare(picture, size=size)
+    monkeypatch.setattr("memhorizon.images._resize_centre", images_module._resize_all)
+    products = 2 * (4 * max(1, min(shape) / size) + 1) * 2**-23 * 1.5**2
+    positions = 3 * max(shape) * 2**-24 * 3
+    torch.testing.assert_close(ours, prepare(picture, size=size), atol=products + positions, rtol=0)
+
+
+def test_a_long_strip_takes_little_memory(tmp_path):
+    Image.fromarray(np.tile(np.arange(250, dtype=np.uint8), (2, 80))).save(tmp_path / "rule.png")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert load_images(tmp_path, size=64).images.shape == (1, 1, 64, 64)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB; all of it takes 300,000
+
+
+@pytest.mark.parametrize(("word", "value"), [("size", 4.0), ("size", "4"), ("channels", "middle")])
+def test_other_options_are_named(word, value):
+    with pytest.raises(InputError, match=f"{word}: expected .* got '?{value}"):
+        getattr(load_images, "__wrapped__", load_images)(
+            X, **{word: value}
+        )  # the tests check annotations first

@@ -1,4 +1,5 @@
 import gzip
+import os
 import struct
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import torch
 from PIL import Image
 
 from memhorizon.datasets import FASHION_MNIST
-from memhorizon.layouts import list_celeba, read_cifar10, read_digits, read_idx, read_mnist
+from memhorizon.layouts import list_celeba, list_pictures, read_cifar10, read_digits, read_idx, read_mnist
 from memhorizon.results import InputError
+from reference_files import deadline, memory_below
 
 
 def noise(*shape, seed=0, high=256):
@@ -166,11 +168,15 @@ def test_the_folder_of_pictures_itself_is_fine(tmp_path):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
+        ("image_id;partition\n", "line 1, got 'image_id;partition'"),
+        ("a\x1b[2J.jpg\n", "line 1"),
         ("000001.jpg 0\n000002.jpg\n", "line 2, got '000002.jpg'"),
         ("000001.jpg 3\n", "line 1"),
-        ("image_id,partition\n", "line 1, got 'image_id,partition'"),
+        ("image_id,partition\n", "found no picture of the training part"),
+        ("000001.jpg 0\nimage_id,partition\n", "line 2, got 'image_id,partition'"),
         ("000001.jpg 1\n", "found no picture of the training part"),
         ("../../secret.jpg 0\n", "line 1"),
+        ("000001.jpg 0\n\n000001.jpg 2\n", "line 3 has '000001.jpg' again"),
     ],
 )
 def test_bad_celeba_tables_are_named(tmp_path, table, message):
@@ -183,3 +189,130 @@ def test_bad_celeba_tables_are_named(tmp_path, table, message):
 def test_celeba_without_pictures_is_named(tmp_path):
     with pytest.raises(InputError, match="expected pictures in this folder, found none"):
         list_celeba(tmp_path)
+
+
+@pytest.mark.parametrize("inside", ["MNIST/raw", "raw", "MNIST", ""])
+@pytest.mark.parametrize("folders", [False, True])
+def test_mnist_where_torchvision_and_archives_put_it(tmp_path, inside, folders):
+    images, labels = noise(5, 4, 6), noise(5, high=10)
+    for what, array in (("images-idx3", images), ("labels-idx1", labels)):
+        place = tmp_path / inside / (f"train-{what}-ubyte" if folders else "")
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"train-{what}-ubyte").write_bytes(idx(array))
+    (tmp_path / "FashionMNIST/raw").mkdir(parents=True)
+    (tmp_path / "FashionMNIST/raw/train-images-idx3-ubyte").write_bytes(idx(noise(3, 4, 6, seed=1)))
+    got, got_labels = read_mnist(tmp_path)
+    assert np.array_equal(got[:, 0], images)
+    assert np.array_equal(got_labels, labels)
+    if inside == "MNIST/raw":
+        assert np.array_equal(read_mnist(tmp_path, "fashion-mnist")[0][:, 0], noise(3, 4, 6, seed=1))
+
+
+def test_fashion_mnist_is_never_taken_for_mnist(tmp_path):
+    (tmp_path / "FashionMNIST/raw").mkdir(parents=True)
+    (tmp_path / "FashionMNIST/raw/train-images-idx3-ubyte").write_bytes(GOOD)
+    with pytest.raises(InputError, match="expected train-images-idx3-ubyte or .gz in .* or its MNIST/raw"):
+        read_mnist(tmp_path)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_emnist_is_turned_upright(tmp_path, packed):
+    upright, labels = noise(5, 4, 4), noise(5, high=26)
+    for what, array in (("images-idx3", upright.transpose(0, 2, 1)), ("labels-idx1", labels)):
+        data = idx(np.ascontiguousarray(array))
+        path = tmp_path / f"emnist-letters-train-{what}-ubyte{'.gz' if packed else ''}"
+        path.write_bytes(gzip.compress(data) if packed else data)
+    got, got_labels = read_mnist(tmp_path)
+    assert np.array_equal(got[:, 0], upright)
+    assert np.array_equal(got_labels, labels)
+    (tmp_path / "emnist-digits-train-images-idx3-ubyte").write_bytes(GOOD)
+    with pytest.raises(
+        InputError, match="one set of IDX files in .*, got those of emnist-digits-, emnist-letters-"
+    ):
+        read_mnist(tmp_path)
+
+
+def test_a_packed_idx_file_takes_no_more_than_it_may(tmp_path):
+    pixels = bytes(64 << 20)
+    (tmp_path / "a.gz").write_bytes(
+        gzip.compress(struct.pack(">BBBBIII", 0, 0, 8, 3, 64, 1 << 10, 1 << 10) + pixels)
+    )
+    with memory_below(2**23), pytest.raises(InputError, match="a.gz: expected at most 250 times the"):
+        read_idx(tmp_path / "a.gz", ndim=3)
+
+
+def test_published_files_that_are_named_pipes_are_refused(tmp_path):
+    for name in ("idx", "data_batch_1.bin", "list_eval_partition.txt", "train-images-idx3-ubyte"):
+        os.mkfifo(tmp_path / name)
+    message = "expected a regular file, got a named pipe"
+    with deadline():
+        with pytest.raises(InputError, match=message):
+            read_idx(tmp_path / "idx", ndim=3)
+        with pytest.raises(InputError, match=message):
+            read_cifar10(tmp_path)
+        with pytest.raises(InputError, match=message):
+            list_celeba(tmp_path)
+        with pytest.raises(InputError, match="it is not there"):
+            read_mnist(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "place", ["cifar-10-binary/cifar-10-batches-bin", "cifar10/cifar-10-batches-bin", "cifar10"]
+)
+def test_cifar10_where_archives_put_it(tmp_path, place):
+    table = write_cifar(tmp_path / place)
+    assert np.array_equal(read_cifar10(tmp_path)[1], table[:, 0])
+
+
+def test_cifar10_still_packed(tmp_path):
+    (tmp_path / "cifar-10-binary.tar.gz").write_bytes(b"")
+    with pytest.raises(InputError, match="not there; unpack cifar-10-binary.tar.gz there"):
+        read_cifar10(tmp_path)
+
+
+def _kaggle(lines):
+    return "image_id,partition\n" + "".join(line.replace(" ", ",") for line in lines)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("suffix", ["txt", "csv"])
+def test_celeba_tables_as_people_have_them(tmp_path, encoding, end, suffix):
+    root = tmp_path / "img_align_celeba" / "img_align_celeba"
+    root.mkdir(parents=True)
+    for i in range(1, 7):
+        (root / f"{i:06}.jpg").write_bytes(b"x")
+    (root / "notes.txt").write_text("x")
+    lines = [f"{i:06}.jpg {part}\n" for i, part in zip(range(1, 7), (0, 0, 1, 2, 0, 0), strict=True)]
+    text = _kaggle(lines) if suffix == "csv" else "".join(lines)
+    (tmp_path / f"list_eval_partition.{suffix}").write_bytes(
+        (text + "\n").replace("\n", end).encode(encoding)
+    )
+    files = list_celeba(tmp_path)
+    assert list(files.names) == ["000001.jpg", "000002.jpg", "000005.jpg", "000006.jpg"]
+    assert files.ignored == 3
+    assert files.suffixes == {".jpg": 2, ".txt": 1}
+
+
+def test_a_listing_is_the_same_whatever_order_the_disk_has(tmp_path):
+    """Folders with their links: the real one is named, and of two links the first by name."""
+    (tmp_path / "root").mkdir()
+    (tmp_path / "away").mkdir()
+    Image.fromarray(noise(4, 4)).save(tmp_path / "away" / "a.png")
+    for name in ("z", "y", "m"):
+        (tmp_path / "root" / name).symlink_to(tmp_path / "away")
+    assert list_pictures(tmp_path / "root").names == ("m/a.png",)
+    (tmp_path / "root" / "zz").mkdir()
+    (tmp_path / "away").rename(tmp_path / "root" / "zz" / "away")
+    for name in ("z", "y", "m"):
+        (tmp_path / "root" / name).unlink()
+        (tmp_path / "root" / name).symlink_to(tmp_path / "root" / "zz" / "away")
+    assert list_pictures(tmp_path / "root").names == ("zz/away/a.png",)
+
+
+def test_idx_files_of_zeros_and_ones_are_refused(tmp_path):
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(noise(5, 4, 6, high=2)))
+    with pytest.raises(
+        InputError, match="train-images-idx3-ubyte: expected integers that use .* of all is 1;"
+    ):
+        read_mnist(tmp_path)

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from jaxtyping import TypeCheckError
 from scipy import stats
 
-from memhorizon.results import Curve, Estimate, Fraction, InputError, ScalingLaw
+from memhorizon.results import UNKNOWN, Curve, Estimate, Fraction, InputError, ScalingLaw, Time
 
 
 @pytest.mark.parametrize(("count", "total"), [(0, 1000), (3, 50), (49, 50), (50, 50)])
@@ -33,3 +34,55 @@ def test_a_law_predicts_on_its_line():
     assert law.predict(n_train=10).value == pytest.approx(30)
     with pytest.raises(InputError, match="factors"):
         law.predict(width=3)
+
+
+X = np.array([1.0, 2.0, 3.0])
+NONSENSE = {
+    "half a count": lambda: Fraction.of(1.5, 3),
+    "counts as text": lambda: Fraction.of("1", 3),
+    "no number": lambda: Fraction.of(float("nan"), 3),
+    "confidence 2": lambda: Fraction.of(3, 10, confidence=2.0),
+    "confidence -1": lambda: Fraction.of(3, 10, confidence=-1.0),
+    "confidence nan": lambda: Fraction.of(3, 10, confidence=float("nan")),
+    "confidence 1": lambda: Fraction.of(3, 10, confidence=1.0),
+    "a value outside of its interval": lambda: Estimate(3.0, 0.0, 1.0),
+    "ends in the wrong order": lambda: Estimate(0.5, 1.0, 0.0),
+    "an end that is no number": lambda: Estimate(0.1, float("nan"), float("nan")),
+    "an estimate of confidence 95": lambda: Estimate(0.5, 0.0, 1.0, 95),
+    "fewer values than steps": lambda: Curve(X, X[:2], X[:2], X[:2]),
+    "fewer totals than steps": lambda: Curve(X, X, X, X, total=X[:2]),
+    "a table of values": lambda: Curve(X, np.ones((3, 2)), X, X),
+    "values above their interval": lambda: Curve(X, X, X - 2, X - 1),
+    "an interval without ends": lambda: Curve(X, X, X * np.nan, X),
+    "complex values": lambda: Curve(X, X + 1j, X, X),
+    "text": lambda: Curve(X, np.array(["a", "b", "c"]), X, X),
+    "masked values": lambda: Curve(X, np.ma.masked_array(X, [0, 1, 0]), X, X),
+    "infinite steps": lambda: Curve.of_means([1.0, np.inf], [1, 1], [0, 0]),
+    "a negative error": lambda: Curve.of_means([1.0, 2.0], [1, 1], [0.1, -0.1]),
+    "errors of other length": lambda: Curve.of_means([1.0, 2.0], [1, 1], [0.1]),
+    "two confidences": lambda: Curve.of_fractions(
+        [1, 2], [Fraction.of(1, 3), Fraction.of(1, 3, confidence=0.5)]
+    ),
+    "a curve of confidence 0": lambda: Curve(X, X, X, X, confidence=0.0),
+    "a time that is no number": lambda: Time(float("nan"), 0.0, 1.0, "observed", ""),
+    "a reason with a number": lambda: Time(1.0, 0.0, np.inf, "not measured", ""),
+    "a time after its interval": lambda: Time(3.0, 0.0, 1.0, "observed", ""),
+}
+
+
+@pytest.mark.parametrize("case", NONSENSE)
+def test_a_nonsensical_interval_is_refused(case):
+    with pytest.raises((InputError, TypeCheckError)):
+        NONSENSE[case]()
+
+
+@pytest.mark.parametrize("status", UNKNOWN)
+def test_a_reason_is_no_time(status):
+    time = Time.unknown(status, "rule")
+    assert str(time) == f"- ({status})"
+    assert (time.known, time.observed, time.low, time.high) == (False, False, 0.0, np.inf)
+
+
+def test_counts_of_numpy_are_counts_and_leave_as_whole_numbers():
+    assert Fraction.of(np.int64(3), np.uint8(10)) == Fraction.of(3, 10)
+    assert type(Fraction.of(np.int64(3), 10).count) is int

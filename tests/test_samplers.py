@@ -38,28 +38,35 @@ def elementwise(x, index):
 # ---- equality with diffusers
 
 
-def diffusers_sample(method, steps, prediction, seeds, monkeypatch, alpha_bar=None):
-    """Run diffusers' scheduler, if wanted on a float64 table, with one generator per sample."""
+def diffusers_sample(method, schedule, steps, prediction, seeds, monkeypatch, exact=False):
+    """Run diffusers' scheduler on our indices, if wanted on our table, with one generator per sample."""
     from diffusers import DDIMScheduler, DDPMScheduler, HeunDiscreteScheduler
     from diffusers.schedulers import scheduling_ddpm
 
+    indices = visited_indices(schedule, steps)
     settings = {
         "prediction_type": {"noise": "epsilon", "x0": "sample", "v": "v_prediction"}[prediction],
-        "steps_offset": 0 if steps == 1000 else 1,
-        "clip_sample": False,
+        "num_train_timesteps": len(schedule),
     }
     if method == "heun":
         betas = {"beta_start": 1e-4, "beta_end": 2e-2, "beta_schedule": "linear"}  # its defaults differ
-        scheduler = HeunDiscreteScheduler(timestep_spacing="leading", **betas, **settings)
-    else:
-        scheduler = {"ddpm": DDPMScheduler, "ddim": DDIMScheduler}[method](**settings)
-    scheduler.set_timesteps(steps)
-    assert list(dict.fromkeys(int(i) for i in scheduler.timesteps)) == visited_indices(LINEAR, steps)
-    if alpha_bar is not None:
-        scheduler.alphas_cumprod = alpha_bar
-    if alpha_bar is not None and method == "heun":
-        kept = alpha_bar[visited_indices(LINEAR, steps)]
-        sigma = torch.cat([((1 - kept) / kept).sqrt(), torch.zeros(1)])
+        scheduler = HeunDiscreteScheduler(timestep_spacing="leading", **betas, **settings)  # of the start
+        scheduler.set_timesteps(timesteps=indices)
+    elif method == "ddpm":
+        scheduler = DDPMScheduler(clip_sample=False, **settings)
+        scheduler.set_timesteps(timesteps=indices)
+    else:  # DDIM goes down by len // num_inference_steps
+        scheduler = DDIMScheduler(clip_sample=False, **settings)
+        scheduler.set_timesteps(steps)
+        stride = indices[0] - indices[1]
+        scheduler.num_inference_steps = len(schedule) // stride
+        assert len(schedule) // scheduler.num_inference_steps == stride
+        scheduler.timesteps = torch.tensor(indices)
+    assert list(dict.fromkeys(int(i) for i in scheduler.timesteps)) == indices
+    if exact:
+        scheduler.alphas_cumprod = schedule.alpha_bar
+    if exact and method == "heun":
+        sigma = torch.cat([schedule.sigma(torch.tensor(indices)), torch.zeros(1)])
         scheduler.sigmas = torch.cat([sigma[:1], sigma[1:-1].repeat_interleave(2), sigma[-1:]])
 
     generators = [generator(seed) for seed in seeds]
@@ -78,19 +85,22 @@ def diffusers_sample(method, steps, prediction, seeds, monkeypatch, alpha_bar=No
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # theirs, with NumPy 2
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("prediction", PREDICTIONS)
-@pytest.mark.parametrize("steps", [7, 100, 1000])
-def test_equals_diffusers(method, prediction, steps, monkeypatch):
-    seeds = (5, 2, 9)
+@pytest.mark.parametrize(
+    ("levels", "steps"), [(998, 7), (998, 84), (1000, 500), (1000, 1000)]
+)  # where our indices are evenly spaced to the last one, as their DDIM needs
+def test_equals_diffusers(method, prediction, levels, steps, monkeypatch):
+    schedule, seeds = Schedule.linear(levels), (5, 2, 9)
     ours = samples(
-        nonlinear, (2, 16), schedule=LINEAR, seeds=seeds, method=method, steps=steps, prediction=prediction
+        nonlinear, (2, 16), schedule=schedule, seeds=seeds, method=method, steps=steps, prediction=prediction
     )
+    settings = (method, schedule, steps, prediction, seeds, monkeypatch)
     # As it comes, their table is rounded to float32, with a relative error of up to 1.3e-4 at index 999
     # (test_schedule.py); it enters once through each of the two amplitudes.
-    theirs = diffusers_sample(method, steps, prediction, seeds, monkeypatch)
+    theirs = diffusers_sample(*settings)
     assert float((ours - theirs).abs().max() / theirs.abs().max()) < 2 * 1.3e-4
     # On our table: some 10 float64 roundings per step, times up to sigma = 160 at index 999 (x0 of noise).
     # With DDPM they add 1e-10 of noise after a last step from index 1 (their variances stay above 1e-20).
-    theirs = diffusers_sample(method, steps, prediction, seeds, monkeypatch, LINEAR.alpha_bar)
+    theirs = diffusers_sample(*settings, exact=True)
     tolerance = steps * 10 * 2**-53 * 160 + (6e-10 if method == "ddpm" else 0)
     assert float((ours - theirs).abs().max() / theirs.abs().max()) < tolerance
 
@@ -193,7 +203,7 @@ def test_methods_start_from_the_same_noise():
 
 def test_many_consecutive_seeds_start_like_independent_normals():
     x = samples(lambda x, i: 0 * x, (16,), schedule=LINEAR, seeds=range(20_000), steps=1)
-    x = x * math.sqrt(float(LINEAR.alpha_bar[1]))
+    x = x * math.sqrt(float(LINEAR.alpha_bar[-1]))
     assert stats.kstest(x.flatten().numpy(), "norm").pvalue > 1e-3
     neighbours = (x[1:] * x[:-1]).flatten()
     assert abs(float(neighbours.mean())) < 4 / math.sqrt(len(neighbours))
@@ -298,16 +308,53 @@ def test_memorizer_copies_its_points_equally_often(method, prediction):
 # ---- the rest of the contract
 
 
-def test_visited_indices_are_leading_and_end_at_one():
-    assert visited_indices(LINEAR, 100)[:2] == [991, 981]
-    assert visited_indices(LINEAR, 100)[-1] == 1
+def test_visited_indices_go_evenly_from_the_last_level_to_one():
+    assert visited_indices(LINEAR, 3) == [999, 500, 1]
+    assert visited_indices(LINEAR, 500) == list(range(999, 0, -2))
     assert visited_indices(LINEAR, 999) == list(range(999, 0, -1))
     assert visited_indices(LINEAR, 1000) == list(range(999, -1, -1))
-    for steps in range(1, 51):
-        indices = visited_indices(Schedule.linear(50), steps)
-        assert len(indices) == steps
-        assert max(indices) < 50
-        assert len({a - b for a, b in pairwise(indices)}) <= 1
+    for levels in (1, 2, 3, 50, 101):
+        for steps in range(1, levels + 1):
+            indices = visited_indices(Schedule.linear(levels), steps)
+            assert len(indices) == steps
+            assert indices[0] == levels - 1
+            assert indices[-1] == (0 if steps == levels else 1 if steps > 1 else levels - 1)
+            strides = [a - b for a, b in pairwise(indices)]
+            assert min(strides, default=1) >= 1  # no index twice
+            assert max(strides, default=1) - min(strides, default=1) <= 1
+
+
+# Schedules of few levels that end in noise all the same, the paper's at awkward numbers of steps, cosines.
+STARTS = [(LINEAR, 50, method) for method in METHODS]
+STARTS += [(Schedule.linear(50, 2e-3, 0.4), 40, method) for method in METHODS]
+STARTS += [(Schedule.cosine(), 60, method) for method in METHODS]
+STARTS += [(LINEAR, 501, "ddim"), (Schedule.linear(700), 500, "ddim"), (Schedule.cosine(40), 25, "ddim")]
+
+
+@pytest.mark.parametrize(("schedule", "steps", "method"), STARTS, ids=lambda v: str(getattr(v, "name", v)))
+def test_samples_of_an_exact_model_have_the_mean_of_the_law_but_for_the_shortfall(schedule, steps, method):
+    """Each step is linear for a Gaussian: what is lost is what the start leaves out."""
+    mean, spread, m = 2.0, 0.5, 2000
+    law = Gaussian(torch.full((2,), mean).double(), spread**2 * torch.eye(2).double())
+    settings = {"schedule": schedule, "method": method, "steps": steps, "batch_size": m}
+    x = samples(in_float64(ideal_model(law, schedule)), (2,), seeds=range(m), **settings)
+    signal = math.sqrt(float(schedule.alpha_bar[-1]))
+    # The module's formula for many steps: DDIM and Heun end m s sqrt(r) short, DDPM less.
+    r = spread**2 / (1 - signal**2 + signal**2 * spread**2)
+    shortfall = mean * signal * math.sqrt(r)
+    assert abs(float(x.mean()) - mean) < shortfall + 4 * spread / math.sqrt(2 * m)
+    if method != "ddpm" and steps >= 500:  # there the steps themselves add nothing that 4 errors see
+        assert abs(float(x.mean()) - (mean - shortfall)) < 4 * spread / math.sqrt(2 * m)
+        assert abs(float(x.var()) / r - 1) < 4 * math.sqrt(2 / (2 * m)) + 0.02
+
+
+@pytest.mark.parametrize("levels", [1, 50, 100, 200, 500, 680])
+def test_a_schedule_that_keeps_signal_to_its_end_is_refused_before_the_first_step(levels):
+    asked = []
+    schedule = Schedule.linear(levels)
+    with pytest.raises(InputError, match=r"last level .* pure noise, .* beta_end .* cosine"):
+        sample(lambda x, index: asked.append(1), (2,), schedule=schedule, seeds=[0], steps=1)
+    assert not asked
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -369,8 +416,13 @@ def call(function=sample, **changes):
 
 
 BAD = {
+    "no shape": ({"item_shape": 3}, "item_shape: expected a tuple"),
+    "half a size": ({"item_shape": (2.5,)}, "item_shape: expected a whole number"),
+    "one seed": ({"seeds": 7}, "seeds: expected a sequence"),
+    "unknown device": ({"device": "abacus"}, "device: expected one of this machine"),
+    "true steps": ({"steps": True}, "steps: expected a whole number"),
     "no dimension": ({"item_shape": ()}, r"item_shape: .*\(\)"),
-    "empty dimension": ({"item_shape": (3, 0)}, r"item_shape: .*\(3, 0\)"),
+    "empty dimension": ({"item_shape": (3, 0)}, "item_shape: .* at least 1, got 0"),
     "no seeds": ({"seeds": []}, "seeds: expected at least one"),
     "negative seed": ({"seeds": [1, -1]}, r"seeds: .*\[1, -1\]"),
     "large seed": ({"seeds": [2**32]}, "seeds: .*4294967296"),
@@ -391,7 +443,7 @@ def test_bad_input(name, function):
 
 
 def test_bad_batch_size_and_model():
-    with pytest.raises(InputError, match="batch_size: expected at least 1, got 0"):
+    with pytest.raises(InputError, match="batch_size: expected a whole number of at least 1, got 0"):
         call(samples, batch_size=0)
     with pytest.raises(InputError, match=r"model: expected an output of shape \(2, 2, 3\), got \(2, 2\)"):
         call(samples, model=lambda x, index: x.sum(2))

@@ -72,8 +72,33 @@ def test_nearest_index_takes_the_closer_neighbour_and_the_ends():
     low, high = float(schedule.t(500)), float(schedule.t(501))
     assert schedule.index_of_t(low + 0.49 * (high - low)) == 500
     assert schedule.index_of_t(low + 0.51 * (high - low)) == 501
-    assert (schedule.index_of_t(0.0), schedule.index_of_t(100.0)) == (0, 999)
-    assert (schedule.index_of_alpha_bar(1.0), schedule.index_of_sigma(1e9)) == (0, 999)
+
+
+COORDINATES = ("t", "sigma", "alpha_bar")
+
+
+@pytest.mark.parametrize("schedule", [Schedule.linear(), Schedule.cosine(), Schedule.linear(7, 0.1, 0.5)])
+@pytest.mark.parametrize("name", COORDINATES)
+def test_half_a_step_beyond_the_ends_is_an_index_and_more_is_refused(schedule, name):
+    index_of = getattr(schedule, f"index_of_{name}")
+    if name == "alpha_bar":
+        table = schedule.alpha_bar
+    else:
+        table = getattr(schedule, name)(torch.arange(len(schedule)))
+    clean = 1.0 if name == "alpha_bar" else 0.0
+    first, last, before = float(table[0]), float(table[-1]), float(table[-2])
+    assert index_of(first + 0.49 * (clean - first)) == 0
+    assert index_of(last + 0.49 * (last - before)) == len(schedule) - 1
+    for value in (first + 0.51 * (clean - first), clean, last + 0.51 * (last - before)):
+        with pytest.raises(InputError, match=rf"{name}: expected within half a step of .* levels of '"):
+            index_of(value)
+
+
+def test_the_times_of_the_default_measures_are_on_the_schedule():
+    table = Schedule.linear().t(torch.arange(1000))
+    for t in (0.01, 0.1, 0.3, 1.0):
+        index = Schedule.linear().index_of_t(t)
+        assert abs(float(table[index]) - t) <= float(table[index + 1] - table[index - 1]) / 2  # half a step
 
 
 def test_index_may_have_any_shape():
@@ -112,8 +137,8 @@ BAD = {
     "alpha_bar of 1": (lambda: Schedule(double(1.0, 0.5)), "alpha_bar: .*between 0 and 1"),
     "alpha_bar of 0": (lambda: Schedule(double(0.5, 0.0)), "alpha_bar: .*between 0 and 1"),
     "alpha_bar NaN": (lambda: Schedule(double(0.9, math.nan)), "alpha_bar"),
-    "no steps": (lambda: Schedule.linear(0), "steps: expected at least 1, got 0"),
-    "no cosine steps": (lambda: Schedule.cosine(-1), "steps: expected at least 1, got -1"),
+    "no steps": (lambda: Schedule.linear(0), "steps: expected a whole number of at least 1, got 0"),
+    "no cosine steps": (lambda: Schedule.cosine(-1), "steps: expected a whole number of at least 1, got -1"),
     "beta order": (lambda: Schedule.linear(10, 0.5, 0.1), "beta_start, beta_end"),
     "beta of 0": (lambda: Schedule.linear(10, 0.0, 0.1), "beta_start, beta_end"),
     "beta of 1": (lambda: Schedule.linear(10, 0.1, 1.0), "beta_start, beta_end"),

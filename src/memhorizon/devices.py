@@ -36,3 +36,10 @@ def device_of(name: str | torch.device | None) -> torch.device:
 def widest_float(device: torch.device) -> torch.dtype:
     """Return the widest floating type that a device computes with: Apple's GPUs have no 64 bits."""
     return torch.float32 if device.type == "mps" else torch.float64
+
+
+def wide(x: torch.Tensor) -> torch.Tensor:
+    """Return `x` in 64 bits: on its own device, or on the CPU where that device has none."""
+    if widest_float(x.device) != torch.float64:
+        x = x.cpu()
+    return x.double()

@@ -9,12 +9,15 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from functools import reduce
-from typing import TypeVar
+from numbers import Real
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from memhorizon.checks import check_whole
+from memhorizon.devices import wide, widest_float
 from memhorizon.results import InputError
 
 _TILE = 2**22  # numbers in the largest temporary tensors: 32 MiB of float64 each
@@ -27,7 +30,9 @@ _L = TypeVar("_L", bound="_Law")
 @dataclass(frozen=True, eq=False)
 class _Law:
     def to(self: _L, device: torch.device | str) -> _L:
-        """Copy to another device."""
+        """Copy to another device; to the CPU for one that has no 64 bits, which all here is computed in."""
+        if widest_float(torch.device(device)) != torch.float64:
+            device = "cpu"
         moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.init}
         return replace(self, **moved)
 
@@ -62,7 +67,7 @@ class _Components(_Law):
         Raises:
             InputError: if `n` is below 1.
         """
-        _check_n(n)
+        check_whole("n", n, least=1)
         log_weights, means, lam, Q = self._parts
         z = torch.randn(n, self.dim, dtype=torch.float64, device=generator.device, generator=generator)
         weights = log_weights.exp().to(generator.device)
@@ -108,7 +113,7 @@ class _Components(_Law):
     def _tiled(self, x: Tensor, t: float, tile: Callable[[Tensor], Tensor]) -> Tensor:
         _check_x(x, t, self.dim)
         rows = max(1, _TILE // self._parts[1].numel())
-        return torch.cat([tile(part.double()) for part in x.split(rows)]).to(x.dtype)
+        return torch.cat([tile(wide(part)) for part in x.split(rows)]).to(x)
 
     def _log_joint(self, x: Tensor, t: float) -> tuple[Tensor, Tensor, Tensor]:
         """Log of weight_k N_k(x), x centred and in the eigenbasis of each component, and its variances."""
@@ -199,7 +204,7 @@ class Empirical(_Law):
         Raises:
             InputError: if `n` is below 1.
         """
-        _check_n(n)
+        check_whole("n", n, least=1)
         draw = torch.randint(len(self.points), (n,), device=generator.device, generator=generator)
         return self.points[draw.to(self.points.device)]
 
@@ -221,7 +226,7 @@ class Empirical(_Law):
             lse = reduce(torch.logaddexp, (logits.logsumexp(1) for logits, _ in self._logits(y, t)))
             return lse - y.square().sum(1) / (2 * _delta(t)) - constant
 
-        return torch.cat([rows(part.double()) for part in x.split(_ROWS)]).to(x.dtype)
+        return torch.cat([rows(wide(part)) for part in x.split(_ROWS)]).to(x)
 
     def score(self, x: Tensor, t: float) -> Float[Tensor, " batch dim"]:
         """Give the gradient of `log_prob`, (e^{-t} denoiser - x)/delta_t. Arguments and errors as there.
@@ -229,7 +234,8 @@ class Empirical(_Law):
         Source: [bonnaire2025] Eqs. (1)-(6)
         """
         delta = self._check(x, t)
-        return ((math.exp(-t) * self.denoiser(x.double(), t) - x) / delta).to(x.dtype)
+        y = wide(x)
+        return ((math.exp(-t) * self.denoiser(y, t) - y) / delta).to(x)
 
     def denoiser(self, x: Tensor, t: float) -> Float[Tensor, " batch dim"]:
         """Give E[x_0 | x_t = x]: the average of the points, weighted by their posterior given x.
@@ -239,7 +245,7 @@ class Empirical(_Law):
         Source: [bonnaire2025] Eqs. (1)-(6)
         """
         self._check(x, t)
-        return torch.cat([self._average(part.double(), t) for part in x.split(_ROWS)]).to(x.dtype)
+        return torch.cat([self._average(wide(part), t) for part in x.split(_ROWS)]).to(x)
 
     def _average(self, x: Tensor, t: float) -> Tensor:
         """Softmax average over chunks of points, rescaled whenever a larger logit turns up."""
@@ -257,7 +263,7 @@ class Empirical(_Law):
         """-|x - e^{-t} point|^2/(2 delta_t) without its |x|^2 [batch, chunk], and that chunk of points."""
         a, delta = math.exp(-t), _delta(t)
         for points in self.points.split(max(1, _TILE // max(self.dim, _ROWS))):
-            points = points.double()
+            points = wide(points)
             yield (x @ (a * points.mT) - a * a / 2 * points.square().sum(1)) / delta, points
 
     def _check(self, x: Tensor, t: float) -> float:
@@ -274,19 +280,18 @@ def _delta(t: float) -> float:
     return -math.expm1(-2 * t)
 
 
-def _check_n(n: int) -> None:
-    if n < 1:
-        raise InputError(f"n: expected at least 1, got {n}")
-
-
-def _check_x(x: Tensor, t: float, dim: int) -> None:
+def _check_x(x: Any, t: float, dim: int) -> None:
+    if not isinstance(x, Tensor):
+        raise InputError(f"x: expected a tensor, got {type(x).__name__}")
     if x.ndim != 2 or x.shape[1] != dim or not x.is_floating_point():
         raise InputError(f"x: expected floats of shape [batch, {dim}], got {x.dtype} {tuple(x.shape)}")
-    if not t >= 0:
-        raise InputError(f"t: expected a diffusion time of 0 or more, got {t}")
+    if not isinstance(t, Real) or not t >= 0:  # infinity is pure noise
+        raise InputError(f"t: expected a diffusion time of 0 or more, got {t!r}")
 
 
-def _check_parameter(name: str, value: Tensor, shape: tuple[int | None, ...]) -> None:
+def _check_parameter(name: str, value: Any, shape: tuple[int | None, ...]) -> None:
+    if not isinstance(value, Tensor):
+        raise InputError(f"{name}: expected a tensor, got {type(value).__name__}")
     wanted = tuple(got if want is None else want for want, got in zip(shape, value.shape, strict=False))
     fits = value.ndim == len(shape) and tuple(value.shape) == wanted
     if not fits or value.numel() == 0 or not value.is_floating_point():

@@ -3,14 +3,15 @@
 The rule for bad input: a picture that is read alone (a file, a member of a sequence) and cannot be decoded or
 is one single colour is passed over and listed in `skipped`; what is wrong with an array (NaN, one single
 colour, type, shape), mixed sizes, or nothing left to load is an `InputError`.
-EXIF orientation is not applied; pickle is never opened.
+EXIF orientation is not applied; pickle is never opened. What is no regular file is never opened either, and
+what may come out of a file is bounded (`memhorizon.files`).
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,28 +20,27 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from memhorizon.formats import Unusable, as_tensor, check_values, constant, decode, load_array
-from memhorizon.layouts import PictureFiles, list_pictures
+from memhorizon.arrays import load_array, split_key
+from memhorizon.files import printable
+from memhorizon.formats import (
+    Unusable,
+    as_tensor,
+    bits_of,
+    check_values,
+    constant,
+    decode,
+    integer_bits,
+    to_floats,
+)
+from memhorizon.layouts import PictureFiles, Skipped, list_pictures
+from memhorizon.ranges import Ranges
 from memhorizon.results import InputError
 
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green, blue in ITU-R BT.601, as in Pillow's "L"
 CHUNK = 1024  # pictures resized at once; bounds memory, changes no result
 
 
-@dataclass(frozen=True)
-class Skipped:
-    """A picture that was passed over.
-
-    Attributes:
-        name: the file, or the position in the sequence.
-        reason: why it could not be used.
-    """
-
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ImageSet:
     """Pictures, or other items of one shape, and where they came from.
 
@@ -50,50 +50,73 @@ class ImageSet:
         names: file within the folder, or position in the array or sequence. [n]
         skipped: what was passed over, and why.
         ignored: number of other files in the folder (no picture by their suffix, or hidden).
+        suffixes: how many of the ignored files have which suffix.
     """
 
     images: Float[Tensor, " n *item"]
     names: tuple[str, ...]
     skipped: tuple[Skipped, ...] = ()
     ignored: int = 0
+    suffixes: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.images)
 
+    def __repr__(self) -> str:
+        item, low, high = _shape(self.images[0]), float(self.images.min()), float(self.images.max())
+        passed = f"{len(self.skipped):,} skipped, {self.ignored:,} other files"
+        return f"ImageSet({len(self):,} items of {item}, values {low:.4g} to {high:.4g}; {passed})"
 
-def load_images(source: Any, *, size: int | None = None, grey: bool = False) -> ImageSet:
+
+def load_images(
+    source: Any,
+    *,
+    size: int | None = None,
+    grey: bool = False,
+    channels: Literal["first", "last"] | None = None,
+) -> ImageSet:
     """Load pictures: the one loader behind every command and function.
 
-    Arrays are [n, dim], [n, height, width], [n, channels, height, width] or channels last, which is
-    recognised by 1, 3 or 4 channels there and another number in second place. uint8 and uint16 become 0 to 1,
-    floats stay as they are. Transparent pictures are laid on white. Grey and coloured pictures may be mixed
-    (grey ones get three equal channels), sizes only with `size`.
+    Arrays are [n, dim], [n, height, width], [n, channels, height, width], or channels last where that is
+    certain: 1, 3 or 4 in last place only, and pictures so read are clearly nearer to a square. What may be
+    read in two ways, or is one picture, is refused. Transparent pictures are laid on white. Grey and coloured
+    pictures may be mixed (grey ones get three equal channels), sizes only with `size`. Of colour with 16 bits
+    the upper 8 are read.
+
+    Integers of 8 and 16 bits become 0 to 1 by the range of their type, unless the file states another (a
+    TIFF of 12 bits, a PGM with its largest value). A set of 0 and 1 alone is one of masks and stays so; one
+    of grey 16-bit pictures that evidently holds 8, 10 or 12 bits is read by those; any other set whose
+    integers leave most of their range unused is refused. Floats stay as they are, whatever their range.
 
     Args:
         source: a tensor or array; a folder, read through all its subfolders in the order of the names; a
-            .npy, .npz or .safetensors file (its only array, or the one called images, samples or arr_0); or a
-            sequence of pictures (paths, Pillow images, arrays, tensors).
+            .npy, .npz or .safetensors file (its only array, or the one called images, samples or arr_0; any
+            other as "FILE.npz::KEY"); or a sequence of pictures (paths, Pillow images, arrays, tensors).
         size: resize the short side to this (bicubic, antialiased, within each picture's own range of values),
             then crop the centre to size x size.
         grey: make grey after that, with the weights of ITU-R BT.601.
+        channels: where the channels are in arrays of pictures, if that cannot be known from their shape.
 
     Raises:
         InputError: if there is nothing to load, or it cannot be made into one finite tensor.
     """
-    if size is not None and size < 1:
-        raise InputError(f"size: expected at least 1 pixel, got {size}")
+    if size is not None and not (isinstance(size, int | np.integer) and size >= 1):
+        raise InputError(f"size: expected at least 1 pixel, a whole number, got {size!r}")
+    if channels not in (None, "first", "last"):
+        raise InputError(f'channels: expected "first", "last" or None, got {channels!r}')
     if isinstance(source, str | os.PathLike):
         path = Path(source)
-        if path.is_dir():
+        if os.path.isdir(source):
             return _load_files(list_pictures(path), size, grey)
-        return _load_array(load_array(path), str(path), size, grey)
+        where = printable("::".join(str(part) for part in split_key(path) if part is not None))
+        return _load_array(as_tensor(load_array(path), where, channels=channels), where, size, grey)
     if isinstance(source, Tensor | np.ndarray):
-        return _load_array(source, "images", size, grey)
+        return _load_array(as_tensor(source, "images", channels=channels), "images", size, grey)
     if isinstance(source, Sequence) and not isinstance(source, bytes | bytearray | memoryview):
-        return _load_sequence(source, size, grey)
+        return _load_sequence(source, size, grey, channels)
     raise InputError(
-        "images: expected a tensor, an array, a folder, a .npy, .npz or .safetensors file or pictures, "
-        f"got {type(source).__name__}"
+        "images: expected a tensor, an array, a folder, a .npy, .npz or .safetensors file or a list of "
+        f"pictures, got {type(source).__name__}"
     )
 
 
@@ -121,11 +144,42 @@ def _resize(images: Tensor, size: int | None) -> Tensor:
     short = min(height, width)
     if short != size:
         low, high = images.amin((-2, -1), keepdim=True), images.amax((-2, -1), keepdim=True)
-        shape = [height * size // short, width * size // short]
-        resized = F.interpolate(images, shape, mode="bicubic", antialias=True)
+        resized = (_resize_centre if max(height, width) > 4 * short else _resize_all)(images, size)
         images = torch.minimum(torch.maximum(resized, low), high)  # bicubic weights overshoot at edges
     top, left = (round((side - size) / 2) for side in images.shape[-2:])
     return images[..., top : top + size, left : left + size]
+
+
+def _resize_all(images: Tensor, size: int) -> Tensor:
+    height, width = images.shape[-2:]
+    short = min(height, width)
+    shape = [height * size // short, width * size // short]
+    return F.interpolate(images, shape, mode="bicubic", antialias=True)
+
+
+def _resize_centre(images: Tensor, size: int) -> Tensor:
+    """Do as `_resize_all` with the centre crop after it, without what the crop takes away: for strips."""
+    height, width = images.shape[-2:]
+    short = min(height, width)
+    rows, of_rows = _bicubic(height, height * size // short, size)
+    columns, of_columns = _bicubic(width, width * size // short, size)
+    return of_rows.to(images) @ images[..., rows, columns] @ of_columns.to(images).T
+
+
+def _bicubic(before: int, after: int, size: int) -> tuple[slice, Float[Tensor, "size taps"]]:
+    """Weights of the `size` middle pixels of a side resized from `before` to `after`, and of which pixels."""
+    scale = before / after
+    wide = max(scale, 1.0)  # antialiasing: where pixels are lost, the kernel covers what it skips
+    first = round((after - size) / 2)
+    centre = (torch.arange(first, first + size, dtype=torch.float64) + 0.5) * scale
+    start = max(0, int(centre[0] - 2 * wide) - 1)
+    stop = min(before, int(centre[-1] + 2 * wide) + 2)
+    x = (torch.arange(start, stop, dtype=torch.float64) + 0.5 - centre[:, None]).abs() / wide
+    # Keys' kernel with a = -1/2: 3/2 x^3 - 5/2 x^2 + 1 below 1, -1/2 x^3 + 5/2 x^2 - 4 x + 2 below 2
+    near = (1.5 * x - 2.5) * x**2 + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    weights = torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
+    return slice(start, stop), weights / weights.sum(1, keepdim=True)
 
 
 def _grey(images: Tensor, grey: bool) -> Tensor:
@@ -156,10 +210,12 @@ def usable(
         try:
             picture = prepare(read(position)[None], size=size, grey=grey)
         except Unusable as error:
-            skipped[names[position]] = str(error)
+            skipped[printable(names[position])] = str(error)
             continue
         if constant(picture).any():
-            skipped[names[position]] = f"constant picture, every pixel is {picture[0, :, 0, 0].tolist()}"
+            skipped[printable(names[position])] = (
+                f"constant picture, every pixel is {picture[0, :, 0, 0].tolist()}"
+            )
             continue
         yield position, picture[0]
 
@@ -181,7 +237,8 @@ def stack(
         if out.shape[1:] != picture.shape:
             raise InputError(
                 "size: expected pictures of one size, or a size to bring them to; "
-                f"{names[positions[0]]} is {_shape(out[0])}, {names[position]} is {_shape(picture)}"
+                f"{printable(names[positions[0]])} is {_shape(out[0])}, "
+                f"{printable(names[position])} is {_shape(picture)}"
             )
         out[len(positions)] = picture
         positions.append(position)
@@ -193,35 +250,67 @@ def _coloured(images: Tensor) -> Tensor:
 
 
 def _load_files(files: PictureFiles, size: int | None, grey: bool) -> ImageSet:
-    return _load_each(files.read, files.names, size, grey, where=str(files.root), ignored=files.ignored)
+    found = _load_each(files.read, files.names, size, grey, where=printable(files.root))
+    skipped = (*files.skipped, *found.skipped)
+    return replace(found, skipped=skipped, ignored=files.ignored, suffixes=files.suffixes)
 
 
-def _load_sequence(items: Sequence[Any], size: int | None, grey: bool) -> ImageSet:
+def _load_sequence(
+    items: Sequence[Any], size: int | None, grey: bool, channels: Literal["first", "last"] | None
+) -> ImageSet:
     if len(items) == 0:
         raise InputError("images: expected at least one picture, got an empty sequence")
+    # of pictures in memory before they are decoded, since Pillow forgets then what it read
+    depths = {i: _bits(item) for i, item in enumerate(items) if isinstance(item, _IN_MEMORY)}
+    beyond: list[int] = []
+
+    def bits(position: int) -> int | None:
+        return depths[position] if position in depths else bits_of(Path(items[position]))
+
+    ranges = Ranges("images", len(items), lambda i: _member(items, i, channels), bits)
 
     def read(position: int) -> Tensor:
-        item = items[position]
-        if isinstance(item, str | os.PathLike | Image.Image):
-            return decode(item if isinstance(item, Image.Image) else Path(item))
-        if isinstance(item, Tensor | np.ndarray):
-            return as_tensor(item[None], f"images[{position}]")[0]
-        raise InputError(
-            f"images[{position}]: expected a path, Pillow image, array or tensor, got {type(item).__name__}"
-        )
+        picture = _member(items, position, channels)
+        if depths.get(position, 0) is None and not 0 <= float(picture.min()) <= float(picture.max()) <= 1:
+            beyond.append(position)
+        return ranges.bring(position, picture)
 
     names = [str(x) if isinstance(x, str | os.PathLike) else str(i) for i, x in enumerate(items)]
-    return _load_each(read, names, size, grey, where="images")
+    found = _load_each(read, names, size, grey, where="images")
+    integers = [i for i in range(len(items)) if depths.get(i, 0) is not None]
+    if beyond and integers:
+        raise InputError(
+            f"images: expected pictures in one range of values, number {integers[0]} is brought to 0 to 1, "
+            f"number {beyond[0]} has floats beyond that"
+        )
+    return found
+
+
+_IN_MEMORY = (Tensor, np.ndarray, Image.Image)
+
+
+def _bits(item: Tensor | np.ndarray | Image.Image) -> int | None:
+    if not isinstance(item, Image.Image):
+        return integer_bits(item)
+    try:
+        return bits_of(item)
+    except Unusable:
+        return 0
+
+
+def _member(items: Sequence[Any], position: int, channels: Literal["first", "last"] | None) -> Tensor:
+    item = items[position]
+    if isinstance(item, str | os.PathLike | Image.Image):
+        return decode(item if isinstance(item, Image.Image) else Path(item))
+    if isinstance(item, Tensor | np.ndarray):
+        return to_floats(item[None], f"images[{position}]", channels=channels)[0]
+    raise InputError(
+        f"images[{position}]: expected a path, Pillow image, array or tensor, got {type(item).__name__}"
+    )
 
 
 def _load_each(
-    read: Callable[[int], Tensor],
-    names: Sequence[str],
-    size: int | None,
-    grey: bool,
-    *,
-    where: str,
-    ignored: int = 0,
+    read: Callable[[int], Tensor], names: Sequence[str], size: int | None, grey: bool, *, where: str
 ) -> ImageSet:
     skipped: dict[str, str] = {}
     good = usable(read, names, range(len(names)), skipped=skipped, size=size, grey=grey)
@@ -233,11 +322,11 @@ def _load_each(
         )
     check_values(images, where, torch.tensor(positions))
     rows = tuple(Skipped(name, reason) for name, reason in skipped.items())
-    return ImageSet(images, tuple(names[i] for i in positions), rows, ignored)
+    return ImageSet(images, tuple(names[i] for i in positions), rows)
 
 
-def _load_array(array: Any, where: str, size: int | None, grey: bool) -> ImageSet:
-    images = prepare(as_tensor(array, where), size=size, grey=grey)
+def _load_array(items: Tensor, where: str, size: int | None, grey: bool) -> ImageSet:
+    images = prepare(items, size=size, grey=grey)
     check_values(images, where)
     return ImageSet(images, tuple(str(i) for i in range(len(images))))
 

@@ -1,54 +1,179 @@
 """How pictures lie on the disk: any folder, and the published layouts of MNIST, CIFAR-10 and CelebA."""
 
+import codecs
 import gzip
 import math
 import os
+import re
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from memhorizon.formats import PICTURE_SUFFIXES, decode
+from memhorizon.files import check_regular, check_unpacked, kind_of, printable
+from memhorizon.formats import PICTURE_SUFFIXES, bits_of, check_bytes, decode, is_coloured
+from memhorizon.ranges import Ranges
 from memhorizon.results import InputError
 
 
 @dataclass(frozen=True)
+class Skipped:
+    """A picture or a folder that was passed over.
+
+    Attributes:
+        name: the file or folder, or the position in the sequence; printable.
+        reason: why it could not be used.
+    """
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class PictureFiles:
-    """Picture files, not yet opened: names within `root`, and how many other files there are."""
+    """Picture files, not yet opened.
+
+    Attributes:
+        root: the folder.
+        names: the pictures within it, sorted.
+        ignored: number of other files (no picture by their suffix, or hidden).
+        skipped: what was passed over before any picture was opened, and why: folders that cannot be read,
+            links that lead nowhere, named pipes.
+        suffixes: how many of the ignored files have which suffix; "(hidden)" and "(none)" are two of them.
+    """
 
     root: Path
     names: Sequence[str]
     ignored: int = 0
+    skipped: tuple[Skipped, ...] = ()
+    suffixes: Mapping[str, int] = field(default_factory=dict)
 
     def read(self, position: int) -> Float[Tensor, "c h w"]:
-        """Decode one of them."""
-        return decode(self.root / self.names[position])
+        """Decode one of them.
+
+        Raises:
+            Unusable: if it cannot be.
+            InputError: if the integers of the whole set are in an unknown range.
+        """
+        return self._ranges.bring(position, decode(self.root / self.names[position]))
+
+    def coloured(self, position: int) -> bool:
+        """Tell from the head of a file whether its picture has colours."""
+        return is_coloured(self.root / self.names[position])
+
+    @cached_property
+    def _ranges(self) -> Ranges:
+        paths = [self.root / name for name in self.names]
+        return Ranges(
+            printable(self.root), len(paths), lambda i: decode(paths[i]), lambda i: bits_of(paths[i])
+        )
 
 
 def list_pictures(folder: Path) -> PictureFiles:
-    """List the pictures in `folder` and below, sorted by name; linked folders are entered, each folder once.
+    """List the pictures in `folder` and below, sorted by name.
+
+    Linked folders are entered, each folder once, hidden ones never. A link to a picture that is listed
+    already is no further picture.
 
     Raises:
         InputError: if there are none.
     """
-    names, ignored, seen = [], 0, set()
-    for place, folders, files in os.walk(folder, followlinks=True):
-        if os.path.realpath(place) in seen:
-            folders.clear()
+    found: dict[str, str] = {}  # where it really lies, to its name
+    suffixes: Counter[str] = Counter()
+    skipped: list[Skipped] = []
+    for file in sorted(_walk(folder, skipped), key=lambda file: (file.is_link, file.name)):
+        kind = _suffix(file.name)
+        if kind not in PICTURE_SUFFIXES:
+            suffixes[kind] += 1
+        elif file.real in found:
+            skipped.append(Skipped(printable(file.name), f"a link to {printable(found[file.real])}"))
+        else:
+            found[file.real] = file.name
+    ignored = suffixes.total()
+    if not found:
+        others = f"{ignored} other files" + "".join(f"; {row.name}: {row.reason}" for row in skipped[:1])
+        raise InputError(f"{printable(folder)}: expected pictures in this folder, found none ({others})")
+    return PictureFiles(
+        folder,
+        tuple(sorted(found.values())),
+        ignored,
+        tuple(sorted(skipped, key=lambda row: row.name)),
+        _most_common(suffixes),
+    )
+
+
+def _suffix(name: str) -> str:
+    stem = name.rpartition("/")[2]
+    if stem.startswith("."):
+        return "(hidden)"
+    return printable(os.path.splitext(stem)[1].lower())[:20] or "(none)"
+
+
+def _most_common(suffixes: Counter[str], most: int = 20) -> dict[str, int]:
+    """Keep the commonest; a folder may hold as many suffixes as files."""
+    kept = dict(suffixes.most_common(most))
+    rest = suffixes.total() - sum(kept.values())
+    return kept | ({"(others)": rest} if rest else {})
+
+
+class _File(NamedTuple):
+    name: str  # within the folder, with /
+    real: str  # where it really lies
+    is_link: bool
+
+
+def _walk(folder: Path, skipped: list[Skipped]) -> Iterator[_File]:
+    """Yield all files below `folder`, of linked folders last; what cannot be one goes to `skipped`."""
+    seen = set()
+    folders, links = deque([(os.fspath(folder), "")]), deque()
+    while folders or links:
+        place, prefix = folders.popleft() if folders else links.popleft()
+        real = os.path.realpath(place)
+        if real in seen:
+            skipped.append(Skipped(printable(prefix[:-1]), "a link to a folder that is read already"))
             continue
-        seen.add(os.path.realpath(place))
-        pictures = [f for f in files if not f.startswith(".") and Path(f).suffix.lower() in PICTURE_SUFFIXES]
-        ignored += len(files) - len(pictures)
-        names += [Path(place, f).relative_to(folder).as_posix() for f in pictures]
-    if not names:
-        raise InputError(f"{folder}: expected pictures in this folder, found none ({ignored} other files)")
-    return PictureFiles(folder, tuple(sorted(names)), ignored)
+        seen.add(real)
+        for entry in _entries(place, prefix, skipped):
+            name, is_link = prefix + entry.name, entry.is_symlink()
+            kind = _kind(entry)
+            if kind == "a folder" and entry.name.startswith("."):
+                skipped.append(Skipped(printable(name), "a hidden folder"))
+            elif kind == "a folder":
+                (links if is_link else folders).append((entry.path, f"{name}/"))
+            elif kind == "a regular file" or entry.name.startswith("."):
+                target = os.path.realpath(entry.path) if is_link else os.path.join(real, entry.name)
+                yield _File(name, target, is_link)
+            else:
+                skipped.append(Skipped(printable(name), kind))
+
+
+def _entries(place: str, prefix: str, skipped: list[Skipped]) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(place) as listing:
+            return sorted(listing, key=lambda entry: entry.name)
+    except OSError as error:
+        skipped.append(Skipped(printable(prefix[:-1] or place), f"folder cannot be read ({error.strerror})"))
+        return []
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    """What the entry, or what it links to, is, without opening it."""
+    try:
+        if entry.is_file():  # known from the listing, mostly
+            return "a regular file"
+        return kind_of(entry.stat().st_mode)
+    except OSError as error:
+        what = "a link that leads nowhere" if entry.is_symlink() else "cannot be looked at"
+        return f"{what} ({error.strerror})"
 
 
 def read_digits() -> tuple[Float[Tensor, "n 1 8 8"], Int[Tensor, " n"]]:
@@ -65,112 +190,218 @@ def read_idx(path: Path, *, ndim: int) -> UInt8[Tensor, "..."]:
     """Read an IDX file of unsigned bytes, plain or gzip.
 
     Raises:
-        InputError: if it is damaged or holds something else.
+        InputError: if it is damaged, holds something else, or more than the bounds of `memhorizon.files`.
     """
+    where = printable(path)
     try:
+        size = check_regular(path)
         with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
         with gzip.open(path) if packed else path.open("rb") as file:
-            head = file.read(4)
-            if head != bytes([0, 0, 8, ndim]):
-                expected = bytes([0, 0, 8, ndim]).hex()
-                raise InputError(
-                    f"{path}: expected an IDX file that starts with {expected}, got {head.hex() or 'nothing'}"
-                )
-            shape = np.frombuffer(file.read(4 * ndim).ljust(4 * ndim, b"\0"), ">u4").tolist()
-            most = path.stat().st_size * (1100 if packed else 1)  # deflate packs at most 1,032 to 1
-            data = file.read(min(math.prod(shape), most) + 1)
+            shape = _idx_shape(file.read(4 + 4 * ndim), where, ndim)
+            expected = math.prod(shape)
+            check_unpacked(expected if packed else size, where, packed=size)
+            data = file.read(min(expected, expected if packed else size) + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: damaged or unreadable ({error})") from error
-    if len(data) != math.prod(shape) or not data:
-        got = f"{len(data):,}" if len(data) <= math.prod(shape) else "more"
-        raise InputError(f"{path}: expected {math.prod(shape):,} bytes for shape {shape}, got {got}")
+        raise InputError(f"{where}: damaged or unreadable ({printable(error)})") from error
+    if len(data) != expected or not data:
+        got = f"{len(data):,}" if len(data) <= expected else "more"
+        raise InputError(f"{where}: expected {expected:,} bytes for shape {shape}, got {got}")
     return torch.frombuffer(bytearray(data), dtype=torch.uint8).reshape(shape)
 
 
-def read_mnist(folder: Path) -> tuple[UInt8[Tensor, "n 1 h w"], Int[Tensor, " n"] | None]:
-    """Read the training file of MNIST or Fashion-MNIST, with its labels where they are there.
+def _idx_shape(head: bytes, where: str, ndim: int) -> list[int]:
+    magic = bytes([0, 0, 8, ndim])
+    if head[:4] != magic:
+        got = head[:4].hex() or "nothing"
+        raise InputError(f"{where}: expected an IDX file that starts with {magic.hex()}, got {got}")
+    return np.frombuffer(head[4:].ljust(4 * ndim, b"\0"), ">u4").tolist()
+
+
+def read_mnist(
+    folder: Path, name: str = "mnist"
+) -> tuple[UInt8[Tensor, "n 1 h w"], Int[Tensor, " n"] | None]:
+    """Read the training file of MNIST, Fashion-MNIST, KMNIST or a part of EMNIST, with its labels if any.
+
+    `folder` holds the IDX files, or is the folder that torchvision was given: it has MNIST/raw below it, or
+    FashionMNIST/raw for the name fashion-mnist. EMNIST's files (emnist-letters-train-images-idx3-ubyte) hold
+    each picture with rows and columns exchanged; they are exchanged back.
 
     Raises:
-        InputError: if it is not there or damaged.
+        InputError: if it is not there, damaged or in an unknown range, or if several parts of EMNIST are.
     """
-    images_path, labels_path = (
-        _first_file(folder, f"train-{what}-idx{ndim}-ubyte", f"train-{what}.idx{ndim}-ubyte")
-        for what, ndim in (("images", 3), ("labels", 1))
+    part, images_path, labels_path = _one_set(
+        folder, {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}[name]
     )
-    if images_path is None:
-        raise InputError(f"path: expected train-images-idx3-ubyte or .gz in {folder}, it is not there")
     images = read_idx(images_path, ndim=3)[:, None]
+    check_bytes(images, printable(images_path))
+    if part.startswith("emnist"):
+        images = images.transpose(2, 3).contiguous()
     if labels_path is None:
         return images, None
     labels = read_idx(labels_path, ndim=1).long()
     if len(labels) != len(images):
-        raise InputError(f"{labels_path}: expected {len(images):,} labels, got {len(labels):,}")
+        raise InputError(f"{printable(labels_path)}: expected {len(images):,} labels, got {len(labels):,}")
     return images, labels
 
 
-def _first_file(folder: Path, *names: str) -> Path | None:
-    paths = [folder / name for stem in names for name in (stem, f"{stem}.gz")]
-    return next((path for path in paths if path.is_file()), None)
+def _one_set(folder: Path, own: str) -> tuple[str, Path, Path | None]:
+    places = [folder, folder / "raw", folder / own / "raw", folder / own]
+    found = next((files for place in places if (files := _training_files(place))), {})
+    if not found:
+        raise InputError(
+            f"path: expected train-images-idx3-ubyte or .gz in {printable(folder)} or its {own}/raw, "
+            "it is not there"
+        )
+    if len(found) > 1:
+        raise InputError(
+            f"path: expected one set of IDX files in {printable(folder)}, got those of "
+            f"{', '.join(sorted(stem or 'mnist' for stem in found))}; give a folder that holds one of them"
+        )
+    part, paths = next(iter(found.items()))
+    return part, *paths
+
+
+_IDX_IMAGES = re.compile(r"(emnist-[a-z]+-|)train-images[-.]idx3-ubyte(\.gz)?", re.IGNORECASE)
+
+
+def _training_files(folder: Path) -> dict[str, tuple[Path, Path | None]]:
+    """Training pictures and their labels by the prefix of their names, which is empty but for EMNIST."""
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return {}
+    found = {}
+    for name in names:
+        match = _IDX_IMAGES.fullmatch(name)
+        images = _itself_or_inside(folder / name)
+        if match is None or images is None or match[1].lower() in found:
+            continue
+        labels = name.lower().removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1")
+        of_labels = [n for n in names if n.lower() in (labels, f"{labels}.gz")]
+        found[match[1].lower()] = images, _itself_or_inside(folder / of_labels[0]) if of_labels else None
+    return found
+
+
+def _itself_or_inside(path: Path) -> Path | None:
+    """The file at `path`; some archives hold it in a folder of the same name."""
+    return next((p for p in (path, path / path.name) if p.is_file()), None)
+
+
+_CIFAR_BYTES = 1 + 3 * 32 * 32  # a row: label, red, green, blue
 
 
 def read_cifar10(folder: Path) -> tuple[UInt8[Tensor, "n 3 32 32"], Int[Tensor, " n"]]:
-    """Read the five training files of CIFAR-10's binary version.
+    """Read the five training files of CIFAR-10's binary version, in `folder` or where archives put them.
 
     Raises:
         InputError: if one is missing or damaged, or the version is the pickled one.
     """
-    if (folder / "cifar-10-batches-bin").is_dir():
-        folder = folder / "cifar-10-batches-bin"
-    rows = []
-    for path in (folder / f"data_batch_{i}.bin" for i in range(1, 6)):
-        if not path.is_file():
-            pickled = any((folder / sub / "data_batch_1").exists() for sub in ("", "cifar-10-batches-py"))
-            hint = (
-                "; the python version is pickled and never opened, take the binary version" if pickled else ""
-            )
-            raise InputError(f"path: expected {path.name} in {folder}, it is not there{hint}")
-        data = np.fromfile(path, np.uint8)
-        if data.size == 0 or data.size % 3073:
-            raise InputError(f"{path}: expected rows of 3,073 bytes, got {data.size:,} bytes")
-        rows.append(torch.from_numpy(data).reshape(-1, 3073))
-    table = torch.cat(rows)
-    if int(table[:, 0].max()) > 9:
+    inside = ("", "cifar-10-batches-bin", "cifar-10-binary", "cifar-10-binary/cifar-10-batches-bin")
+    places = [folder / parent / place for parent in ("", "cifar10", "CIFAR10") for place in inside]
+    folder = next((place for place in places if os.path.lexists(place / "data_batch_1.bin")), folder)
+    table = torch.cat([_read_batch(folder, f"data_batch_{i}.bin") for i in range(1, 6)])
+    largest = int(table[:, 0].max())
+    if largest > 9:
         raise InputError(
-            f"{folder}: expected labels 0 to 9, got {int(table[:, 0].max())}; not CIFAR-10, or damaged"
+            f"{printable(folder)}: expected labels 0 to 9, got {largest}; not CIFAR-10, or damaged"
         )
     return table[:, 1:].reshape(-1, 3, 32, 32), table[:, 0].long()
 
 
+def _read_batch(folder: Path, name: str) -> UInt8[Tensor, "n 3073"]:
+    path = folder / name
+    if not os.path.lexists(path):
+        raise InputError(
+            f"path: expected {name} in {printable(folder)}, it is not there{_cifar_hint(folder)}"
+        )
+    try:
+        size = check_regular(path)
+        check_unpacked(size, printable(path))
+        if size == 0 or size % _CIFAR_BYTES:
+            raise InputError(f"{printable(path)}: expected rows of 3,073 bytes, got {size:,} bytes")
+        return torch.from_numpy(np.fromfile(path, np.uint8)).reshape(-1, _CIFAR_BYTES)
+    except OSError as error:
+        raise InputError(f"{printable(path)}: unreadable ({printable(error)})") from error
+
+
+def _cifar_hint(folder: Path) -> str:
+    if any((folder / sub / "data_batch_1").exists() for sub in ("", "cifar-10-batches-py")):
+        return "; the python version is pickled and never opened, take the binary version"
+    if any((folder / f"cifar-10-{kind}.tar.gz").exists() for kind in ("binary", "python")):
+        return "; unpack cifar-10-binary.tar.gz there"
+    return ""
+
+
 def list_celeba(folder: Path) -> PictureFiles:
-    """List CelebA's aligned pictures; only the training part where list_eval_partition.txt is there.
+    """List CelebA's aligned pictures; only the training part where a table of the parts is there.
+
+    The table is list_eval_partition.txt, or Kaggle's list_eval_partition.csv. The pictures of the other parts
+    count as ignored.
 
     Raises:
-        InputError: if the pictures are not there, or the partition file is damaged.
+        InputError: if the pictures are not there, or the table is damaged.
     """
-    places = [
-        place
-        for place in (folder / "img_align_celeba", folder / "Img" / "img_align_celeba")
-        if place.is_dir()
-    ]
-    root = places[0] if places else folder
-    if (root / "img_align_celeba").is_dir():  # some archives hold the folder twice
-        root = root / "img_align_celeba"
-    tables = [place / "list_eval_partition.txt" for place in (folder, folder / "Eval", root, root.parent)]
-    table = next((path for path in tables if path.is_file()), None)
-    return list_pictures(root) if table is None else PictureFiles(root, _training_part(table))
+    root = _aligned(folder)
+    near = dict.fromkeys((folder, folder / "Eval", root, root.parent, root.parent.parent / "Eval"))
+    tables = [place / f"list_eval_partition.{suffix}" for suffix in ("txt", "csv") for place in near]
+    table = next((path for path in tables if os.path.lexists(path)), None)
+    if table is None:
+        return list_pictures(root)
+    names = _training_part(table)
+    listed = list_pictures(root)
+    part = set(names)
+    others = Counter(_suffix(name) for name in listed.names if name not in part)
+    return PictureFiles(
+        root,
+        names,
+        listed.ignored + others.total(),
+        tuple(row for row in listed.skipped if row.name not in part),
+        _most_common(Counter(listed.suffixes) + others),
+    )
+
+
+def _aligned(folder: Path) -> Path:
+    """The folder of the pictures, where archives put it; some hold it twice."""
+    places = [folder / above / "img_align_celeba" for above in ("", "Img", "celeba")]
+    root = next((place for place in places if place.is_dir()), folder)
+    return root / "img_align_celeba" if (root / "img_align_celeba").is_dir() else root
 
 
 def _training_part(path: Path) -> tuple[str, ...]:
-    names = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-        fields = line.split()
+    parts: dict[str, str] = {}
+    lines = _read_table(path).splitlines()
+    has_header = lines[:1] == ["image_id,partition"]
+    for number, line in enumerate(lines[has_header:], 1 + has_header):
+        fields = line.replace(",", " ").split()
+        if not fields:
+            continue
         if len(fields) != 2 or fields[1] not in ("0", "1", "2") or Path(fields[0]).name != fields[0]:
             raise InputError(
-                f"{path}: expected a file name and 0, 1 or 2 in line {number}, got {line[:80]!r}"
+                f"{printable(path)}: expected a file name and 0, 1 or 2 in line {number}, got {line[:80]!r}"
             )
-        if fields[1] == "0":
-            names.append(fields[0])
+        if fields[0] in parts:
+            raise InputError(
+                f"{printable(path)}: expected each file once, line {number} has {fields[0]!r} again"
+            )
+        parts[fields[0]] = fields[1]
+    names = tuple(sorted(name for name, part in parts.items() if part == "0"))
     if not names:
-        raise InputError(f"{path}: expected names with 0, found no picture of the training part")
-    return tuple(sorted(names))
+        raise InputError(f"{printable(path)}: expected names with 0, found no picture of the training part")
+    return names
+
+
+_MOST_OF_A_TABLE = 2**26  # bytes; CelebA's own has 3 million
+
+
+def _read_table(path: Path) -> str:
+    """Read a text file in UTF-8, with a byte order mark or without, or in UTF-16 with one."""
+    try:
+        size = check_regular(path)
+        if size > _MOST_OF_A_TABLE:
+            raise InputError(f"{printable(path)}: expected at most {_MOST_OF_A_TABLE:,} bytes, got {size:,}")
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{printable(path)}: unreadable ({printable(error)})") from error
+    is_wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return data.decode("utf-16" if is_wide else "utf-8-sig", errors="replace")

@@ -9,13 +9,14 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from memhorizon.checks import check_choice, check_number, check_whole
 from memhorizon.results import InputError
 
 Activation = Literal["tanh", "erf", "relu", "sin", "sigmoid"]
@@ -36,26 +37,26 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def check_positive(**values: int) -> None:
+def check_positive(**values: Any) -> None:
     """Refuse sizes below 1.
 
     Raises:
-        InputError: naming the first argument that is not a positive int.
+        InputError: naming the first argument that is not a positive whole number.
     """
     for name, value in values.items():
-        if not isinstance(value, int) or value < 1:
-            raise InputError(f"{name}: expected an int of at least 1, got {value!r}")
+        check_whole(name, value, least=1)
 
 
-def check_even(**values: int) -> None:
+def check_even(**values: Any) -> None:
     """Refuse sizes that do not split into sines and cosines.
 
     Raises:
-        InputError: naming the first argument that is not an even int of at least 4.
+        InputError: naming the first argument that is not an even whole number of at least 4.
     """
     for name, value in values.items():
-        if not isinstance(value, int) or value < 4 or value % 2:
-            raise InputError(f"{name}: expected an even int of at least 4, got {value!r}")
+        check_whole(name, value, least=4)
+        if value % 2:
+            raise InputError(f"{name}: expected an even number, got {value}")
 
 
 class TimeTable(nn.Module):
@@ -233,10 +234,8 @@ class FeaturesConfig:
 
     def __post_init__(self) -> None:
         check_positive(n_features=self.n_features)
-        if self.activation not in _ACTIVATIONS:
-            raise InputError(f"activation: expected one of {list(_ACTIVATIONS)}, got {self.activation!r}")
-        if not 0 < self.t < math.inf:
-            raise InputError(f"t: expected a positive finite diffusion time, got {self.t}")
+        check_choice("activation", self.activation, get_args(Activation))
+        check_number("t", self.t, above=0)
 
     def build(self, item_shape: tuple[int, ...], *, seed: int) -> RandomFeatures:
         """Make the network for items of this shape.

@@ -7,14 +7,34 @@ counts, an interval, or the statement that a time was not reached.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float
 
+ROUNDING = 1e-9  # relative: ends of an interval are computed apart from its value
+
 
 class InputError(ValueError):
     """Something that the user gave cannot be used; the message names it, what was expected and what came."""
+
+
+def check_confidence(confidence: float) -> float:
+    """Return the nominal coverage of an interval if it can be one.
+
+    Raises:
+        InputError: if it is not above 0 and at most 1 (1 is the coverage of what is computed, not measured).
+    """
+    if not 0 < confidence <= 1:
+        raise InputError(f"confidence: expected a number in (0, 1], got {confidence}")
+    return confidence
+
+
+def _check_interval(what: str, value: float, low: float, high: float) -> None:
+    """Refuse an interval that does not hold its value, but for rounding; NaN lies anywhere."""
+    slack = ROUNDING * abs(value) if math.isfinite(value) else 0.0
+    if not (low <= high and (math.isnan(value) or low - slack <= value <= high + slack)):
+        raise InputError(f"{what}: expected low <= value <= high, got {low}, {value}, {high}")
 
 
 class MissingExtraError(ImportError):
@@ -42,21 +62,27 @@ class Fraction:
     confidence: float = 0.95
 
     @classmethod
-    def of(cls, count: int, total: int, *, confidence: float = 0.95) -> "Fraction":
+    def of(cls, count: int | np.integer, total: int | np.integer, *, confidence: float = 0.95) -> "Fraction":
         """Estimate a proportion from its counts.
 
         Raises:
-            InputError: if `total` is below 1 or `count` is not within 0..total.
+            InputError: if the counts are no whole numbers, `total` is below 1, `count` is not within
+                0..total, or the confidence is not in (0, 1).
 
         >>> print(Fraction.of(0, 1000))
         0.0000 [0.0000, 0.0037] (0 of 1000)
 
         Source: [clopper1934]
         """
-        if total < 1 or not 0 <= count <= total:
+        whole = isinstance(count, int | np.integer) and isinstance(total, int | np.integer)
+        if not whole or total < 1 or not 0 <= count <= total:
             raise InputError(
-                f"count, total: expected 0 <= count <= total and total >= 1, got {count}, {total}"
+                "count, total: expected whole numbers with 0 <= count <= total and total >= 1, "
+                f"got {count}, {total}"
             )
+        if check_confidence(confidence) == 1:
+            raise InputError("confidence: expected below 1, where an interval says something, got 1")
+        count, total = int(count), int(total)
         from scipy import stats  # half a second that the theory does not need
 
         tail = (1 - confidence) / 2
@@ -70,12 +96,23 @@ class Fraction:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its confidence interval."""
+    """A number with its confidence interval.
+
+    Attributes:
+        value: the estimate; NaN where it is not known.
+        low: lower end of the interval, -infinity where nothing bounds it.
+        high: upper end, infinity where nothing bounds it.
+        confidence: nominal coverage of [low, high].
+    """
 
     value: float
     low: float
     high: float
     confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        check_confidence(self.confidence)
+        _check_interval("estimate", self.value, self.low, self.high)
 
     def __str__(self) -> str:
         return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
@@ -104,18 +141,35 @@ class Curve:
     confidence: float = 0.95
 
     def __post_init__(self) -> None:
+        about = f"curve {self.name!r}"
+        for name in ("step", "value", "low", "high", *(() if self.total is None else ("total",))):
+            object.__setattr__(self, name, _column(getattr(self, name), f"{about}: {name}"))
         if len(self.step) == 0:
-            raise InputError(f"curve {self.name!r}: expected at least one point, got none")
-        if not np.all(np.diff(self.step) > 0):
-            raise InputError(
-                f"curve {self.name!r}: expected strictly increasing steps, got {self.step.tolist()}"
-            )
+            raise InputError(f"{about}: expected at least one point, got none")
+        columns = (self.value, self.low, self.high, *(() if self.total is None else (self.total,)))
+        if any(len(column) != len(self.step) for column in columns):
+            sizes = [len(self.step), *map(len, columns)]
+            raise InputError(f"{about}: expected as many values as steps, got lengths {sizes}")
+        if not (np.all(np.isfinite(self.step)) and np.all(np.diff(self.step) > 0)):
+            raise InputError(f"{about}: expected strictly increasing steps, got {self.step.tolist()}")
         if not np.all(np.isfinite(self.value)):
-            raise InputError(f"curve {self.name!r}: expected finite values, got {self.value.tolist()}")
+            raise InputError(f"{about}: expected finite values, got {self.value.tolist()}")
+        slack = ROUNDING * np.abs(self.value)
+        if not np.all((self.low - slack <= self.value) & (self.value <= self.high + slack)):
+            raise InputError(f"{about}: expected low <= value <= high at every step")
+        check_confidence(self.confidence)
 
     @classmethod
-    def of_fractions(cls, step: Sequence[float], fractions: Sequence[Fraction], *, name: str = "") -> "Curve":
-        """Build the curve of a proportion, keeping the counts."""
+    def of_fractions(
+        cls, step: Sequence[float] | np.ndarray, fractions: Sequence[Fraction], *, name: str = ""
+    ) -> "Curve":
+        """Build the curve of a proportion, keeping the counts.
+
+        Raises:
+            InputError: if the fractions are stated at different confidences, or it is no curve.
+        """
+        if len({f.confidence for f in fractions}) > 1:
+            raise InputError(f"curve {name!r}: expected one confidence for all fractions, got several")
         columns = [[f.value, f.low, f.high, float(f.total)] for f in fractions]
         value, low, high, total = np.array(columns, dtype=float).reshape(-1, 4).T
         confidence = fractions[0].confidence if fractions else 0.95
@@ -123,17 +177,41 @@ class Curve:
 
     @classmethod
     def of_means(
-        cls, step: Sequence[float], mean: Sequence[float], standard_error: Sequence[float], *, name: str = ""
+        cls,
+        step: Sequence[float] | np.ndarray,
+        mean: Sequence[float] | np.ndarray,
+        standard_error: Sequence[float] | np.ndarray,
+        *,
+        name: str = "",
     ) -> "Curve":
         """Build the curve of a mean from its standard errors; intervals are normal, 95 %."""
-        centre, half = (
-            np.asarray(mean, dtype=float),
-            1.959963984540054 * np.asarray(standard_error, dtype=float),
-        )
+        centre = _column(mean, f"curve {name!r}: mean")
+        error = _column(standard_error, f"curve {name!r}: standard_error")
+        if len(centre) != len(error) or not np.all(error >= 0):
+            raise InputError(f"curve {name!r}: expected one standard error >= 0 for each mean")
+        half = 1.959963984540054 * error
         return cls(np.asarray(step, dtype=float), centre, centre - half, centre + half, name)
 
 
-TimeStatus = Literal["observed", "not reached", "before first"]
+def _column(values: Any, name: str) -> Float[np.ndarray, " m"]:
+    """Real numbers in one row, as an array of float64.
+
+    Raises:
+        InputError: if they are anything else, or some are masked.
+    """
+    array = np.asarray(values)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iuf"):
+        raise InputError(f"{name}: expected a row of real numbers, got {array.dtype} of shape {array.shape}")
+    if np.ma.is_masked(values):
+        raise InputError(f"{name}: expected numbers, got a masked array")
+    return array.astype(float)
+
+
+TimeStatus = Literal[
+    "observed", "not reached", "before first", "not measured", "still improving", "trivial level"
+]
+TIME_STATUSES: tuple[TimeStatus, ...] = get_args(TimeStatus)
+UNKNOWN: tuple[TimeStatus, ...] = ("not measured", "still improving", "trivial level")  # these are no times
 
 
 @dataclass(frozen=True)
@@ -142,10 +220,12 @@ class Time:
 
     Attributes:
         value: the estimate; where `status` is "not reached" (right censored) the last time looked at, where
-            it is "before first" (left censored) the first one.
+            it is "before first" (left censored) the first one; NaN where it is no time.
         low: lower end of the interval; where nothing bounds it from below, 0.
         high: upper end; where nothing bounds it from above, infinity.
-        status: "observed", "not reached" or "before first".
+        status: "observed", "not reached" or "before first". Or why there is no time: "not measured" (the
+            curve is missing), "still improving" (the quality was still coming down at the end, so that its
+            best value is not known), "trivial level" (the level is that of a network that predicts nothing).
         rule: how it was read, in words, tolerance included.
         confidence: nominal coverage of [low, high].
     """
@@ -157,12 +237,36 @@ class Time:
     rule: str
     confidence: float = 0.95
 
+    def __post_init__(self) -> None:
+        if self.status not in TIME_STATUSES:
+            raise InputError(f"status: expected one of {', '.join(TIME_STATUSES)}, got {self.status!r}")
+        if math.isnan(self.value) == self.known:
+            raise InputError(f"value: expected what goes with {self.status!r}, got {self.value}")
+        check_confidence(self.confidence)
+        _check_interval("time", self.value, self.low, self.high)
+
+    @classmethod
+    def unknown(cls, status: TimeStatus, rule: str) -> "Time":
+        """The statement that there is no time, and why.
+
+        >>> print(Time.unknown("still improving", "held-out loss"))
+        - (still improving)
+        """
+        return cls(math.nan, 0.0, math.inf, status, rule)
+
+    @property
+    def known(self) -> bool:
+        """Whether it is a time or a bound of one."""
+        return self.status not in UNKNOWN
+
     @property
     def observed(self) -> bool:
         """Whether the event lies within the times looked at."""
         return self.status == "observed"
 
     def __str__(self) -> str:
+        if not self.known:
+            return f"- ({self.status})"
         if self.status == "not reached":
             return f"> {self.value:,.4g}"
         if self.status == "before first":
@@ -202,6 +306,7 @@ class ScalingLaw:
         confidence: nominal coverage of the intervals.
         explained: share of the variance of the observed log times that the law explains.
         degrees: degrees of freedom of the t intervals; 0 where they are normal.
+        left_out: number of rows that have no time, only the reason why.
     """
 
     exponents: Mapping[str, Estimate]
@@ -214,6 +319,7 @@ class ScalingLaw:
     confidence: float = 0.95
     explained: float = math.nan
     degrees: int = 0
+    left_out: int = 0
 
     def predict(self, **factors: float) -> Estimate:
         """Expected time at these factors, with the interval of the fitted line (not of one more run).
@@ -227,10 +333,16 @@ class ScalingLaw:
 
         x = np.array([1.0, *(math.log(factors[name]) for name in self.exponents)])
         beta = np.array([self.log_prefactor, *(e.value for e in self.exponents.values())])
-        centre, half = float(x @ beta), math.sqrt(float(x @ self.covariance @ x))
-        tail = 0.5 + self.confidence / 2
-        half *= float(stats.t.ppf(tail, self.degrees) if self.degrees else stats.norm.ppf(tail))
-        return Estimate(math.exp(centre), math.exp(centre - half), math.exp(centre + half), self.confidence)
+        centre = float(x @ beta)
+        variance = max(float(x @ self.covariance @ x), 0.0)  # rounding alone makes it negative; NaN stays
+        tail = (1 - self.confidence) / 2
+        quantile = float(stats.t.isf(tail, self.degrees) if self.degrees else stats.norm.isf(tail))
+        half = quantile * math.sqrt(variance)
+        with np.errstate(over="ignore"):  # infinity is the answer beyond the largest number
+            value, low, high = np.exp([centre, centre - half, centre + half]).tolist()
+        if math.isnan(half):
+            low, high = 0.0, math.inf
+        return Estimate(value, low, high, self.confidence)
 
 
 def plain(value: Any) -> Any:

@@ -1,45 +1,91 @@
 """Samplers: DDPM, DDIM and Heun as generators over steps, with one seed per sample.
 
-All three run over the same indices ("leading" spacing, the smallest one 1: the paper never trains index 0),
-then to noise zero, without clipping. They equal diffusers' schedulers on the same noise with
-    DDPMScheduler(clip_sample=False, steps_offset=1), DDIMScheduler(clip_sample=False, steps_offset=1),
-    HeunDiscreteScheduler(timestep_spacing="leading", steps_offset=1, beta_start=1e-4, beta_end=2e-2)
-and with steps_offset=0 where every index is visited (steps = T). Models are asked at integer indices only.
+All three run over the same indices, evenly from the noisiest level T - 1 down to 1 (the paper never trains
+index 0; steps = T visits all, down to 0), then to noise zero, without clipping. They equal diffusers'
+schedulers on the same indices and noise, without clipping there too. Models are asked at integer indices
+only.
+
+Every sampler starts from pure noise, while the noisiest level still holds the data times
+s = sqrt(alpha_bar[T - 1]). What that costs is known for data with mean m and variance v in some direction:
+with the exact model and many steps DDIM and Heun end at
+    mean m (1 - s sqrt(r)), variance r = v / (1 - s^2 + s^2 v),
+m s standard deviations short, and DDPM, whose steps forget the start, at mean m (1 - s^2 r). The paper's
+schedule has s = 0.0063. A schedule with s above 0.03 is refused: of data with m near 1, as pixels and
+centred pixels are, the mean then moves by no more than half of what a 95 % interval from 1,000 samples
+leaves open, 1.96/sqrt(1000) = 0.062 standard deviations.
 """
 
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from memhorizon.diffusion import Model, Prediction, check_prediction, eval_mode, predict, to_noise, to_x0
+from memhorizon.checks import check_choice, check_whole
+from memhorizon.devices import device_of
+from memhorizon.diffusion import (
+    Model,
+    Prediction,
+    check_prediction,
+    device_of_model,
+    eval_mode,
+    predict,
+    to_noise,
+    to_x0,
+)
 from memhorizon.results import InputError
 from memhorizon.schedule import Schedule
 
 Method = Literal["ddpm", "ddim", "heun"]
+MOST_SIGNAL = 0.03  # sqrt(alpha_bar) of the last level, see above
 _NOISE_BLOCK = 2**14  # numbers that a sample's generator draws at a time; with 500 samples 33 MB
 
 
 def visited_indices(schedule: Schedule, steps: int) -> list[int]:
     """Give the indices at which a sampler of `steps` steps asks the model, from noisy to clean.
 
-    Every (T // steps)-th index, the last one 1; for steps = T all of them, down to 0.
+    Evenly from T - 1 down to 1, rounded; for steps = T all of them, down to 0; a single step starts at T - 1.
 
     Raises:
         InputError: if `steps` is not within 1..T.
 
     >>> visited_indices(Schedule.linear(), 4)
-    [751, 501, 251, 1]
+    [999, 666, 334, 1]
     """
-    if not 1 <= steps <= len(schedule):
-        raise InputError(f"steps: expected 1 to {len(schedule)} (the schedule's length), got {steps}")
-    stride = len(schedule) // steps
-    first = 0 if steps == len(schedule) else 1
-    return [first + k * stride for k in reversed(range(steps))]
+    check_whole("steps", steps)
+    last = len(schedule) - 1
+    if not 1 <= steps <= last + 1:
+        raise InputError(f"steps: expected 1 to {last + 1} (the schedule's length), got {steps}")
+    if steps == last + 1:
+        return list(range(last, -1, -1))
+    if steps == 1:
+        return [last]
+    # index k is last - k (last - 1)/(steps - 1), where last - 1 >= steps - 1: no two round to the same
+    return [last - _rounded(k * (last - 1), steps - 1) for k in range(steps)]
+
+
+def _rounded(numerator: int, denominator: int) -> int:
+    """The nearest whole number to a quotient, halves upwards; exact, unlike a quotient of floats."""
+    return (2 * numerator + denominator) // (2 * denominator)
+
+
+def check_last_level(schedule: Schedule) -> None:
+    """Refuse a schedule that a start from pure noise does not fit (see the module).
+
+    Raises:
+        InputError: if sqrt(alpha_bar) of the last level is above MOST_SIGNAL.
+    """
+    signal = math.sqrt(float(schedule.alpha_bar[-1]))
+    if signal > MOST_SIGNAL:
+        raise InputError(
+            f"schedule: expected a last level of (almost) pure noise, sqrt(alpha_bar) at most {MOST_SIGNAL}, "
+            f"got {signal:.3g} at level {len(schedule) - 1} of {schedule.name!r}; samplers start from pure "
+            "noise, so their samples would not be the model's: take more levels or a larger beta_end (for T "
+            "levels of the linear schedule betas of 0.1/T and 20/T), or the cosine schedule"
+        )
 
 
 def sample(
@@ -67,21 +113,24 @@ def sample(
         method: "ddpm" (ancestral), "ddim" (eta = 0) or "heun" (second order, two calls per step).
         steps: number of steps.
         prediction: what the model puts out.
-        device: where to sample; None: where the model's parameters are.
+        device: where to sample; None: where the first parameter of the model's networks is, also of those
+            behind a plain function (see `diffusion.networks`).
 
     Returns:
         x after each of the `steps` steps, one after the other [m, *item_shape]; the last one is the sample.
 
     Raises:
-        InputError: if an argument is out of its range or the model's output has not the shape of its input.
+        InputError: if an argument is out of its range, the schedule's last level is not noisy enough, or the
+            model's output has not the shape of its input.
 
     Source: [ho2020] Alg. 2; [song2021] Eq. (12); [karras2022] Alg. 1
     """
     _check(item_shape, seeds, method, prediction)
-    device = _device_of(model) if device is None else torch.device(device)
+    device = device_of_model(model) if device is None else device_of(device)
     indices = visited_indices(schedule, steps)
+    check_last_level(schedule)
     levels = [*schedule.alpha_bar[indices].tolist(), 1.0]  # alpha_bar along the path; it ends without noise
-    alpha_bar = torch.tensor(levels, dtype=torch.float64, device=device)
+    alpha_bar = torch.tensor(levels, dtype=torch.float64)
 
     def estimates(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """E[x_0 | x] and E[noise | x] at the k-th level, in the wider dtype of x and the model's output."""
@@ -122,8 +171,10 @@ def samples(
 ) -> Tensor:
     """Generate samples to the end, in batches, with the model in eval mode and without gradients.
 
-    Arguments as in `sample`. The batch size only bounds memory: everything outside the model is the same
-    to the byte for any of them; the model's matrix products may round differently for another number of rows.
+    Arguments as in `sample`. In eval mode are all networks found behind `model`; one that draws random
+    numbers nevertheless is warned about (see `diffusion.eval_mode`). The batch size only bounds memory:
+    everything outside the model is the same to the byte for any of them; the model's matrix products may
+    round differently for another number of rows.
 
     Returns:
         The samples in the order of their seeds, on the sampling device. [m, *item_shape]
@@ -131,8 +182,7 @@ def samples(
     Raises:
         InputError: as `sample`, and if `batch_size` is below 1.
     """
-    if batch_size < 1:
-        raise InputError(f"batch_size: expected at least 1, got {batch_size}")
+    check_whole("batch_size", batch_size, least=1)
     _check(item_shape, seeds, method, prediction)
     done = []
     with eval_mode(model):
@@ -194,18 +244,16 @@ def _noise(
         left -= size
 
 
-def _device_of(model: Model) -> torch.device:
-    parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
-    return torch.device("cpu") if parameter is None else parameter.device
-
-
-def _check(item_shape: tuple[int, ...], seeds: Sequence[Any], method: str, prediction: str) -> None:
+def _check(item_shape: Any, seeds: Any, method: str, prediction: str) -> None:
     check_prediction(prediction)
-    if not item_shape or min(item_shape) < 1:
-        raise InputError(f"item_shape: expected at least one dimension, all positive, got {item_shape}")
+    check_choice("method", method, get_args(Method))
+    if not isinstance(item_shape, tuple | list) or not item_shape:
+        raise InputError(f"item_shape: expected a tuple of at least one size, got {item_shape!r}")
+    for size in item_shape:
+        check_whole("item_shape", size, least=1)
+    if not hasattr(seeds, "__len__") or not hasattr(seeds, "__getitem__"):
+        raise InputError(f"seeds: expected a sequence of integers, got {type(seeds).__name__}")
     if len(seeds) == 0:
         raise InputError("seeds: expected at least one, got none")
     if not all(hasattr(seed, "__index__") and 0 <= seed < 2**32 for seed in seeds):
         raise InputError(f"seeds: expected integers from 0 to 2**32 - 1, got {list(seeds)[:5]} ...")
-    if method not in ("ddpm", "ddim", "heun"):
-        raise InputError(f'method: expected "ddpm", "ddim" or "heun", got {method!r}')

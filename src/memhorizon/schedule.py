@@ -6,13 +6,17 @@ The forward process in its four coordinates, for unit noise xi:
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from memhorizon.checks import check_choice, check_number, check_whole
+from memhorizon.devices import widest_float
 from memhorizon.results import InputError
+
+Kind = Literal["linear", "cosine"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +37,8 @@ class Schedule:
 
     def __post_init__(self) -> None:
         table = self.alpha_bar
+        if not isinstance(table, Tensor):
+            raise InputError(f"alpha_bar: expected a tensor, got {type(table).__name__}")
         if table.ndim != 1 or len(table) == 0 or table.dtype != torch.float64 or table.device.type != "cpu":
             raise InputError(
                 "alpha_bar: expected a non-empty float64 vector on the CPU, "
@@ -53,7 +59,7 @@ class Schedule:
 
         Source: [ho2020] Sec. 4
         """
-        _check_steps(steps)
+        check_whole("steps", steps, least=1)
         if not 0 < beta_start <= beta_end < 1:
             raise InputError(
                 f"beta_start, beta_end: expected 0 < beta_start <= beta_end < 1, got {beta_start}, {beta_end}"
@@ -70,7 +76,7 @@ class Schedule:
 
         Source: [nichol2021] Eq. (17)
         """
-        _check_steps(steps)
+        check_whole("steps", steps, least=1)
         u = torch.arange(steps + 1, dtype=torch.float64) / steps  # [T+1]
         f = ((u + 0.008) / 1.008 * math.pi / 2).cos().square()  # [T+1]
         beta = (1 - f[1:] / f[:-1]).clamp(max=0.999)  # [T]
@@ -80,9 +86,11 @@ class Schedule:
         return len(self.alpha_bar)
 
     def at(self, index: int | Tensor) -> Float64[Tensor, "*batch"]:
-        """Give alpha_bar at these indices, on the device of `index`."""
+        """Give alpha_bar at these indices, on the device of `index`; on the CPU where that has no 64 bits."""
         if not isinstance(index, Tensor):
             return self.alpha_bar[index]
+        if widest_float(index.device) != torch.float64:
+            index = index.cpu()
         table = self._tables.get(index.device)
         if table is None:
             table = self._tables[index.device] = self.alpha_bar.to(index.device)
@@ -111,29 +119,29 @@ class Schedule:
         """Give the index whose Ornstein-Uhlenbeck time is nearest to `t`.
 
         Raises:
-            InputError: if `t` is negative or not finite.
+            InputError: if `t` is no number, or lies farther from the schedule's first or last time than half
+                a step: what is measured there would bear the label of another time.
         """
-        return self._nearest("t", t, self.t(torch.arange(len(self))), math.inf)
+        return self._nearest("t", t, self.t(torch.arange(len(self))), 0.0)
 
     def index_of_sigma(self, sigma: float) -> int:
-        """Give the index whose sigma is nearest.
-
-        Raises:
-            InputError: if `sigma` is negative or not finite.
-        """
-        return self._nearest("sigma", sigma, self.sigma(torch.arange(len(self))), math.inf)
+        """Give the index whose sigma is nearest. Errors as for `index_of_t`."""
+        return self._nearest("sigma", sigma, self.sigma(torch.arange(len(self))), 0.0)
 
     def index_of_alpha_bar(self, alpha_bar: float) -> int:
-        """Give the index whose alpha_bar is nearest.
-
-        Raises:
-            InputError: if `alpha_bar` is not within 0..1.
-        """
+        """Give the index whose alpha_bar is nearest. Errors as for `index_of_t`."""
         return self._nearest("alpha_bar", alpha_bar, self.alpha_bar, 1.0)
 
-    def _nearest(self, name: str, value: float, table: Tensor, largest: float) -> int:
-        if not (0 <= value <= largest and math.isfinite(value)):
-            raise InputError(f"{name}: expected a finite number from 0 to {largest:g}, got {value}")
+    def _nearest(self, name: str, value: float, table: Tensor, clean: float) -> int:
+        """The index nearest to `value`; `clean` is the coordinate of no noise, one step before index 0."""
+        check_number(name, value)
+        path = torch.cat([torch.tensor([clean], dtype=torch.float64), table])  # [T+1]
+        first = float(path[0] + path[1]) / 2
+        last = float(path[-1] + (path[-1] - path[-2]) / 2)
+        low, high = sorted((first, last))
+        if not low <= value <= high:
+            ends = f"{float(table[0]):.6g} to {float(table[-1]):.6g}, the {len(self)} levels of {self.name!r}"
+            raise InputError(f"{name}: expected within half a step of {ends}, got {value:g}")
         return int((table - value).abs().argmin())
 
 
@@ -143,19 +151,21 @@ class ScheduleConfig:
 
     Attributes:
         kind: "linear" (the paper's) or "cosine".
-        steps: number of noise levels T.
+        steps: number of noise levels T, at least 2.
         beta_start: first beta, "linear" only.
         beta_end: last beta, "linear" only.
     """
 
-    kind: Literal["linear", "cosine"] = "linear"
+    kind: Kind = "linear"
     steps: int = 1000
     beta_start: float = 1e-4
     beta_end: float = 2e-2
 
     def __post_init__(self) -> None:
-        if self.kind not in ("linear", "cosine"):
-            raise InputError(f'kind: expected "linear" or "cosine", got {self.kind!r}')
+        check_choice("kind", self.kind, get_args(Kind))
+        check_whole("steps", self.steps, least=2)  # level 0 is never trained, so one level trains nothing
+        check_number("beta_start", self.beta_start, above=0, below=1)
+        check_number("beta_end", self.beta_end, above=0, below=1)
         self.build()
 
     def build(self) -> Schedule:
@@ -167,8 +177,3 @@ class ScheduleConfig:
         if self.kind == "cosine":
             return Schedule.cosine(self.steps)
         return Schedule.linear(self.steps, self.beta_start, self.beta_end)
-
-
-def _check_steps(steps: int) -> None:
-    if steps < 1:
-        raise InputError(f"steps: expected at least 1, got {steps}")

@@ -4,22 +4,25 @@ All randomness of an update follows from (seed, step), so a state that is saved 
 again continues bit for bit, and no generator state has to be kept.
 """
 
-import math
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from memhorizon.diffusion import Prediction, item_losses
+from memhorizon.checks import check_choice, check_number, check_tuple, check_whole
+from memhorizon.diffusion import Prediction, check_prediction, item_losses
 from memhorizon.results import InputError
 from memhorizon.schedule import Schedule
+
+Optimizer = Literal["sgd", "adam", "adamw"]
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -36,19 +39,20 @@ class OptimizerConfig:
     Source: [bonnaire2025] SM A
     """
 
-    name: Literal["sgd", "adam", "adamw"] = "adam"
+    name: Optimizer = "adam"
     lr: float = 1e-3
     momentum: float = 0.95
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.lr) and self.lr > 0):
-            raise InputError(f"lr: expected a positive number, got {self.lr}")
-        if not 0 <= self.momentum < 1 or not all(0 <= beta < 1 for beta in self.betas):
-            raise InputError(f"momentum, betas: expected within [0, 1), got {self.momentum}, {self.betas}")
-        if self.weight_decay < 0:
-            raise InputError(f"weight_decay: expected >= 0, got {self.weight_decay}")
+        check_choice("name", self.name, get_args(Optimizer))
+        check_number("lr", self.lr, above=0)
+        check_number("momentum", self.momentum, least=0, below=1)
+        check_tuple("betas", self.betas, size=2)
+        for beta in self.betas:
+            check_number("betas", beta, least=0, below=1)
+        check_number("weight_decay", self.weight_decay, least=0)
 
     def build(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
         """Return the optimizer of these parameters."""
@@ -78,15 +82,17 @@ class TrainConfig:
     prediction: Prediction = "noise"
     t: float | None = None
     ema: float = 0.0
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or (self.batch_size is not None and self.batch_size < 1):
-            raise InputError(f"steps, batch_size: expected >= 1, got {self.steps}, {self.batch_size}")
-        if not 0 <= self.ema < 1:
-            raise InputError(f"ema: expected within [0, 1), got {self.ema}")
-        if self.t is not None and not (math.isfinite(self.t) and self.t > 0):
-            raise InputError(f"t: expected a positive diffusion time, got {self.t}")
+        check_whole("steps", self.steps, least=1)
+        if self.batch_size is not None:
+            check_whole("batch_size", self.batch_size, least=1)
+        check_prediction(self.prediction)
+        if self.t is not None:
+            check_number("t", self.t, above=0)
+        check_number("ema", self.ema, least=0, below=1)
+        check_choice("precision", self.precision, get_args(Precision))
 
 
 @dataclass
@@ -154,7 +160,7 @@ class Step:
 
 def train(
     state: TrainState,
-    data: Float[Tensor, " n *item"],
+    data: Shaped[Tensor, "..."],
     *,
     schedule: Schedule,
     config: TrainConfig,
@@ -167,7 +173,7 @@ def train(
 
     Args:
         state: updated in place; save it whenever you like.
-        data: training items.
+        data: training items, floats. [n, *item]
         schedule: the noise schedule.
         config: how long and on what.
         seed: of everything that is random here.
@@ -176,15 +182,16 @@ def train(
         One `Step` after each update.
 
     Raises:
-        InputError: if there is no data or it is not finite.
+        InputError: if `data` is not a float tensor of at least one item with finite values, the schedule has
+            no level to train at, or `config.t` is none of its times.
 
     Source: [bonnaire2025] Eq. (4)
     """
+    _check_data(data)
+    check_whole("seed", seed, least=0)
+    fixed = _fixed_index(schedule, config)
     n = len(data)
-    if n == 0 or not bool(torch.isfinite(data).all()):
-        raise InputError(f"data: expected at least one item and finite values, got {tuple(data.shape)}")
     batch_size = min(n, config.batch_size or n)
-    fixed = None if config.t is None else schedule.index_of_t(config.t)
     devices = [] if data.device.type == "cpu" else [data.device]
     mixed = (
         torch.autocast(data.device.type, torch.bfloat16) if config.precision == "bfloat16" else nullcontext()
@@ -215,6 +222,24 @@ def train(
             state.average.update_parameters(state.model)
         state.step += 1
         yield Step(state.step, loss.detach())
+
+
+def _check_data(data: Any) -> None:
+    if not isinstance(data, Tensor) or not data.is_floating_point():
+        got = data.dtype if isinstance(data, Tensor) else type(data).__name__
+        raise InputError(f"data: expected a tensor of floats, got {got}")
+    if data.ndim < 2 or data.numel() == 0 or not bool(torch.isfinite(data).all()):
+        wanted = "at least one item, [n, *item], and finite values"
+        raise InputError(f"data: expected {wanted}, got shape {tuple(data.shape)}")
+
+
+def _fixed_index(schedule: Schedule, config: TrainConfig) -> int | None:
+    """The one level to train at, or None where levels 1..T-1 are drawn."""
+    if config.t is not None:
+        return schedule.index_of_t(config.t)
+    if len(schedule) < 2:
+        raise InputError("schedule: expected at least 2 levels (level 0 is never trained), got 1")
+    return None
 
 
 def _seed_global(seed: int, device: torch.device) -> None:

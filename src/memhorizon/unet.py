@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from memhorizon.checks import check_flag, check_number, check_tuple, check_whole
 from memhorizon.nets import TimeTable, check_even, check_positive, seeded
 from memhorizon.results import InputError
 
@@ -41,13 +42,22 @@ class UNetConfig:
 
     def __post_init__(self) -> None:
         check_positive(blocks=self.blocks, heads=self.heads, groups=self.groups, steps=self.steps)
-        check_positive(multipliers=min(self.multipliers, default=0))
         check_even(width=self.width)
+        check_number("dropout", self.dropout, least=0, below=1)
+        self._check_resolutions()
+
+    def _check_resolutions(self) -> None:
+        check_tuple("multipliers", self.multipliers)
+        if not self.multipliers:
+            raise InputError("multipliers: expected at least one, got none")
+        for multiplier in self.multipliers:
+            check_whole("multipliers", multiplier, least=1)
+        check_tuple("attention", self.attention)
         if len(self.attention) != len(self.multipliers):
             wanted = f"one entry for each of the {len(self.multipliers)} multipliers"
             raise InputError(f"attention: expected {wanted}, got {self.attention}")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"dropout: expected 0 <= dropout < 1, got {self.dropout}")
+        for attends in self.attention:
+            check_flag("attention", attends)
         attention = (*self.attention[:-1], True)  # the bottleneck attends, with the channels of the coarsest
         for multiplier, attends in zip(self.multipliers, attention, strict=True):
             channels = self.width * multiplier

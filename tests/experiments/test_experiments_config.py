@@ -7,6 +7,7 @@ from memhorizon.datasets import DataConfig
 from memhorizon.experiments.config import Config, MeasureConfig, flat, from_json, to_json
 from memhorizon.nets import FeaturesConfig, MLPConfig
 from memhorizon.results import InputError
+from memhorizon.schedule import ScheduleConfig
 from memhorizon.training import OptimizerConfig, TrainConfig
 from memhorizon.unet import UNetConfig
 
@@ -90,3 +91,9 @@ def edited(path, value):
 def test_bad_files_are_refused_by_entry(text, message):
     with pytest.raises(InputError, match=message):
         from_json(text)
+
+
+def test_the_kind_of_a_schedule_is_kept():
+    """It has the name of the tag that tells classes apart: a cosine schedule was read back as linear."""
+    config = Config(schedule=ScheduleConfig(kind="cosine"))
+    assert from_json(to_json(config)) == config

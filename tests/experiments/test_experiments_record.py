@@ -2,7 +2,9 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,14 +12,25 @@ from scipy import stats
 
 from memhorizon import figures
 from memhorizon.datasets import DataConfig
-from memhorizon.experiments.config import Config, MeasureConfig
+from memhorizon.experiments.comparable import Reading, once
+from memhorizon.experiments.config import Config, MeasureConfig, decode
 from memhorizon.experiments.executors import Inline
-from memhorizon.experiments.record import Rules, _ratio, curves, null_fraction, plain, read_times, record
+from memhorizon.experiments.record import (
+    Rules,
+    _groups,
+    _ratio,
+    curves,
+    null_fraction,
+    plain,
+    read_times,
+    record,
+)
 from memhorizon.experiments.rundir import RunDir
 from memhorizon.experiments.sweep import grid, sweep
 from memhorizon.measure.timescales import memorization_time
-from memhorizon.nets import MLPConfig
+from memhorizon.nets import FeaturesConfig, MLPConfig
 from memhorizon.results import Fraction, InputError, Time
+from memhorizon.schedule import ScheduleConfig
 from memhorizon.training import OptimizerConfig, TrainConfig
 from sweeps import make_runs
 
@@ -45,7 +58,7 @@ def planted(tmp_path, n_train, seed, counts, batch_size=None):
                 "null_count": 0,
                 "null_total": 500,
             },
-            {"measure": "holdout", "t": 0.1, "value": 1 / step, "se": 1e-4},
+            {"measure": "holdout", "t": 0.1, "value": 0.1 + 1 / step, "se": 1e-4},
             {"measure": "gap", "t": 0.1, "value": 0.0, "se": 1e-4},
         ]
         directory.append_measures({"step": step, **row} for row in rows)
@@ -143,7 +156,7 @@ def knob_runs(tmp_path, ratio):
             for k, count in enumerate(counts):
                 step = 10 * 2**k
                 copies = {"measure": "memorized", "value": count / 1000, "count": count, "total": 1000}
-                loss = {"measure": "holdout", "t": 0.1, "value": 1 / step, "se": 1e-9}
+                loss = {"measure": "holdout", "t": 0.1, "value": 0.1 + 1 / step, "se": 1e-9}
                 gap = {"measure": "gap", "t": 0.1, "value": 0.0, "se": 1e-4}
                 directory.append_measures({"step": step, **row} for row in (copies, loss, gap))
             runs.append(directory)
@@ -193,7 +206,9 @@ def test_momentum_is_a_knob_of_sgd_and_none_of_adam(tmp_path):
     assert {(row["factor"], row["value"]) for row in made["contrasts"]} == {("momentum", 0.9)}
     adam = sweep([BASE], root=tmp_path, executor=Inline())
     assert "momentum" not in record(adam)["runs"][0]
-    assert "contrasts" not in record([*runs, *adam])  # two optimizers are not one knob
+    both = record([*runs, *adam])
+    assert [row["value"] for row in both["contrasts"]] == [0.9, 0.9]
+    assert both["others"][0]["differs"]["optimizer.name"] == "adam"  # two optimizers are not one knob
 
 
 def test_a_knob_of_unfinished_sweeps_says_so(tmp_path):
@@ -227,3 +242,267 @@ def test_bad_records_are_refused(tmp_path):
 
 def test_plain_values():
     assert plain({"a": float("inf"), "b": (1, float("nan"))}) == {"a": None, "b": [1, None]}
+
+
+# --- what counts as a run, and what compares ---
+
+
+def written(root, config, late=300.0, losses=None, t=0.1, fingerprint=None, parts=("holdout", "memorized")):
+    """A run directory with a loss that settles and copies that begin at `late`; nothing is trained."""
+    run = RunDir.create(root, config)
+    for step in (10, 100, 300, 1000, 3000, 10_000):
+        count = int(200 * min(1, step / 4 / late))
+        loss = 0.1 + 1 / step if losses is None else losses(step)
+        rows = {
+            "holdout": {"step": step, "measure": "holdout", "t": t, "value": loss, "se": 1e-3 * loss},
+            "memorized": {"measure": "memorized", "value": count / 200, "count": count, "total": 200},
+        }
+        run.append_measures({"step": step, **rows[part]} for part in parts)
+    if fingerprint:
+        (run.path / "data.json").write_text(json.dumps({"fingerprint": fingerprint}))
+    return run
+
+
+def with_(**parts):
+    """The base configuration with entries of its parts replaced, by the name of the part."""
+    changed = {
+        name: replace(getattr(BASE, name), **entries) for name, entries in parts.items() if name != "seed"
+    }
+    return replace(BASE, **changed, seed=parts.get("seed", 0))
+
+
+SAME = {
+    "a batch above n": (with_(train={"batch_size": 8}), with_(train={"batch_size": 64})),
+    "full batch, in two ways": (with_(train={"batch_size": None}), with_(train={"batch_size": 8})),
+    "momentum of Adam": (BASE, with_(optimizer={"momentum": 0.5})),
+    "betas of SGD": (with_(optimizer={"name": "sgd"}), with_(optimizer={"name": "sgd", "betas": (0.5, 0.9)})),
+    "AdamW without decay": (BASE, with_(optimizer={"name": "adamw"})),
+    "a longer training": (BASE, with_(train={"steps": 30})),
+    "measured another way": (BASE, with_(measure={"n_samples": 20, "times": (0.1,)})),
+    "more held-out items": (BASE, with_(data={"n_holdout": 32})),
+    "mixture fields of digits": (with_(data={"name": "digits"}), with_(data={"name": "digits", "dim": 3})),
+}
+OTHER = {
+    "another seed": (BASE, with_(seed=1)),
+    "another subset": (BASE, with_(data={"subset": 1})),
+    "a batch below n": (BASE, with_(train={"batch_size": 4})),
+    "momentum of SGD": (with_(optimizer={"name": "sgd"}), with_(optimizer={"name": "sgd", "momentum": 0.5})),
+    "an average of the weights": (BASE, with_(train={"ema": 0.9})),
+}
+
+
+@pytest.mark.parametrize("case", SAME)
+def test_one_training_counts_once_whatever_it_is_called(tmp_path, case):
+    one, two = (written(tmp_path, config) for config in SAME[case])
+    assert one.path != two.path
+    made = record([one, two])
+    assert [row["key"] for row in made["runs"]] == [one.path.name]
+    (out,) = made["left_out"]
+    assert (out["key"], one.path.name in out["reason"]) == (two.path.name, True)
+
+
+@pytest.mark.parametrize("case", OTHER)
+def test_other_trainings_count_each(tmp_path, case):
+    made = record([written(tmp_path, config) for config in OTHER[case]])
+    assert len(made["runs"]) == 2
+    assert "left_out" not in made
+
+
+def test_a_copy_of_a_directory_and_a_run_listed_again_change_no_law(tmp_path):
+    runs = [written(tmp_path, with_(data={"n_train": n}), late=30 * n + n % 3) for n in (4, 8, 16)]
+    copies = [RunDir(Path(shutil.copytree(run.path, f"{run.path}.bak"))) for run in runs]
+    once_only = record(runs)
+    for every in (runs + copies, runs * 4):
+        made = record(every)
+        assert made["laws"] == once_only["laws"]
+        assert len(made["left_out"]) == len(every) - 3
+
+
+def test_of_one_training_the_longest_is_kept(tmp_path):
+    short = planted(tmp_path, 8, 0, (0, 0, 1))
+    long = written(tmp_path, replace(short.config, train=replace(short.config.train, steps=999)))
+    assert [row["key"] for row in record([short, long])["runs"]] == [long.path.name]
+
+
+def test_the_same_items_from_another_place_are_the_same_run(tmp_path):
+    folders = [with_(data={"name": "folder", "path": path}) for path in ("a", "b", "c")]
+    prints = ("sha256:1", "sha256:1", "sha256:2")
+    runs = [written(tmp_path, c, fingerprint=p) for c, p in zip(folders, prints, strict=True)]
+    made = record(runs)
+    assert [out["key"] for out in made["left_out"]] == [runs[1].path.name]
+
+
+def test_other_items_under_the_same_name_do_not_compare(tmp_path):
+    folder = with_(data={"name": "folder", "path": "a"})
+    prints = ("sha256:1", "sha256:2", None)
+    runs = [written(tmp_path, replace(folder, seed=i), fingerprint=p) for i, p in enumerate(prints)]
+    made = record(runs)
+    assert [row["key"] for row in made["runs"]] == [runs[0].path.name, runs[2].path.name]
+    assert made["runs"][0]["data"] == {"fingerprint": "sha256:1"}
+    assert "other items" in made["left_out"][0]["reason"]
+
+
+UNLIKE = {
+    "train.prediction": with_(train={"prediction": "x0"}),
+    "measure.threshold": with_(measure={"threshold": 0.9}),
+    "measure.sampler": with_(measure={"sampler": "ddpm"}),
+    "measure.sampler_steps": with_(measure={"sampler_steps": 9}),
+    "data.dim": with_(data={"dim": 3}),
+    "data.name": with_(data={"name": "gaussian"}),
+    "optimizer.name": with_(optimizer={"name": "sgd"}),
+    "schedule.kind": replace(BASE, schedule=ScheduleConfig(kind="cosine")),
+    "train.t": with_(train={"t": 0.1}),
+    "train.precision": with_(train={"precision": "bfloat16"}),
+    "model.kind": replace(BASE, model=FeaturesConfig()),
+    "model.blocks": with_(model={"blocks": 2}),
+}
+
+
+@pytest.mark.parametrize("name", UNLIKE)
+def test_unlike_runs_are_records_of_their_own(tmp_path, name):
+    """Neither the law nor the level of the others moves: its loss is 30 times theirs."""
+    alike = [written(tmp_path, with_(data={"n_train": n}), late=40 * n) for n in (4, 8, 16, 32)]
+    other = written(tmp_path, replace(UNLIKE[name], seed=7), late=9000, losses=lambda step: 30 + 1 / step)
+    alone, made = record(alike), record([other, *alike])
+    assert (made["runs"], made["laws"]) == (alone["runs"], alone["laws"])
+    (second,) = made["others"]
+    assert [row["key"] for row in second["runs"]] == [other.path.name]
+    assert name in second["differs"]
+    assert second["kind"] == "sweep"
+
+
+def test_two_values_of_a_knob_share_no_power_law(tmp_path):
+    def swept(ema, late):
+        configs = [with_(data={"n_train": n}, train={"ema": ema}) for n in (4, 8, 16)]
+        return [written(tmp_path, c, late=late * c.data.n_train) for c in configs]
+
+    without = swept(0.0, 40)
+    made = record([*without, *swept(0.9, 400)])
+    assert made["laws"] == record(without)["laws"]
+    assert made["others"][0]["differs"] == {"ema": 0.9}
+
+
+def test_factors_that_move_together_give_a_status(tmp_path):
+    configs = [with_(data={"n_train": n}, optimizer={"lr": 1 / n}) for n in (4, 8, 16)]
+    law = record([written(tmp_path, config) for config in configs])["laws"]["tau_mem"]
+    assert law["status"].startswith("not fitted: by: the exponents")
+    assert (law["observed"] + law["censored"], law["log_prefactor"]) == (3, None)
+
+
+def test_the_committed_sweeps_are_one_group_each():
+    for path in sorted((Path(__file__).parents[2] / "results").glob("*.json")):
+        made = json.loads(path.read_text())
+        if made.get("kind") == "sweep":
+            curve = {"memorized": figures.records.curve_of(made["runs"][0], "memorized")}
+            readings = [
+                Reading(row["key"], decode(row["config"]), curve, 0.0, {}, {}) for row in made["runs"]
+            ]
+            kept, left_out = once(readings)
+            assert left_out == []
+            assert [len(group) for group in _groups(kept)] == [len(made["runs"])]
+
+
+def test_one_training_measured_in_two_ways_counts_once_in_each(tmp_path):
+    """Copies at another threshold are other times: a record of their own."""
+    two = [written(tmp_path, with_(measure={"threshold": threshold})) for threshold in (0.3, 0.9)]
+    made = record(two)
+    assert [len(made["runs"]), len(made["others"][0]["runs"])] == [1, 1]
+
+
+# --- runs that cannot be read, and parts that were not measured ---
+
+
+def test_a_damaged_or_unmeasured_run_does_not_block_the_others(tmp_path):
+    good = [written(tmp_path, with_(data={"n_train": n})) for n in (4, 8)]
+    empty = RunDir.create(tmp_path, with_(seed=3))
+    torn = written(tmp_path, with_(seed=4))
+    (torn.path / "measures.jsonl").write_text("{no json}\n")
+    edited = written(tmp_path, with_(seed=5))
+    (edited.path / "config.json").write_text("[]")
+    made = record([empty, *good, torn, edited])
+    assert [row["key"] for row in made["runs"]] == [run.path.name for run in good]
+    reasons = {out["key"]: out["reason"] for out in made["left_out"]}
+    assert set(reasons) == {run.path.name for run in (empty, torn, edited)}
+    assert "nothing is measured yet" in reasons[empty.path.name]
+    json.dumps(made, allow_nan=False)
+
+
+@pytest.mark.parametrize("part", ["holdout", "memorized"])
+def test_a_missing_curve_is_no_time_and_no_error(tmp_path, part):
+    runs = [written(tmp_path, with_(data={"n_train": n}), parts=(part,)) for n in (4, 8, 16)]
+    made = record(runs)
+    lost = "tau_mem" if part == "holdout" else "tau_gen"
+    assert {row["times"][lost]["status"] for row in made["runs"]} == {"not measured"}
+    assert {row["times"][lost]["value"] for row in made["runs"]} == {None}
+    assert made["laws"][lost]["left_out"] == 3
+    assert made["laws"][lost]["status"].endswith("left out: 3 not measured")
+
+
+NEAREST = [((0.01, 0.05), 0.05), ((0.1, 0.3), 0.1), ((0.01,), 0.01), ((1.0,), 1.0)]
+
+
+@pytest.mark.parametrize(("times", "taken"), NEAREST)
+def test_the_default_rules_take_the_nearest_diffusion_time(tmp_path, times, taken):
+    run = RunDir.create(tmp_path, BASE)
+    for step in (10, 100, 1000):
+        run.append_measures(
+            {"step": step, "measure": "holdout", "t": t, "value": 0.5, "se": 0.01} for t in times
+        )
+    made = record([run])
+    assert made["rules"]["t"] == taken
+    assert f"holdout@{taken:g}" in made["runs"][0]["times"]["tau_gen"]["rule"]
+
+
+def test_losses_without_an_error_and_a_null_near_one_are_no_times(tmp_path):
+    run = RunDir.create(tmp_path, BASE)
+    for step in (10, 100):
+        rows = [
+            {"measure": "holdout", "t": 0.1, "value": 0.5, "se": None},
+            {
+                "measure": "memorized",
+                "value": 0.5,
+                "count": 5,
+                "total": 10,
+                "null_count": 95,
+                "null_total": 100,
+            },
+        ]
+        run.append_measures({"step": step, **row} for row in rows)
+    times = record([run])["runs"][0]["times"]
+    assert {times[clock]["status"] for clock in ("tau_gen", "tau_mem")} == {"not measured"}
+
+
+# --- statuses that are no times ---
+
+
+def test_a_quality_that_still_comes_down_has_no_level(tmp_path):
+    made = record([written(tmp_path, BASE, losses=lambda step: step**-0.5)])
+    assert made["runs"][0]["times"]["tau_gen"]["status"] == "still improving"
+    assert "gap_opening" not in made["runs"][0]["times"]["others"]
+
+
+def test_a_run_that_still_improves_is_read_at_the_level_of_those_that_do_not(tmp_path):
+    settled = written(tmp_path, BASE)
+    late = written(tmp_path, with_(seed=1), losses=lambda step: step**-0.3)  # 0.063 at the end, below 0.1
+    made = record([settled, late])
+    level = 1.05 * (0.1 + 1e-4)
+    assert all(f"{level:.4g}" in row["times"]["tau_gen"]["rule"] for row in made["runs"])
+    # step ** -0.3 = level, between snapshots 1000 and 3000 read along a straight line in log step
+    log = np.interp(-level, [-(1000**-0.3), -(3000**-0.3)], np.log([1000, 3000]))
+    assert made["runs"][1]["times"]["tau_gen"]["value"] == pytest.approx(np.exp(log), rel=1e-6)
+
+
+@pytest.mark.parametrize("loss", [1.0, 0.96, 2.5])
+def test_the_loss_of_a_network_that_predicts_nothing_is_no_level(tmp_path, loss):
+    """E|noise|^2 / d = 1: within the tolerance of it nothing was learned; of x0 it says nothing."""
+    flat = written(tmp_path, BASE, losses=lambda _: loss)
+    assert record([flat])["runs"][0]["times"]["tau_gen"]["status"] == "trivial level"
+    x0 = written(tmp_path, with_(train={"prediction": "x0"}), losses=lambda _: loss)
+    assert record([x0])["runs"][0]["times"]["tau_gen"]["status"] == "before first"
+
+
+def test_a_run_that_learned_nothing_takes_no_time_from_the_others(tmp_path):
+    good = [written(tmp_path, with_(seed=seed)) for seed in (1, 2)]
+    stuck = written(tmp_path, BASE, losses=lambda _: 1.0)
+    rows = record([stuck, *good])["runs"]
+    assert [row["times"]["tau_gen"]["status"] for row in rows] == ["not reached", "observed", "observed"]

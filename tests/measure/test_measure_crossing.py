@@ -57,7 +57,7 @@ def test_isotonic_is_the_max_min_of_block_means():
     assert np.allclose(isotonic(y, sd), slow, atol=1e-12)
 
 
-@pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.999])
+@pytest.mark.parametrize("confidence", [1e-6, 0.2, 0.5, 0.9, 0.95, 0.999, 1 - 1e-9])
 def test_quantile_solves_its_equation_between_two_limits(confidence):
     width = np.array([0, 0.01, 0.3, 1, 3, 10, 1e12])
     z = _quantile(width, confidence)

@@ -52,14 +52,29 @@ def test_planted_copies_are_counted_and_nothing_else():
     assert memorized_fraction(gap_ratios(train, samples)).value == pytest.approx(50 / 2000)
 
 
-def test_duplicates_hide_near_copies_until_they_are_grouped():
-    """500 near copies are all found; with the originals in twice none, with groups all again."""
-    train = normal(2000, 16)
+@pytest.mark.parametrize("times", [1, 2, 4, 18])
+def test_items_that_occur_several_times_hide_no_near_copy(times):
+    """500 near copies are all found, however often each original is in the training set, and nothing else."""
+    train = normal(1000, 16)
     copies = train[:500] + 1e-3 * normal(500, 16, seed=1)
-    assert memorized_fraction(gap_ratios(copies, train)).value == 1.0
-    twice = torch.cat([train, train[:500]])
-    assert memorized_fraction(gap_ratios(copies, twice)).value == 0.0
-    assert memorized_fraction(gap_ratios(copies, twice, group=duplicate_groups(twice))).value == 1.0
+    order = torch.randperm(1000 * times, generator=generator(2))
+    repeated = torch.cat([train] * times)[order]
+    once = gap_ratios(torch.cat([copies, normal(500, 16, seed=3)]), train)
+    again = gap_ratios(torch.cat([copies, normal(500, 16, seed=3)]), repeated)
+    assert torch.equal(again, once)  # the same distances, measured by the same differences
+    assert memorized_fraction(again).count == 500
+
+
+def test_some_items_that_occur_twice_change_only_their_own_ratios():
+    train, samples = normal(200, 8), normal(300, 8, seed=1)
+    twice = torch.cat([train, train[:20]])
+    group = torch.cat([torch.arange(200), torch.arange(20)])
+    torch.testing.assert_close(
+        gap_ratios(samples, twice), gap_ratios_slow(samples, twice, group).float(), rtol=2 * 2.0**-23, atol=0
+    )
+    assert torch.equal(gap_ratios(samples, twice, chunk=7), gap_ratios(samples, twice))
+    # points at one distance from a sample are no duplicates: the ratio is 1, not that to a third one
+    assert gap_ratios(torch.zeros(1, 2), torch.tensor([[1.0, 0], [0, 1], [5, 5]])).tolist() == [1.0]
 
 
 def test_exact_copy_of_a_duplicated_image_is_no_novelty():
@@ -185,7 +200,8 @@ BAD = {
     "null threshold": (lambda: null_fraction(Estimate(2, 1, 3), threshold=3.0), "threshold"),
     "negative distance": (lambda: duplicate_groups(TRAIN, distance=-1.0), "distance: expected"),
     "NaN distance": (lambda: duplicate_groups(TRAIN, distance=math.nan), "distance: expected"),
-    "nothing to group": (lambda: duplicate_groups(TRAIN[:0]), "train: expected at least one"),
+    "nothing to group": (lambda: duplicate_groups(TRAIN[:0]), "train: expected items"),
+    "one point, twice": (lambda: gap_ratios(TRAIN, TRAIN[[0, 0]]), "at least 2 groups of duplicates"),
     "NaN to group": (lambda: duplicate_groups(TRAIN * math.nan, distance=1.0), "finite"),
     "two points": (lambda: intrinsic_dimension(TRAIN[:2]), "train: expected at least 3 distinct"),
     "three equal points": (lambda: intrinsic_dimension(torch.ones(3, 2)), "distinct points, got 1"),

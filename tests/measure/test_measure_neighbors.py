@@ -189,7 +189,7 @@ BAD = {
     "complex": (GOOD.to(torch.complex64), GOOD, 1, None, "real numbers"),
     "k too large": (GOOD, GOOD, 5, None, "k: expected 1 to 4"),
     "k zero": (GOOD, GOOD, 0, None, "k: expected 1 to 4"),
-    "chunk zero": (GOOD, GOOD, 1, 0, "chunk: expected at least 1"),
+    "chunk zero": (GOOD, GOOD, 1, 0, "chunk: expected a whole number of at least 1"),
     "NaN": (GOOD, torch.tensor([[1.0, 2, 3], [1, float("nan"), 3]]), 1, None, r"train: .* rows \[1\]"),
     "infinity": (torch.tensor([[1.0, 2, float("inf")]]), GOOD, 1, None, r"samples: .* rows \[0\]"),
     "overflowing squares": (GOOD.double() * 1e200, GOOD, 1, None, "below 1e"),

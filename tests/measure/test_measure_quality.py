@@ -91,6 +91,23 @@ def test_intervals_cover(scale, mean):
     assert kernel >= 87
 
 
+@pytest.mark.parametrize("distance", [frechet_distance, kernel_distance])
+def test_sets_more_alike_than_independent_draws_say_so_and_their_interval_holds_0(distance):
+    """Equally many items of each of 10 far classes in both sets: the truth is 0, the correction too large."""
+    alike = 0
+    for seed in range(12):
+        centers = 3 * normal(10, 4, seed=1000 + seed).repeat_interleave(20, 0)
+        order = torch.randperm(200, generator=torch.Generator().manual_seed(seed))
+        x, y = (centers + 0.3 * normal(200, 4, seed=2 * seed + side) for side in (0, 1))
+        found = distance(x[order], y[order.flip(0)])
+        assert found.corrected.high >= 0
+        if found.status != "fine":
+            alike += 1
+            assert found.status.startswith("below 0")
+            assert found.corrected.standard_error == -found.corrected.value
+    assert alike >= 4  # with independent draws 2.5 % would be: P(4 of 12) = 2e-4
+
+
 def test_kernel_distance_has_no_bias_at_any_size():
     """Sets of 10 from one law: 400 independent values average to 0."""
     values = [
@@ -185,6 +202,7 @@ BAD = {
     "infinity": (lambda: kernel_distance(GOOD / 0, GOOD), "x: expected finite"),
     "overflow": (lambda: kernel_distance(GOOD.double() * 1e50, GOOD), "x: expected finite"),
     "features": (lambda: frechet_distance(GOOD, GOOD, features=lambda x: x.sum(1)), "features: expected 4"),
+    "no features": (lambda: frechet_distance(GOOD, GOOD, features=lambda x: "four"), "features: expected an"),
     "count": (lambda: frechet_distance(GOOD, GOOD, features=lambda x: x[:1]), "features: expected 4 vectors"),
     "batch": (lambda: frechet_distance(GOOD, GOOD, batch_size=0), "batch_size"),
     "dim 0": (lambda: pca_features(GOOD, 0), "dim: expected 1 to 4, got 0"),

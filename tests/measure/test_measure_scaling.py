@@ -267,3 +267,85 @@ def test_a_search_that_starts_at_no_scatter_beside_bounds_stays_finite():
     with np.errstate(all="raise", under="ignore"):
         law = fit_scaling(rows_of(np.minimum(values, 400), statuses=statuses))
     assert law.censored == 3
+
+
+@pytest.mark.parametrize(
+    "rule", ["exact", "all at one time", "a bound away from all", "exact times, wild bounds"]
+)
+@pytest.mark.parametrize("by", [("n_train",), ("n_train", "width")])
+def test_the_covariance_is_positive_where_the_scatter_is_nothing(rule, by):
+    """At the edge of the likelihood no root may rest on the sign of a rounding error."""
+    values = {"exact": 30.0 * N, "a bound away from all": 30.0 * N}.get(rule, np.minimum(30.0 * N**1.1, 400))
+    statuses = ["observed"] * 9 + ["observed" if rule == "exact" else "not reached"] * 3
+    errors = [0.0] * 9 + [{"exact times, wild bounds": 50.0}.get(rule, 0.0)] * 3
+    rows = rows_of(values, errors, statuses=statuses)
+    rows = [{**row, "width": (8, 16, 32)[i % 3]} for i, row in enumerate(rows)]
+    with np.errstate(all="raise", under="ignore"):
+        law = fit_scaling(rows, by=by)
+    assert law.status == "fitted"
+    np.linalg.cholesky(law.covariance)  # raises where it is not positive
+    for own in law.exponents.values():
+        assert own.low <= own.value <= own.high
+
+
+def test_the_covariance_is_the_inverse_of_a_differenced_information():
+    """Away from the edge: against second differences of the twin's likelihood, all three parameters free.
+
+    A difference over 2 h errs by h^2 / 3 of the fourth derivative, which is at most 100 times the second here
+    (a row lies within a standard deviation of 0.1 to 0.2): 3e-5 at h = 1e-3, the inverse some times that.
+    """
+    rows = censored_rows(2)
+    law = fit_scaling(rows)
+    scatter = law.scatter * np.sqrt(law.degrees / law.observed)
+    best = np.array([law.log_prefactor, law.exponents["n_train"].value, np.log(scatter)])
+    h = 1e-3
+    steps = h * np.eye(3)
+    hessian = [
+        [
+            sum(a * b * twin(rows, best + a * p + b * q) for a in (-1, 1) for b in (-1, 1)) / (4 * h**2)
+            for q in steps
+        ]
+        for p in steps
+    ]
+    wanted = np.linalg.inv(hessian)[:2, :2] * law.observed / law.degrees
+    np.testing.assert_allclose(law.covariance, wanted, rtol=1e-3)
+
+
+@pytest.mark.parametrize("confidence", [1e-12, 0.5, 1 - 1e-16])
+def test_any_confidence_has_its_interval(confidence):
+    own = fit_scaling(rows_of(drawn(9)), confidence=confidence).exponents["n_train"]
+    fit = stats.linregress(np.log(N), np.log(drawn(9)))
+    half = stats.t.isf((1 - confidence) / 2, 10) * fit.stderr
+    assert own.high - own.low == pytest.approx(2 * half, rel=1e-3, abs=1e-6)
+
+
+def test_a_law_says_infinity_beyond_the_largest_number():
+    law = fit_scaling(rows_of(1e-200 * np.exp(2.0 * N)))
+    assert law.predict(n_train=1e9).high == np.inf
+    assert fit_scaling(rows_of(np.full(12, 400.0))).predict(n_train=1e-9).value == pytest.approx(400)
+
+
+def test_times_that_are_all_one_have_no_share_explained():
+    assert np.isnan(fit_scaling(rows_of(np.full(12, 1 / 3))).explained)
+
+
+def test_factors_that_differ_by_rounding_do_not_vary():
+    with pytest.raises(InputError, match="not identified"):
+        fit_scaling(rows_of(drawn(1), n=10**12 + np.arange(12)))
+
+
+def test_rows_without_a_time_are_left_out_and_counted():
+    lost = [
+        {"n_train": 64, "time": Time.unknown("still improving", "")},
+        {"n_train": 999, "time": Time.unknown("trivial level", "")},
+        {"n_train": 32, "time": Time.unknown("still improving", "")},
+    ]
+    law, without = fit_scaling([*GOOD, *lost]), fit_scaling(GOOD)
+    assert law.exponents["n_train"].value == pytest.approx(without.exponents["n_train"].value, abs=1e-6)
+    assert (law.observed, law.censored, law.left_out) == (12, 0, 3)
+    assert law.status == "fitted; left out: 2 still improving, 1 trivial level"
+    assert without.left_out == 0
+    assert fit_scaling([*GOOD[:3], *lost]).status.startswith("not fitted: the observed times do not vary")
+    nothing = fit_scaling(lost)
+    assert (nothing.observed, nothing.left_out) == (0, 3)
+    assert np.isnan(nothing.predict(n_train=10).value)

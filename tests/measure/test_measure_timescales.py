@@ -13,6 +13,7 @@ from memhorizon.measure.timescales import (
     generalization_time,
     memorization_time,
     quality_level,
+    still_improving,
     timescales,
 )
 from memhorizon.results import Curve, Estimate, Fraction, InputError
@@ -242,3 +243,77 @@ BAD = {
 def test_bad_input_gets_a_clear_error(case):
     with pytest.raises(InputError, match="expected"):
         BAD[case]()
+
+
+# --- what is no time ---
+
+DOUBLED = np.geomspace(10, 10_240, 11)
+
+
+def reading(values, error=1e-3):
+    return Curve.of_means(DOUBLED, values, np.full(len(DOUBLED), error), name="loss")
+
+
+IMPROVING = {
+    "a power law": (DOUBLED**-0.5, 1e-3, True),
+    "a power law hidden by noise": (DOUBLED**-0.5, 0.1, False),
+    "a power law that flattens out": (0.5 + DOUBLED**-0.5, 1e-3, False),
+    "within the tolerance": (2 - 0.02 * np.log(DOUBLED), 1e-4, False),
+    "a minimum in the middle": (0.1 + np.log(DOUBLED / 500) ** 2, 1e-3, False),
+    "the minimum is the last but one": (np.append(DOUBLED[:-1] ** -0.5, 0.5), 1e-3, False),
+    "flat": (np.ones(11), 1e-3, False),
+    "rising": (DOUBLED**0.5, 1e-3, False),
+}
+
+
+@pytest.mark.parametrize("case", IMPROVING)
+def test_whether_a_quality_was_still_improving(case):
+    values, error, expected = IMPROVING[case]
+    assert still_improving(reading(values, error)) is expected
+
+
+def test_noise_alone_is_seldom_an_improvement():
+    """Noise beyond the tolerance: told apart in fewer than the 2.5 % of one comparison."""
+    generator = np.random.default_rng(0)
+    found = [still_improving(reading(1 + 0.2 * generator.normal(size=11), 0.2)) for _ in range(400)]
+    assert np.mean(found) <= 0.025
+
+
+def test_one_reading_says_nothing_of_improvement():
+    assert not still_improving(Curve.of_means([5], [1.0], [0.1]))
+
+
+def test_curves_that_are_missing_leave_the_other_clock():
+    quality, copies = (
+        reading(0.5 + 1 / DOUBLED),
+        Curve.of_fractions(DOUBLED, [Fraction.of(k, 10) for k in range(11)]),
+    )
+    both = timescales(quality, copies, quality_level=0.51)
+    without = timescales(None, copies, quality_level=None)
+    assert (without.tau_gen.status, without.tau_mem) == ("not measured", both.tau_mem)
+    without = timescales(quality, None, quality_level=0.51)
+    assert (without.tau_gen, without.tau_mem.status) == (both.tau_gen, "not measured")
+    unknown = timescales(quality, copies, quality_level=None, status="still improving").tau_gen
+    assert (unknown.status, np.isnan(unknown.value), unknown.low, unknown.high) == (
+        "still improving",
+        True,
+        0,
+        np.inf,
+    )
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_exact_readings_of_any_size_are_read_without_overflow(scale):
+    """Zeros, and a first reading far above all others, leave no infinite weight."""
+    values = scale * np.array([1e12, 4.0, 3.0, 2.0, 1.0, 0.0])
+    curve = Curve.of_means(DOUBLED[:6], values, np.zeros(6))
+    time = generalization_time(curve, level=2.5 * scale)
+    assert time.value == pytest.approx(np.sqrt(DOUBLED[2] * DOUBLED[3]))
+    flat = gap_opening_time(Curve.of_means([1, 2, 3], [0, 0, 0], [0, 0, 0]), level=scale)
+    assert flat.status == "not reached"
+
+
+def test_steps_that_no_logarithm_tells_apart_are_refused():
+    curve = Curve.of_means([2.0**60, 2.0**60 + 512], [2.0, 1.0], [0.1, 0.1])
+    with pytest.raises(InputError, match="steps"):
+        generalization_time(curve, level=1.5)

@@ -113,7 +113,7 @@ def test_the_interval_of_kl_covers(variance, mean):
 LAW = gaussian(1.0, dim=3)
 ERROR = {"schedule": SCHEDULE, "indices": [1], "n": 10}
 BAD = {
-    "no draw": (lambda: score_error(lambda x, i: x, LAW, **{**ERROR, "n": 0}), "n, batch_size"),
+    "no draw": (lambda: score_error(lambda x, i: x, LAW, **{**ERROR, "n": 0}), "n: expected a whole"),
     "level": (lambda: score_error(lambda x, i: x, LAW, **{**ERROR, "indices": [1000]}), "indices"),
     "no level": (lambda: score_error(lambda x, i: x, LAW, **{**ERROR, "indices": []}), "indices"),
     "shape": (lambda: score_error(lambda x, i: x, LAW, item_shape=(2, 2), **ERROR), "item_shape: expected 3"),

@@ -193,8 +193,7 @@ from memhorizon.results import InputError
 
 model = T.FeatureModel(2, 4, 0.1)
 words = ["3", "a", None, float("nan"), [1.0], (1,), {}, object(), 1j, np.zeros(0), np.ones(2), -1, -np.inf]
-lists = ["3", "a", None, float("nan"), ["a"], [[1.0], [1.0, 2.0]], {}, object(), [], np.zeros(0), [None]]
-lists += [np.ones((2, 2))]
+lists = ["3", "a", None, float("nan"), ["a"], {}, object(), [None], np.ones((2, 2)), [], np.zeros(0)]
 calls = {
     "psi_n": lambda x: T.FeatureModel(x, 4, 0.1),
     "psi_p": lambda x: T.FeatureModel(2, x, 0.1),
@@ -227,6 +226,8 @@ rows = {
 for table, values in ((calls, words), (rows, lists)):
     for name, call in table.items():
         for value in values:
+            if name in ("tau", "tau of a network", "eigenvalues", "z") and np.size(value) == 0:
+                continue  # none asked, none answered
             try:
                 call(value)
             except InputError:
@@ -242,6 +243,15 @@ for table, values in ((calls, words), (rows, lists)):
 def test_tensors_that_are_no_plain_numbers_are_refused(value):
     with pytest.raises(InputError, match="tau: expected"):
         loss_curves(FeatureModel(2, 4, 0.1), value)
+
+
+def test_none_asked_none_answered():
+    model = FeatureModel(2, 4, 0.1)
+    assert loss_curves(model, []).L_test.shape == (0,)
+    assert simulate(model, 2, 0, np.zeros(0)).L_test.shape == (0,)
+    assert spectral_density(model, []).density.shape == (0,)
+    with pytest.raises(InputError, match="numbers"):
+        loss_curves(model, [[1.0], [1.0, 2.0]])
 
 
 def test_what_is_no_number_is_refused_in_our_words():

@@ -215,9 +215,9 @@ def _decode_union(value: Any, hints: tuple[Any, ...], where: str) -> Any:
 def _decode_dataclass(value: Any, kind: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise InputError(f"{where}: expected an object with the entries of {kind.__name__}, got {value!r}")
-    hints = get_type_hints(kind)
     known = {f.name: f for f in fields(kind)}
-    given = {k: v for k, v in value.items() if k != "kind" or k in known}  # a schedule has one of its own
+    hints = get_type_hints(kind)
+    given = {k: v for k, v in value.items() if k != "kind" or k in known}  # a schedule has a kind of its own
     if unknown := sorted(set(given) - set(known)):
         raise InputError(f"{where}: unknown entries {unknown}; known are {sorted(known)}")
     required = {n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING}

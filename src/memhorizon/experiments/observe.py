@@ -33,6 +33,9 @@ class Observation:
 def observe(model: nn.Module, split: Split, config: Config) -> Observation:
     """Measure a network against its training and its held-out set, which lie on its device.
 
+    What a set is too small for is left out: `memorized` needs two training items that are no duplicates of
+    each other, `holdout` and `gap` one held-out item, the qualities two.
+
     Noise and samples start from the same seeds at every snapshot of a run, so that differences along training
     are due to the network.
     """
@@ -52,7 +55,7 @@ def observe(model: nn.Module, split: Split, config: Config) -> Observation:
     finite = generated.flatten(1).isfinite().all(1)
     valid = generated[finite]
     rows.append({"measure": "invalid", "value": float((~finite).double().mean()), "se": 0.0})
-    if len(valid) and len(split.train) > 1:
+    if len(valid) and len(split.group.unique()) > 1:
         rows.append(_memorized(valid, split, config.measure.threshold))
     if min(len(valid), len(split.holdout)) > 1:
         rows += _quality(valid, split.holdout)
@@ -120,7 +123,7 @@ def _mean(name: str, t: float | None, value: Tensor | float, error: Tensor | flo
 
 
 def _memorized(valid: Tensor, split: Split, threshold: float) -> Row:
-    found = memorized_fraction(gap_ratios(valid, split.train), threshold=threshold)
+    found = memorized_fraction(_ratios(valid, split), threshold=threshold)
     row = {
         "measure": "memorized",
         "value": found.value,
@@ -131,9 +134,17 @@ def _memorized(valid: Tensor, split: Split, threshold: float) -> Row:
         "threshold": threshold,
     }
     if len(split.holdout):
-        null = memorized_fraction(gap_ratios(split.holdout, split.train), threshold=threshold)
+        null = memorized_fraction(_ratios(split.holdout, split), threshold=threshold)
         row |= {"null_count": null.count, "null_total": null.total}
     return row
+
+
+def _ratios(items: Tensor, split: Split) -> Tensor:
+    """Gap ratios to the training items, duplicates of which count as one, in the unit of the network.
+
+    The ranges are not compared: samples of a poor network may lie anywhere.
+    """
+    return gap_ratios(items, split.train, group=split.group, same_units=True)
 
 
 def _quality(valid: Tensor, holdout: Tensor) -> list[Row]:
@@ -143,16 +154,16 @@ def _quality(valid: Tensor, holdout: Tensor) -> list[Row]:
     features, name = (None, "pixels") if dim <= MAIN_DIRECTIONS else (pca_features(holdout, few), f"pca{few}")
     rows = []
     for measure, distance in (("frechet", frechet_distance), ("kernel", kernel_distance)):
-        found = distance(valid, holdout, features=features)
+        found = distance(valid, holdout, features=features, same_units=True)
         row = _mean(measure, None, found.corrected.value, found.corrected.standard_error)
         rows.append({**row, "uncorrected": found.value, "features": name, "status": found.status})
     return rows
 
 
 def _shown(valid: Tensor, split: Split) -> dict[str, Tensor]:
-    """The first samples, each with its nearest training item and its gap ratio."""
+    """The first samples, each with its nearest training item and, where there is a second one, its ratio."""
     first = valid[:SHOWN]
-    k = min(2, len(split.train))
-    distance, index = nearest(first, split.train, k=k)
-    ratio = distance[:, 0] / distance[:, 1] if k == 2 else torch.zeros_like(distance[:, 0])
+    _, index = nearest(first, split.train, k=1, same_units=True)
+    several = len(split.group.unique()) > 1
+    ratio = _ratios(first, split) if several else torch.zeros(len(first))
     return {"samples": first, "neighbours": split.train[index[:, 0]], "ratio": ratio}

@@ -1,49 +1,45 @@
 """From run directories to one record: curves, both clocks, laws. It is all that figures and reports read."""
 
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from memhorizon.experiments.config import encode
+from memhorizon.experiments.comparable import (
+    KNOBS,
+    Reading,
+    apart,
+    batch_of,
+    differs,
+    once,
+    same_data,
+    setting,
+)
+from memhorizon.experiments.config import Config, encode
+from memhorizon.experiments.rules import AT_A_TIME, DEFAULT_T, Rules, rules_of
 from memhorizon.experiments.rundir import Row, RunDir
 from memhorizon.experiments.sweep import AXES, axes_of
-from memhorizon.measure.scaling import collapse_quality, fit_scaling
-from memhorizon.measure.timescales import quality_level, timescales
-from memhorizon.results import Curve, Fraction, InputError, ScalingLaw, Time, Timescales, plain
+from memhorizon.measure.scaling import collapse_quality, fit_scaling, unfitted
+from memhorizon.measure.timescales import quality_level, still_improving, timescales
+from memhorizon.results import Curve, Fraction, InputError, ScalingLaw, Time, Timescales, TimeStatus, plain
+
+__all__ = [
+    "Rules",
+    "curves",
+    "factors",
+    "null_fraction",
+    "plain",
+    "read_times",
+    "record",
+    "rules_of",
+    "varied",
+]
 
 POWERS = ("n_train", "width", "lr", "batch_size")  # times are fitted as powers of these
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How the two clocks are read.
-
-    Attributes:
-        quality: the curve that tau_gen is read from: "holdout" (the held-out loss), "score_error", "frechet"
-            or "kl".
-        t: the diffusion time of that curve, where it has one.
-        tolerance: the level is this share above the worst of the runs' best values.
-        memorized: the memorized fraction above its null that tau_mem stands for.
-    """
-
-    quality: str = "holdout"
-    t: float | None = 0.1
-    tolerance: float = 0.05
-    memorized: float = 0.1
-
-
-def rules_of(path: Path) -> Rules | None:
-    """The rules of the record in a directory or in the one above; None without one."""
-    for folder in (path, path.absolute().parent):
-        if (folder / "record.json").is_file():
-            return Rules(**json.loads((folder / "record.json").read_text())["rules"])
-    return None
+TRIVIAL_NOISE_LOSS = 1.0  # E|noise|^2 / d: a network that predicts nothing where it is to predict the noise
 
 
 def curves(run: RunDir) -> dict[str, Curve]:
@@ -78,75 +74,220 @@ def null_fraction(run: RunDir) -> Fraction | float:
     return Fraction.of(rows[0]["null_count"], rows[0]["null_total"])
 
 
-def read_times(runs: Sequence[RunDir], rules: Rules) -> list[Timescales]:
+def read_run(run: RunDir) -> Reading:
+    """Everything of a run that a record is made from.
+
+    Raises:
+        InputError: if nothing was measured yet, or a file is damaged.
+    """
+    config = replace(run.config, measure=run.measure_config)
+    return Reading(run.path.name, config, curves(run), null_fraction(run), run.environment, run.data)
+
+
+def read_times(runs: Sequence[RunDir], rules: Rules | None = None) -> list[Timescales]:
     """Both clocks of every run, with one quality level for all of them.
 
     Raises:
-        InputError: if a run lacks the curve that the rules name.
+        InputError: if there is no run, one cannot be read, or none has the curve that the rules name.
     """
     if not runs:
         raise InputError("runs: expected at least one, got none")
-    every = [curves(run) for run in runs]
-    name = rules.quality if rules.t is None else f"{rules.quality}@{rules.t:g}"
-    for run, own in zip(runs, every, strict=True):
-        if missing := {name, "memorized"} - set(own):
-            raise InputError(f"rules: {run.path.name} has no curve {sorted(missing)}; it has {sorted(own)}")
-    level = quality_level([own[name] for own in every], tolerance=rules.tolerance)
-    return [
-        timescales(
-            own[name],
-            own["memorized"],
-            quality_level=level,
-            memorized_level=rules.memorized,
-            null=null_fraction(run),
-            gap=own.get(name.replace(rules.quality, "gap", 1)),
-        )
-        for run, own in zip(runs, every, strict=True)
+    readings = [read_run(run) for run in runs]
+    _check_rules(readings, rules)
+    return _times(readings, _rules_for(readings, rules))
+
+
+def _check_rules(readings: Sequence[Reading], rules: Rules | None) -> None:
+    """Refuse rules that name a curve which was measured nowhere; the default ones take what is there."""
+    default = rules is None or (rules.quality, rules.t) == (Rules.quality, DEFAULT_T)
+    known = sorted({name for reading in readings for name in reading.curves})
+    if not default and rules is not None and rules.curve not in known:
+        raise InputError(f"rules: {readings[0].key} has no curve {rules.curve!r}; there are {known}")
+
+
+def _rules_for(readings: Sequence[Reading], rules: Rules | None) -> Rules:
+    """The rules as they can be used: the measured diffusion time nearest to the default one."""
+    rules = rules or Rules()
+    if rules.quality not in AT_A_TIME:
+        return replace(rules, t=None)
+    names = [name for reading in readings for name in reading.curves if name.startswith(rules.quality + "@")]
+    if rules.t != DEFAULT_T or rules.curve in names or not names:
+        return rules
+    most = max(names.count(name) for name in names)  # by as many runs as can be compared
+    times = {float(name.split("@")[1]) for name in names if names.count(name) == most}
+    return replace(rules, t=min(times, key=lambda t: (abs(t - DEFAULT_T), t)))
+
+
+def _times(readings: Sequence[Reading], rules: Rules) -> list[Timescales]:
+    quality = [reading.curves.get(rules.curve) for reading in readings]
+    measured = [
+        (own, reading.config) for own, reading in zip(quality, readings, strict=True) if own is not None
     ]
+    level, status = _level([own for own, _ in measured], rules, _trivial([c for _, c in measured], rules))
+    found = []
+    for reading, own in zip(readings, quality, strict=True):
+        try:
+            clocks = timescales(
+                own,
+                reading.curves.get("memorized"),
+                quality_level=level,
+                memorized_level=rules.memorized,
+                null=reading.null,
+                gap=reading.curves.get(rules.curve.replace(rules.quality, "gap", 1)),
+                status=status,
+            )
+        except InputError as error:  # a curve that no time can be read from must not hide the other runs
+            unknown = Time.unknown("not measured", str(error))
+            clocks = Timescales(unknown, unknown)
+        found.append(clocks)
+    return found
 
 
-def factors(run: RunDir) -> Row:
+def _trivial(configs: Sequence[Config], rules: Rules) -> float | None:
+    """The quality of a network that predicts nothing, where it is known: of the loss of the noise."""
+    of_noise = rules.quality == "holdout" and all(config.train.prediction == "noise" for config in configs)
+    return TRIVIAL_NOISE_LOSS if of_noise else None
+
+
+def _level(quality: Sequence[Curve], rules: Rules, trivial: float | None) -> tuple[float | None, TimeStatus]:
+    """One level for all runs, or why there is none.
+
+    Runs whose best value is not known, for they were still improving, and runs that never did better than a
+    network that predicts nothing say nothing of the level, as long as there are others.
+    """
+    share = 1 + rules.tolerance
+    positive = [own for own in quality if own.value.min() > 0]  # or a relative tolerance means nothing
+    if not positive:
+        return None, "not measured"
+    learned = [own for own in positive if trivial is None or share * own.value.min() < trivial]
+    if not learned:
+        return None, "trivial level"
+    settled = [own for own in learned if not _improving(own, rules)]
+    if not settled:
+        return None, "still improving"
+    return quality_level(settled, tolerance=rules.tolerance), "observed"
+
+
+def _improving(quality: Curve, rules: Rules) -> bool:
+    finite = bool(np.all(np.isfinite(quality.low) & np.isfinite(quality.high)))
+    return finite and still_improving(quality, tolerance=rules.tolerance)
+
+
+def factors(config: Config) -> Row:
     """What runs of a sweep differ in; null is what a network lacks, and Adam has no momentum at all."""
-    config = run.config
     knobs = {name: getattr(getattr(config, part), name, None) for name, part in AXES.items()}
     if "momentum" not in axes_of(config):
         del knobs["momentum"]
-    batch = min(config.data.n_train, config.train.batch_size or config.data.n_train)
-    return {**knobs, "batch_size": batch, "optimizer": config.optimizer.name, "seed": config.seed}
-
-
-def record(runs: Sequence[RunDir], rules: Rules | None = None, *, name: str = "", command: str = "") -> Row:
-    """Everything that was measured in these runs and what follows from it, as plain values."""
-    rules = rules or Rules()
-    times = read_times(runs, rules)
-    rows = [
-        {
-            "key": run.path.name,
-            "config": encode(replace(run.config, measure=run.measure_config)),
-            **factors(run),
-            "environment": run.environment,
-            "curves": {label: plain(curve) for label, curve in curves(run).items()},
-            "null": plain(null_fraction(run)),
-            "times": plain(own),
-        }
-        for run, own in zip(runs, times, strict=True)
-    ]
+    if knobs["width"] is None:
+        knobs["width"] = getattr(config.model, "n_features", None)
     return {
-        "kind": "sweep",
-        "name": name,
-        "command": command,
-        "rules": asdict(rules),
-        "runs": rows,
-        **_laws(rows, times, [curves(run)["memorized"] for run in runs]),
+        **knobs,
+        "batch_size": batch_of(config),
+        "optimizer": config.optimizer.name,
+        "seed": config.seed,
     }
 
 
-def _laws(rows: list[Row], times: Sequence[Timescales], memorized: Sequence[Curve]) -> Row:
+def record(runs: Sequence[RunDir], rules: Rules | None = None, *, name: str = "", command: str = "") -> Row:
+    """Everything that was measured in these runs and what follows from it, as plain values.
+
+    Runs that cannot be read, and those that are a run of the list once more, are left out and listed under
+    "left_out" with the reason. Runs that do not compare with the largest group of those that do are records
+    of their own, under "others".
+
+    Args:
+        runs: run directories.
+        rules: how times are read; the default ones take the measured diffusion time nearest to 0.1.
+        name: of the record.
+        command: that made it.
+
+    Raises:
+        InputError: if there is no run or none can be read, or no run has the curve that the rules name.
+    """
+    if not runs:
+        raise InputError("runs: expected at least one, got none")
+    readings, damaged = _readable(runs)
+    readings, repeated = once(readings)
+    readings, replaced = same_data(readings)
+    _check_rules(readings, rules)
+    groups = _groups(readings)
+    first, *others = [
+        {"kind": "sweep", "name": name, "command": command, **_record(group, rules)} for group in groups
+    ]
+    if left_out := [*damaged, *repeated, *replaced]:
+        first["left_out"] = left_out
+    if others:
+        here = _about(groups[0][0])
+        first["others"] = [
+            {**other, "differs": plain(differs(_about(group[0]), here))}
+            for other, group in zip(others, groups[1:], strict=True)
+        ]
+    return first
+
+
+def _readable(runs: Sequence[RunDir]) -> tuple[list[Reading], list[Row]]:
+    """What can be read, and the others with the reason.
+
+    Raises:
+        InputError: if nothing can be read.
+    """
+    readings, left_out = [], []
+    for run in runs:
+        try:
+            readings.append(read_run(run))
+        except InputError as error:
+            left_out.append({"key": run.path.name, "reason": str(error)})
+    if not readings:
+        raise InputError(left_out[0]["reason"])
+    return readings, left_out
+
+
+def _groups(readings: Sequence[Reading]) -> list[list[Reading]]:
+    """Runs that compare, the largest group first; where powers are varied, one value of each knob in each."""
+    groups = []
+    for group in apart(readings, lambda reading: setting(reading.config)):
+        rows = [_row(reading) for reading in group]
+        groups += apart(group, _knobs) if varied(rows) else [group]
+    return sorted(groups, key=len, reverse=True)
+
+
+def _knobs(reading: Reading) -> Row:
+    own = factors(reading.config)
+    return {name: own.get(name) for name in KNOBS}
+
+
+def _about(reading: Reading) -> Row:
+    return setting(reading.config) | _knobs(reading)
+
+
+def _row(reading: Reading) -> Row:
+    return {"key": reading.key, "config": encode(reading.config), **factors(reading.config)}
+
+
+def _record(readings: Sequence[Reading], rules: Rules | None) -> Row:
+    """The record of runs that compare."""
+    rules = _rules_for(readings, rules)
+    times = _times(readings, rules)
+    rows = [
+        {
+            **_row(reading),
+            "environment": reading.environment,
+            "data": reading.data,
+            "curves": {label: plain(curve) for label, curve in reading.curves.items()},
+            "null": plain(reading.null),
+            "times": plain(own),
+        }
+        for reading, own in zip(readings, times, strict=True)
+    ]
+    memorized = [reading.curves.get("memorized") for reading in readings]
+    return {"rules": asdict(rules), "runs": rows, **_laws(rows, times, memorized)}
+
+
+def _laws(rows: list[Row], times: Sequence[Timescales], memorized: Sequence[Curve | None]) -> Row:
     by = varied(rows)
     if not by:
         found = _contrasts(rows, times)
         return {"laws": {}, "collapse": {}, **({"contrasts": found} if found else {})}
-    laws: dict[str, ScalingLaw] = {}
     own_times = {
         "tau_gen": [own.tau_gen for own in times],
         "tau_mem": [own.tau_mem for own in times],
@@ -155,13 +296,20 @@ def _laws(rows: list[Row], times: Sequence[Timescales], memorized: Sequence[Curv
             for row, own in zip(rows, times, strict=True)
         ],
     }
-    for clock, values in own_times.items():
-        points = [
-            {**{factor: row[factor] for factor in by}, "time": time}
-            for row, time in zip(rows, values, strict=True)
-        ]
-        laws[clock] = fit_scaling(points, by=by)
+    laws = {clock: _law(rows, values, by) for clock, values in own_times.items()}
     return {"laws": plain(laws), "collapse": _collapse(rows, by, memorized)}
+
+
+def _law(rows: Sequence[Row], times: Sequence[Time], by: Sequence[str]) -> ScalingLaw:
+    """The law of one clock; without numbers where the runs do not tell the factors apart."""
+    points = [
+        {**{factor: row[factor] for factor in by}, "time": time}
+        for row, time in zip(rows, times, strict=True)
+    ]
+    try:
+        return fit_scaling(points, by=by)
+    except InputError as error:
+        return unfitted(by, times, f"not fitted: {error}")
 
 
 def _contrasts(rows: Sequence[Row], times: Sequence[Timescales]) -> list[Row]:
@@ -200,25 +348,30 @@ def _ratio(points: Sequence[tuple[bool, int, Time]]) -> Row:
     except InputError as error:  # no two runs of one seed
         return {"ratio": None, "observed": 0, "censored": 0, "status": str(error)}
     log = law.exponents["ratio"]
-    ratio = {end: math.exp(getattr(log, end)) for end in ("value", "low", "high")}
+    with np.errstate(over="ignore"):  # infinity is the answer beyond the largest number
+        ratio = {end: float(np.exp(getattr(log, end))) for end in ("value", "low", "high")}
     late = [math.log(time.value) for above, _, time in points if above and time.status == "not reached"]
     early = [math.log(time.value) for above, _, time in points if not above and time.observed]
     found = {"ratio": plain(ratio), "observed": law.observed, "censored": law.censored, "status": law.status}
+    if law.left_out:
+        found["left_out"] = law.left_out
     if len(late) == len(early) == len(points) / 2:  # none above was reached: a fit has nothing to go by
         found["at_least"] = math.exp(np.mean(late) - np.mean(early))
     return found
 
 
-def _collapse(rows: Sequence[Row], by: Sequence[str], memorized: Sequence[Curve]) -> Row:
+def _collapse(rows: Sequence[Row], by: Sequence[str], memorized: Sequence[Curve | None]) -> Row:
     """How well the curves of f_mem fall together in the paper's units of time, where n is varied."""
     if "n_train" not in by or not set(by) <= {"n_train", "width"}:
         return {}
+    rows = [row for row, curve in zip(rows, memorized, strict=True) if curve is not None]
+    measured = [curve for curve in memorized if curve is not None]
     units = {"steps / n_train": [float(row["n_train"]) for row in rows]}
     if "width" in by:
         units["steps * width"] = [1 / row["width"] for row in rows]
         units["steps * width / n_train"] = [row["n_train"] / row["width"] for row in rows]
     try:
-        return {name: plain(collapse_quality(memorized, factor, 1.0)) for name, factor in units.items()}
+        return {name: plain(collapse_quality(measured, factor, 1.0)) for name, factor in units.items()}
     except InputError as error:  # curves without a common range: said, not hidden
         return {"status": str(error)}
 

@@ -99,7 +99,7 @@ def _augmentation(rows: Sequence[Row]) -> Figure:
             [place - 0.25, place + 0.25], [row["versions"] * n_train] * 2, color="black", linewidth=1.6
         )
     ends = [row["versions"] * n_train for row in groups] + _ends(row["effective"] for row in groups)
-    style.log_axis(right.yaxis, min(ends), max(ends))
+    style.log_span(right.yaxis, ends)
     _places(right, [f"{row['kind']}\n({row['versions']})" for row in groups], "versions of each image")
     right.set_ylabel("images without augmentation")
     right.set_title(f"images that are copied as late as\n{n_train} augmented ones; bar: all versions")
@@ -140,12 +140,12 @@ def _halves(rows: Sequence[Row]) -> Figure:
             mark(right, row["n_train"] * shift, row[name], look, **changes)
     sizes = [row["n_train"] for row in groups]
     ends = _ends(row[name] for row in groups for name in CLOCKS)
-    style.log_axis(right.yaxis, min(ends), max(ends))
+    style.log_span(right.yaxis, ends)
     right.set(xscale="log", xlim=(min(sizes) / 1.4, max(sizes) * 1.4), xlabel="images in a half, n")
     right.set_xticks(sizes, [str(n) for n in sizes])
     right.xaxis.set_minor_locator(NullLocator())
     right.set(ylabel=STEP, title="times, geometric means over pairs\nwith 95 % intervals")
-    right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2)
+    style.named(right, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2)
     return figure
 
 
@@ -181,7 +181,7 @@ def _guidance(rows: Sequence[Row]) -> Figure:
             mark(middle, row["n_train"] * shift, row["tau_mem"], looks[f"w = {scale:g}"])
     ns = values(runs, "n_train")
     ends = _ends(row["tau_mem"] for row in where(groups, **both))
-    style.log_axis(middle.yaxis, min(ends), max(ends))
+    style.log_span(middle.yaxis, ends)
     middle.set(xscale="log", xlim=(min(ns) / 1.4, max(ns) * 1.4), xlabel="training items n")
     middle.set_xticks(ns, [str(n) for n in ns])
     middle.xaxis.set_minor_locator(NullLocator())
@@ -203,7 +203,7 @@ def _classes(axes: Axes, groups: Sequence[Row]) -> None:
         for place, row in enumerate(own):
             mark(axes, place + shift, row[name], looks[label])
     ends = [1.0, *_ends(row[name] for row in own for name in ratios)]
-    style.log_axis(axes.yaxis, min(ends), max(ends), wide=False)
+    style.log_span(axes.yaxis, ends, wide=False)
     _places(axes, cases, f"classes (n = {n_train}, w = 0)")
     axes.set(
         ylabel="class 1 / class 0",

@@ -1,10 +1,9 @@
-"""The two clocks of every run, and whether they fall together when the step is divided by n."""
+"""tau_gen and tau_mem of every run, and whether the curves fall together when the step is divided by n."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -16,13 +15,17 @@ from memhorizon.figures.records import (
     curve_of,
     estimate_of,
     groups,
+    has_time,
+    known_curve,
+    known_curves,
+    level_of,
     null_of,
     panels,
     quality_name,
     sweep_of,
     time_of,
 )
-from memhorizon.measure.timescales import quality_level
+from memhorizon.results import Curve, InputError
 
 QUALITY_LABELS = {
     "holdout": "held-out loss",
@@ -30,13 +33,15 @@ QUALITY_LABELS = {
     "frechet": "Fréchet distance",
     "kl": "KL divergence",
 }
+NOTHING: Row = {"step": []}  # of a curve that was not measured
+LEVEL: Row = {"color": style.GREY, "linewidth": 0.8, "zorder": 0.6}  # below every curve
 
 
 def quality_label(record: Mapping[str, Any]) -> str:
     """The quality that tau_gen is read from, in words."""
     rules = record["rules"]
     label = QUALITY_LABELS.get(rules["quality"], str(rules["quality"]))
-    return label if rules.get("t") is None else f"{label} (t = {rules['t']:g})"
+    return f"{label} (t = {rules['t']:g})" if has_time(rules) else label
 
 
 @dataclass(frozen=True)
@@ -52,18 +57,19 @@ class Clocks:
             for run in group.runs:
                 about = {"label": group.label, "n_train": run["n_train"], "seed": run["seed"]}
                 for name in (quality_name(self.record), "memorized"):
-                    rows += [about | row for row in curve_rows(run, name)]
+                    rows += [about | row for row in curve_rows(run, name)] if name in run["curves"] else []
                 for clock in ("tau_gen", "tau_mem"):
                     time = time_of(run["times"][clock])
                     bounds = {"value": time.value, "low": time.low, "high": time.high}
                     rows.append(about | {"quantity": clock, "status": time.status} | bounds)
         return rows
 
-    @matplotlib.rc_context(style.THEME)
+    @style.drawing()
     def plot(self) -> Figure:
         """Three panels on one axis of steps: quality, memorized fraction, and the times with intervals."""
         every, quality = groups(self.record), quality_name(self.record)
         columns, looks = panels(every), style.looks(g.series for g in every)
+        steps = self._steps()
         seeds = max(len(g.runs) for g in every)
         lanes = 0.3 + len(looks) * max(0.28, 0.15 * seeds)
         figure = style.canvas(width=max(style.WIDTH, 1.2 + 2.1 * len(columns)), height=3.9 + lanes)
@@ -71,38 +77,59 @@ class Clocks:
             3, len(columns), sharex=True, sharey="row", squeeze=False, height_ratios=[2.1, 2.1, lanes]
         )
         for (title, own), (top, middle, bottom) in zip(columns.items(), grid.T, strict=True):
-            top.set_title(title)
+            top.set_title(style.label(title))
             for group in own:
                 draw_curves(top, group, quality, looks[group.series])
                 draw_curves(middle, group, "memorized", looks[group.series])
-            self._levels(top, middle, named=top is grid[0, -1])
-            _lanes(bottom, own, looks, seeds)
+            self._quality_level(top, named=top is grid[0, -1])
+            self._copy_level(middle, named=top is grid[0, -1])
+            _lanes(bottom, own, looks, seeds, quality)
             bottom.set_xlabel("training step")
-        grid[0, 0].set_ylabel(quality_label(self.record))
-        style.value_axis(grid[0, 0], [v for g in every for r in g.runs for v in curve_of(r, quality).value])
+        grid[0, 0].set_ylabel(style.label(quality_label(self.record)))
+        style.value_axis(grid[0, 0], [v for c in self._curves(quality) for v in c.value])
         grid[1, 0].set(ylabel="memorized fraction", ylim=(-0.02, None))
+        for row, name in ((grid[0], quality), (grid[1], "memorized")):
+            if not self._curves(name):
+                style.without(row[0], "not measured")
         grid[2, 0].set_ylim((len(looks) - 0.5, -0.5))
-        steps = [s for g in every for r in g.runs for s in curve_of(r, "memorized").step]
         style.log_axis(grid[2, 0].xaxis, min(steps), max(steps), wide=len(columns) == 1)
         grid[2, 0].set_xlim(min(steps) * 0.62, max(steps) * 1.6)
         legend(figure, every)
         _legend_of_times(grid[2, -1])
         return figure
 
-    def _levels(self, top: Axes, middle: Axes, *, named: bool) -> None:
-        """Mark the levels at which the two times are read, and the null."""
-        rules, runs = self.record["rules"], self.record["runs"]
-        quality = [curve_of(run, quality_name(self.record)) for run in runs]
-        level = quality_level(quality, tolerance=rules["tolerance"])
-        top.axhline(level, color=style.GREY, linewidth=0.8)
-        nulls = [null_of(run) for run in runs]
-        middle.axhspan(min(nulls), max(nulls) + 1e-4, color=style.GREY, linewidth=1.2, alpha=0.5)
-        for null in set(nulls):
-            middle.axhline(null + rules["memorized"], color=style.GREY, linewidth=0.8)
+    def _curves(self, name: str) -> list[Curve]:
+        return known_curves(self.record["runs"], name)
+
+    def _steps(self) -> list[float]:
+        """All steps of the curves that are drawn."""
+        curves = self._curves(quality_name(self.record)) + self._curves("memorized")
+        if not curves:
+            raise InputError("record: expected curves of quality or of the memorized fraction, got none")
+        return [step for curve in curves for step in curve.step.tolist()]
+
+    def _quality_level(self, axes: Axes, *, named: bool) -> None:
+        """Mark the level at which tau_gen is read."""
+        level = level_of(self.record)
+        if level is None:
+            return
+        axes.axhline(level, **LEVEL)
         if named:
-            _note(top, level, f"level of {style.TAU_GEN}")
-            _note(middle, max(nulls) + rules["memorized"], f"level of {style.TAU_MEM}")
-            _note(middle, max(nulls), "null: held-out items")
+            _note(axes, level, f"level of {style.TAU_GEN}")
+
+    def _copy_level(self, axes: Axes, *, named: bool) -> None:
+        """Mark the null, and the level at which tau_mem is read; both lie below the curves."""
+        measured = [run for run in self.record["runs"] if "memorized" in run["curves"]]
+        nulls = [null_of(run) for run in measured]
+        if not nulls:
+            return
+        axes.axhspan(min(nulls), max(nulls), color=style.GREY, linewidth=4, alpha=0.3, zorder=0.5)
+        height = self.record["rules"]["memorized"]
+        for null in set(nulls):
+            axes.axhline(null + height, **LEVEL)
+        if named:
+            _note(axes, max(nulls) + height, f"level of {style.TAU_MEM}")
+            _note(axes, max(nulls), "null: held-out items")
 
 
 def _note(axes: Axes, at: float, text: str) -> None:
@@ -123,8 +150,8 @@ def draw_curves(
 ) -> None:
     """Draw a curve of all runs of a group, with intervals, against the step over a divisor."""
     for run in group.runs:
-        if name in run["curves"]:
-            c = curve_of(run, name)
+        c = known_curve(run, name)
+        if c is not None:
             style.band(
                 axes, c.step / divisor, c.low, c.high, look["color"], alpha=0.16 / len(group.runs) ** 0.5
             )
@@ -138,25 +165,38 @@ def legend(figure: Figure, every: Sequence[Group]) -> None:
     seeds = max(len(g.runs) for g in every)
     title = f"{seeds} seeds each" if seeds > 1 else None
     columns = max(1, min(len(looks), 90 // (max(map(len, looks)) + 8)))
-    figure.legend(
-        handles, list(looks), loc="outside upper center", ncols=columns, handlelength=3.2, title=title,
-        title_fontsize=8.5,
-    )  # fmt: skip
+    names = [style.label(name) for name in looks]
+    place: Row = {"loc": "outside upper center", "ncols": columns}
+    figure.legend(handles, names, handlelength=3.2, title=title, title_fontsize=8.5, **place)
 
 
-def _lanes(axes: Axes, every: Sequence[Group], looks: Mapping[str, Mapping[str, Any]], seeds: int) -> None:
+def _lanes(
+    axes: Axes,
+    every: Sequence[Group],
+    looks: Mapping[str, Mapping[str, Any]],
+    seeds: int,
+    quality: str,
+) -> None:
     """The times of all runs with intervals: a lane per series, a line per seed, tau_gen above tau_mem."""
     names = list(looks)
     for group in every:
         for j, run in enumerate(group.runs):
-            first, *_, last = curve_of(run, "memorized").step.tolist() * 2
+            steps = [s for name in ("memorized", quality) for s in run["curves"].get(name, NOTHING)["step"]]
+            if not steps:
+                continue
             at = names.index(group.series) + 0.64 * ((j + 0.5) / seeds - 0.5)
             for clock, shift in (("tau_gen", -0.13 / seeds), ("tau_mem", 0.13 / seeds)):
                 time = time_of(run["times"][clock])
                 style.clock(
-                    axes, at + shift, time, first, last, looks[group.series], filled=clock == "tau_mem"
+                    axes,
+                    at + shift,
+                    time,
+                    min(steps),
+                    max(steps),
+                    looks[group.series],
+                    filled=clock == "tau_mem",
                 )
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), [style.label(name) for name in names])
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color="#e4e4e4", linewidth=0.6)
     axes.set_axisbelow(True)
@@ -178,7 +218,8 @@ class Collapse:
     @property
     def by_width(self) -> bool:
         """Whether the width is varied as well, so that the unit of time is n/W."""
-        return len({run.get("width") for run in self.record["runs"]}) > 1
+        widths = {run.get("width") for run in self.record["runs"]}
+        return len(widths) > 1 and None not in widths
 
     def divisor(self, run: Mapping[str, Any]) -> float:
         """n, or n/W where W is varied."""
@@ -187,16 +228,21 @@ class Collapse:
     def frame(self) -> list[Row]:
         """One row per point, with the step and the step divided by n or n/W."""
         return [
-            {"label": g.label, "n_train": run["n_train"], "width": run["width"], "seed": run["seed"], **row}
+            {"label": g.label, "n_train": run["n_train"], "width": run.get("width"), "seed": run["seed"]}
+            | row
             | {"rescaled": row["step"] / self.divisor(run)}
             for g in groups(self.record)
             for run in g.runs
+            if "memorized" in run["curves"]
             for row in curve_rows(run, "memorized")
         ]
 
-    @matplotlib.rc_context(style.THEME)
+    @style.drawing()
     def plot(self) -> Figure:
         """Two panels with one vertical axis; one pair below the other where settings do not fit into one."""
+        frame = self.frame()
+        if not frame:
+            raise InputError("record: expected curves of the memorized fraction, got none")
         every = groups(self.record)
         rows, looks = panels(every), style.looks(g.series for g in every)
         figure = style.canvas(height=0.5 + 2.6 * len(rows))
@@ -207,9 +253,8 @@ class Collapse:
                     divisor = self.divisor(group.runs[0]) if scaled else 1.0
                     draw_curves(axes, group, "memorized", looks[group.series], divisor=divisor)
                 words = self.quality(short=pair[0] is not grid[0, 0]) if scaled else "as trained"
-                axes.set_title(", ".join(filter(None, [title, words])))
+                axes.set_title(", ".join(filter(None, [style.label(title), words])))
             pair[0].set_ylabel("memorized fraction")
-        frame = self.frame()
         unit = "step · W / n" if self.by_width else "step / n"
         for axes, name, words in zip(grid[-1], ("step", "rescaled"), ("step", unit), strict=True):
             values = [row[name] for row in frame]

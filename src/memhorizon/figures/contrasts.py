@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
@@ -31,7 +30,7 @@ class Contrasts:
             for row in self.record["contrasts"]
         ]
 
-    @matplotlib.rc_context(style.THEME)
+    @style.drawing()
     def plot(self) -> Figure:
         """One panel: points with 95 % intervals, and bounds, beside the line of no effect."""
         rows = self.frame()

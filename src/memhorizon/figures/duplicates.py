@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -54,7 +53,7 @@ class Duplicates:
             rows += [{"quantity": "auc", "rule": rule} | row for row in found if row["auc"] is not None]
         return rows
 
-    @matplotlib.rc_context(style.THEME)
+    @style.drawing()
     def plot(self) -> Figure:
         """Three panels: times, ratios, AUCs."""
         figure, rows = style.canvas(width=9.4, height=4.3), self.frame()
@@ -85,8 +84,9 @@ def _copies_axis(axes: Axes, copies: list[int]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def _times(axes: Axes, rows: list[Row]) -> None:
-    """Every image, beside its place by seed, and the median of all images of a k."""
+def _times(axes: Axes, every: list[Row]) -> None:
+    """Every image of a known time, beside its place by seed, and the median of all images of a k."""
+    rows = [row for row in every if row["value"] is not None]
     seeds = sorted({row["seed"] for row in rows})
     spread = dict(zip(seeds, np.linspace(-0.18, 0.18, len(seeds)), strict=True))
     kinds = {"observed": ("o", style.GREY), "not reached": ("^", "none"), "before first": ("v", "none")}
@@ -104,9 +104,8 @@ def _times(axes: Axes, rows: list[Row]) -> None:
         if np.isfinite(middle):
             name = "median" if k == copies[0] else None
             axes.plot([k / 1.25, k * 1.25], [middle] * 2, color="black", linewidth=2.2, label=name)
-    every = [row["value"] for row in rows]
-    style.log_axis(axes.yaxis, min(every), max(every), wide=False)
-    _copies_axis(axes, copies)
+    style.log_span(axes.yaxis, [row["value"] for row in rows], wide=False)
+    _copies_axis(axes, sorted({row["copies"] for row in every}))
     axes.set(ylabel="training step", title="when half of k/N of the samples\nare copies of the image")
     _legend(axes)
 
@@ -151,7 +150,7 @@ def _aucs(axes: Axes, rows: list[Row]) -> None:
 
 def _legend(axes: Axes) -> None:
     """Below the panel, where no point can lie."""
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), handletextpad=0.4)
+    style.named(axes, loc="upper center", bbox_to_anchor=(0.5, -0.17), handletextpad=0.4)
 
 
 def _intervals(

@@ -1,10 +1,10 @@
 """The times against what was varied: power laws with their intervals."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,7 +13,7 @@ from matplotlib.ticker import NullLocator
 from memhorizon.experiments.record import varied
 from memhorizon.figures import style
 from memhorizon.figures.records import Row, law_of, sweep_of, time_of
-from memhorizon.results import ScalingLaw, Time
+from memhorizon.results import InputError, ScalingLaw, Time
 
 CLOCKS = {"tau_gen": (style.TAU_GEN, "#31688e", "s"), "tau_mem": (style.TAU_MEM, "#440154", "o")}
 TIME = ("value", "low", "high", "status")
@@ -51,13 +51,15 @@ class Laws:
                 ]
         return rows
 
-    @matplotlib.rc_context(style.THEME)
+    @style.drawing()
     def plot(self) -> Figure:
         """One log-log panel per factor that was varied."""
         factors = varied(self.record["runs"]) or ["n_train"]
         figure = style.canvas(width=1.1 + 3.3 * len(factors), height=3.9)
         grid = figure.subplots(1, len(factors), sharey=True, squeeze=False)[0]
-        rows = [row for row in self.frame() if row["quantity"] in CLOCKS]
+        rows = [row for row in self.frame() if row["quantity"] in CLOCKS and math.isfinite(row["value"])]
+        if not rows:
+            raise InputError("record: expected times of at least one run, got none: none was measured")
         style.log_axis(grid[0].yaxis, min(r["value"] for r in rows), max(r["value"] for r in rows))
         for axes, factor in zip(grid, factors, strict=True):
             self._panel(axes, factor, [f for f in factors if f != factor], rows)
@@ -66,6 +68,7 @@ class Laws:
         return figure
 
     def _panel(self, axes: Axes, factor: str, others: Sequence[str], rows: Sequence[Row]) -> None:
+        rows = [row for row in rows if row[factor] is not None]
         x = sorted({float(row[factor]) for row in rows})
         axes.set(xscale="log", xlabel=AXIS_NAMES[factor], xlim=(x[0] / 1.35, x[-1] * 1.35))
         axes.set_xticks(x, [style.plain_number(v) for v in x])
@@ -114,7 +117,7 @@ def _points(axes: Axes, rows: Sequence[Row], factor: str, colour: str, marker: s
 
 def _combinations(rows: Sequence[Row], others: Sequence[str]) -> list[dict[str, float]]:
     """The values that the other factors take together."""
-    found = {tuple(float(row[name]) for name in others) for row in rows}
+    found = {tuple(float(row[name]) for name in others) for row in rows if None not in map(row.get, others)}
     return [dict(zip(others, values, strict=True)) for values in sorted(found)]
 
 
@@ -140,7 +143,7 @@ def _line(
             "xytext": (9, 0),
             "textcoords": "offset points",
             "va": "center",
-            "fontsize": 7,
+            "fontsize": 8,
             "color": colour,
         }
         axes.annotate(f"{SYMBOLS[name]} = {value:g}", (grid[-1], line[-1].value), **note)

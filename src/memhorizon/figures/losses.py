@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -49,7 +48,7 @@ class Losses:
         t = chosen if chosen in levels else levels[0]
         return [(title, t, own) for title, own in found.items()]
 
-    @matplotlib.rc_context(style.THEME)
+    @style.drawing()
     def plot(self) -> Figure:
         """Losses above, gaps below."""
         columns, every, rows = self.columns(), groups(self.record), self.frame()
@@ -65,7 +64,7 @@ class Losses:
                 )
                 draw_curves(lower, group, f"gap@{t}", style.altered(look, linestyle=HOLDOUT))
             lower.axhline(0, color=style.GREY, linewidth=0.8)
-            upper.set_title(title)
+            upper.set_title(style.label(title))
             values = [r["value"] for r in rows if r["t"] == float(t) and r["quantity"] != "gap"]
             style.value_axis(upper, values)
             lower.set_xlabel("training step")

@@ -37,11 +37,11 @@ def mark(axes: Axes, x: float, entry: Mapping[str, Any], look: Mapping[str, Any]
     Args:
         axes: where; its vertical axis is logarithmic.
         x: the place.
-        entry: value, low, high and status; nothing is drawn where the status is "undetermined".
+        entry: value, low, high and status; nothing is drawn where there is no value, as the status says.
         look: colour and marker.
         changes: of the marker.
     """
-    if entry["status"] == "undetermined":
+    if entry["status"] == "undetermined" or entry["value"] is None:
         return
     value, colour = entry["value"], look["color"]
     down, up = ENDS.get(entry["status"], (False, False))
@@ -70,7 +70,7 @@ def _noise_levels(rows: Sequence[Row]) -> Figure:
         for axes, quantity in zip(line, PANELS, strict=True):
             _panel(axes, own, quantity, looks)
         shown = [r[q]["value"] for r in own for q in PANELS if r[q]["value"] is not None]
-        style.log_axis(line[0].yaxis, min(shown), max(shown))
+        style.log_span(line[0].yaxis, shown)
         line[0].set_ylabel(f"{sweep}\n{style.TAU_MEM} / time")
     for axes, title in zip(grid[0], PANELS.values(), strict=True):
         axes.set_title(title)

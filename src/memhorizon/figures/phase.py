@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
@@ -47,14 +46,14 @@ class Phase:
     def _state(run: Mapping[str, Any], multiple: float) -> str:
         """Copied by `multiple` times tau_gen, not yet, or not looked at that long."""
         gen, mem = time_of(run["times"]["tau_gen"]), time_of(run["times"]["tau_mem"])
-        if gen.status == "not reached":
+        if gen.status == "not reached" or not (gen.known and mem.known):
             return UNKNOWN
         moment = multiple * gen.value  # where tau_gen lies before the first look, the latest that it can be
         if mem.status == "not reached" or mem.value > moment:
             return CLEAN if moment <= mem.value else UNKNOWN
         return COPIED if gen.observed else UNKNOWN
 
-    @matplotlib.rc_context(style.THEME)
+    @style.drawing()
     def plot(self) -> Figure:
         """One map per multiple of tau_gen; hatched where runs ended before, or tau_gen is not known."""
         rows = self.frame()

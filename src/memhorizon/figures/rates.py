@@ -51,8 +51,8 @@ def _times(axes: Axes, runs: Sequence[Row], settings: Sequence[Row], looks: Any)
         at = np.array(sorted(values(settings, "rate")))
         line = {"color": style.GREY, "linewidth": 1, "linestyle": (0, (4, 3))}
         axes.plot(at, slowest["time"]["value"] / at, **line, label="in proportion to 1 / rate")
-    every = [row["tau_mem"]["value"] for row in runs]
-    style.log_axis(axes.yaxis, min(every) / 2, max(every))
+    every = [value for row in runs if (value := row["tau_mem"]["value"])]
+    style.log_span(axes.yaxis, [*every, *(value / 2 for value in every)])
     axes.set(ylabel=f"{style.TAU_MEM}, steps (a point per run)")
 
 

@@ -1,12 +1,15 @@
 """Reading a record: what was run, grouped by what was varied, with its curves and times as answer types."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from memhorizon.experiments.rules import AT_A_TIME
 from memhorizon.results import Curve, Estimate, InputError, ScalingLaw, Time
 
 Row = dict[str, Any]
@@ -21,6 +24,39 @@ FACTOR_NAMES = {
     "weight_decay": "weight decay",
 }
 TOGETHER = 6  # settings that one panel can hold
+LEVEL = re.compile(r" first at or below ([-+.e\d]+)$")  # as generalization_time states its rule
+LONGEST = 40  # characters of a value in a label
+DAMAGED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Turn what a damaged record raises where it is used into an InputError.
+
+    A record may come from a stranger. `sweep_of` checks its form; that its numbers can be drawn (a step of
+    1e308, a text where a factor stands) shows where they are, and the answer is the same everywhere.
+
+    Raises:
+        InputError: if an entry is missing, of another kind, or a number that cannot be used.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except DAMAGED as error:
+        raise InputError(
+            f"record: expected entries as memhorizon writes them, got one that cannot be used "
+            f"({type(error).__name__}: {printable(str(error))[:200]})"
+        ) from error
+
+
+def printable(text: str) -> str:
+    r"""Write out every character that shows nothing, or turns the direction of writing round.
+
+    >>> print(printable("a\x1b[31m\u202eb"))
+    a\x1b[31m\u202eb
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 @dataclass(frozen=True)
@@ -128,14 +164,25 @@ def _names(settings: Iterable[Row]) -> list[str]:
     return list(dict.fromkeys(name for setting in settings for name in setting))
 
 
+def factor_name(name: str) -> str:
+    """A factor, or a place in the configuration, in words."""
+    return printable(FACTOR_NAMES.get(name, name.rsplit(".", 1)[-1].replace("_", " ")))
+
+
 def _say(name: str, value: Any) -> str:
-    return f"{FACTOR_NAMES.get(name, name.rsplit('.', 1)[-1].replace('_', ' '))} = {value}"
+    text = printable(str(value))
+    return f"{factor_name(name)} = {text if len(text) <= LONGEST else text[: LONGEST - 1] + '…'}"
 
 
 def quality_name(record: Mapping[str, Any]) -> str:
     """The curve that tau_gen is read from."""
     rules = record["rules"]
-    return rules["quality"] if rules.get("t") is None else f"{rules['quality']}@{rules['t']:g}"
+    return f"{rules['quality']}@{rules['t']:g}" if has_time(rules) else rules["quality"]
+
+
+def has_time(rules: Mapping[str, Any]) -> bool:
+    """Whether the quality is measured at a diffusion time."""
+    return rules["quality"] in AT_A_TIME and rules.get("t") is not None
 
 
 def curve_of(run: Mapping[str, Any], name: str) -> Curve:
@@ -153,14 +200,35 @@ def curve_of(run: Mapping[str, Any], name: str) -> Curve:
     return Curve(step, value, low, high, name, total, entry.get("confidence", 0.95))
 
 
+def known_curve(run: Mapping[str, Any], name: str) -> Curve | None:
+    """A curve of a run; None where it was not measured."""
+    return curve_of(run, name) if name in run["curves"] else None
+
+
+def level_of(record: Mapping[str, Any]) -> float | None:
+    """The level of quality that tau_gen is read at, as the record states it; None where there is none.
+
+    It stands in the rule of each time and is not computed anew: which runs settle it, the record says.
+    """
+    rules = (run["times"]["tau_gen"]["rule"] for run in record["runs"])
+    found = [match for rule in rules if (match := LEVEL.search(rule))]
+    return float(found[0][1]) if found else None
+
+
+def known_curves(runs: Iterable[Mapping[str, Any]], name: str) -> list[Curve]:
+    """The curve called `name` of those runs that have it."""
+    return [curve_of(run, name) for run in runs if name in run["curves"]]
+
+
 def _array(values: Sequence[float | None], null: float) -> np.ndarray:
     return np.array([null if v is None else v for v in values], dtype=float)
 
 
 def time_of(entry: Mapping[str, Any]) -> Time:
-    """A time of a record; an upper end that is null in JSON is infinite."""
-    high = math.inf if entry["high"] is None else entry["high"]
-    return Time(entry["value"], entry["low"] or 0.0, high, entry["status"], entry["rule"])
+    """A time of a record; null in JSON stands for no time, no lower end, and an infinite upper end."""
+    value = math.nan if entry["value"] is None else float(entry["value"])
+    high = math.inf if entry["high"] is None else float(entry["high"])
+    return Time(value, float(entry["low"] or 0.0), high, entry["status"], entry["rule"])
 
 
 def law_of(record: Mapping[str, Any], clock: str) -> ScalingLaw | None:
@@ -187,7 +255,7 @@ def null_of(run: Mapping[str, Any]) -> float:
 
 def last_step(run: Mapping[str, Any]) -> int:
     """The last step that was measured."""
-    return int(max(entry["step"][-1] for entry in run["curves"].values()))
+    return int(max((entry["step"][-1] for entry in run["curves"].values()), default=0))
 
 
 def unfinished(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:

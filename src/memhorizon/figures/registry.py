@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from memhorizon.experiments.record import varied
+from memhorizon.experiments.record_check import check_record
 from memhorizon.experiments.rundir import RunDir
 from memhorizon.figures.beyond import augmentation, guidance, halves
 from memhorizon.figures.clocks import clocks, collapse
@@ -15,7 +16,7 @@ from memhorizon.figures.losses import losses
 from memhorizon.figures.noise_levels import noise_levels
 from memhorizon.figures.phase import phase
 from memhorizon.figures.rates import rates
-from memhorizon.figures.records import sweep_of
+from memhorizon.figures.records import quality_name, reading, time_of
 from memhorizon.figures.reruns import reruns
 from memhorizon.figures.samples import samples, shows_images
 from memhorizon.figures.style import Picture
@@ -80,8 +81,13 @@ def of(record: Any, runs: Sequence[RunDir] = ()) -> dict[str, Picture]:
     """
     if not isinstance(record, Mapping):
         raise InputError(f"record: expected an object, got {type(record).__name__}")
+    with reading():
+        return _of(record, runs)
+
+
+def _of(record: Mapping[str, Any], runs: Sequence[RunDir]) -> dict[str, Picture]:
     if record.get("kind") == "sweep":
-        return _of_sweep(record, runs)
+        return _of_sweep(check_record(record), runs)
     if record.get("kind") == "duplicates":
         return {"times": duplicates(record)}
     made = TABLES.get(record.get("name", ""), {}) if "columns" in record else {}
@@ -89,17 +95,22 @@ def of(record: Any, runs: Sequence[RunDir] = ()) -> dict[str, Picture]:
 
 
 def _of_sweep(record: Mapping[str, Any], runs: Sequence[RunDir]) -> dict[str, Picture]:
-    found: dict[str, Picture] = {"clocks": clocks(record)}
-    factors = varied(sweep_of(record)["runs"])
-    if "n_train" in factors:
+    entries = record["runs"]
+    measured = {name for run in entries for name in run["curves"]}
+    timed = any(time_of(run["times"][name]).known for run in entries for name in ("tau_gen", "tau_mem"))
+    factors = varied(entries)
+    found: dict[str, Picture] = {}
+    if measured & {quality_name(record), "memorized"}:
+        found["clocks"] = clocks(record)
+    if "n_train" in factors and "memorized" in measured:
         found["collapse"] = collapse(record)
-    if factors:
+    if factors and timed:
         found["laws"] = laws(record)
     if record.get("contrasts"):
         found["contrasts"] = contrasts(record)
-    if any(name.startswith("train@") for run in record["runs"] for name in run["curves"]):
+    if any(name.startswith("train@") for name in measured):
         found["losses"] = losses(record)
-    if {"n_train", "width"} <= set(factors):
+    if {"n_train", "width"} <= set(factors) and all(run.get("width") for run in record["runs"]):
         found["phase"] = phase(record)
     if any(shows_images(run) for run in runs):
         found["samples"] = samples(record, runs)

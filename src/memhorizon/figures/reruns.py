@@ -49,7 +49,7 @@ def _times(axes: Axes, settings: Sequence[Row], looks: Any) -> None:
             for time in row[side]:
                 mark(axes, row["value"] * np.exp(shift), time, looks[name], markersize=3.5)
     every = [time["value"] for row in settings for side in SIDES for time in row[side]]
-    style.log_axis(axes.yaxis, min(every), max(every), wide=False)
+    style.log_span(axes.yaxis, every, wide=False)
     at = sorted(values(settings, "value"))
     axes.set(xscale="log", xlim=(at[0] / 1.5, at[-1] * 1.5))
     axes.set_xticks(at, [f"{value:g}" for value in at])

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -63,7 +62,7 @@ class Samples:
             for rank, ratio in enumerate(s.ratio)
         ]
 
-    @matplotlib.rc_context(style.THEME)
+    @style.drawing()
     def plot(self) -> Figure:
         """A block per setting: early on the left, late on the right; copies are framed."""
         labels = list(dict.fromkeys(sheet.label for sheet in self.sheets))
@@ -82,7 +81,7 @@ def _block(figure: Figure, sheet: Sheet, left: float, top: float, size: float) -
     """Two rows of pictures below (left, top), in inches: generated above, nearest training image below."""
     width, height = figure.get_size_inches()
     count = f"{sheet.copies} of {sheet.kept} copies"
-    title = f"{sheet.label}, {sheet.when}: step {sheet.step:,}, {count}"
+    title = f"{style.label(sheet.label)}, {sheet.when}: step {sheet.step:,}, {count}"
     figure.text(left / width, (top + 0.06) / height, title, fontsize=8)
     for i, (name, pictures) in enumerate(
         (("generated", sheet.images), ("nearest\ntraining", sheet.neighbours))
@@ -135,14 +134,18 @@ def samples(record: Any, runs: Sequence[RunDir]) -> Samples:
         steps = [] if folder is None else folder.sample_steps()
         if folder is None or not steps:
             continue
-        best = time_of(run["times"].get("others", {}).get("argmin") or run["times"]["tau_gen"]).value
-        early = min(steps, key=lambda step: abs(np.log(step / best)))
-        for when, step in (("early", early), ("late", steps[-1])):
+        for when, step in (("early", _early(run, steps)), ("late", steps[-1])):
             sheet = _sheet(folder, step, run, group.label, when)
             sheets += [sheet] if sheet is not None else []
     if not sheets:
         raise InputError("runs: expected run directories with samples of images, got none")
     return Samples(tuple(sheets))
+
+
+def _early(run: Mapping[str, Any], steps: Sequence[int]) -> int:
+    """The snapshot nearest to the best quality; the first one where no such time is known."""
+    best = time_of(run["times"].get("others", {}).get("argmin") or run["times"]["tau_gen"])
+    return min(steps, key=lambda step: abs(np.log(step / best.value))) if best.known else steps[0]
 
 
 def _sheet(folder: RunDir, step: int, run: Mapping[str, Any], label: str, when: str) -> Sheet | None:

@@ -1,7 +1,8 @@
 """What all pictures share: the theme, colours that survive grey print, axes of steps, intervals, saving."""
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,6 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from PIL import Image
 
 from memhorizon.experiments.rundir import write_atomically
+from memhorizon.figures.records import reading
 from memhorizon.results import InputError, Time
 
 THEME: dict[Any, Any] = {
@@ -62,6 +64,25 @@ class Picture(Protocol):
     def plot(self) -> Figure:
         """Draw it."""
         ...
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Draw in the theme of all figures; an entry of the record that cannot be drawn is an InputError."""
+    with reading(), matplotlib.rc_context(THEME):
+        yield
+
+
+def label(text: str) -> str:
+    """A text of a record as it stands: a dollar sign begins no mathematics."""
+    return text.replace("$", r"\$")
+
+
+def without(axes: Axes, text: str) -> None:
+    """Say in an empty panel why it is empty."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="#555555")
+    axes.yaxis.set_major_locator(NullLocator())
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def colours(count: int) -> list[str]:
@@ -123,6 +144,13 @@ def log_axis(axis: Any, low: float, high: float, *, wide: bool = True) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
+def log_span(axis: Any, values: Iterable[float | None], *, wide: bool = True) -> None:
+    """Make an axis logarithmic for those of the values that are known."""
+    known = [value for value in values if value]
+    if known:
+        log_axis(axis, min(known), max(known), wide=wide)
+
+
 def value_axis(axes: Axes, values: Sequence[float]) -> None:
     """Make the vertical axis logarithmic where positive values span more than a factor of 5."""
     seen = np.asarray(values, dtype=float)
@@ -151,6 +179,8 @@ def clock(
 ) -> None:
     """Draw a time with its interval at height `at`; ends that nothing bounds, and censored times, are arrows.
 
+    What is no time (not measured, still improving) draws nothing.
+
     Args:
         axes: where; its horizontal axis is the step.
         at: the height.
@@ -160,6 +190,8 @@ def clock(
         look: colour and marker.
         filled: whether the marker is filled (tau_mem) or open (tau_gen).
     """
+    if not time.known:
+        return
     (low, high), colour = ends(time), look["color"]
     shown = [first if low is None else max(low, first), last if high is None else min(high, last)]
     axes.plot(shown, [at, at], color=colour, linewidth=1.6, solid_capstyle="butt", zorder=3)
@@ -170,6 +202,12 @@ def clock(
     face = colour if filled else "white"
     marker = look["marker"] if time.observed else "|"
     axes.plot([time.value], [at], marker=marker, color=colour, markerfacecolor=face, markersize=5, zorder=4)
+
+
+def named(axes: Axes, **place: Any) -> None:
+    """A legend of what has a name in a panel; none where nothing has."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(**place)
 
 
 def few_ticks(axis: Any, count: int = 5) -> None:

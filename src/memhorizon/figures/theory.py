@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -40,7 +39,7 @@ class Table:
 
     def plot(self) -> Figure:
         """Draw it."""
-        with matplotlib.rc_context(style.THEME):
+        with style.drawing():
             return self.draw(self.rows)
 
 

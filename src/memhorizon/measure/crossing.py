@@ -134,11 +134,14 @@ def _quantile(width: Float[np.ndarray, " g"], confidence: float) -> Float[np.nda
 
     Source: [imbens2004]
     """
-    z = np.full_like(width, stats.norm.ppf(confidence))
-    for _ in range(8):  # Newton on a concave function from below: never overshoots
+    width = np.minimum(width, 40.0)  # beyond it the far end is never met
+    low = np.full_like(width, stats.norm.isf(1 - confidence))
+    top = float(stats.norm.isf((1 - confidence) / 2))
+    z = np.maximum(low, 0.0)
+    for _ in range(20):  # Newton on a function that is concave above 0: never overshoots there
         missing = confidence - (ndtr(z + width) - ndtr(-z))
         density = (np.exp(-((z + width) ** 2) / 2) + np.exp(-(z**2) / 2)) / math.sqrt(2 * math.pi)
-        z = z + missing / density
+        z = np.clip(z + missing / density, low, top)
     return z
 
 

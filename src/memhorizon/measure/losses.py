@@ -8,13 +8,16 @@ does.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Shaped
+from jaxtyping import Float, Float64
 from torch import Tensor
 
-from memhorizon.diffusion import Model, Prediction, eval_mode, item_losses
+from memhorizon.checks import check_whole
+from memhorizon.diffusion import Model, Prediction, check_prediction, eval_mode, item_losses
+from memhorizon.measure.items import Items, as_items
 from memhorizon.measure.means import Mean
 from memhorizon.results import InputError
 from memhorizon.schedule import Schedule
@@ -51,7 +54,7 @@ class DenoisingLosses:
 
 def denoising_losses(
     model: Model,
-    data: Shaped[Tensor, "..."],
+    data: Items,
     *,
     schedule: Schedule,
     indices: Sequence[int],
@@ -63,8 +66,9 @@ def denoising_losses(
     """Measure the denoising loss of every item at each noise level, on fixed noise, in eval mode.
 
     Args:
-        model: network `model(x, index)` on the device of `data`; each of its modules gets its mode back.
-        data: items, [n, *item].
+        model: network `model(x, index)` on the device of `data`, or a function around one; each module that
+            is found behind it (see `diffusion.eval_mode`) gets its mode back.
+        data: items, [n, *item]: floats, on the scale that the model was trained on.
         schedule: the noise schedule.
         indices: grid positions to measure at.
         repeats: draws of noise per item.
@@ -73,11 +77,17 @@ def denoising_losses(
         batch_size: items per call of the model; it does not change the noise.
 
     Raises:
-        InputError: if there is no data, level, repeat or batch, or an index is outside the schedule.
+        InputError: if there is no data, level, repeat or batch, the data are no finite floats, or an index is
+            outside the schedule.
 
     Source: [bonnaire2025] Eqs. (4)-(5)
     """
-    _check(data, schedule, indices, repeats, batch_size)
+    check_prediction(prediction)
+    check_whole("repeats", repeats, least=1)
+    check_whole("batch_size", batch_size, least=1)
+    check_whole("seed", seed, least=0)
+    check_indices(indices, schedule)
+    data = _checked(data)
     total = torch.zeros(len(data), len(indices), dtype=torch.float64)
     with eval_mode(model):
         for first in range(0, len(data), batch_size):
@@ -88,7 +98,7 @@ def denoising_losses(
                 for column, level in enumerate(indices):
                     index = torch.full((len(x0),), level, device=x0.device)
                     losses = item_losses(model, x0, index, noise, schedule=schedule, prediction=prediction)
-                    total[first : first + len(x0), column] += losses.double().cpu()
+                    total[first : first + len(x0), column] += losses.cpu().double()
     return DenoisingLosses(tuple(indices), total / repeats)
 
 
@@ -121,10 +131,20 @@ def fixed_noise(
     return torch.from_numpy(np.stack(noise))
 
 
-def _check(data: Tensor, schedule: Schedule, indices: Sequence[int], repeats: int, batch_size: int) -> None:
-    if data.ndim < 2 or len(data) == 0 or not bool(torch.isfinite(data).all()):
-        raise InputError(f"data: expected at least one finite item, got shape {tuple(data.shape)}")
-    if len(indices) == 0 or not all(0 <= index < len(schedule) for index in indices):
-        raise InputError(f"indices: expected some within 0..{len(schedule) - 1}, got {list(indices)}")
-    if repeats < 1 or batch_size < 1:
-        raise InputError(f"repeats, batch_size: expected at least 1, got {repeats}, {batch_size}")
+def check_indices(indices: Any, schedule: Schedule) -> None:
+    """Refuse what are no levels of a schedule.
+
+    Raises:
+        InputError: if there is none, or one is no whole number within the schedule.
+    """
+    if not hasattr(indices, "__len__") or len(indices) == 0:
+        raise InputError(f"indices: expected at least one level, got {indices!r}")
+    for index in indices:
+        check_whole("indices", index, least=0, most=len(schedule) - 1)
+
+
+def _checked(data: Items) -> Tensor:
+    items = as_items(data, "data")
+    if not items.is_floating_point() or not bool(torch.isfinite(items).all()):
+        raise InputError(f"data: expected finite floats, got {items.dtype} of shape {tuple(items.shape)}")
+    return items

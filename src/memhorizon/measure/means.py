@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from jaxtyping import Shaped
 from torch import Tensor
 
+from memhorizon.devices import wide
+
 _Z95 = 1.959963984540054  # of the standard normal law, two-sided 95 %
 
 
@@ -26,7 +28,7 @@ class Mean:
     @classmethod
     def of(cls, values: Shaped[Tensor, "..."]) -> "Mean":
         """Average independent values; the error of a single one is infinity."""
-        values = values.double()
+        values = wide(values)
         error = float(values.std()) / math.sqrt(len(values)) if len(values) > 1 else math.inf
         return cls(float(values.mean()), error, len(values))
 

@@ -7,59 +7,67 @@ estimated intrinsic dimension.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from memhorizon.measure.neighbors import nearest, pairs_within
+from memhorizon.checks import check_number, check_whole
+from memhorizon.measure.items import Items, as_items, as_numbers, as_pair
+from memhorizon.measure.neighbors import nearest_of, pairs_within
 from memhorizon.results import Estimate, Fraction, InputError
 
+_ROWS = 4096  # pairs of training points compared at a time
 _Z95 = 1.959963984540054  # of the standard normal law, two-sided 95 %
 
 
 def gap_ratios(
-    samples: Shaped[Tensor, "..."],
-    train: Shaped[Tensor, "..."],
+    samples: Items,
+    train: Items,
     *,
     chunk: int | None = None,
-    group: Shaped[Tensor, "..."] | None = None,
+    group: Any = None,
+    same_units: bool = False,
 ) -> Float[Tensor, " m"]:
     """Give d1/d2 of every sample: its distance to the nearest over that to the second nearest training point.
 
     Near 0 the sample is a copy, near 1 it belongs to no training point in particular. A sample at distance
-    0 has ratio 0, also where the image occurs twice in the training set (d1 = d2 = 0): a copy is a copy. A
-    near copy of an image that occurs twice has a ratio near 1, though, and goes unseen unless `group` names
-    the duplicates.
+    0 has ratio 0: a copy is a copy. Training points that occur several times count as one, since a near copy
+    of such an image would be as near to the one as to the other: equal ones by themselves, others where
+    `group` names them.
 
     Args:
-        samples: the points asked about, [m, *item].
-        train: the training points, [n, *item]; at least two, or two groups.
+        samples: the points asked about, [m, *item]: tensors or arrays of any real type, or an ImageSet.
+        train: the training points, [n, *item]; at least two groups of duplicates.
         chunk: samples handled at a time; never changes the result.
-        group: one integer per training point, equal for duplicates (see `duplicate_groups`). [n] The second
-            distance is then that to the nearest point of another group than the nearest point's.
+        group: one integer per training point, equal for duplicates (see `duplicate_groups`); by default equal
+            points form a group. [n] The second distance is that to the nearest point of another group than
+            the nearest point's.
+        same_units: vouch that both sets have one unit; their ranges are then not compared (see `nearest`).
 
     Raises:
-        InputError: if there is no second training point or group, or shapes or values cannot be used.
+        InputError: if there is no second group, or types, shapes, values or evidently the units cannot be
+            used.
 
     Source: [yoon2023] Sec. 3; [bonnaire2025] Eq. (6)
     """
+    a, b = as_pair(samples, train, ("samples", "train"), same_units=same_units)
+    if chunk is not None:
+        check_whole("chunk", chunk, least=1)
+    if len(b) < 2:
+        raise InputError(f"train: expected at least 2 points (a ratio needs a second one), got {len(b)}")
     if group is None:
-        if len(train) < 2:
-            raise InputError(
-                f"train: expected at least 2 points (a ratio needs a second one), got {len(train)}"
-            )
-        distance, _ = nearest(samples, train, k=2, chunk=chunk)
-        first, second = distance.unbind(1)
+        first, second = _two_points(a, b, chunk)
     else:
-        first, second = _two_groups(samples, train, group, chunk)
+        first, second = _two_groups(a, b, _checked_group(group, len(b)), chunk)
     return torch.where(first == 0, 0.0, first / second)
 
 
-def memorized_fraction(ratios: Shaped[Tensor, "..."], *, threshold: float = 1 / 3) -> Fraction:
+def memorized_fraction(ratios: Any, *, threshold: float = 1 / 3) -> Fraction:
     """Give the share of samples whose gap ratio is below the threshold, with its exact binomial interval.
 
     Raises:
@@ -67,8 +75,8 @@ def memorized_fraction(ratios: Shaped[Tensor, "..."], *, threshold: float = 1 / 
 
     Source: [yoon2023] Sec. 3; [bonnaire2025] Eq. (6)
     """
-    if not 0 < threshold < 1:
-        raise InputError(f"threshold: expected a number between 0 and 1, got {threshold}")
+    check_number("threshold", threshold, above=0, below=1)
+    ratios = as_numbers(ratios, "ratios")
     if ratios.ndim != 1 or len(ratios) == 0:
         raise InputError(
             f"ratios: expected a vector with at least one entry, got shape {tuple(ratios.shape)}"
@@ -79,7 +87,7 @@ def memorized_fraction(ratios: Shaped[Tensor, "..."], *, threshold: float = 1 / 
     return Fraction.of(int((ratios < threshold).sum()), len(ratios))
 
 
-def duplicate_groups(train: Shaped[Tensor, "..."], *, distance: float = 0.0) -> Int[Tensor, " n"]:
+def duplicate_groups(train: Items, *, distance: float = 0.0) -> Int[Tensor, " n"]:
     """Number the groups of equal training points, or of points linked by steps of at most `distance`.
 
     Args:
@@ -93,10 +101,8 @@ def duplicate_groups(train: Shaped[Tensor, "..."], *, distance: float = 0.0) -> 
     Raises:
         InputError: if `distance` is negative or `train` cannot be used.
     """
-    if not distance >= 0:
-        raise InputError(f"distance: expected a number >= 0, got {distance}")
-    if train.ndim == 0 or len(train) == 0:
-        raise InputError(f"train: expected at least one point, got shape {tuple(train.shape)}")
+    check_number("distance", distance, least=0)
+    train = as_items(train, "train")
     points, label = torch.unique(train.reshape(len(train), -1), dim=0, return_inverse=True)
     if distance > 0:
         one, other = (side.cpu().numpy() for side in pairs_within(points, distance))
@@ -106,7 +112,7 @@ def duplicate_groups(train: Shaped[Tensor, "..."], *, distance: float = 0.0) -> 
     return torch.from_numpy(first.argsort().argsort()[inverse]).to(train.device)
 
 
-def intrinsic_dimension(train: Shaped[Tensor, "..."], *, chunk: int | None = None) -> Estimate:
+def intrinsic_dimension(train: Items, *, chunk: int | None = None) -> Estimate:
     """Estimate how many directions the data vary in, at the scale of nearest neighbours.
 
     Where the density is uniform over the two nearest neighbours, r2/r1 has a Pareto law with exponent D,
@@ -119,11 +125,14 @@ def intrinsic_dimension(train: Shaped[Tensor, "..."], *, chunk: int | None = Non
 
     Source: [facco2017] Eqs. (3)-(4)
     """
-    points = torch.unique(train.reshape(len(train), -1), dim=0) if train.ndim and len(train) else train
+    train = as_items(train, "train")
+    points = torch.unique(train.reshape(len(train), -1), dim=0)
     n = len(points)
     if n < 3:
         raise InputError(f"train: expected at least 3 distinct points, got {n}")
-    distance, index = nearest(points, points, k=3, chunk=chunk)  # the first is the point itself
+    if chunk is not None:
+        check_whole("chunk", chunk, least=1)
+    distance, index = nearest_of(points, points, 3, chunk)  # the first is the point itself
     ratio = (distance[:, 2].double() / distance[:, 1].double()).log().cpu().numpy()  # log r2/r1. [n]
     if not ratio.any():  # every point has two nearest neighbours at one distance: no finite dimension fits
         return Estimate(math.inf, 0.0, math.inf)
@@ -147,33 +156,62 @@ def null_fraction(dimension: Estimate, *, threshold: float = 1 / 3) -> Estimate:
 
     Source: [facco2017] Eq. (3)
     """
-    if not 0 < threshold < 1:
-        raise InputError(f"threshold: expected a number between 0 and 1, got {threshold}")
+    check_number("threshold", threshold, above=0, below=1)
     value, high, low = (threshold**d for d in (dimension.value, dimension.low, dimension.high))
     return Estimate(value, low, high, dimension.confidence)
+
+
+def _two_points(
+    samples: Tensor, train: Tensor, chunk: int | None
+) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
+    """Distances to the nearest point and to the nearest that is not equal to it.
+
+    Equal training points are at one distance from a sample. So only where the two nearest are at one distance
+    and equal does anything have to be looked for.
+    """
+    distance, index = nearest_of(samples, train, 2, chunk)
+    first, second = distance.unbind(1)
+    tied = (first == second).nonzero().flatten()
+    equal = [(train[index[rows, 0]] == train[index[rows, 1]]).flatten(1).all(1) for rows in tied.split(_ROWS)]
+    rows = tied[torch.cat(equal).to(tied.device)] if equal else tied
+    if len(rows):
+        second = second.clone()
+        second[rows] = _two_groups(samples[rows], train, duplicate_groups(train), chunk)[1]
+    return first, second
+
+
+def _checked_group(group: Any, n: int) -> Int[Tensor, " n"]:
+    numbers = as_numbers(group, "group")
+    if numbers.shape != (n,) or numbers.is_floating_point() or numbers.dtype == torch.bool:
+        raise InputError(
+            f"group: expected {n} integers, one per training point, "
+            f"got {numbers.dtype} of shape {tuple(numbers.shape)}"
+        )
+    return numbers
 
 
 def _two_groups(
     samples: Tensor, train: Tensor, group: Tensor, chunk: int | None
 ) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
     """Distances to the nearest point and to the nearest of another group."""
-    if group.shape != (len(train),) or group.is_floating_point() or group.is_complex():
-        raise InputError(
-            f"group: expected {len(train)} integers, one per training point, "
-            f"got {group.dtype} of shape {tuple(group.shape)}"
-        )
     sizes = torch.unique(group, return_counts=True)[1]
     if len(sizes) < 2:
-        raise InputError(f"group: expected at least 2 groups (a ratio needs a second one), got {len(sizes)}")
-    group = group.to(train.device)
+        raise InputError(
+            "train: expected at least 2 groups of duplicates (a ratio needs a second one), "
+            f"got {len(train)} points in {len(sizes)}"
+        )
     enough = min(int(sizes.max()) + 1, len(train))  # so many neighbours always hold a second group
-    first = second = torch.zeros(0)
-    rows, k = torch.arange(len(samples), device=train.device), min(4, enough)
-    while len(rows):
-        distance, index = nearest(samples[rows], train, k=k, chunk=chunk)
-        if len(rows) == len(samples):
-            first, second = distance[:, 0].clone(), torch.full_like(distance[:, 0], torch.inf)
+    k = min(4, enough)
+    distance, index = nearest_of(samples, train, k, chunk)
+    group = group.to(index.device)
+    first = distance[:, 0].clone()
+    second = torch.full_like(first, torch.inf)
+    rows = torch.arange(len(samples), device=index.device)
+    while True:
         other = group[index] != group[index[:, :1]]
         second[rows] = distance.where(other, torch.inf).amin(1)
-        rows, k = rows[~other.any(1)], min(4 * k, enough)
-    return first, second
+        rows = rows[~other.any(1)]
+        if not len(rows):
+            return first, second
+        k = min(4 * k, enough)
+        distance, index = nearest_of(samples[rows], train, k, chunk)

@@ -13,6 +13,9 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int, Shaped
 from torch import Tensor
 
+from memhorizon.checks import check_number, check_whole
+from memhorizon.devices import wide, widest_float
+from memhorizon.measure.items import Items, as_items, as_pair
 from memhorizon.measure.ranking import Frame, pairs_below, piece_rows, rank
 from memhorizon.results import InputError
 
@@ -24,7 +27,7 @@ _NARROW = {torch.float32, torch.float16, torch.bfloat16, torch.uint8, torch.int8
 
 
 def nearest(
-    samples: Shaped[Tensor, "..."], train: Shaped[Tensor, "..."], *, k: int = 2, chunk: int | None = None
+    samples: Items, train: Items, *, k: int = 2, chunk: int | None = None, same_units: bool = False
 ) -> tuple[Float[Tensor, "m k"], Int[Tensor, "m k"]]:
     """Find the k nearest training points of every sample, exactly.
 
@@ -32,47 +35,63 @@ def nearest(
     copy is at distance exactly 0. Neighbours come nearest first, equal distances by the lower index.
 
     Args:
-        samples: the points asked about, [m, *item]; any real type, on any device with 64-bit numbers.
-        train: the points searched, [n, *item], on the same device.
+        samples: the points asked about, [m, *item]: tensors or arrays of any real type, or an ImageSet.
+        train: the points searched, [n, *item], on the same device. Integer pixels beside floats from 0 to 1
+            are brought to that range.
         k: how many neighbours.
         chunk: samples handled at a time; by default as many as fit 256 MB. It never changes the result.
+        same_units: vouch that both sets have one unit; their ranges are then not compared, and nothing is
+            brought to another range.
 
     Returns:
         Distances [m, k] (32-bit; 64-bit if an input has more than 24 bits or values above 1e30) and indices
-        into `train` [m, k].
+        into `train` [m, k], on the device of the inputs (on the CPU where that has no 64 bits).
 
     Raises:
-        InputError: if shapes or devices do not match, k is not within 1..n, or a value is not finite.
+        InputError: if types, shapes, devices or evidently the units do not match, k is not within 1..n, or a
+            value is not finite.
     """
-    if samples.shape[1:] != train.shape[1:]:
-        raise InputError(
-            "samples, train: expected items of one shape, got "
-            f"{tuple(samples.shape[1:])} and {tuple(train.shape[1:])}"
-        )
-    if samples.device != train.device:
-        raise InputError(f"samples, train: expected one device, got {samples.device} and {train.device}")
+    a, b = as_pair(samples, train, ("samples", "train"), same_units=same_units)
+    check_whole("k", k)
+    if not 1 <= k <= len(b):
+        raise InputError(f"k: expected 1 to {len(b)} (the number of training points), got {k}")
+    if chunk is not None:
+        check_whole("chunk", chunk, least=1)
+    return nearest_of(a, b, k, chunk)
+
+
+def nearest_of(
+    samples: Shaped[Tensor, "..."], train: Shaped[Tensor, "..."], k: int, chunk: int | None = None
+) -> tuple[Float[Tensor, "m k"], Int[Tensor, "m k"]]:
+    """As `nearest`, of tensors that are known to fit each other.
+
+    Raises:
+        InputError: if a value is not finite.
+    """
     largest = max(_largest(samples, "samples"), _largest(train, "train"))
-    if not 1 <= k <= len(train):
-        raise InputError(f"k: expected 1 to {len(train)} (the number of training points), got {k}")
-    if chunk is not None and chunk < 1:
-        raise InputError(f"chunk: expected at least 1, got {chunk}")
-    a, b = samples.reshape(len(samples), -1), train.reshape(len(train), -1)
+    a, b = _here(samples), _here(train)
     frame = Frame.of(b, largest, _rank_type({a.dtype, b.dtype}, largest))
     parts = [_search(part, b, k, frame) for part in a.split(chunk or max(256, _CHUNK // b.shape[1]))]
     distances, indices = (torch.cat(column) for column in zip(*parts, strict=True))
     return distances.to(frame.center.dtype), indices
 
 
-def pairs_within(
-    points: Shaped[Tensor, "..."], distance: float
-) -> tuple[Int[Tensor, " p"], Int[Tensor, " p"]]:
+def _here(x: Tensor) -> Shaped[Tensor, "n d"]:
+    """Items as rows, on a device that has 64 bits."""
+    rows = x.reshape(len(x), -1)
+    return rows if widest_float(rows.device) == torch.float64 else rows.cpu()
+
+
+def pairs_within(points: Items, distance: float) -> tuple[Int[Tensor, " p"], Int[Tensor, " p"]]:
     """Find all pairs i < j of points whose Euclidean distance is at most `distance`, exactly.
 
     Raises:
         InputError: if there is no point, or a value is not finite.
     """
+    check_number("distance", distance)
+    points = as_items(points, "points")
     largest = _largest(points, "points")
-    x = points.reshape(len(points), -1)
+    x = _here(points)
     frame = Frame.of(x, largest, _rank_type({x.dtype}, largest))
     size = max(256, _CHUNK // x.shape[1])
     found = []
@@ -97,12 +116,10 @@ def kth_among(index: Int[Tensor, "m K"], allowed: Bool[Tensor, " n"], k: int) ->
 
 
 def _largest(x: Shaped[Tensor, "..."], name: str) -> float:
-    if x.ndim == 0 or x.numel() == 0 or x.is_complex():
-        raise InputError(f"{name}: expected at least one item of real numbers, got {x.dtype} {list(x.shape)}")
     low, high = (float(end) for end in torch.aminmax(x))
     largest = max(abs(low), abs(high))
     if not largest < _LARGEST:  # also catches NaN
-        bad = x.reshape(len(x), -1).double().abs().lt(_LARGEST).all(1).logical_not().nonzero().flatten()
+        bad = wide(x.reshape(len(x), -1)).abs().lt(_LARGEST).all(1).logical_not().nonzero().flatten()
         raise InputError(
             f"{name}: expected finite values below {_LARGEST:g}, got others in rows {bad[:5].tolist()}"
         )

@@ -7,20 +7,25 @@ comparable between sets of the same sizes in the same features; name the feature
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-from jaxtyping import Float, Float64, Shaped
+from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
+from memhorizon.checks import check_whole
+from memhorizon.devices import wide
 from memhorizon.diffusion import eval_mode
+from memhorizon.measure.items import Items, as_items, as_numbers, as_pair, check_units
 from memhorizon.measure.means import Mean, jackknife_error
 from memhorizon.results import InputError
 
-Features = Callable[[Tensor], Tensor]
+Features = Callable[[Tensor], Any]
 _GROUPS = 20  # of items, left out in turn for bias and standard error
 _ITEMS_PER_FEATURE = 5  # with 6 the correction left 1 % of the bias, with 3 about 3 %, with 2 about 6 %
 _TOO_FEW = f"no error: fewer than {2 * _GROUPS} items"
+_ALIKE = "below 0: the sets are more alike than independent draws (equal classes, or items in common)"
 _LARGEST = 1e45  # the sixth power of larger numbers may overflow
 _TILE = 2048  # rows and columns of the kernel matrix held at a time
 
@@ -36,6 +41,11 @@ class Distance:
         sizes: items in the two sets.
         dim: number of features.
         status: "fine", or why the number should not be trusted.
+
+    The true distance is not below 0. An interval of `corrected` that lies wholly below it says that the two
+    sets are more alike than independent draws are, which the correction assumes: they hold equally many items
+    of each class, or items in common. The estimate is then known to be off by its own size at least; this is
+    given as its standard error, and `status` says so.
     """
 
     value: float
@@ -46,48 +56,56 @@ class Distance:
 
 
 def frechet_distance(
-    x: Shaped[Tensor, "..."],
-    y: Shaped[Tensor, "..."],
+    x: Items,
+    y: Items,
     *,
     features: Features | None = None,
     batch_size: int = 500,
+    same_units: bool = False,
 ) -> Distance:
     """Compare means and covariances: |m_x - m_y|^2 + tr(S_x + S_y - 2 (S_x S_y)^(1/2)).
 
     In Inception features this square of a distance is what is called FID. Finite sets make it too large, by
     an amount that falls as 1/n once n is well above the number of features; leaving out groups of both sets
-    in turn measures that amount (it is subtracted in `corrected`) and the standard error.
+    in turn measures that amount (it is subtracted in `corrected`) and the standard error. Both hold for
+    independent draws: see `Distance` for sets that are not.
 
     Args:
-        x: one set, [n, *item].
-        y: the other, [m, *item].
+        x: one set, [n, *item]: a tensor or array of any real type, or an ImageSet.
+        y: the other, [m, *item], on the same device. Integer pixels beside floats from 0 to 1 are brought to
+            that range.
         features: what is compared; by default the items' entries.
         batch_size: items per call of `features`.
+        same_units: vouch that both sets (and the data that `pca_features` was fitted to) have one unit;
+            their ranges are then not compared, and nothing is brought to another range.
 
     Raises:
-        InputError: if a set has fewer than 2 items, or values or features cannot be used.
+        InputError: if a set has fewer than 2 items, types, shapes, devices or evidently the units do not
+            match, or values or features cannot be used.
 
     Source: [heusel2017] Eq. (6); [efron1981] Eq. (1.2)
     """
-    a, b = _features_of(x, "x", features, batch_size), _features_of(y, "y", features, batch_size)
-    _check_pair(a, b)
-    value, least, sizes, dim = _frechet(a, b), min(len(a), len(b)), (len(a), len(b)), a.shape[1]
+    a, b = _rows_of_pair(x, y, features, batch_size, same_units)
+    value, sizes, dim = _frechet(a, b), (len(a), len(b)), a.shape[1]
+    least = min(sizes)
     if least < 2 * _GROUPS:
         return Distance(value, Mean(value, math.inf, least), sizes, dim, _TOO_FEW)
     without = [_frechet(_without(a, group), _without(b, group)) for group in range(_GROUPS)]
     left_out = torch.tensor(without, dtype=torch.float64)
     corrected = _GROUPS * value - (_GROUPS - 1) * float(left_out.mean())
-    enough = least >= _ITEMS_PER_FEATURE * dim
-    status = "fine" if enough else f"biased: fewer than {_ITEMS_PER_FEATURE} items per feature"
-    return Distance(value, Mean(corrected, jackknife_error(left_out), least), sizes, dim, status)
+    mean, status = _not_below_zero(Mean(corrected, jackknife_error(left_out), least))
+    if least < _ITEMS_PER_FEATURE * dim:
+        status = f"biased: fewer than {_ITEMS_PER_FEATURE} items per feature"
+    return Distance(value, mean, sizes, dim, status)
 
 
 def kernel_distance(
-    x: Shaped[Tensor, "..."],
-    y: Shaped[Tensor, "..."],
+    x: Items,
+    y: Items,
     *,
     features: Features | None = None,
     batch_size: int = 500,
+    same_units: bool = False,
 ) -> Distance:
     """Compare all moments up to the third: squared maximum mean discrepancy with the kernel (x.y/d + 1)^3.
 
@@ -97,16 +115,25 @@ def kernel_distance(
 
     Source: [binkowski2018] Sec. 4; [gretton2012] Eq. (3)
     """
-    a, b = _features_of(x, "x", features, batch_size), _features_of(y, "y", features, batch_size)
-    _check_pair(a, b)
+    a, b = _rows_of_pair(x, y, features, batch_size, same_units)
     sums = [_within_sums(a), _within_sums(b), _group_sums(a, b)]
-    sizes = [torch.tensor([len(z[group::_GROUPS]) for group in range(_GROUPS)]) for z in (a, b)]
-    value = _discrepancy(sums, sizes, torch.ones(_GROUPS, dtype=torch.bool))
-    error, status, least = math.inf, _TOO_FEW, min(len(a), len(b))
-    if least >= 2 * _GROUPS:
-        without = [_discrepancy(sums, sizes, kept) for kept in ~torch.eye(_GROUPS, dtype=torch.bool)]
-        error, status = jackknife_error(torch.tensor(without, dtype=torch.float64)), "fine"
-    return Distance(value, Mean(value, error, least), (len(a), len(b)), a.shape[1], status)
+    counts = [torch.tensor([len(z[group::_GROUPS]) for group in range(_GROUPS)]) for z in (a, b)]
+    value = _discrepancy(sums, counts, torch.ones(_GROUPS, dtype=torch.bool))
+    sizes, dim = (len(a), len(b)), a.shape[1]
+    least = min(sizes)
+    if least < 2 * _GROUPS:
+        return Distance(value, Mean(value, math.inf, least), sizes, dim, _TOO_FEW)
+    without = [_discrepancy(sums, counts, kept) for kept in ~torch.eye(_GROUPS, dtype=torch.bool)]
+    error = jackknife_error(torch.tensor(without, dtype=torch.float64))
+    mean, status = _not_below_zero(Mean(value, error, least))
+    return Distance(value, mean, sizes, dim, status)
+
+
+def _not_below_zero(mean: Mean) -> tuple[Mean, str]:
+    """Widen an interval that lies wholly below 0, where no distance is; and the status."""
+    if mean.high >= 0:
+        return mean, "fine"
+    return Mean(mean.value, abs(mean.value), mean.count), _ALIKE
 
 
 @dataclass(frozen=True)
@@ -116,54 +143,72 @@ class PCAFeatures:
     Attributes:
         mean: of the data. [d]
         directions: orthonormal columns, leading first. [d, dim]
+        data: what it was fitted to, whose unit the items have to have; None: not compared. [n, *item]
     """
 
     mean: Float64[Tensor, " d"]
     directions: Float64[Tensor, "d dim"]
+    data: Tensor | None = field(default=None, repr=False, compare=False)
 
-    def __call__(self, items: Shaped[Tensor, "..."]) -> Float64[Tensor, "batch dim"]:
-        """Project items, [batch, *item]."""
-        return (items.flatten(1).double() - self.mean) @ self.directions
+    def __call__(self, items: Items) -> Float64[Tensor, "batch dim"]:
+        """Project items, [batch, *item].
+
+        Raises:
+            InputError: if they are no items of the size of the data.
+        """
+        rows = wide(as_items(items, "items").flatten(1)).to(self.mean.device)
+        if rows.shape[1] != len(self.mean):
+            raise InputError(f"items: expected {len(self.mean)} entries each, got {rows.shape[1]}")
+        return (rows - self.mean) @ self.directions
 
 
-def pca_features(train: Shaped[Tensor, "..."], dim: int) -> PCAFeatures:
+def pca_features(train: Items, dim: int) -> PCAFeatures:
     """Fit a feature function to training data: their `dim` leading principal components.
 
     Raises:
-        InputError: if `dim` is not within 1 to the smaller of items and entries per item.
+        InputError: if `train` is no array of items, or `dim` is not within 1 to the smaller of items and
+            entries per item.
     """
-    data = _features_of(train, "train", None, len(train) if train.ndim else 1)
+    items = as_items(train, "train")
+    data = _features_of(items, "train", None, len(items))
+    check_whole("dim", dim)
     if not 1 <= dim <= min(data.shape):
         raise InputError(f"dim: expected 1 to {min(data.shape)}, got {dim}")
     mean = data.mean(0)
     directions = torch.linalg.svd(_factor(data - mean), full_matrices=False)[2][:dim].T
-    return PCAFeatures(mean, directions)
+    return PCAFeatures(mean, directions, items)
 
 
-def _features_of(
-    x: Shaped[Tensor, "..."], name: str, features: Features | None, batch_size: int
-) -> Float64[Tensor, "n d"]:
-    if x.ndim < 2 or len(x) == 0:
-        raise InputError(f"{name}: expected items [n, *item], got shape {tuple(x.shape)}")
-    if batch_size < 1:
-        raise InputError(f"batch_size: expected at least 1, got {batch_size}")
-    if features is None:
-        rows = x.flatten(1).double()
-    else:
-        with eval_mode(features) if isinstance(features, nn.Module) else torch.no_grad():
-            rows = torch.cat([features(part).double() for part in x.split(batch_size)])
-    if rows.ndim != 2 or len(rows) != len(x):
-        raise InputError(f"features: expected {len(x)} vectors for {name}, got shape {tuple(rows.shape)}")
-    if not bool((rows.abs() < _LARGEST).all()):  # NaN is not, either
-        raise InputError(f"{name}: expected finite features below {_LARGEST:g}, got others")
+def _rows_of_pair(
+    x: Items, y: Items, features: Features | None, batch_size: int, same_units: bool
+) -> tuple[Float64[Tensor, "n d"], Float64[Tensor, "m d"]]:
+    """Both sets in one unit, as vectors of features."""
+    check_whole("batch_size", batch_size, least=1)
+    a, b = as_pair(x, y, ("x", "y"), same_units=same_units, one_shape=False)
+    if min(len(a), len(b)) < 2:
+        raise InputError(f"x, y: expected at least 2 items each, got {len(a)} and {len(b)}")
+    if isinstance(features, PCAFeatures) and features.data is not None and not same_units:
+        check_units(a, features.data, ("x", "the data of pca_features"))
+    rows = _features_of(a, "x", features, batch_size), _features_of(b, "y", features, batch_size)
+    if rows[0].shape[1] != rows[1].shape[1]:
+        dims = f"{rows[0].shape[1]} and {rows[1].shape[1]}"
+        raise InputError(f"x, y: expected items of one size, got {dims} features")
     return rows
 
 
-def _check_pair(a: Tensor, b: Tensor) -> None:
-    if min(len(a), len(b)) < 2:
-        raise InputError(f"x, y: expected at least 2 items each, got {len(a)} and {len(b)}")
-    if a.shape[1] != b.shape[1]:
-        raise InputError(f"x, y: expected items of one size, got {a.shape[1]} and {b.shape[1]} features")
+def _features_of(x: Tensor, name: str, features: Features | None, batch_size: int) -> Float64[Tensor, "n d"]:
+    if features is None:
+        rows = wide(x.flatten(1))
+    else:
+        with eval_mode(features):
+            parts = [as_numbers(features(part), "features") for part in x.split(batch_size)]
+        if any(part.ndim != 2 for part in parts) or sum(map(len, parts)) != len(x):
+            shapes = [tuple(part.shape) for part in parts][:3]
+            raise InputError(f"features: expected {len(x)} vectors for {name}, got shapes {shapes}")
+        rows = torch.cat([wide(part) for part in parts])
+    if not bool((rows.abs() < _LARGEST).all()):  # NaN is not, either
+        raise InputError(f"{name}: expected finite features below {_LARGEST:g}, got others")
+    return rows
 
 
 def _without(x: Tensor, group: int) -> Tensor:

@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from scipy import optimize, stats
+from scipy.linalg import solve_triangular
 from scipy.special import erfcx, log_ndtr
 
 from memhorizon.measure.collapse import best_exponent, collapse_quality
 from memhorizon.results import Estimate, InputError, ScalingLaw, Time
 
-__all__ = ["best_exponent", "collapse_quality", "fit_scaling"]
+__all__ = ["best_exponent", "collapse_quality", "fit_scaling", "unfitted"]
 
 _SIDE = {"observed": 0, "not reached": 1, "before first": -1}
 _SMALLEST_SCATTER = 1e-7  # of log time: a power law that holds exactly
+_LEAST_LEFT = 1e-6  # share of the information on the coefficients that is left where the scatter is not known
 _UNKNOWN = 10.0  # half-length in log time of an interval that bounds nothing: the row then weighs nothing
 
 
@@ -41,7 +43,8 @@ def fit_scaling(
 
     Returns:
         The law. Where too few times are observed its numbers are NaN, its intervals unbounded and
-        `status` says so.
+        `status` says so. Rows that have no time but a reason ("still improving", say) are left out, counted
+        and named in `status`.
 
     Raises:
         InputError: if there are no rows, a factor or a time is missing or not positive, a factor does
@@ -51,24 +54,44 @@ def fit_scaling(
     """
     if not 0 < confidence < 1:
         raise InputError(f"confidence: expected a number in (0, 1), got {confidence}")
-    data, means = _read(times, tuple(by))
+    rows = [row if isinstance(row, Mapping) else {**row[0], "time": row[1]} for row in times]
+    data, means = _read(rows, tuple(by))
+    clocks: list[Time] = [row["time"] for row in rows]
+    known = np.array([clock.known for clock in clocks])
+    data = _Data(data.y[known], data.error[known], data.side[known], data.X[known])
     seen = data.side == 0
-    rows, k = data.X.shape
-    law = ScalingLaw(
+    k = data.X.shape[1]
+    why = f"not fitted: {int(seen.sum())} observed times for {k} parameters and the scatter"
+    law = unfitted(by, clocks, why, confidence)
+    if law.observed > k and _rank(data.X[seen]) < k:
+        law = replace(law, status="not fitted: the observed times do not vary in every factor")
+    elif law.observed > k:
+        law = _fitted(law, data, means, tuple(by))
+    return replace(law, status=law.status + _left_out(clocks))
+
+
+def unfitted(by: Sequence[str], times: Sequence[Time], status: str, confidence: float = 0.95) -> ScalingLaw:
+    """A law without numbers, which says why."""
+    size = len(by) + 1
+    known = [time for time in times if time.known]
+    return ScalingLaw(
         {name: Estimate(np.nan, -np.inf, np.inf, confidence) for name in by},
         np.nan,
-        np.full((k, k), np.nan),
+        np.full((size, size), np.nan),
         np.nan,
-        int(seen.sum()),
-        int(rows - seen.sum()),
-        f"not fitted: {int(seen.sum())} observed times for {k} parameters and the scatter",
+        sum(time.observed for time in known),
+        sum(not time.observed for time in known),
+        status,
         confidence,
+        left_out=len(times) - len(known),
     )
-    if law.observed <= k:
-        return law
-    if np.linalg.matrix_rank(data.X[seen]) < k:
-        return replace(law, status="not fitted: the observed times do not vary in every factor")
-    return _fitted(law, data, means, tuple(by))
+
+
+def _left_out(times: Sequence[Time]) -> str:
+    """How many rows have no time, in words, by reason."""
+    reasons = [time.status for time in times if not time.known]
+    counts = [f"{reasons.count(reason)} {reason}" for reason in dict.fromkeys(reasons)]
+    return f"; left out: {', '.join(counts)}" if counts else ""
 
 
 @dataclass(frozen=True)
@@ -96,21 +119,27 @@ class _Data:
         gradient = np.append(X.T @ by_centre, 2 * scatter2 * by_variance.sum())
         return -2 * float(terms.sum()), -2 * gradient
 
-    def information(self, parameters: Float[np.ndarray, " q"]) -> Float[np.ndarray, "q q"]:
-        """Minus the second derivatives of the log likelihood at (coefficients, log scatter)."""
+    def information(
+        self, parameters: Float[np.ndarray, " q"]
+    ) -> tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " k"], float]:
+        """Minus the second derivatives of the log likelihood at (coefficients, log scatter), in three parts.
+
+        Returns:
+            The weights d of the rows, none negative, so that the block of the coefficients is
+            X^T diag(d) X; the mixed derivatives c; the second derivative in log scatter.
+        """
         scatter2 = np.exp(2 * parameters[-1])
         v = scatter2 + self.error**2
         z = (self.y - self.X @ parameters[:-1]) / np.sqrt(v)
         seen = self.side == 0
         u, hazard = self._tail(z)
-        bend = np.maximum(hazard * (hazard + u), 0)  # -(log Phi)''
+        bend = np.clip(hazard * (hazard + u), 0, 1)  # -(log Phi)'', within (0, 1) but for rounding
         centre2 = np.where(seen, 1, bend) / v
         mixed = np.where(seen, z, self.side * (hazard - bend * u) / 2) / v**1.5
         variance2 = np.where(seen, z**2 - 0.5, (bend * u**2 - 3 * hazard * u) / 4) / v**2
         variance1 = np.where(seen, z**2 - 1, -hazard * u) / (2 * v)
         own = np.sum(variance2 * (2 * scatter2) ** 2 - variance1 * 4 * scatter2)
-        cross = self.X.T @ (mixed * 2 * scatter2)
-        return np.block([[(self.X.T * centre2) @ self.X, cross[:, None]], [cross[None], np.array([[own]])]])
+        return centre2, self.X.T @ (mixed * 2 * scatter2), float(own)
 
     def _tail(self, z: Float[np.ndarray, " rows"]) -> tuple[np.ndarray, np.ndarray]:
         """A censored time lies beyond its bound with probability Phi(u): u, and the derivative of log Phi."""
@@ -145,32 +174,37 @@ class _Data:
         return best, float(found.fun)
 
 
-def _read(times: Sequence[Any], by: tuple[str, ...]) -> tuple[_Data, Float[np.ndarray, " k"]]:
-    """Check the rows and turn them into logarithms, factors about their means."""
-    if not times or not by:
-        raise InputError(f"times, by: expected at least one row and one factor, got {len(times)} and {by}")
-    rows = [row if isinstance(row, Mapping) else {**row[0], "time": row[1]} for row in times]
+def _read(rows: Sequence[Mapping[str, Any]], by: tuple[str, ...]) -> tuple[_Data, Float[np.ndarray, " k"]]:
+    """Check the rows and turn them into logarithms, factors about their means; what is no time is NaN."""
+    if not rows or not by:
+        raise InputError(f"times, by: expected at least one row and one factor, got {len(rows)} and {by}")
     for row in rows:
         if missing := {*by, "time"} - set(row):
             raise InputError(f"times: a row lacks {sorted(missing)}, it has {sorted(row)}")
     clocks: list[Time] = [row["time"] for row in rows]
     values = np.array([clock.value for clock in clocks])
+    times = values[[clock.known for clock in clocks]]
     factors = np.array([[float(row[name]) for name in by] for row in rows])
-    for name, column in [("time", values), *zip(by, factors.T, strict=True)]:
+    for name, column in [("time", times), *zip(by, factors.T, strict=True)]:
         if not (np.all(np.isfinite(column)) and np.all(column > 0)):
             raise InputError(f"times: expected positive, finite {name}, got {column.tolist()}")
-    if len({clock.confidence for clock in clocks}) > 1:
+    if len({clock.confidence for clock in clocks if clock.known}) > 1:
         raise InputError("times: expected one confidence for all, got several")
     logs = np.log(factors)
     X = np.column_stack([np.ones(len(rows)), logs - logs.mean(axis=0)])
-    if np.linalg.matrix_rank(X) < X.shape[1]:
+    if _rank(X) < X.shape[1]:
         raise InputError(
             f"by: the exponents of {by} are not identified: too few different values in the rows"
         )
     z = float(stats.norm.ppf(0.5 + clocks[0].confidence / 2))
     error = np.array([_log_error(clock) for clock in clocks]) / z
-    side = np.array([float(_SIDE[clock.status]) for clock in clocks])
+    side = np.array([float(_SIDE.get(clock.status, np.nan)) for clock in clocks])
     return _Data(np.log(values), error, side, X), logs.mean(axis=0)
+
+
+def _rank(X: Float[np.ndarray, "rows k"]) -> int:
+    """The rank of a design, in which a factor that varies by less than a part in 1e9 does not vary."""
+    return int(np.linalg.matrix_rank(X, tol=1e-9 * np.sqrt(len(X))))
 
 
 def _log_error(clock: Time) -> float:
@@ -187,9 +221,11 @@ def _fitted(law: ScalingLaw, data: _Data, means: Float[np.ndarray, " k"], by: tu
     plain = not (np.any(data.error) or np.any(data.side))
     scatters = [max(residual, _SMALLEST_SCATTER), *([] if plain else [0.1, 0.001])]
     best, deviance = data.fit(start, scatters)
-    covariance, flat = _covariance(data, best)
-    covariance *= law.observed / degrees
-    t = float(stats.t.ppf(0.5 + law.confidence / 2, degrees))
+    known, flat = _covariance(data, best)
+    if known is None:
+        return replace(law, status="not fitted: too little is known of the times to tell the factors apart")
+    covariance = known * law.observed / degrees
+    t = float(stats.t.isf((1 - law.confidence) / 2, degrees))
     limit = deviance + law.observed * np.log1p(t**2 / degrees)  # exact for a plain regression
     exponents = {}
     for i, name in enumerate(by, start=1):
@@ -200,7 +236,8 @@ def _fitted(law: ScalingLaw, data: _Data, means: Float[np.ndarray, " k"], by: tu
     shift = np.eye(k)
     shift[0, 1:] = -means
     left = data.y[seen] - data.X[seen] @ best[:-1]
-    total = float(np.sum((data.y[seen] - data.y[seen].mean()) ** 2))
+    spread = data.y[seen] - data.y[seen].mean()
+    total = float(np.sum(spread**2)) if np.ptp(spread) > _SMALLEST_SCATTER else 0.0
     return replace(
         law,
         exponents=exponents,
@@ -213,12 +250,33 @@ def _fitted(law: ScalingLaw, data: _Data, means: Float[np.ndarray, " k"], by: tu
     )
 
 
-def _covariance(data: _Data, best: Float[np.ndarray, " q"]) -> tuple[Float[np.ndarray, "k k"], bool]:
-    """Of the coefficients; and whether the likelihood is flat in log scatter, so that it is nothing."""
-    information = data.information(best)
-    flat = bool(information[-1, -1] < 1e-3 * len(data.y))  # 2 a row where the scatter is all there is
-    free = len(best) - 1 if flat else len(best)
-    return np.linalg.inv(information[:free, :free])[: len(best) - 1, : len(best) - 1], flat
+def _covariance(data: _Data, best: Float[np.ndarray, " q"]) -> tuple[Float[np.ndarray, "k k"] | None, bool]:
+    """Of the coefficients, positive by construction; and whether the scatter is nothing.
+
+    The information has the blocks A = X^T diag(d) X = R^T R of the coefficients, c mixed and s of log
+    scatter. With v = R^-T c / sqrt(s), the block of its inverse is
+
+        (A - c c^T / s)^-1 = R^-1 (1 + v v^T / (1 - v^T v)) R^-T.
+
+    Where the scatter lies at its bound, is flat in the likelihood or no maximum (v^T v >= 1), there is no
+    inverse: the scatter is then taken as known, and (R^T R)^-1 is left. It is None where the weights leave a
+    coefficient undetermined.
+    """
+    weights, cross, own = data.information(best)
+    R = np.asarray(np.linalg.qr(np.sqrt(weights)[:, None] * data.X, mode="r"))
+    if np.min(abs(np.diag(R))) <= 1e-14 * np.max(abs(R)):
+        return None, False
+    inverse = solve_triangular(R, np.eye(len(R)))
+    known = inverse @ inverse.T
+    at_bound = best[-1] <= np.log(_SMALLEST_SCATTER) + 1e-6
+    if at_bound or own < 1e-3 * len(data.y):  # 2 a row where the scatter is all there is
+        return known, True
+    v = inverse.T @ cross / np.sqrt(own)
+    left = 1 - float(v @ v)
+    if left < _LEAST_LEFT:
+        return known, False
+    along = inverse @ v
+    return known + np.outer(along, along) / left, False
 
 
 def _profile_end(data: _Data, best: Float[np.ndarray, " q"], i: int, step: float, limit: float) -> float:
@@ -229,11 +287,12 @@ def _profile_end(data: _Data, best: Float[np.ndarray, " q"], i: int, step: float
     def excess(distance: float) -> float:
         return data.fit(best[:-1], scatters, i, float(best[i] + distance * step))[1] - limit
 
-    far = 1.0
-    while excess(far) < 0:
-        far *= 2
-        if far > 1e6:
+    near, far = 0.0, 1.0
+    if excess(near) >= 0:  # the threshold lies within rounding of the maximum
+        return float(best[i])
+    while not excess(far) > 0:
+        near, far = far, 2 * far
+        if far > 1e6 or not np.isfinite(excess(near)):  # beyond what numbers hold
             return float(np.sign(step) * np.inf)
-    near = 0.0 if far == 1.0 else far / 2
     root: Any = optimize.brentq(excess, near, far, xtol=1e-5)
     return float(best[i] + step * root)

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from scipy import stats
 
 from memhorizon.measure.crossing import ANGLE, SHARED, Crossing, angle_of_counts, crossing
-from memhorizon.results import Curve, Estimate, Fraction, InputError, Time, Timescales
+from memhorizon.results import Curve, Estimate, Fraction, InputError, Time, Timescales, TimeStatus
 
 
 def memorization_time(
@@ -153,50 +153,112 @@ def gap_opening_time(
     return _time(gap, found, f"loss gap {level:.4g} above its null {base:.3g} and staying there", confidence)
 
 
+def still_improving(curve: Curve, *, tolerance: float = 0.05, confidence: float = 0.95) -> bool:
+    """Whether a quality was still coming down at the end, so that its best value is not known.
+
+    It was where the last reading cannot be told from the best, and the best lies below all readings of the
+    first half of the training by more than the tolerance and more than noise: over the last doubling of the
+    step the level would have come down by more than it is uncertain by its definition (`quality_level`).
+    A single reading says nothing of it.
+
+    Args:
+        curve: the quality along training, the smaller the better.
+        tolerance: of the level, relative to the best value.
+        confidence: at which two readings are told apart, half of their variance shared (`crossing`).
+    """
+    if len(curve.step) < 2:
+        return False
+    sd = _deviation(curve)
+    best = int(np.argmin(curve.value))
+    half = max(1, int(np.searchsorted(curve.step, curve.step[-1] / 2, side="right")))
+    before = int(np.argmin(curve.value[:half]))
+
+    def told_apart(above: int, below: int) -> bool:
+        spread = np.sqrt(sd[above] ** 2 + sd[below] ** 2 - 2 * SHARED * sd[above] * sd[below])
+        z = float(stats.norm.ppf(0.5 + _confidence(confidence) / 2))
+        return bool(curve.value[above] - curve.value[below] > z * spread)
+
+    at_end = not told_apart(len(curve.step) - 1, best)
+    much = curve.value[before] > curve.value[best] + tolerance * abs(curve.value[best])
+    return at_end and bool(much) and told_apart(before, best)
+
+
 def timescales(
-    quality: Curve,
-    memorized: Curve,
+    quality: Curve | None,
+    memorized: Curve | None,
     *,
-    quality_level: float,
+    quality_level: float | None,
     memorized_level: float = 0.1,
     null: Fraction | float = 0.0,
     gap: Curve | None = None,
     gap_level: float | None = None,
+    status: TimeStatus = "not measured",
 ) -> Timescales:
     """Both clocks of a run, with the argmin of its quality and the opening of its loss gap beside them.
 
+    Readings without a finite interval are passed over: nothing is known of their error.
+
     Args:
-        quality: what tau_gen is read from, the smaller the better.
-        memorized: memorized fractions with totals.
-        quality_level: see `generalization_time`.
+        quality: what tau_gen is read from, the smaller the better; None where it was not measured.
+        memorized: memorized fractions with totals; None where they were not measured.
+        quality_level: see `generalization_time`; None where there is none.
         memorized_level: see `memorization_time`.
         null: of the memorized fraction.
         gap: held-out minus training loss, if it was measured.
         gap_level: see `gap_opening_time`; a tenth of the quality level where not given.
+        status: why there is no quality level, where there is none.
     """
-    others = {"argmin": argmin_time(quality)}
-    if gap is not None:
-        level = 0.1 * quality_level if gap_level is None else gap_level
-        others["gap_opening"] = gap_opening_time(gap, level=level)
-    return Timescales(
-        generalization_time(quality, level=quality_level),
-        memorization_time(memorized, level=memorized_level, null=null),
-        others,
-    )
+    quality, gap = _with_intervals(quality), _with_intervals(gap)
+    others = {} if quality is None else {"argmin": argmin_time(quality)}
+    if gap_level is None and quality_level is not None:
+        gap_level = 0.1 * quality_level
+    if gap is not None and gap_level is not None:
+        others["gap_opening"] = gap_opening_time(gap, level=gap_level)
+    if quality is None:
+        tau_gen = Time.unknown("not measured", "no quality with its error was measured")
+    elif quality_level is None:
+        tau_gen = Time.unknown(status, f"{quality.name or 'quality'} at a level relative to its best value")
+    else:
+        tau_gen = generalization_time(quality, level=quality_level)
+    if memorized is None:
+        tau_mem = Time.unknown("not measured", "the memorized fraction was not measured")
+    else:
+        tau_mem = memorization_time(memorized, level=memorized_level, null=null)
+    return Timescales(tau_gen, tau_mem, others)
+
+
+def _with_intervals(curve: Curve | None) -> Curve | None:
+    """The readings whose intervals are finite; None where there is none."""
+    if curve is None:
+        return None
+    known = np.isfinite(curve.low) & np.isfinite(curve.high)
+    if np.all(known):
+        return curve
+    columns = (curve.step, curve.value, curve.low, curve.high)
+    step, value, low, high = (column[known] for column in columns)
+    return Curve(step, value, low, high, curve.name, None, curve.confidence) if len(step) else None
 
 
 def _log_step(curve: Curve) -> Float[np.ndarray, " m"]:
     if not (curve.step[0] > 0 and np.isfinite(curve.step[-1])):
         raise InputError(f"curve {curve.name!r}: expected positive, finite steps, got {curve.step.tolist()}")
-    return np.log(curve.step)
+    x = np.log(curve.step)
+    if not np.all(np.diff(x) > 0):
+        raise InputError(
+            f"curve {curve.name!r}: expected steps apart in their logarithm, got {curve.step.tolist()}"
+        )
+    return x
 
 
 def _deviation(curve: Curve) -> Float[np.ndarray, " m"]:
-    """Standard deviations from the intervals; exact values get one that is far below any difference."""
+    """Standard deviations from the intervals; exact values get one that is far below any difference.
+
+    The floor of 1e-150 keeps squares and their inverses within what numbers hold.
+    """
     sd = (curve.high - curve.low) / (2 * float(stats.norm.ppf(0.5 + _confidence(curve.confidence) / 2)))
     if not (np.all(np.isfinite(sd)) and np.all(sd >= 0)):
         raise InputError(f"curve {curve.name!r}: expected finite intervals with low <= high")
-    return np.maximum(sd, 1e-12 * max(float(np.max(np.abs(curve.value))), 1e-300))
+    return np.maximum(sd, np.maximum(1e-12 * np.abs(curve.value), 1e-150))
 
 
 def _null(null: Fraction | Estimate | float) -> tuple[float, float]:
@@ -205,6 +267,8 @@ def _null(null: Fraction | Estimate | float) -> tuple[float, float]:
         _finite(float(null), "null")
         return float(null), 0.0
     z = float(stats.norm.ppf(0.5 + _confidence(null.confidence) / 2))
+    if not (math.isfinite(null.value) and math.isfinite(null.high - null.low)):
+        raise InputError(f"null: expected a number with a finite interval, got {null}")
     return null.value, (null.high - null.low) / (2 * z)
 
 

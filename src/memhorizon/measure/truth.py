@@ -4,14 +4,26 @@ import math
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float64, Shaped
+from jaxtyping import Float64
 from torch import Tensor
 
-from memhorizon.diffusion import Model, Prediction, add_noise, eval_mode, predict, to_score
+from memhorizon.checks import check_whole
+from memhorizon.devices import wide
+from memhorizon.diffusion import (
+    Model,
+    Prediction,
+    add_noise,
+    check_prediction,
+    device_of_model,
+    eval_mode,
+    predict,
+    to_score,
+)
 from memhorizon.distributions import Distribution, Gaussian, GaussianMixture
-from memhorizon.measure.losses import fixed_noise
+from memhorizon.measure.items import Items, as_items
+from memhorizon.measure.losses import check_indices, fixed_noise
 from memhorizon.measure.means import Mean, jackknife_error
-from memhorizon.measure.neighbors import kth_among, nearest
+from memhorizon.measure.neighbors import kth_among, nearest_of
 from memhorizon.results import InputError
 from memhorizon.schedule import Schedule
 
@@ -36,7 +48,8 @@ def score_error(
     The draws follow from the seed alone: the same at every snapshot and every noise level.
 
     Args:
-        model: network `model(x, index)`, on the device of the law.
+        model: network `model(x, index)`, or a function around one (see `diffusion.eval_mode`); its networks
+            lie on the device of the law, or the law on the CPU.
         law: what the data were drawn from, in the coordinates of the flattened items.
         schedule: the noise schedule.
         indices: grid positions to measure at.
@@ -56,13 +69,15 @@ def score_error(
     Source: [bonnaire2025] Eq. (11)
     """
     shape = tuple(item_shape or (law.dim,))
-    if n < 1 or batch_size < 1:
-        raise InputError(f"n, batch_size: expected at least 1, got {n}, {batch_size}")
-    if len(indices) == 0 or not all(0 <= index < len(schedule) for index in indices):
-        raise InputError(f"indices: expected some within 0..{len(schedule) - 1}, got {list(indices)}")
+    check_prediction(prediction)
+    check_whole("n", n, least=1)
+    check_whole("batch_size", batch_size, least=1)
+    check_indices(indices, schedule)
     if math.prod(shape) != law.dim:
         raise InputError(f"item_shape: expected {law.dim} entries in all, got {shape}")
     clean = law.sample(n, generator=torch.Generator().manual_seed(seed)).float()  # [n, d]
+    device = device_of_model(model)
+    clean = clean.to(device) if device.type != "cpu" else clean
     noise = fixed_noise(clean.shape[1:], range(n), seed=seed).to(clean)
     errors = []
     with eval_mode(model):
@@ -87,14 +102,14 @@ def _errors(
     schedule: Schedule,
     prediction: Prediction,
 ) -> Float64[Tensor, " batch"]:
-    output = predict(model, x.reshape(-1, *shape), index).flatten(1).double()
-    learned = to_score(output, x.double(), schedule.at(index), prediction)
-    true = law.score(x.double(), float(schedule.t(int(index[0]))))
+    output = wide(predict(model, x.reshape(-1, *shape), index).flatten(1))
+    learned = to_score(output, wide(x), schedule.at(index), prediction)
+    true = law.score(wide(x), float(schedule.t(int(index[0]))))
     return (learned - true).square().mean(1)
 
 
 def kl_divergence(
-    samples: Shaped[Tensor, "..."],
+    samples: Items,
     law: Gaussian | GaussianMixture,
     *,
     k: int = 3,
@@ -125,16 +140,17 @@ def kl_divergence(
 
     Source: [kozachenko1987]; [kraskov2004] Eq. (20)
     """
+    check_whole("k", k)
+    check_whole("nulls", nulls, least=1)
+    samples = as_items(samples, "samples")
     if samples.ndim != 2 or samples.shape[1] != law.dim or not 2 <= 2 * k < len(samples):
         raise InputError(
             f"samples, k: expected k >= 1 and more than 2k points of dimension {law.dim}, "
             f"got shape {tuple(samples.shape)}, k = {k}"
         )
-    if nulls < 1:
-        raise InputError(f"nulls: expected at least 1, got {nulls}")
     generator = torch.Generator().manual_seed(seed)
     m = len(samples)
-    raw = _raw_divergence(samples.double(), law, k)
+    raw = _raw_divergence(wide(samples), law, k)
     null = [_raw_divergence(law.sample(m, generator=generator), law, k) for _ in range(nulls)]
     bias = sum(one.value for one in null) / nulls
     error = math.sqrt(raw.standard_error**2 + sum(one.standard_error**2 for one in null) / nulls**2)
@@ -148,7 +164,7 @@ def _raw_divergence(x: Float64[Tensor, "m d"], law: Gaussian | GaussianMixture, 
     points.
     """
     m, d = x.shape
-    distance, index = nearest(x, x, k=min(2 * k + _SPARE, m))
+    distance, index = nearest_of(x, x, min(2 * k + _SPARE, m))
     radius = distance[:, 1:].log()  # the first neighbour is the point itself. [m, K]
     if bool(radius[:, k - 1].isinf().any()):
         return Mean(math.inf, math.inf, m)

@@ -6,8 +6,18 @@ from typing import Any
 
 import numpy as np
 
+from memhorizon.experiments.record_check import check_record
 from memhorizon.figures.clocks import QUALITY_LABELS
-from memhorizon.figures.records import Group, groups, images, law_of, sweep_of, time_of, unfinished
+from memhorizon.figures.records import (
+    Group,
+    groups,
+    images,
+    law_of,
+    printable,
+    reading,
+    time_of,
+    unfinished,
+)
 from memhorizon.results import Estimate, ScalingLaw, Time
 
 FACTOR_WORDS = {
@@ -16,15 +26,21 @@ FACTOR_WORDS = {
     "lr": "the learning rate",
     "batch_size": "the items per step",
 }
+UNKNOWN = {
+    "not measured": "was not measured",
+    "still improving": "was still coming down at the last step",
+    "trivial level": "never came below that of a network that predicts nothing",
+}
 
 
+@reading()
 def sentence(record: Any) -> str:
     """Say what was found: when copying began, how that grew, and whether good samples waited too.
 
     Raises:
-        InputError: if the record is no sweep.
+        InputError: if the record is no sweep, or an entry cannot be used.
     """
-    every = groups(sweep_of(record))
+    every = groups(check_record(record))
     item = "images" if images(record) else "points"
     text = _copying(every, item)
     text += _growth(record, item) or _good(record)
@@ -36,11 +52,13 @@ def sentence(record: Any) -> str:
 
 
 def time_text(time: Time) -> str:
-    """Write a time with its interval; a censored one as a bound.
+    """Write a time with its interval; a censored one as a bound, and what is none as a dash with the reason.
 
     >>> time_text(Time(1800.0, 0.0, float("inf"), "not reached", ""))
     '> 1,800'
     """
+    if not time.known:
+        return f"– ({time.status})"
     if time.status == "not reached":
         return f"> {step_text(time.value)}"
     if time.status == "before first":
@@ -61,8 +79,12 @@ def step_text(step: float) -> str:
 def _copying(every: Sequence[Group], item: str) -> str:
     """When copying began, for every setting, or for the first and the last of many to begin."""
     seen = [(group, _times(group, "tau_mem")) for group in every]
-    if all(t.status == "not reached" for _, times in seen for t in times):
-        last = max(t.value for _, times in seen for t in times)
+    seen = [(group, times) for group, times in seen if any(t.known for t in times)]
+    if not seen:
+        return f"Whether a run copies is not known (τ_mem: {_reasons(every, 'tau_mem')})"
+    known = [t for _, times in seen for t in times if t.known]
+    if all(t.status == "not reached" for t in known):
+        last = max(t.value for t in known)
         return f"No run had begun to copy when it was last looked at (step {step_text(last)} or before)"
     if len(seen) > 3:
         seen.sort(key=lambda entry: _middle(entry[1]))
@@ -74,6 +96,7 @@ def _copying(every: Sequence[Group], item: str) -> str:
 
 def _middle(times: Sequence[Time]) -> float:
     """Geometric mean of the times, bounds taken as they are; runs that only have bounds come last."""
+    times = [t for t in times if t.known]
     late = 1e9 * all(t.status == "not reached" for t in times)
     return late + math.exp(float(np.mean([math.log(t.value) for t in times])))
 
@@ -83,8 +106,13 @@ def _setting(group: Group, item: str) -> str:
     return f"{group.n_train:,} training {item}" if plain else group.label
 
 
-def _times(group: Group, clock: str) -> list[Time]:
-    return [time_of(run["times"][clock]) for run in group.runs]
+def _times(group: Group, name: str) -> list[Time]:
+    return [time_of(run["times"][name]) for run in group.runs]
+
+
+def _reasons(every: Sequence[Group], name: str) -> str:
+    """Why no time is known, in the words of the statuses."""
+    return _join(sorted({time.status for group in every for time in _times(group, name)}))
 
 
 def _began(times: Sequence[Time]) -> str:
@@ -93,7 +121,7 @@ def _began(times: Sequence[Time]) -> str:
     if not observed:
         late = [t for t in times if t.status == "not reached"]
         return f"after step {step_text(min(t.value for t in late))}" if late else (
-            f"before step {step_text(max(t.value for t in times))}"
+            f"before step {step_text(max(t.value for t in times if t.known))}"
         )  # fmt: skip
     if len(times) == 1:
         return f"at step {time_text(observed[0])}"
@@ -135,7 +163,7 @@ def _changes(law: ScalingLaw, other: ScalingLaw | None, record: Mapping[str, Any
 def _quality(record: Mapping[str, Any]) -> str:
     """The quality that tau_gen is read from."""
     name = str(record["rules"]["quality"])
-    return "the " + QUALITY_LABELS.get(name, name)
+    return "the " + QUALITY_LABELS.get(name, printable(name))
 
 
 def _doubling(e: Estimate) -> str:
@@ -166,17 +194,26 @@ def _gen_clause(name: str, law: ScalingLaw | None, record: Mapping[str, Any]) ->
 
 
 def _gen_unfitted(record: Mapping[str, Any]) -> str:
+    """In how many runs the quality was reached, and why not in the others."""
     times = [time_of(run["times"]["tau_gen"]) for run in record["runs"]]
     level = f"{_quality(record)} came down to a fixed level"
     if all(t.status == "before first" for t in times):
         return f"{level} before the first look (step {step_text(times[0].value)}) in all runs"
-    return f"{level} in {sum(t.observed for t in times)} of {len(times)} runs, too few for a law"
+    reasons = {f"{_count(times, status)} {status}": None for status in UNKNOWN if _count(times, status)}
+    why = f" ({_join(list(reasons))})" if reasons else ""
+    return f"{level} in {sum(t.observed for t in times)} of {len(times)} runs{why}, too few for a law"
+
+
+def _count(times: Sequence[Time], status: str) -> int:
+    return sum(t.status == status for t in times)
 
 
 def _good(record: Mapping[str, Any]) -> str:
     """When quality was reached, without a law."""
     times = [time_of(run["times"]["tau_gen"]) for run in record["runs"]]
     observed = [t for t in times if t.observed]
+    if not any(t.known for t in times):
+        return f"; {_not_known(record, times)}."
     if not observed and len(times) > 1:
         return f"; {_gen_unfitted(record)}."
     level = f"; {_quality(record)} came down to a fixed level"
@@ -184,3 +221,10 @@ def _good(record: Mapping[str, Any]) -> str:
         return f"{level} at {'step' if observed else 'a step'} {time_text(times[0])}."
     ends = step_text(min(t.value for t in observed)), step_text(max(t.value for t in observed))
     return f"{level} between steps {ends[0]} and {ends[1]} ({len(observed)} of {len(times)} runs)."
+
+
+def _not_known(record: Mapping[str, Any], times: Sequence[Time]) -> str:
+    """Why the time of good quality is not known of any run."""
+    statuses = {t.status for t in times}
+    words = [words for status, words in UNKNOWN.items() if status in statuses]
+    return f"{_quality(record)} {_join(words) if words else 'gives no time'}"

@@ -32,7 +32,7 @@ def array(name: str, value: object, *, kinds: str = "biuf") -> Shaped[np.ndarray
     """Read numbers, of one of the `kinds` of NumPy's types.
 
     Raises:
-        InputError: if they are anything else (words, None, lists of unequal lengths, ...), or none at all.
+        InputError: if they are anything else (words, None, lists of unequal lengths, ...).
     """
     try:
         found = np.asarray(value)
@@ -42,16 +42,16 @@ def array(name: str, value: object, *, kinds: str = "biuf") -> Shaped[np.ndarray
         ValueError,
     ) as error:  # torch refuses what needs a gradient or lies on a GPU
         raise InputError(f"{name}: expected numbers, got {type(value).__name__}: {error}") from error
-    if found.dtype.kind not in kinds or found.size == 0:
-        raise InputError(f"{name}: expected at least one number, got {value!r:.200}")
+    if found.dtype.kind not in kinds:
+        raise InputError(f"{name}: expected numbers, got {value!r:.200}")
     return found
 
 
 def row(name: str, value: object, *, kinds: str = "biuf") -> Shaped[np.ndarray, " m"]:
-    """Read one number or a list of numbers.
+    """Read one number, or a list of them: of none, the answer is an empty one.
 
     Raises:
-        InputError: if they are anything else, or none at all.
+        InputError: if they are anything else.
     """
     found = np.atleast_1d(array(name, value, kinds=kinds))
     if found.ndim != 1:

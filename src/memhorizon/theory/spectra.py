@@ -128,7 +128,7 @@ class Spectrum:
             InputError: if there are fewer than two points, or they are not finite, or all equal.
         """
         x = array("data", data).astype(float)
-        if x.ndim < 2 or x.shape[0] < 2 or not np.all(np.isfinite(x)):
+        if x.ndim < 2 or x.shape[0] < 2 or x.size == 0 or not np.all(np.isfinite(x)):
             raise InputError(f"data: expected at least two finite points [n, *item], got shape {x.shape}")
         nodes = count("nodes", nodes, 1, MAX_NODES)
         x = x.reshape(len(x), -1)

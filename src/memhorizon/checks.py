@@ -1,0 +1,91 @@
+"""Options checked where they enter: known words, whole numbers, numbers of a range.
+
+Each refusal names the option, what was expected and what came. Nothing here needs torch.
+"""
+
+import math
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+from memhorizon.results import InputError
+
+
+def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+    """Refuse what is not one of some words.
+
+    Raises:
+        InputError: if `value` is none of `choices`.
+    """
+    if not isinstance(value, str) or value not in choices:
+        words = ", ".join(f'"{choice}"' for choice in choices)
+        raise InputError(f"{name}: expected one of {words}, got {value!r}")
+
+
+def check_whole(name: str, value: Any, *, least: int | None = None, most: int | None = None) -> None:
+    """Refuse what is no whole number from `least` to `most`, either end free where it is None.
+
+    True and False are no numbers here, and 2.0 is not whole: a rounded quotient would pass unseen.
+
+    Raises:
+        InputError: if `value` is not such a number.
+    """
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        number = int(value)
+        if (least is None or number >= least) and (most is None or number <= most):
+            return
+    low = "" if least is None else f" of at least {least}"
+    high = "" if most is None else f"{' and' if low else ' of'} at most {most}"
+    raise InputError(f"{name}: expected a whole number{low}{high}, got {value!r}")
+
+
+def check_number(
+    name: str,
+    value: Any,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    below: float | None = None,
+) -> None:
+    """Refuse what is no finite number, or one that is outside of its range; ends that are None are free.
+
+    Raises:
+        InputError: if `value` is not such a number.
+    """
+    finite = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    ends = {">=": least, ">": above, "<=": most, "<": below}
+    wanted = {sign: end for sign, end in ends.items() if end is not None}
+    if finite and all(_holds(float(value), sign, end) for sign, end in wanted.items()):
+        return
+    words = " and ".join(f"{sign} {end:g}" for sign, end in wanted.items())
+    raise InputError(f"{name}: expected a finite number{f' {words}' if words else ''}, got {value!r}")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Refuse what is neither True nor False.
+
+    Raises:
+        InputError: if `value` is anything else, such as 1 or "yes".
+    """
+    if not isinstance(value, bool):
+        raise InputError(f"{name}: expected True or False, got {value!r}")
+
+
+def check_tuple(name: str, value: Any, *, size: int | None = None) -> None:
+    """Refuse what is no tuple, or one of another length than `size`.
+
+    Raises:
+        InputError: if `value` is no such tuple; a string is none.
+    """
+    if not isinstance(value, tuple) or (size is not None and len(value) != size):
+        length = "" if size is None else f" of {size}"
+        raise InputError(f"{name}: expected a tuple{length}, got {value!r}")
+
+
+def _holds(value: float, sign: str, end: float) -> bool:
+    if sign == ">=":
+        return value >= end
+    if sign == ">":
+        return value > end
+    return value <= end if sign == "<=" else value < end

@@ -1,0 +1,136 @@
+"""Which runs may be read together: one trajectory counts once, and unlike runs are kept apart.
+
+Two runs are one trajectory where all that decides the weights along training is the same, whatever their
+directories are called and however they were measured. Two runs compare where they differ in axes of sweeps
+alone: their times are then times of the same thing.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from memhorizon.datasets import SYNTHETIC
+from memhorizon.experiments.config import Config, flat
+from memhorizon.experiments.rundir import Row
+from memhorizon.results import Curve, Fraction
+
+# What compares may differ in: axes of sweeps, seeds, and what was looked at how closely.
+FREE = (
+    *("seed", "data.seed", "data.subset", "data.n_train", "data.n_holdout"),
+    *("model.width", "model.n_features", "model.dropout"),
+    *("optimizer.lr", "optimizer.momentum", "optimizer.weight_decay"),
+    *("train.steps", "train.batch_size", "train.ema"),
+    *("measure.snapshots", "measure.first", "measure.n_samples", "measure.times"),
+    *("measure.repeats", "measure.n_train_loss", "measure.keep"),
+)
+KNOBS = ("dropout", "momentum", "weight_decay", "ema")  # no powers: times of two values share no power law
+LAW = ("dim", "components", "mean", "eigenvalues", "exponent", "basis")  # of synthetic data
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a run directory holds, read once."""
+
+    key: str
+    config: Config
+    curves: dict[str, Curve]
+    null: Fraction | float
+    environment: Row
+    data: Row
+
+    @property
+    def last_step(self) -> float:
+        """The last step that was measured."""
+        return max(float(curve.step[-1]) for curve in self.curves.values())
+
+
+def batch_of(config: Config) -> int:
+    """Items in each update: a batch is never larger than the training set."""
+    return min(config.data.n_train, config.train.batch_size or config.data.n_train)
+
+
+def effective(config: Config) -> Row:
+    """The configuration, flat, without what has no effect on the weights or on what they are measured by."""
+    entries = flat(replace(config, train=replace(config.train, batch_size=batch_of(config))))
+    unused = {"optimizer.betas"} if config.optimizer.name == "sgd" else {"optimizer.momentum"}
+    if config.data.name not in SYNTHETIC:
+        unused |= {f"data.{name}" for name in LAW}
+    if config.data.name == "gaussian":
+        unused |= {"data.components", "data.mean"}
+    if config.data.eigenvalues is not None:
+        unused.add("data.exponent")
+    return {name: value for name, value in entries.items() if name not in unused}
+
+
+def trajectory(config: Config) -> Row:
+    """What decides the weights and what is measured of them, not for how long and how closely."""
+    entries = effective(config)
+    if config.optimizer.name == "adamw" and config.optimizer.weight_decay == 0:
+        entries["optimizer.name"] = "adam"  # they differ in the decay alone
+    looked = {name for name in FREE if name.startswith("measure.")} | {"train.steps", "data.n_holdout"}
+    return {name: value for name, value in entries.items() if name not in looked}
+
+
+def setting(config: Config) -> Row:
+    """What has to be the same in runs whose times are compared."""
+    return {name: value for name, value in effective(config).items() if name not in FREE}
+
+
+def once(readings: Sequence[Reading]) -> tuple[list[Reading], list[Row]]:
+    """Each trajectory once, where it was followed longest; and the others with a reason."""
+    kept: dict[str, Reading] = {}
+    left_out = []
+    for reading in sorted(readings, key=lambda reading: -reading.last_step):
+        names = _names(reading)
+        first = next((kept[name] for name in names if name in kept), None)
+        if first is None:
+            kept |= dict.fromkeys(names, reading)
+        else:
+            reason = f"the same run as {first.key}: one training counts once, whatever it is called"
+            left_out.append({"key": reading.key, "reason": reason})
+    chosen = {id(reading) for reading in kept.values()}
+    return [reading for reading in readings if id(reading) in chosen], left_out
+
+
+def _names(reading: Reading) -> list[str]:
+    """By its configuration and, where the items are known, by these in place of where they came from."""
+    own = trajectory(reading.config)
+    items = reading.data.get("fingerprint")
+    if items is None:
+        return [_text(own)]
+    rest = {name: value for name, value in own.items() if not name.startswith("data.")}
+    return [_text(own), _text(rest | {"fingerprint": items})]
+
+
+def same_data(readings: Sequence[Reading]) -> tuple[list[Reading], list[Row]]:
+    """Runs whose items are those of the first of the same source; and the others with a reason."""
+    first: dict[str, Reading] = {}
+    kept, left_out = [], []
+    for reading in readings:
+        source = _text({k: v for k, v in effective(reading.config).items() if k.startswith("data.")})
+        known = reading.data.get("fingerprint")
+        other = first.setdefault(source, reading) if known else reading
+        if other.data.get("fingerprint") == known:
+            kept.append(reading)
+        else:
+            reason = f"other items than {other.key} under the same name: the data were changed in between"
+            left_out.append({"key": reading.key, "reason": reason})
+    return kept, left_out
+
+
+def apart(readings: Sequence[Reading], by: Callable[[Reading], Row]) -> list[list[Reading]]:
+    """Runs with the same entries together, the largest group first, the earlier of equal ones."""
+    found: dict[str, list[Reading]] = {}
+    for reading in readings:
+        found.setdefault(_text(by(reading)), []).append(reading)
+    return sorted(found.values(), key=len, reverse=True)
+
+
+def differs(other: Row, first: Row) -> Row:
+    """Entries of one setting that are not those of the first; null where it has none."""
+    names = [*other, *(name for name in first if name not in other)]
+    return {name: other.get(name) for name in names if other.get(name) != first.get(name)}
+
+
+def _text(entries: Row) -> str:
+    return json.dumps(entries, sort_keys=True, default=list)

@@ -1,0 +1,99 @@
+"""The rules by which times are read off curves; they belong to a record and are written with it."""
+
+import json
+import math
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from memhorizon.results import InputError
+
+QUALITIES = ("holdout", "score_error", "frechet", "kl")  # what tau_gen may be read from
+AT_A_TIME = ("holdout", "score_error")  # those that are measured at diffusion times
+DEFAULT_T = 0.1
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How the two clocks are read.
+
+    Attributes:
+        quality: the curve that tau_gen is read from: "holdout" (the held-out loss), "score_error", "frechet"
+            or "kl".
+        t: the diffusion time of that curve, where it has one. Where the default of 0.1 was not measured, a
+            record takes the measured time nearest to it, and states that.
+        tolerance: the level is this share above the worst of the runs' best values.
+        memorized: the memorized fraction above its null that tau_mem stands for.
+    """
+
+    quality: str = "holdout"
+    t: float | None = DEFAULT_T
+    tolerance: float = 0.05
+    memorized: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.quality not in QUALITIES:
+            raise InputError(
+                f"rules.quality: expected one of {', '.join(QUALITIES)}, got {str(self.quality)[:60]!r}"
+            )
+        if self.quality in AT_A_TIME and not _positive(self.t):
+            raise InputError(
+                f"rules.t: expected the diffusion time of {self.quality}, > 0, got {self.t!r:.60}"
+            )
+        if not (self.t is None or _positive(self.t)):
+            raise InputError(f"rules.t: expected a positive diffusion time or none, got {self.t!r:.60}")
+        if not _positive(self.tolerance):
+            raise InputError(f"rules.tolerance: expected a positive number, got {self.tolerance!r:.60}")
+        if not (_positive(self.memorized) and self.memorized < 1):
+            raise InputError(f"rules.memorized: expected a fraction in (0, 1), got {self.memorized!r:.60}")
+
+    @property
+    def curve(self) -> str:
+        """The name of the curve that tau_gen is read from."""
+        return f"{self.quality}@{self.t:g}" if self.quality in AT_A_TIME else self.quality
+
+
+def _positive(value: float | None) -> bool:
+    return value is not None and 0 < value < math.inf
+
+
+def read_rules(value: Any) -> Rules:
+    """Rules from the plain values of a record.
+
+    Raises:
+        InputError: if an entry is unknown, missing or wrong; it is named.
+    """
+    names = [field.name for field in fields(Rules)]
+    if not isinstance(value, dict) or set(value) != set(names):
+        raise InputError(f"rules: expected an object with the entries {names}, got {str(value)[:60]!r}")
+    if not isinstance(value["quality"], str):
+        raise InputError(f"rules.quality: expected text, got {value['quality']!r:.60}")
+    for name in ("t", "tolerance", "memorized"):
+        number = isinstance(value[name], int | float) and not isinstance(value[name], bool)
+        if not (number or (name == "t" and value[name] is None)):
+            raise InputError(f"rules.{name}: expected a number, got {value[name]!r:.60}")
+    return Rules(**value)
+
+
+def rules_of(path: Path | str) -> Rules | None:
+    """The rules of the record that lies in this folder, or else in the one above; None where there is none.
+
+    Raises:
+        InputError: if there is a record whose rules cannot be read.
+    """
+    folder = Path(path).resolve()
+    for place in (folder, folder.parent):
+        file = place / "record.json"
+        if file.is_file():
+            return _rules_in(file)
+    return None
+
+
+def _rules_in(file: Path) -> Rules:
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"path: cannot read the record {file}: {error}") from error
+    if not isinstance(record, dict):
+        raise InputError(f"path: expected a record in {file}, got {type(record).__name__}")
+    return read_rules(record.get("rules"))
