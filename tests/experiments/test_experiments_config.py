@@ -74,7 +74,7 @@ def edited(path, value):
         (edited("model.multipliers", 4), "config.model.multipliers: expected a list"),
         (edited("optimizer.name", "lion"), "config.optimizer.name: expected one of"),
         (edited("optimizer.betas", [0.9]), "config.optimizer.betas: expected 2 entries"),
-        (edited("optimizer.lr", -1), "lr: expected a positive number"),
+        (edited("optimizer.lr", -1), "lr: expected a finite number > 0"),
         (edited("train", "long"), "config.train: expected an object"),
         (edited("measure.threshold", 1.5), "threshold"),
         (edited("measure.first", 10**9), "measure.first"),

@@ -27,17 +27,19 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "demo": Command(
-        "runs", "Train on real digits at several n, see both clocks; ends with the page to open."
+        "runs",
+        "Train on real digits at several n, see both times; ends, in minutes, with the page to open.",
     ),
     "train": Command("runs", "Train one network and measure its snapshots; the same command resumes."),
     "sweep": Command(
-        "runs",
-        "Train all combinations of n_train, width and seed, one process per core; the same command resumes.",
+        "runs", "Train all combinations of the axes, one process per core; the same command resumes."
     ),
     "measure": Command(
         "runs", "Measure the snapshots of a run again, with other numbers of samples or solver steps."
     ),
-    "watch": Command("runs", "Show the progress of the runs in a directory until they are done."),
+    "watch": Command(
+        "runs", "Show the progress of the runs in a directory until they are done or Ctrl-C is typed."
+    ),
     "report": Command("runs", "Write one page about a run or a directory of runs."),
     "theory": Command("theory", "The random-features model in the high-dimensional limit."),
     "figure": Command("records", "Redraw the pictures of a record from the numbers in it."),
@@ -65,6 +67,10 @@ def _answered(words: list[str]) -> int:
         return status
     except NobodyReadsError:
         raise
+    except SystemExit as stop:  # of the parser: after its help, or after it has said what is wrong
+        if not stop.code:
+            raise
+        return 2
     except (ValueError, ImportError, OSError, RuntimeError, MemoryError) as error:
         said = sentence(error)
         if said is None:

@@ -1,63 +1,211 @@
-"""What commands show: progress with time left, estimates, and the file to open at the end."""
+"""What commands show: how long it will take, progress, and the file to open at the end."""
 
 import json
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
+import torch
 from tqdm import tqdm
 
-from memhorizon.experiments.config import Config, to_json
-from memhorizon.experiments.estimate import estimate_seconds
-from memhorizon.experiments.run import Progress
-from memhorizon.experiments.rundir import Row, RunDir, write_atomically
+from memhorizon.cli.typed import command
+from memhorizon.devices import device_of
+from memhorizon.experiments.config import Config, encode, to_json
+from memhorizon.experiments.estimate import costs, wall_seconds
+from memhorizon.experiments.files import write_atomically
+from memhorizon.experiments.processes import cores
+from memhorizon.experiments.run import Progress, execute
+from memhorizon.experiments.rundir import Row, RunDir
 from memhorizon.experiments.sweep import SweepProgress, execute_sweep
+from memhorizon.figures.clocks import QUALITY_LABELS
 from memhorizon.report import report, sentence
+from memhorizon.results import InputError
+
+START = 3.0  # seconds until a process of a sweep has imported torch
 
 
-def follow(events: Iterator[Progress], name: str) -> None:
+def say(text: str) -> None:
+    """Say something beside the answer, on the error stream."""
+    print(text, file=sys.stderr)
+
+
+def follow(events: Iterator[Progress], name: str, *, quiet: bool = False) -> None:
     """Show the progress of one run, and the time that it still needs."""
-    with tqdm(desc=name, unit="step", dynamic_ncols=True) as bar:
+    with tqdm(desc=name, unit="step", dynamic_ncols=True, disable=quiet) as bar:
         for event in events:
             bar.total = event.steps
             bar.update(event.step - bar.n)
 
 
-def follow_sweep(configs: Sequence[Config], root: Path) -> list[RunDir]:
-    """Do the runs of a sweep and show the progress of all together."""
+def follow_run(run: RunDir, *, device: str | None = None, quiet: bool = False) -> None:
+    """Do one run: say how long it will take and where, then show its progress."""
+    if not (quiet or run.done):
+        done = run.last_step()
+        begins = f"goes on after step {done:,}" if done else "begins"
+        cost = next(costs([run.config], device=device))
+        about = (
+            "" if isinstance(cost, InputError) else f" about {duration(cost.seconds(run.config, done=done))}"
+        )
+        say(f"{run.path} {begins}:{about} on {_place(device)}")
+    follow(execute(run, device=device), run.path.name, quiet=quiet)
+
+
+def follow_sweep(
+    configs: Sequence[Config], root: Path, *, device: str | None = None, quiet: bool = False
+) -> tuple[list[RunDir], str]:
+    """Do the runs of a sweep and show the progress of all together.
+
+    Returns:
+        Their directories, and which runs failed and why: empty where none did.
+
+    Raises:
+        InputError: if runs failed and none has any measures.
+    """
+    if not quiet:
+        _announce(configs, root, device)
     last: SweepProgress | None = None
-    with tqdm(desc=str(root), unit="step", dynamic_ncols=True) as bar:
-        for last in execute_sweep(configs, root=root):
-            bar.total = last.steps
-            bar.update(last.step - bar.n)
-            bar.set_postfix_str(f"{sum(run.done for run in last.runs)} of {len(last.runs)} runs done")
-    return list(last.runs) if last else []
+    with tqdm(desc=str(root), unit="step", dynamic_ncols=True, disable=quiet) as bar:
+        try:
+            for last in execute_sweep(configs, root=root, device=device):
+                bar.total = last.steps
+                bar.update(last.step - bar.n)
+                bar.set_postfix_str(f"{sum(run.done for run in last.runs)} of {len(last.runs)} runs done")
+        except InputError as error:
+            if last is None or not any((run.path / "measures.jsonl").is_file() for run in last.runs):
+                raise
+            return list(last.runs), str(error)
+    return list(last.runs) if last else [], ""
 
 
-def dry_run(configs: Sequence[Config], *, estimate: bool = True) -> int:
+def _announce(configs: Sequence[Config], root: Path, device: str | None) -> None:
+    """Say what a sweep will take, before it begins."""
+    done = [_done(root, config) for config in configs]
+    left = sum(step < config.train.steps for step, config in zip(done, configs, strict=True))
+    if not left:
+        return
+    at_once = min(cores(), len(configs))
+    timed = costs(configs, device=device, threads=1, at_once=at_once)
+    seconds = [
+        0.0 if isinstance(cost, InputError) else cost.seconds(config, done=step)
+        for config, step, cost in zip(configs, done, timed, strict=True)
+    ]
+    about = duration(_wall(configs, seconds, at_once))
+    place = _place(device, threads=1)
+    say(f"{left} of {len(configs)} runs in {root}: about {about}, {at_once} at once on {place} each")
+
+
+def _wall(configs: Sequence[Config], seconds: Sequence[float], at_once: int) -> float:
+    """Seconds until all runs of a sweep are done: the one with the most steps begins first."""
+    order = sorted(range(len(configs)), key=lambda k: -configs[k].train.steps)
+    return START + wall_seconds([seconds[k] for k in order], at_once)
+
+
+def _done(root: Path, config: Config) -> int:
+    """Updates that the run of a configuration has done already."""
+    run = RunDir(root / config.key)
+    return config.train.steps if run.done else run.last_step()
+
+
+def _place(device: str | None, threads: int | None = None) -> str:
+    """Where it computes, in words."""
+    found = device_of(device)
+    if found.type != "cpu":
+        return str(found)
+    threads = threads or torch.get_num_threads()
+    return f"the CPU with {threads} thread{'s' if threads > 1 else ''}"
+
+
+def dry_run(
+    configs: Sequence[Config],
+    root: Path,
+    *,
+    device: str | None = None,
+    side_by_side: bool = False,
+    estimate: bool = True,
+    as_json: bool = False,
+) -> int:
     """Show what would be run and, unless it is meant for another machine, how long it would take here."""
-    total = 0.0
-    for config in configs:
-        seconds = estimate_seconds(config) if estimate else 0.0
-        total += seconds
-        print(config.key + (f": about {duration(seconds)}" if estimate else "") + f"\n{to_json(config)}")
-    print(f"{len(configs)} runs" + (f", about {duration(total)} one after the other" if estimate else ""))
+    answer: Row = {"root": str(root), "runs": [{"key": config.key} for config in configs]}
+    at_once = min(cores(), len(configs)) if side_by_side else 1
+    if estimate:
+        timed = costs(configs, device=device, threads=1 if side_by_side else None, at_once=at_once)
+        seconds = []
+        for config in tqdm(configs, desc="estimate", unit="run", dynamic_ncols=True):
+            cost = next(timed)
+            if isinstance(cost, InputError):
+                raise cost
+            seconds.append(cost.seconds(config, done=_done(root, config)))
+        wall = _wall(configs, seconds, at_once) if side_by_side else seconds[0]
+        answer |= {"seconds": wall, "device": str(device_of(device)), "at_once": at_once}
+        answer["runs"] = [row | {"seconds": own} for row, own in zip(answer["runs"], seconds, strict=True)]
+    if as_json:
+        trees = [row | {"config": encode(c)} for row, c in zip(answer["runs"], configs, strict=True)]
+        print(json.dumps(answer | {"runs": trees}))
+        return 0
+    for row, config in zip(answer["runs"], configs, strict=True):
+        about = f": about {duration(row['seconds'])}" if estimate else ""
+        print(f"{row['key']}{about}\n{to_json(config)}")
+    total = f"{len(configs)} run{'' if len(configs) == 1 else 's'} in {root}"
+    if estimate:
+        beside = f", {at_once} at once" if side_by_side else ""
+        total += (
+            f": about {duration(answer['seconds'])}{beside} on {_place(device, 1 if side_by_side else None)}"
+        )
+    print(total)
     return 0
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the unit that one would use."""
+    """Seconds in the unit that one would use.
+
+    >>> duration(7.4), duration(600.0), duration(9000.0), duration(1e6)
+    ('7 s', '10 min', '2.5 h', '11.6 days')
+    """
     if seconds < 120:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"
 
 
-def finish(made: Row, runs: Sequence[RunDir], folder: Path, as_json: bool) -> int:
-    """Write record and page, and name the file to open."""
+def finish(
+    made: Row, runs: Sequence[RunDir], folder: Path, *, failed: str = "", as_json: bool = False
+) -> int:
+    """Write record and page, name the file to open, and say what is missing.
+
+    Returns:
+        The exit status: 1 where runs failed.
+    """
+    made |= stamp()
     write_atomically(folder / "record.json", json.dumps(made, indent=1).encode())
     page = folder / "report.html"
     write_atomically(page, report(made, runs).encode())
     if as_json:
         print(json.dumps(made))
     else:
-        print(f"{sentence(made)}\nopen {page}")
-    return 0
+        print(f"{sentence(made)}\n{rule_text(made['rules'])}\nopen {page}")
+    for row in made.get("left_out", []):
+        say(f"left out: {row['key']}: {row['reason']}")
+    if failed:
+        say(f"memhorizon: {failed}")
+    return 1 if failed else 0
+
+
+def stamp() -> Row:
+    """When a record was made, and by which command."""
+    now = datetime.now(timezone.utc)
+    return {"command": command(), "date": now.isoformat(timespec="seconds")}
+
+
+def rule_text(rules: Mapping[str, Any]) -> str:
+    """Say how both times were read.
+
+    >>> rule_text({"quality": "holdout", "t": 0.3, "tolerance": 0.05, "memorized": 0.1})
+    'tau_gen: held-out loss at t = 0.3 within 5% of the worst best; tau_mem: f_mem 0.1 above its null'
+    """
+    quality = QUALITY_LABELS.get(rules["quality"], rules["quality"])
+    where = "" if rules["t"] is None else f" at t = {rules['t']:g}"
+    level = f"within {100 * rules['tolerance']:.3g}% of the worst best"
+    return f"tau_gen: {quality}{where} {level}; tau_mem: f_mem {rules['memorized']:g} above its null"

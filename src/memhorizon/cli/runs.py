@@ -1,149 +1,335 @@
 """Commands that train and measure."""
 
+import argparse
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from memhorizon.cli.axes import axes_of_words
 from memhorizon.cli.output import dry_run as show_dry_run
-from memhorizon.cli.output import finish, follow, follow_sweep
+from memhorizon.cli.output import duration, finish, follow, follow_run, follow_sweep
+from memhorizon.cli.typed import remember, words
+from memhorizon.datasets import DataConfig
 from memhorizon.experiments import demo as demo_recipe
-from memhorizon.experiments.config import Config, from_json
-from memhorizon.experiments.record import Rules, record
-from memhorizon.experiments.run import execute
+from memhorizon.experiments.config import Config, MeasureConfig, from_json
+from memhorizon.experiments.files import read_text
+from memhorizon.experiments.record import Rules, record, rules_of
 from memhorizon.experiments.run import measure as measure_again
-from memhorizon.experiments.rundir import RunDir
+from memhorizon.experiments.rundir import Row, RunDir
 from memhorizon.experiments.sweep import grid
+from memhorizon.nets import FeaturesConfig, MLPConfig
 from memhorizon.results import InputError
+from memhorizon.schedule import ScheduleConfig
+from memhorizon.training import OptimizerConfig, TrainConfig
+from memhorizon.unet import UNetConfig
 
 Positional = tyro.conf.Positional
 
+# What `train` and `sweep` do without flags: minutes on two cores, where the classes have the paper's sizes.
+DEFAULT = Config(
+    data=DataConfig(name="digits", n_train=64, n_holdout=256),
+    model=UNetConfig(width=16, multipliers=(1, 2), blocks=1, attention=(False, True)),
+    optimizer=OptimizerConfig(name="adam", lr=2e-3),
+    train=TrainConfig(steps=3000, batch_size=32),
+    measure=MeasureConfig(snapshots=14, first=20, n_samples=250, sampler_steps=20, repeats=2),
+)
+WITHOUT_T = ("frechet", "kernel", "kl")  # curves of quality that are not of a diffusion time
+REFRESH = 5.0  # seconds between two looks of `watch`
 
-def demo(root: Path = Path("demo"), json: bool = False) -> int:
-    """Train on real digits at several n, see both clocks; ends with the page to open.
+
+@dataclass(frozen=True)
+class Shared:
+    """What all runs of a sweep share: a configuration without its seed.
+
+    Attributes:
+        data: which items, how many.
+        model: which network.
+        schedule: which noise schedule.
+        optimizer: which optimizer.
+        train: how long.
+        measure: what is looked at, and when.
+    """
+
+    data: DataConfig = DEFAULT.data
+    model: UNetConfig | MLPConfig | FeaturesConfig = field(default_factory=lambda: DEFAULT.model)
+    schedule: ScheduleConfig = DEFAULT.schedule
+    optimizer: OptimizerConfig = DEFAULT.optimizer
+    train: TrainConfig = DEFAULT.train
+    measure: MeasureConfig = DEFAULT.measure
+
+
+@dataclass(frozen=True)
+class RuleFlags:
+    """How the two times are read; what is not given is as in the record beside the runs, or the default.
+
+    Attributes:
+        quality: the curve that tau_gen is read from: holdout, score_error, frechet, kernel or kl.
+        t: the diffusion time of that curve, where it has one.
+        tolerance: the level of quality is this share above the worst of the runs' best values.
+        memorized: tau_mem is where the memorized fraction is this much above its null.
+    """
+
+    quality: str | None = None
+    t: float | None = None
+    tolerance: float | None = None
+    memorized: float | None = None
+
+    def over(self, rules: Rules | None) -> Rules | None:
+        """The rules with what was given in place of theirs; None where nothing is known of either."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        if self.quality in WITHOUT_T:
+            given["t"] = None
+        return replace(rules or Rules(), **given) if given else rules
+
+
+def demo(
+    root: Path = Path("demo"), device: str | None = None, json: bool = False, quiet: bool = False
+) -> int:
+    """Train on real digits at several n, see both times; ends, in minutes, with the page to open.
 
     Args:
         root: where runs and page go.
+        device: where to compute, such as cpu, cuda, cuda:1 or mps; the accelerator of the machine by default.
         json: print the record instead of a sentence.
+        quiet: show no progress.
     """
     started = time.monotonic()
-    runs = follow_sweep(demo_recipe.configs(), root)
-    made = record(runs, demo_recipe.RULES, name="demo", command="memhorizon demo")
+    runs, failed = follow_sweep(demo_recipe.configs(), root, device=device, quiet=quiet)
+    made = record(runs, demo_recipe.RULES, name="demo")
     made["seconds"] = time.monotonic() - started
-    return finish(made, runs, root, json)
+    return finish(made, runs, root, failed=failed, as_json=json)
 
 
 def train(
-    config: Annotated[Config, tyro.conf.arg(name="")],
+    config: Annotated[Config, tyro.conf.arg(name="")] = DEFAULT,
     root: Path = Path("runs"),
     load: Path | None = None,
+    rules: RuleFlags = RuleFlags(),  # noqa: B008 - frozen
+    device: str | None = None,
     dry_run: bool = False,
     json: bool = False,
+    quiet: bool = False,
 ) -> int:
     """Train one network and measure its snapshots; the same command resumes.
+
+    Without flags: a small U-Net on 64 handwritten digits, one or two minutes on two cores. The options of a
+    network come last, after its name: `train --train.steps 2000 model:mlp-config --model.width 64`.
 
     Args:
         config: what to train on what.
         root: run directories are made in here.
-        load: a config.json to use instead of the flags.
+        load: a config.json to begin from; flags beside it win over what it says.
+        rules: how the two times are read.
+        device: where to compute, such as cpu, cuda, cuda:1 or mps; the accelerator of the machine by default.
         dry_run: print the configuration and the estimated time, and stop.
         json: print the record.
+        quiet: show no progress.
     """
-    config = from_json(load.read_text()) if load else config
     if dry_run:
-        return show_dry_run([config])
+        return show_dry_run([config], root, device=device, as_json=json)
     run = RunDir.create(root, config)
-    follow(execute(run), f"{run.path.name}")
-    return finish(record([run], name=run.path.name), [run], run.path, json)
+    follow_run(run, device=device, quiet=quiet)
+    made = record([run], rules.over(None), name=run.path.name)
+    return finish(made, [run], run.path, as_json=json)
 
 
 def sweep(
-    config: Annotated[Config, tyro.conf.arg(name="")],
-    n_train: tuple[int, ...] = (16, 32, 64),
+    shared: Annotated[Shared, tyro.conf.arg(name="")] = Shared(),  # noqa: B008 - frozen
+    n_train: tuple[int, ...] = (),
     width: tuple[int, ...] = (),
-    seeds: tuple[int, ...] = (0,),
+    seed: Annotated[tuple[int, ...], tyro.conf.arg(aliases=["--seeds"])] = (),
+    over: tuple[str, ...] = (),
     root: Path = Path("runs"),
+    load: Path | None = None,
+    rules: RuleFlags = RuleFlags(),  # noqa: B008 - frozen
+    device: str | None = None,
     dry_run: bool = False,
     json: bool = False,
+    quiet: bool = False,
 ) -> int:
-    """Train all combinations of n_train, width and seed, one process per core; the same command resumes.
+    """Train all combinations of the axes, one process per core; the same command resumes.
+
+    For example `sweep --n-train 16 32 64 --seed 0 1` or
+    `sweep --over optimizer.name=sgd,adam optimizer.lr=1e-3,1e-2`.
 
     Args:
-        config: what all of them share.
+        shared: what all runs share; without flags a small U-Net on handwritten digits, as in `train`.
         n_train: training-set sizes.
-        width: network widths; empty for the configuration's own.
-        seeds: each has its own weights, noise and training items.
+        width: network widths.
+        seed: each has its own weights, noise and training items.
+        over: further axes, any field of the configuration: NAME=VALUE,VALUE.
         root: run directories are made in here.
+        load: a config.json to begin from; flags beside it win over what it says.
+        rules: how the two times are read.
+        device: where to compute, such as cpu, cuda, cuda:1 or mps; the accelerator of the machine by default.
         dry_run: print the configurations and the estimated time, and stop.
         json: print the record.
+        quiet: show no progress.
     """
-    axes = {"n_train": n_train, "seed": seeds} | ({"width": width} if width else {})
-    configs = grid(config, **axes)
+    configs = _grid_of(shared, {"n_train": n_train, "width": width, "seed": seed}, over)
     if dry_run:
-        return show_dry_run(configs)
-    runs = follow_sweep(configs, root)
-    return finish(record(runs, name=root.name), runs, root, json)
+        return show_dry_run(configs, root, device=device, side_by_side=True, as_json=json)
+    runs, failed = follow_sweep(configs, root, device=device, quiet=quiet)
+    made = record(runs, rules.over(None), name=root.name)
+    return finish(made, runs, root, failed=failed, as_json=json)
 
 
-def measure(path: Positional[Path], n_samples: int | None = None, sampler_steps: int | None = None) -> int:
+def _grid_of(shared: Shared, flags: dict[str, tuple[int, ...]], over: Sequence[str]) -> list[Config]:
+    """The configurations of a sweep.
+
+    Raises:
+        InputError: if there is no axis, or one is given twice.
+    """
+    axes = {axis: values for axis, values in flags.items() if values}
+    further = axes_of_words(over)
+    if twice := sorted(set(axes) & set(further)):
+        raise InputError(f"over: expected axes that are not given already, got {', '.join(twice)} twice")
+    axes |= further
+    if not axes:
+        raise InputError("n_train, width, seed, over: expected at least one axis, such as --n-train 16 32 64")
+    for axis, flag in (("n_train", "--data.n-train"), ("width", "--model.width")):
+        if axis in axes and any(word.split("=")[0].replace("_", "-") == flag for word in words()):
+            raise InputError(f"{axis}: expected the axis or {flag}, got both")
+    return grid(Config(**vars(shared)), **axes)
+
+
+def loaded(command: Callable[..., int], arguments: Sequence[str]) -> Callable[..., int]:
+    """The command with the file of --load in place of its default, so that flags win over the file.
+
+    Raises:
+        InputError: if the file is no configuration.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--load", type=Path, default=None)
+    try:
+        path = parser.parse_known_args(arguments)[0].load
+    except argparse.ArgumentError:  # without its value: said when the command is read
+        return command
+    if path is None:
+        return command
+    if path.exists() and not path.is_file():  # a folder, or a pipe that would be waited for
+        raise InputError(f"load: expected a file, got {str(path)!r}")
+    config = from_json(read_text(path))
+    if command is not sweep:
+        return partial(command, config=config)
+    entries = dict(vars(config))
+    seed = entries.pop("seed")
+    return partial(command, shared=Shared(**entries), seed=(seed,))
+
+
+def measure(
+    path: Positional[Path],
+    n_samples: int | None = None,
+    sampler_steps: int | None = None,
+    device: str | None = None,
+    quiet: bool = False,
+) -> int:
     """Measure the snapshots of a run again, with other numbers of samples or solver steps.
 
     Args:
         path: the run directory.
         n_samples: samples per snapshot.
         sampler_steps: solver steps of the sampler.
+        device: where to compute, such as cpu, cuda, cuda:1 or mps; the accelerator of the machine by default.
+        quiet: show no progress.
     """
     run = RunDir.open(path)
     given = {"n_samples": n_samples, "sampler_steps": sampler_steps}
     changed = replace(run.config.measure, **{k: v for k, v in given.items() if v is not None})
-    follow(measure_again(run, replace(run.config, measure=changed)), run.path.name)
+    again = measure_again(run, replace(run.config, measure=changed), device=device)
+    follow(again, run.path.name, quiet=quiet)
     print(f"measured again: {run.path / 'measures.jsonl'}")
     return 0
 
 
 def watch(path: Positional[Path], once: bool = False) -> int:
-    """Show the progress of the runs in a directory until they are done.
+    """Show the progress of the runs in a directory until they are done or Ctrl-C is typed.
 
     Args:
         path: a run directory, or a directory of them.
         once: show it once and stop.
     """
-    while True:
-        runs = _runs_in(path)
-        for run in runs:
-            steps, last = run.config.train.steps, (run.steps() or [{"step": 0, "loss": float("nan")}])[-1]
-            seen = [row for row in run.measures() if row["measure"] == "memorized"]
-            copied = f"f_mem {seen[-1]['value']:.3f} at {seen[-1]['step']:,}" if seen else "not yet measured"
-            state = "done" if run.done else f"{last['step']:,} of {steps:,}, loss {last['loss']:.4f}"
-            print(f"{run.path.name}: {state}, {copied}")
-        if once or all(run.done for run in runs):
-            return 0
-        time.sleep(5)
+    try:
+        while True:
+            rows = [_row(run) for run in _runs_in(path)]
+            for name, state, _ in rows:
+                print(f"{name}: {state}")
+            if once or all(ended for _, _, ended in rows):
+                return 0
+            print(flush=True)
+            time.sleep(REFRESH)
+    except KeyboardInterrupt:
+        return 0
 
 
-def report(path: Positional[Path], json: bool = False) -> int:
+def _row(run: RunDir) -> tuple[str, str, bool]:
+    """Name and state of a run, and whether nothing more is to be expected of it."""
+    name = run.path.absolute().name
+    try:
+        return name, _state(run), run.done
+    except (InputError, OSError) as error:
+        return name, f"cannot be read: {' '.join(str(error).split())[:200]}", True
+
+
+def _state(run: RunDir) -> str:
+    """Where a run stands, in words."""
+    total = run.config.train.steps
+    seen = [row for row in run.measures() if row["measure"] == "memorized"]
+    copied = f"f_mem {seen[-1]['value']:.3f} at {seen[-1]['step']:,}" if seen else "not yet measured"
+    if run.done:
+        return f"done, {copied}"
+    log = run.steps()
+    if not log:
+        return "has not begun"
+    last = log[-1]
+    device = run.environment.get("device", "an unknown device")
+    left = duration(_seconds_left(log, total))
+    loss = f"loss {last['loss']:.4f}"
+    return f"{last['step']:,} of {total:,}, {loss}, {copied}, about {left} left on {device}"
+
+
+def _seconds_left(log: Sequence[Row], total: int) -> float:
+    """Seconds until the last step, at the pace of the second half of what was done in one go."""
+    last = log[-1]
+    rows = [row for row in log if row["step"] >= last["step"] / 2 and row["seconds"] <= last["seconds"]]
+    first = rows[0] if len(rows) > 1 else {"step": 0, "seconds": 0.0}
+    pace = (last["seconds"] - first["seconds"]) / (last["step"] - first["step"])
+    return pace * (total - last["step"])
+
+
+def report(path: Positional[Path], rules: RuleFlags = RuleFlags(), json: bool = False) -> int:  # noqa: B008
     """Write one page about a run or a directory of runs.
 
     Args:
         path: a run directory, or a directory of them.
+        rules: how the two times are read; by default as in the record that lies beside the runs.
         json: print the record.
     """
     runs = _runs_in(path)
-    return finish(record(runs, Rules(), name=path.name), runs, path, json)
+    made = record(runs, rules.over(rules_of(path)), name=path.absolute().name)
+    return finish(made, runs, path, as_json=json)
 
 
 def _runs_in(path: Path) -> list[RunDir]:
     if (path / "config.json").is_file():
         return [RunDir(path)]
-    runs = [RunDir(found.parent) for found in sorted(path.glob("*/config.json"))]
-    if not runs:
+    found = [file.parent for file in sorted(path.glob("*/config.json")) if file.parent.name[0] != "."]
+    if not found:
         raise InputError(f"path: expected a run directory or a directory of them, got {str(path)!r}")
-    return runs
+    return [RunDir(folder) for folder in found]
 
 
-def commands(_: Sequence[str]) -> list[tuple[str, Callable[..., int]]]:
-    """The commands of this file by name."""
-    return [(command.__name__, command) for command in (demo, train, sweep, measure, watch, report)]
+def commands(arguments: Sequence[str]) -> list[tuple[str, Callable[..., int]]]:
+    """The commands of this file by name, for what was typed."""
+    remember(arguments)
+    called = arguments[0] if arguments else ""
+    every = (demo, train, sweep, measure, watch, report)
+    takes_file = (train, sweep)
+    return [
+        (c.__name__, loaded(c, arguments) if c in takes_file and c.__name__ == called else c) for c in every
+    ]

@@ -3,8 +3,11 @@
 A recipe of a sweep has `CLAIM`, `RULES` and `configs(size)` with size "here", "tiny" or "paper". Any other
 recipe has `run(out, tiny)`, which writes its record itself, and `planned(size)`, the configurations that it
 trains, where it trains any.
+
+Only the checkout that is installed is looked at, never the current folder: a recipe is code.
 """
 
+import ast
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -14,39 +17,52 @@ from typing import Literal
 from memhorizon.results import InputError
 
 Size = Literal["here", "tiny", "paper"]
+FOLDER = Path(__file__).resolve().parents[3] / "recipes"
 
 
-def find(folder: Path | None = None) -> dict[str, Path]:
-    """Names and files of all recipes, from the current folder or from the checkout that is installed.
+def find() -> dict[str, Path]:
+    """Names and files of all recipes; none of them is imported.
 
     Raises:
         InputError: if there is no folder of recipes.
     """
-    places = [folder] if folder else [Path.cwd() / "recipes", Path(__file__).parents[3] / "recipes"]
-    for place in places:
-        if place.is_dir():
-            texts = {path.stem: path for path in sorted(place.glob("*.py"))}
-            return {name: path for name, path in texts.items() if _is_recipe(path)}
-    raise InputError(
-        f"recipes: expected a folder of recipes (run this in the repository), looked in {places}"
-    )
+    if not FOLDER.is_dir():
+        raise InputError(f"recipes: expected the repository's folder of them (install from it), no {FOLDER}")
+    return {path.stem: path for path in sorted(FOLDER.glob("*.py")) if _is_recipe(path)}
 
 
-def load(name: str, folder: Path | None = None) -> ModuleType:
+def claims() -> dict[str, str]:
+    """Names and first lines of all recipes, read from their sources.
+
+    Raises:
+        InputError: if there is no folder of recipes.
+    """
+    texts = {name: ast.get_docstring(_parsed(path)) or "" for name, path in find().items()}
+    return {name: text.partition("\n")[0] for name, text in texts.items()}
+
+
+def load(name: str) -> ModuleType:
     """Import a recipe.
 
     Raises:
-        InputError: if there is none of this name.
+        InputError: if there is none of this name, or another package is called `recipes` in this process.
     """
-    known = find(folder)
+    known = find()
     if name not in known:
         raise InputError(f"name: expected one of {', '.join(known)}; got {name!r}")
-    root = str(known[name].parent.parent)
-    if root not in sys.path:
+    root = str(FOLDER.parent)
+    if root not in sys.path[:1]:  # in front, also for the processes of a recipe: they inherit the path
         sys.path.insert(0, root)
+    package = import_module("recipes")
+    if list(package.__path__) != [str(FOLDER)]:
+        raise InputError(f"recipes: expected the package in {FOLDER}, got {list(package.__path__)}")
     return import_module(f"recipes.{name}")
 
 
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def _is_recipe(path: Path) -> bool:
-    text = path.read_text()
-    return "\ndef configs(" in text or "\ndef run(" in text
+    defined = {node.name for node in _parsed(path).body if isinstance(node, ast.FunctionDef)}
+    return bool(defined & {"configs", "run"})

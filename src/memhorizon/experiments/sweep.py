@@ -6,7 +6,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from memhorizon.experiments.config import Config
+import numpy as np
+
+from memhorizon.experiments.config import Config, decode, encode
 from memhorizon.experiments.executors import Executor, Local, Outcome
 from memhorizon.experiments.processes import reason
 from memhorizon.experiments.run import check_finished
@@ -43,31 +45,72 @@ AXES = {
 }
 
 
-def grid(base: Config, **axes: Sequence[int | float | None]) -> list[Config]:
-    """All combinations of the axes around one configuration.
+def grid(base: Config, **axes: Any) -> list[Config]:
+    """All combinations of the axes around one configuration, each once.
 
     Args:
         base: what all share.
-        **axes: values of `n_train`, `width`, `lr`, `batch_size` and so on, or `seed`; a seed has its own
-            weights, noise and training items.
+        **axes: values of `n_train`, `width`, `lr`, `batch_size` and so on, of any field by its dotted name,
+            as in `**{"optimizer.name": ("sgd", "adam")}`, or of `seed`; a seed has its own weights, noise
+            and training items.
 
     Raises:
-        InputError: if an axis is unknown, or the network or the optimizer of `base` does not have it.
+        InputError: if an axis is unknown or has no values, or the network or the optimizer of `base` does not
+            have it; if two axes are the same; if a value does not fit.
     """
-    return [_at(base, dict(zip(axes, values, strict=True))) for values in product(*axes.values())]
+    for axis, values in axes.items():
+        if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray) or not len(values):
+            raise InputError(f"{axis}: expected a sequence of at least one value, got {values!r}")
+    points = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+    return list(dict.fromkeys(_at(base, point) for point in points))
 
 
-def _at(config: Config, point: dict[str, Any]) -> Config:
+def _at(base: Config, point: dict[str, Any]) -> Config:
+    entries = encode(base)
+    taken: dict[str, str] = {}
     for axis, value in point.items():
-        if axis == "seed":
-            config = replace(config, data=replace(config.data, subset=value), seed=value)
-        elif axis in axes_of(config):
-            part = AXES[axis]
-            config = replace(config, **{part: replace(getattr(config, part), **{axis: value})})
-        else:
-            had = [*axes_of(config), "seed"]
-            raise InputError(f"axes: expected some of {had} (this network and optimizer), got {axis!r}")
+        for name in _fields_of(base, axis):
+            if name in taken:
+                raise InputError(f"axes: {axis!r} and {taken[name]!r} both set {name}")
+            taken[name] = axis
+            *parents, last = name.split(".")
+            part = entries
+            for parent in parents:
+                part = part[parent]
+            part[last] = encode(value)
+    config = decode(entries)
+    if "optimizer.momentum" in taken and "momentum" not in axes_of(config):
+        raise _unknown(config, taken["optimizer.momentum"])
     return config
+
+
+def _fields_of(base: Config, axis: str) -> list[str]:
+    """The dotted names of the fields that an axis sets."""
+    if axis == "seed":
+        if base.data.subset not in (0, base.seed):
+            wanted = "0, for a seed chooses the training items too"
+            raise InputError(f"data.subset: expected {wanted}, got {base.data.subset} beside the axis seed")
+        return ["seed", "data.subset"]
+    name = f"{AXES[axis]}.{axis}" if axis in AXES else axis
+    if name not in _names(encode(base)):
+        raise _unknown(base, axis)
+    return [name]
+
+
+def _names(entries: dict[str, Any], prefix: str = "") -> list[str]:
+    """The dotted names of all fields below."""
+    found = []
+    for key, entry in entries.items():
+        found += _names(entry, f"{prefix}{key}.") if isinstance(entry, dict) else [prefix + key]
+    return [name for name in found if not name.endswith("kind") or name == "schedule.kind"]
+
+
+def _unknown(base: Config, axis: str) -> InputError:
+    had = ", ".join([*axes_of(base), "seed"])
+    dotted = ", ".join(name for name in _names(encode(base)) if "." in name)
+    return InputError(
+        f"axes: expected some of {had}, or of {dotted} (this network and optimizer), got {axis!r}"
+    )
 
 
 def axes_of(config: Config) -> list[str]:

@@ -1,0 +1,109 @@
+"""The commands and code blocks of README and guide run as they stand.
+
+In the fast suite a command that trains is only planned (`--dry-run`), and those that look at runs are given a
+small one; `make slow` runs them all, in order.
+"""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+
+from memhorizon.cli import main
+from memhorizon.datasets import DataConfig
+from memhorizon.experiments.config import Config, MeasureConfig
+from memhorizon.experiments.run import run
+from memhorizon.nets import MLPConfig
+from memhorizon.training import TrainConfig
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [(ROOT / page).read_text() for page in ("README.md", "docs/guide.md")]
+BLOCKS = [block for text in PAGES for block in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.S | re.M)]
+PYTHON = [block for language, block in BLOCKS if language == "python"]
+COMMANDS = [
+    shlex.split(line, comments=True)[1:]
+    for _, block in BLOCKS
+    for line in block.splitlines()
+    if line.startswith("memhorizon ")
+]
+TRAINING = [words for words in COMMANDS if words[0] in ("train", "sweep") and "--dry-run" not in words]
+SMALL = Config(
+    data=DataConfig(name="mixture", n_train=8, n_holdout=16),
+    model=MLPConfig(width=16, blocks=1),
+    train=TrainConfig(steps=20),
+    measure=MeasureConfig(snapshots=3, first=4, n_samples=10, sampler_steps=4, repeats=1),
+)
+
+
+def words_of(command):
+    return " ".join(command)
+
+
+def run_block(block, capsys):
+    """Run a block; what a comment says that it prints is among what it prints."""
+    with torch.random.fork_rng(devices=[]):
+        exec(compile(block, "block", "exec"), {})
+    printed = capsys.readouterr().out
+    for number in re.findall(r"# (?:the null: )?(\d\.\d{4} \[.*\))", block):
+        assert number in printed
+
+
+def test_there_are_commands_and_blocks_of_every_kind():
+    assert len(PYTHON) == 2
+    assert {command[0] for command in COMMANDS} >= {
+        "train",
+        "sweep",
+        "watch",
+        "report",
+        "theory",
+        "reproduce",
+    }
+
+
+@pytest.mark.parametrize("block", PYTHON[:1], ids=["README.md"])
+def test_python_blocks(block, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_block(block, capsys)
+
+
+@pytest.mark.parametrize("command", TRAINING, ids=words_of)
+def test_commands_that_train_can_be_run(command, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    planned = [command[0], "--dry-run", *command[1:]]
+    assert main(planned) == 0
+    assert re.search(r"\d runs? in runs: about ", capsys.readouterr().out)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in TRAINING], ids=words_of)
+def test_commands_that_look(command, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(SMALL, root="runs")
+    assert main(command) == 0
+    assert capsys.readouterr().out.strip()
+
+
+@pytest.mark.slow
+def test_all_commands_in_order(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for command in COMMANDS:
+        assert main(command) == 0, words_of(command)
+        assert capsys.readouterr().out.strip(), words_of(command)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", PYTHON[1:], ids=["guide.md"])
+def test_python_blocks_that_train(block, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_block(block, capsys)
+
+
+@pytest.mark.slow
+def test_the_demo(tmp_path, monkeypatch, capsys):
+    """The first of the two commands of the README."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo"]) == 0
+    assert "open demo/report.html" in capsys.readouterr().out
+    assert (tmp_path / "demo" / "report.html").is_file()
