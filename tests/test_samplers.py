@@ -316,7 +316,7 @@ def test_visited_indices_end_at_one_and_start_in_noise():
     assert visited_indices(LINEAR, 3) == [999, 500, 1]  # every 333rd would start at 667
     assert visited_indices(LINEAR, 501)[0] == 999  # every single one would start at 501
     assert visited_indices(Schedule.cosine(), 10)[0] == 999  # every hundredth would start at 901
-    for schedule in (Schedule.linear(1), Schedule.linear(2), Schedule.linear(3), Schedule.linear(101), LINEAR):
+    for schedule in (*map(Schedule.linear, (1, 2, 3, 101)), LINEAR):
         levels = len(schedule)
         for steps in range(1, levels + 1, 1 + levels // 100):
             indices = visited_indices(schedule, steps)

@@ -12,6 +12,7 @@ from memhorizon.datasets import DataConfig
 from memhorizon.experiments.files import digest, parse_json
 from memhorizon.nets import FeaturesConfig, MLPConfig
 from memhorizon.results import InputError
+from memhorizon.samplers import check_last_level
 from memhorizon.schedule import Schedule, ScheduleConfig
 from memhorizon.training import OptimizerConfig, TrainConfig
 from memhorizon.unet import UNetConfig
@@ -96,6 +97,8 @@ class Config:
         if self.measure.sampler_steps > len(schedule):
             got = f"{self.measure.sampler_steps} for schedule.steps = {len(schedule)}"
             raise InputError(f"measure.sampler_steps: expected at most one per noise level, got {got}")
+        if self.measure.n_samples:
+            check_last_level(schedule)
         known = getattr(self.model, "steps", None)  # length of the network's table of times
         if known is not None and known < len(schedule):
             raise InputError(
