@@ -62,9 +62,9 @@ def test_dry_run_says_what_and_how_long_and_does_nothing(tmp_path, config, capsy
 def test_a_reader_that_leaves_early_is_no_error():
     """As in `memhorizon ... | head -1`, with more output than a pipe holds."""
     command = [sys.executable, "-c", "from memhorizon.cli import main; raise SystemExit(main())"]
-    arguments = ["reproduce", "width_mixture", "--size", "paper", "--dry-run"]
+    arguments = ["theory", "losses", "--points", "2000"]
     with subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert b"mixture-n" in process.stdout.readline()
+        assert b"L_train" in process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
