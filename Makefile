@@ -9,8 +9,8 @@ READY  := $(VENV)/.ready
 demo: $(READY)          ## train on real digits, see both clocks: writes demo/report.html
 	$(BIN)/memhorizon demo
 
-test: $(READY)          ## what CI runs
-	$(BIN)/python -m pytest
+test: $(READY)          ## what CI runs: every test file in one process, as many at once as there are cores
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(READY)         ## format, lint, types
 	$(BIN)/ruff format --check .

@@ -92,7 +92,10 @@ def test_the_tiny_twin_gives_a_record(name, tmp_path):
 def _has_the_form_of(committed, made):
     written = {"claim", "command", "seconds", "size"}  # by the command
     assert set(committed) - written == set(made) - written
-    assert {frozenset(run) for run in committed["runs"]} == {frozenset(run) for run in made["runs"]}
+    later = {"data"}  # facts of the items: runs of before 2026-11-25 did not keep them
+    assert {frozenset(run) - later for run in committed["runs"]} == {
+        frozenset(run) - later for run in made["runs"]
+    }
 
 
 @pytest.mark.parametrize("name", SWEEPS)
