@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from memhorizon import images as images_module
 from memhorizon import layouts
 from memhorizon.formats import decode
-from memhorizon.images import duplicate_groups, load_images, prepare
+from memhorizon.images import load_images, prepare
 from memhorizon.results import InputError
 from reference_files import deadline
 
@@ -151,15 +151,6 @@ def test_one_picture_and_vectors_are_fine():
     vectors = torch.ones(3, 5)  # constant, and no pictures
     assert load_images(vectors).images.data_ptr() == vectors.data_ptr()
     assert load_images(vectors).names == ("0", "1", "2")
-
-
-def test_duplicate_groups():
-    x = torch.randn(6, 1, 3, 3, generator=torch.Generator().manual_seed(0))
-    x[4], x[5] = x[1], x[1]
-    x[2], x[3] = 0.0, -0.0
-    assert duplicate_groups(x).tolist() == [0, 1, 2, 2, 1, 1]
-    x[5, 0, 0, 0] += 1e-6
-    assert duplicate_groups(x).tolist() == [0, 1, 2, 2, 1, 5]
 
 
 X = noise(6, 5, 5)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
@@ -187,13 +187,6 @@ def _grey(images: Tensor, grey: bool) -> Tensor:
         return images
     weights = torch.tensor(LUMA, dtype=images.dtype, device=images.device)
     return (images * weights[:, None, None]).sum(1, keepdim=True)
-
-
-def duplicate_groups(images: Float[Tensor, " n *item"]) -> Int[Tensor, " n"]:
-    """Number, for each item, the first item that equals it in every value; its own number where none does."""
-    first: dict[bytes, int] = {}
-    rows = (images.cpu() + 0.0).flatten(1).numpy()  # + 0.0 makes -0.0 equal to 0.0
-    return torch.tensor([first.setdefault(row.tobytes(), i) for i, row in enumerate(rows)])
 
 
 def usable(

@@ -38,7 +38,7 @@ DEFAULT = Config(
     train=TrainConfig(steps=3000, batch_size=32),
     measure=MeasureConfig(snapshots=14, first=20, n_samples=250, sampler_steps=20, repeats=2),
 )
-WITHOUT_T = ("frechet", "kernel", "kl")  # curves of quality that are not of a diffusion time
+WITHOUT_T = ("frechet", "kl")  # curves of quality that are not of a diffusion time
 REFRESH = 5.0  # seconds between two looks of `watch`
 
 
@@ -68,7 +68,7 @@ class RuleFlags:
     """How the two times are read; what is not given is as in the record beside the runs, or the default.
 
     Attributes:
-        quality: the curve that tau_gen is read from: holdout, score_error, frechet, kernel or kl.
+        quality: the curve that tau_gen is read from: holdout, score_error, frechet or kl.
         t: the diffusion time of that curve, where it has one.
         tolerance: the level of quality is this share above the worst of the runs' best values.
         memorized: tau_mem is where the memorized fraction is this much above its null.
