@@ -23,7 +23,7 @@ from memhorizon.experiments.recipes import Size
 from memhorizon.experiments.record import record, varied
 from memhorizon.figures.records import time_of
 from memhorizon.measure.scaling import fit_scaling
-from memhorizon.results import ScalingLaw
+from memhorizon.results import InputError, ScalingLaw
 
 NAME = "reruns"
 SWEEPS = ("n_mixture_adam", "lr_mixture", "repetition_mixture")
@@ -151,7 +151,9 @@ def run(out: Path, tiny: bool = False, results: Path = RESULTS) -> Path:
     for name, first in sweeps.items():
         rules = recipes.load(name).RULES
         folder = out / (f"{NAME}-tiny_parts" if tiny else f"{NAME}_parts") / name
-        runs = follow_sweep(again(name, "tiny" if tiny else "here"), folder)
+        runs, failed = follow_sweep(again(name, "tiny" if tiny else "here"), folder)
+        if failed:
+            raise InputError(failed)
         made[name] = (first, record(runs, rules, name=name))
         seconds += sum(own.seconds() for own in runs)
     return write_record(

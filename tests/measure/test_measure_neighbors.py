@@ -182,8 +182,8 @@ GOOD = torch.ones(4, 3)
 BAD = {
     "shapes": (torch.ones(4, 3), torch.ones(5, 2), 2, None, "items of one shape"),
     "transposed images": (torch.ones(4, 1, 2), torch.ones(5, 2, 1), 2, None, "items of one shape"),
-    "no training point": (GOOD, torch.ones(0, 3), 1, None, "train: expected at least one"),
-    "no sample": (torch.ones(0, 3), GOOD, 1, None, "samples: expected at least one"),
+    "no training point": (GOOD, torch.ones(0, 3), 1, None, "train: expected items .* at least one"),
+    "no sample": (torch.ones(0, 3), GOOD, 1, None, "samples: expected items .* at least one"),
     "no entries": (torch.ones(4, 0), torch.ones(4, 0), 1, None, "at least one"),
     "a number": (torch.tensor(1.0), torch.tensor(1.0), 1, None, "at least one"),
     "complex": (GOOD.to(torch.complex64), GOOD, 1, None, "real numbers"),
