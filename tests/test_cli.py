@@ -10,9 +10,10 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+import torch
 
 from memhorizon.cli import main
-from memhorizon.cli.output import START
+from memhorizon.cli.output import START, fitting_threads
 from memhorizon.cli.runs import _seconds_left
 from memhorizon.datasets import DataConfig
 from memhorizon.experiments.config import Config, MeasureConfig, from_json, to_json
@@ -20,6 +21,7 @@ from memhorizon.experiments.rundir import RunDir
 from memhorizon.experiments.sweep import grid
 from memhorizon.nets import MLPConfig
 from memhorizon.training import TrainConfig
+from memhorizon.unet import UNetConfig
 
 SMALL = Config(
     data=DataConfig(name="mixture", n_train=8, n_holdout=16),
@@ -345,3 +347,21 @@ def test_recipes_come_from_the_installed_checkout_only(tmp_path, monkeypatch, ca
     assert main(["reproduce", "nice"]) == 2
     assert main(["reproduce", "n_digits", "--size", "paper", "--dry-run"]) == 0
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_small_network_is_computed_with_one_thread_unless_the_user_decides(monkeypatch):
+    small = SMALL.model
+    large = UNetConfig()  # the paper's, 4 million parameters
+    before = torch.get_num_threads()
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    torch.set_num_threads(2)
+    try:
+        for model, threads in ((small, 1), (large, 2)):
+            with fitting_threads(replace(SMALL, model=model)):
+                assert torch.get_num_threads() == threads
+            assert torch.get_num_threads() == 2
+        monkeypatch.setenv("OMP_NUM_THREADS", "2")
+        with fitting_threads(SMALL):
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -1,8 +1,10 @@
 """What commands show: how long it will take, progress, and the file to open at the end."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -20,15 +22,38 @@ from memhorizon.experiments.run import Progress, execute
 from memhorizon.experiments.rundir import Row, RunDir
 from memhorizon.experiments.sweep import SweepProgress, execute_sweep
 from memhorizon.figures.clocks import QUALITY_LABELS
+from memhorizon.nets import FeaturesConfig, MLPConfig
 from memhorizon.report import report, sentence
 from memhorizon.results import InputError
+from memhorizon.unet import UNetConfig
 
 START = 3.0  # seconds until a process of a sweep has imported torch
+# Parameters below which one thread computes a network: a second one brings little, and where other programs
+# are busy the two wait for each other at every step (10 to 30 times slower in a trial, dev/LOG.md).
+SMALL = 2**20
 
 
 def say(text: str) -> None:
     """Say something beside the answer, on the error stream."""
     print(text, file=sys.stderr)
+
+
+@contextmanager
+def fitting_threads(config: Config) -> Iterator[None]:
+    """Compute a small network with one thread, unless the user has decided by OMP_NUM_THREADS."""
+    before = torch.get_num_threads()
+    if "OMP_NUM_THREADS" not in os.environ and _parameters(config.model) < SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _parameters(model: UNetConfig | MLPConfig | FeaturesConfig) -> int:
+    """Parameters of a network, but for those that depend on the size of the items."""
+    item_shape = (1, 32, 32) if isinstance(model, UNetConfig) else (1,)
+    return sum(parameter.numel() for parameter in model.build(item_shape, seed=0).parameters())
 
 
 def follow(events: Iterator[Progress], name: str, *, quiet: bool = False) -> None:

@@ -12,7 +12,7 @@ import tyro
 
 from memhorizon.cli.axes import axes_of_words
 from memhorizon.cli.output import dry_run as show_dry_run
-from memhorizon.cli.output import duration, finish, follow, follow_run, follow_sweep
+from memhorizon.cli.output import duration, finish, fitting_threads, follow, follow_run, follow_sweep
 from memhorizon.cli.typed import remember, words
 from memhorizon.datasets import DataConfig
 from memhorizon.experiments import demo as demo_recipe
@@ -130,10 +130,11 @@ def train(
         json: print the record.
         quiet: show no progress.
     """
-    if dry_run:
-        return show_dry_run([config], root, device=device, as_json=json)
-    run = RunDir.create(root, config)
-    follow_run(run, device=device, quiet=quiet)
+    with fitting_threads(config):
+        if dry_run:
+            return show_dry_run([config], root, device=device, as_json=json)
+        run = RunDir.create(root, config)
+        follow_run(run, device=device, quiet=quiet)
     made = record([run], rules.over(None), name=run.path.name)
     return finish(made, [run], run.path, as_json=json)
 
