@@ -162,8 +162,10 @@ def legend(figure: Figure, every: Sequence[Group]) -> None:
     """One entry per series, above the panels."""
     looks = style.looks(g.series for g in every)
     handles = [Line2D([], [], **look) for look in looks.values()]
-    seeds = max(len(g.runs) for g in every)
-    title = f"{seeds} seeds each" if seeds > 1 else None
+    counts = [len(g.runs) for g in every]
+    few, many = min(counts), max(counts)
+    seeds = f"{many} seeds each" if few == many else f"{few} to {many} seeds each"
+    title = seeds if many > 1 else None
     columns = max(1, min(len(looks), 90 // (max(map(len, looks)) + 8)))
     names = [style.label(name) for name in looks]
     place: Row = {"loc": "outside upper center", "ncols": columns}

@@ -19,7 +19,7 @@ FACTOR_NAMES = {
     "lr": "learning rate",
     "momentum": "momentum",
     "batch_size": "batch",
-    "ema": "average",
+    "ema": "decay of the average",
     "dropout": "dropout",
     "weight_decay": "weight decay",
 }
@@ -165,8 +165,9 @@ def _names(settings: Iterable[Row]) -> list[str]:
 
 
 def factor_name(name: str) -> str:
-    """A factor, or a place in the configuration, in words."""
-    return printable(FACTOR_NAMES.get(name, name.rsplit(".", 1)[-1].replace("_", " ")))
+    """A factor, or a place in the configuration, in words: optimizer.name is the optimizer."""
+    entry = name.removesuffix(".name").removesuffix(".kind").rsplit(".", 1)[-1]
+    return printable(FACTOR_NAMES.get(name, entry.replace("_", " ")))
 
 
 def _say(name: str, value: Any) -> str:

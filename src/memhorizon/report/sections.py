@@ -112,6 +112,11 @@ def _advice(record: Row, run: Row, found: Choice) -> str:
     """The snapshot to use and where its weights are."""
     if found.step is None or found.quality is None or found.copies is None:
         return "Which of these snapshots is best is not known: quality was not measured."
+    if found.good is None:
+        return (
+            "None of these snapshots is known to be good, so none is recommended; the best so far is that "
+            f"of step {found.step:,}. Longer training may bring one."
+        )
     return (
         f"<strong>The snapshot to use is that of step {found.step:,}</strong>: the best "
         f"{text_of(quality_label(record))} up to there, {found.quality.value:.3g} "
@@ -150,7 +155,8 @@ def choices(record: Row, level: int) -> str:
     note = (
         "<p>From the first snapshot of good quality (τ_gen) to the last one up to which copies are not above "
         "those among held-out items (exact test, one-sided, 5 % over all snapshots of a run). "
-        f"The snapshot to use is the best of quality up to there; {where}.</p>"
+        f"The snapshot to use is the best of quality up to there; {where}. In brackets: good quality was not "
+        "seen, so that it is only the best so far.</p>"
     )
     return section("Which snapshot to use", _maybe_folded(listed, len(rows)), note, level=level)
 
@@ -163,10 +169,11 @@ def _choice_cells(found: Choice | None) -> list[str]:
     if found.step is None or found.quality is None or found.copies is None:
         return [good, last, "–", "–", "–"]
     q = found.quality
+    step = f"{found.step:,}" if found.good is not None else f"({found.step:,})"
     return [
         good,
         last,
-        f"{found.step:,}",
+        step,
         f"{q.value:.3g} [{q.low:.3g}, {q.high:.3g}]",
         _share(found.copies),
     ]
