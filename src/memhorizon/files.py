@@ -1,8 +1,9 @@
 """Files from anywhere: which may be opened, how much may come out of one, which names may be printed.
 
-The bounds, all checked before anything is unpacked: a picture has at most MOST_PIXELS pixels, an array at
-most MOST_BYTES bytes; what is packed (.npz, .gz) unpacks to at most MOST_RATIO times its size on the disk,
-where that is more than FREE_BYTES.
+The bounds, all checked before anything is unpacked: a picture has at most MOST_PIXELS pixels, and is resized
+to sides of at most MOST_SIDE; an array, also one of resized pictures, has at most MOST_BYTES bytes; what is
+packed (.npz, .gz) unpacks to at most MOST_RATIO times its size on the disk, where that is more than
+FREE_BYTES.
 """
 
 import os
@@ -11,6 +12,7 @@ import stat
 from memhorizon.results import InputError
 
 MOST_PIXELS = 2**26
+MOST_SIDE = 2**13  # of a square of MOST_PIXELS
 MOST_BYTES = 2**34
 MOST_RATIO = 250
 FREE_BYTES = 2**25
