@@ -40,6 +40,19 @@ def kind_of(mode: int) -> str:
     return next((name for matches, name in _KINDS if matches(mode)), "a regular file")
 
 
+def problem_with(path: str | os.PathLike[str]) -> str | None:
+    """Say why nothing can be read at a path, where that is so."""
+    shown = printable(path)
+    shown = shown if len(shown) <= 300 else f"{shown[:300]} ..."
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last of a name with a zero byte
+        return f"no such file or folder as {shown}"
+    except OSError as error:
+        return f"{shown} cannot be looked at ({error.strerror})"
+    return None
+
+
 def check_regular(path: str | os.PathLike[str]) -> int:
     """Return the size of a regular file in bytes; anything else must not be opened, since it may never end.
 

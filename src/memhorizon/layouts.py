@@ -285,7 +285,7 @@ def _training_files(folder: Path) -> dict[str, tuple[Path, Path | None]]:
 
 def _itself_or_inside(path: Path) -> Path | None:
     """The file at `path`; some archives hold it in a folder of the same name."""
-    return next((p for p in (path, path / path.name) if p.is_file()), None)
+    return next((p for p in (path, path / path.name) if os.path.isfile(p)), None)
 
 
 _CIFAR_BYTES = 1 + 3 * 32 * 32  # a row: label, red, green, blue
@@ -326,9 +326,9 @@ def _read_batch(folder: Path, name: str) -> UInt8[Tensor, "n 3073"]:
 
 
 def _cifar_hint(folder: Path) -> str:
-    if any((folder / sub / "data_batch_1").exists() for sub in ("", "cifar-10-batches-py")):
+    if any(os.path.exists(folder / sub / "data_batch_1") for sub in ("", "cifar-10-batches-py")):
         return "; the python version is pickled and never opened, take the binary version"
-    if any((folder / f"cifar-10-{kind}.tar.gz").exists() for kind in ("binary", "python")):
+    if any(os.path.exists(folder / f"cifar-10-{kind}.tar.gz") for kind in ("binary", "python")):
         return "; unpack cifar-10-binary.tar.gz there"
     return ""
 
@@ -364,8 +364,9 @@ def list_celeba(folder: Path) -> PictureFiles:
 def _aligned(folder: Path) -> Path:
     """The folder of the pictures, where archives put it; some hold it twice."""
     places = [folder / above / "img_align_celeba" for above in ("", "Img", "celeba")]
-    root = next((place for place in places if place.is_dir()), folder)
-    return root / "img_align_celeba" if (root / "img_align_celeba").is_dir() else root
+    root = next((place for place in places if os.path.isdir(place)), folder)
+    inside = root / "img_align_celeba"
+    return inside if os.path.isdir(inside) else root
 
 
 def _training_part(path: Path) -> tuple[str, ...]:
