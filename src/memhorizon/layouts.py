@@ -222,7 +222,7 @@ def _idx_shape(head: bytes, where: str, ndim: int, dtype: str) -> list[int]:
 def read_mnist(
     folder: Path, name: str = "mnist"
 ) -> tuple[UInt8[Tensor, "n 1 h w"], Int[Tensor, " n"] | None]:
-    """Read the training file of MNIST or a relative (Fashion-, K-, QMNIST, a part of EMNIST), with labels if any.
+    """Read the training file of MNIST or a relative (Fashion-, K-, QMNIST, a part of EMNIST), and its labels.
 
     `folder` holds the IDX files, or is the folder that torchvision was given: it has MNIST/raw below it, or
     FashionMNIST/raw for the name fashion-mnist. Where there is no MNIST, that of KMNIST/raw, QMNIST/raw,
