@@ -239,7 +239,8 @@ BAD_CONFIGS = {
     "size zero": ({"size": 0}, "size: expected at least 1"),
     "scale zero": ({"scale": 0.0}, "scale: expected a positive number, .*got 0.0"),
     "scale NaN": ({"scale": float("nan")}, "scale: expected a positive number, .*got nan"),
-    "scale beyond float32": ({"scale": 1e39}, "scale: expected a positive number, at most"),
+    "scale beyond float32": ({"scale": 1e39}, "scale: expected a positive number, 1e-30 to"),
+    "scale below float32": ({"scale": 1e-300}, "scale: expected a positive number, 1e-30 to"),
     "scale beyond floats": ({"scale": 10**400}, "scale: expected a finite number, got one that is too large"),
     "mean beyond floats": (
         {"name": "mixture", "mean": -(10**400)},

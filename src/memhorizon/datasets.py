@@ -125,8 +125,8 @@ class DataConfig:
                 raise InputError(f"{word}: expected at least {low}, got {value}")
         if self.size is not None and self.size > MOST_SIDE:
             raise InputError(f"size: expected at most {MOST_SIDE:,} pixels, got {self.size:,}")
-        if not 0 < self.scale <= MOST:
-            raise InputError(f"scale: expected a positive number, at most {MOST:g}, got {self.scale}")
+        if not 1 / MOST <= self.scale <= MOST:
+            raise InputError(f"scale: expected a positive number, {1 / MOST:g} to {MOST:g}, got {self.scale}")
         if self.path == "":
             raise InputError("path: expected a file or folder, got an empty path")
         if self.path is not None and self.name in ("digits", *SYNTHETIC):
