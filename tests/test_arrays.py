@@ -3,6 +3,7 @@ import io
 import os
 import socket
 import struct
+import warnings
 import zipfile
 
 import numpy as np
@@ -58,6 +59,49 @@ BAD_FILES = {
     "npz without arrays": ("a.npz", _npz(), "got none"),
     "npz with two unknown arrays": ("a.npz", _npz(a=X, b=X), "got a, b"),
 }
+
+
+HEADERS = (
+    "{'descr': (), 'fortran_order': False, 'shape': (3,)}",
+    "{'descr': ('<f4',), 'fortran_order': False, 'shape': (3,)}",
+    "{'descr': ['<f4'], 'fortran_order': False, 'shape': (3,)}",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (3.0,)}",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': None}",
+    "{'descr': None, 'fortran_order': False, 'shape': (3,)}",
+    "{'descr': '<f4', 'fortran_order': (), 'shape': (3,)}",
+    "{{}: 1}",
+    "{[1]: 2}",
+    "{1: 2, 'a': 3}",
+    "[1, 2]",
+    "1 +",
+    "(" * 300,
+    "-" * 9000 + "1",
+    "1" * 5000,
+)
+
+
+@pytest.mark.parametrize("header", HEADERS)
+@pytest.mark.parametrize("packed", [False, True])
+def test_headers_that_say_something_else_are_damage(tmp_path, header, packed):
+    data = b"\x93NUMPY\x01\0" + struct.pack("<H", len(header) + 1) + header.encode() + b"\n" + bytes(12)
+    path = tmp_path / ("a.npz" if packed else "a.npy")
+    if packed:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("images.npy", data)
+    else:
+        path.write_bytes(data)
+    with pytest.raises(InputError, match=f"{path.name}: damaged"):
+        load_array(path)
+
+
+def test_two_arrays_of_one_name_are_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the name given twice
+        archive.writestr("images.npy", _npy(X))
+        archive.writestr("images.npy", _npy(X[::-1]))
+    for key in ("", "::images"):
+        with pytest.raises(InputError, match="a.npz: expected each array once, got two of one name"):
+            load_array(f"{tmp_path / 'a.npz'}{key}")
 
 
 @pytest.mark.parametrize("case", BAD_FILES)

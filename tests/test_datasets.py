@@ -3,6 +3,7 @@ import hashlib
 import io
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -234,10 +235,34 @@ BAD_CONFIGS = {
     "negative holdout": ({"n_holdout": -1}, "n_holdout: expected at least 0"),
     "negative subset": ({"subset": -1}, "subset: expected at least 0"),
     "negative seed": ({"seed": -1}, "seed: expected at least 0"),
-    "seed of too many bits": ({"seed": 2**63}, r"seed: expected less than 2\*\*63"),
+    "seed of too many bits": ({"seed": 2**63}, r"seed: expected .*less than 2\*\*63"),
     "size zero": ({"size": 0}, "size: expected at least 1"),
-    "scale zero": ({"scale": 0.0}, "scale: expected a positive number, got 0.0"),
-    "scale NaN": ({"scale": float("nan")}, "scale: expected a positive number, got nan"),
+    "scale zero": ({"scale": 0.0}, "scale: expected a positive number, .*got 0.0"),
+    "scale NaN": ({"scale": float("nan")}, "scale: expected a positive number, .*got nan"),
+    "scale beyond float32": ({"scale": 1e39}, "scale: expected a positive number, 1e-30 to"),
+    "scale below float32": ({"scale": 1e-300}, "scale: expected a positive number, 1e-30 to"),
+    "scale beyond floats": ({"scale": 10**400}, "scale: expected a finite number, got one that is too large"),
+    "mean beyond floats": (
+        {"name": "mixture", "mean": -(10**400)},
+        "mean: expected a finite number, got one that is too large",
+    ),
+    "mean beyond float32": ({"name": "mixture", "mean": -1e39}, "mean, exponent: expected finite"),
+    "a seed of 9,000 digits": ({"seed": 10**9000}, "seed: expected an integer, .*too large"),
+    "size of a terabyte": ({"size": 2**40}, "size: expected at most 8,192 pixels"),
+    "an empty path": ({"name": "folder", "path": ""}, "path: .*got an empty path"),
+    "eigenvalues beyond all": ({"name": "gaussian", "exponent": -1000.0}, "exponent: expected one of which"),
+    "eigenvalues below all": ({"name": "gaussian", "exponent": 1000.0}, "exponent: expected one of which"),
+    "an integer as exponent": ({"name": "gaussian", "exponent": -1000}, "exponent: expected one of which"),
+    "a covariance of gigabytes": ({"name": "gaussian", "dim": 20_000}, "dim, components: expected at most"),
+    "many covariances": (
+        {"name": "mixture", "dim": 1000, "components": 17},
+        r"dim, components: expected at most 16,777,216 numbers .*got 17 \* 1,000\*\*2",
+    ),
+    "draws of a terabyte": (
+        {"name": "gaussian", "n_train": 2**37},
+        "n_train, n_holdout, subset, dim: expected",
+    ),
+    "a late subset": ({"name": "gaussian", "subset": 2**40}, "n_train, n_holdout, subset, dim: expected"),
     "digits from a path": ({"path": "x"}, "path: digits is not read from a path"),
     "mixture from a path": ({"name": "mixture", "path": "x"}, "path: mixture is not read"),
     "scaled draws": ({"name": "mixture", "scale": 2.0}, "mixture has no pixels"),
@@ -444,6 +469,10 @@ def test_the_fingerprint_is_of_the_items(tmp_path):
     same = fingerprint(x)
     assert same.startswith("sha256:")
     assert len(same) == 7 + 64
+    assert fingerprint(x) == same
+    signed, zeros = x.copy(), x.copy()
+    signed[:, 1], zeros[:, 1] = -0.0, 0.0
+    assert fingerprint(signed) == fingerprint(zeros)
     assert fingerprint(x) == same
     off = x.copy()
     off[load_split(base).train_index[5], 2] += 1e-6
@@ -680,6 +709,11 @@ NOT_PLAIN = {
     "scale": "wide",
     "eigenvalues": 2.0,
     "subset": None,
+    "grey": "no",
+    "mean": torch.ones(2),
+    "scale  ": torch.ones(2),
+    "eigenvalues ": torch.ones(8, 2),
+    "name": ["digits"],
 }
 
 
@@ -701,8 +735,39 @@ def test_options_become_plain_values(word):
 
 @pytest.mark.parametrize("word", NOT_PLAIN)
 def test_options_of_other_types_are_named(word):
-    with pytest.raises(InputError, match=f"{word}: expected .*, got {NOT_PLAIN[word]!r}"):
-        set_from_outside(word, NOT_PLAIN[word])
+    word, value = word.strip(), NOT_PLAIN[word]
+    with pytest.raises(InputError, match=f"^{word}: expected .*, got {re.escape(repr(value))}"):
+        set_from_outside(word, value)
+
+
+def test_true_is_no_number_of_items():
+    for options in ({"n_train": True}, {"size": True}, {"scale": True}):
+        with pytest.raises(InputError, match=f"{next(iter(options))}: expected .*, got True"):
+            DataConfig(**options)
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar10", "celeba", "folder", "file"])
+def test_paths_that_cannot_be_looked_at_are_named(tmp_path, name, monkeypatch):
+    with pytest.raises(InputError, match=r"path: a{300} ... cannot be looked at \(File name too long\)"):
+        load_split(DataConfig(name, path="a" * 5000))
+    with pytest.raises(InputError, match="path: no such file or folder as a"):
+        load_split(DataConfig(name, path="a\0b"))
+
+    def of_another_user(call, below):
+        def refuse(path, *rest, **options):
+            if str(path).startswith(below):
+                raise PermissionError(13, "Permission denied", str(path))
+            return call(path, *rest, **options)
+
+        return refuse
+
+    for call in ("stat", "lstat", "listdir", "scandir"):
+        below = str(tmp_path) + ("/" if "stat" in call else "")
+        monkeypatch.setattr(os, call, of_another_user(getattr(os, call), below))
+    with pytest.raises(InputError, match=f"{tmp_path}"):
+        load_split(DataConfig(name, path=str(tmp_path)))
+    with pytest.raises(InputError, match=r"path: .*/x cannot be looked at \(Permission denied\)"):
+        load_split(DataConfig(name, path=str(tmp_path / "x")))
 
 
 def test_a_folder_given_as_a_file_says_what_was_passed_over(folder):

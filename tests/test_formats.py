@@ -1,6 +1,7 @@
 import io
 import os
 import struct
+import time
 import zlib
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from memhorizon import formats
 from memhorizon.formats import Unusable, as_tensor, bits_of, decode, is_coloured
 from memhorizon.results import InputError
 from reference_files import deadline, memory_below
@@ -116,14 +118,18 @@ UNUSABLE = {
     "animated gif": (
         lambda p: SMALL.save(p, save_all=True, append_images=[LARGE]),
         "a.gif",
-        "animated.*2 frames",
+        "animated",
     ),
     "animated png": (
         lambda p: SMALL.save(p, save_all=True, append_images=[LARGE]),
         "a.png",
-        "animated.*2 frames",
+        "animated",
     ),
-    "tiff of two pages": (lambda p: SMALL.save(p, save_all=True, append_images=[LARGE]), "a.tif", "2 frames"),
+    "tiff of two pages": (
+        lambda p: SMALL.save(p, save_all=True, append_images=[LARGE]),
+        "a.tif",
+        "several pages",
+    ),
     "float tiff": (lambda p: Image.fromarray(np.eye(3, dtype=np.float32)).save(p), "a.tif", "known range"),
     "32-bit tiff": (
         lambda p: Image.fromarray(np.full((3, 3), 70000, np.int32)).save(p),
@@ -158,6 +164,64 @@ UNUSABLE = {
     "a folder named png": (lambda p: p.mkdir(), "a.png", "decoded"),
     "decompression bomb": (lambda p: p.write_bytes(_bomb()), "a.png", "DecompressionBomb"),
 }
+
+
+def _png_with_key(pixels, depth, color):
+    """A PNG of rows of bytes with a transparent colour."""
+    height, width = pixels.shape[0], pixels[0].size * 8 // depth // len(color)
+    head = struct.pack(">IIBBBBB", width, height, depth, 0 if len(color) == 1 else 2, 0, 0, 0)
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    chunks = [
+        _chunk(b"IHDR", head),
+        _chunk(b"tRNS", struct.pack(f">{len(color)}H", *color)),
+        _chunk(b"IDAT", zlib.compress(rows)),
+        _chunk(b"IEND", b""),
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.mark.parametrize(("depth", "channels"), [(1, 1), (2, 1), (4, 1), (8, 1), (16, 1), (8, 3), (16, 3)])
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_transparent_colour_is_white_or_the_picture_is_refused(tmp_path, depth, channels, loaded):
+    pixels = noise(4, 8 * channels * max(depth, 8) // 8)
+    color = (2**depth - 1000 if depth == 16 else 1,) * channels
+    pixels[0] = np.frombuffer(
+        {1: b"\xff", 2: b"\x55", 4: b"\x11", 8: b"\1", 16: b"\xfc\x18"}[depth], np.uint8
+    )[np.arange(pixels.shape[1]) % max(1, depth // 8)]
+    path = tmp_path / "a.png"
+    path.write_bytes(_png_with_key(pixels, depth, color))
+    with Image.open(path) as picture:
+        if loaded and depth not in (2, 4):  # of those the depth is forgotten
+            picture.load()
+        if depth == 8:
+            assert torch.equal(decode(picture)[:, 0], torch.ones(channels, 8))
+            return
+        with pytest.raises(Unusable, match="transparent colour in pixels of other than 8 bits"):
+            decode(picture)
+
+
+def test_many_pages_are_not_walked_through(tmp_path):
+    """The number of pages is not looked for."""
+    data = bytearray(_tiff(bytes(9), {256: 3, 257: 3, 258: 8}))
+    first = struct.unpack("<I", data[4:8])[0]
+    place = first + 2 + 12 * struct.unpack("<H", data[first : first + 2])[0]
+    second = data[first:place]
+    data[place : place + 4] = struct.pack("<I", len(data))
+    for page in range(3000):
+        data += second + struct.pack("<I", len(data) + len(second) + 4 if page < 2999 else 0)
+    (tmp_path / "a.tif").write_bytes(data)
+    start = time.perf_counter()
+    with pytest.raises(Unusable, match="several pages"):
+        decode(tmp_path / "a.tif")
+    assert time.perf_counter() - start < 0.2  # all 3,000 take about a second
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "CMYK", "1"])
+def test_strips_change_nothing(monkeypatch, mode):
+    picture = Image.fromarray(noise(23, 9, 4), "RGBA").convert(mode)
+    whole = decode(picture)
+    monkeypatch.setattr(formats, "_STRIP", 40)
+    assert torch.equal(decode(picture), whole)
 
 
 @pytest.mark.parametrize("case", UNUSABLE)

@@ -189,7 +189,19 @@ BAD = {
     "a list of constant pictures": ([FLAT[1], FLAT[1]], {}, "none of 2 can be used; the first, 0: constant"),
     "mixed sizes": ([X[0], X[1][:4]], {}, "size: .*0 is 1 x 5 x 5, 1 is 1 x 4 x 5"),
     "mixed vectors": ([X[0, 0], X[1, 0, :4]], {}, "0 is 5, 1 is 4"),
-    "size zero": (X, {"size": 0}, "size: expected at least 1"),
+    "two ranges of floats": (
+        [X[0] / 255, X[1].astype(np.float32)],
+        {},
+        "number 0 has floats within -1 to 1, number 1 reaches 16",
+    ),
+    "two ranges of floats, -1 to 1": (
+        [X[1].astype(np.float64), X[2] * 2.0, X[0] / 127.5 - 1],
+        {},
+        "number 2 has floats within -1 to 1, number 0 reaches 16",
+    ),
+    "size zero": (X, {"size": 0}, "size: expected a whole number of at least 1"),
+    "size of a terabyte": (X, {"size": 2**40}, "size: .* at most 8192, got 1099511627776"),
+    "many of a large size": (noise(80, 5, 5), {"size": 8192}, "size: expected at most 17,179,869,184 bytes"),
     "size of vectors": (X[:, 0], {"size": 3}, "size, grey: expected pictures"),
     "grey vectors": (X[:, 0], {"grey": True}, "size, grey: expected pictures"),
     "grey of four channels": (noise(2, 4, 5, 5), {"grey": True}, "1 or 3 channels, got 4"),
@@ -375,7 +387,16 @@ def test_a_long_strip_takes_little_memory(tmp_path):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB; all of it takes 300,000
 
 
-@pytest.mark.parametrize(("word", "value"), [("size", 4.0), ("size", "4"), ("channels", "middle")])
+def test_dark_and_plain_float_pictures_are_in_the_range_of_the_others():
+    pictures = [X[0] / 255, X[1] / 2550, 3.0 * X[2] / 255, X[3] / 127.5 - 1]
+    assert len(load_images(pictures)) == 4
+    black = np.zeros((5, 5))  # passed over, and in any range
+    assert len(load_images([black, X[0].astype(np.float32), X[1] * 1.0])) == 2
+
+
+@pytest.mark.parametrize(
+    ("word", "value"), [("size", 4.0), ("size", "4"), ("size", True), ("channels", "middle"), ("grey", "no")]
+)
 def test_other_options_are_named(word, value):
     with pytest.raises(InputError, match=f"{word}: expected .* got '?{value}"):
         getattr(load_images, "__wrapped__", load_images)(

@@ -232,6 +232,71 @@ def test_emnist_is_turned_upright(tmp_path, packed):
         read_mnist(tmp_path)
 
 
+def put(place, prefix, images, packed=False):
+    place.mkdir(parents=True, exist_ok=True)
+    for what, array in (("images-idx3", images), ("labels-idx1", np.arange(len(images), dtype=np.uint8))):
+        data = idx(array)
+        name = f"{prefix}train-{what}-ubyte{'.gz' if packed else ''}"
+        (place / name).write_bytes(gzip.compress(data) if packed else data)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("place", "prefix"),
+    [
+        ("KMNIST/raw", ""),
+        ("KMNIST", ""),
+        ("EMNIST/raw", "emnist-letters-"),
+        ("EMNIST/raw/gzip", "emnist-letters-"),
+        ("gzip", "emnist-digits-"),
+        ("raw/gzip", "emnist-digits-"),
+    ],
+)
+def test_the_relatives_of_mnist_are_found_in_torchvisions_root(tmp_path, place, prefix, packed):
+    images = noise(5, 4, 4)
+    put(tmp_path / place, prefix, images, packed)
+    got, labels = read_mnist(tmp_path)
+    assert np.array_equal(got[:, 0], images.transpose(0, 2, 1) if prefix else images)
+    assert labels.tolist() == [0, 1, 2, 3, 4]
+    with pytest.raises(InputError, match="it is not there"):
+        read_mnist(tmp_path, "fashion-mnist")
+    put(tmp_path / "QMNIST/raw", "qmnist-", noise(5, 4, 4, seed=1))
+    with pytest.raises(
+        InputError, match="expected one set of IDX files in .*, got those of .*QMNIST qmnist-"
+    ):
+        read_mnist(tmp_path)
+    put(tmp_path / "MNIST/raw", "", noise(5, 4, 4, seed=2))
+    assert np.array_equal(read_mnist(tmp_path)[0][:, 0], noise(5, 4, 4, seed=2))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("inside", ["QMNIST/raw", "raw", ""])
+def test_qmnist_has_its_classes_in_a_table_of_integers(tmp_path, inside, packed):
+    images, table = noise(5, 4, 6), np.arange(40).reshape(5, 8) + 70_000
+    table[:, 0] = [3, 1, 4, 1, 5]
+    put(tmp_path / inside, "qmnist-", images)
+    data = bytes([0, 0, 12, 2, 0, 0, 0, 5, 0, 0, 0, 8]) + table.astype(">i4").tobytes()
+    name = tmp_path / inside / f"qmnist-train-labels-idx2-int{'.gz' if packed else ''}"
+    name.write_bytes(gzip.compress(data) if packed else data)
+    got, labels = read_mnist(tmp_path)
+    assert np.array_equal(got[:, 0], images)
+    assert labels.tolist() == [3, 1, 4, 1, 5]
+    name.write_bytes(data[:-3])
+    with pytest.raises(InputError, match=r"expected 160 bytes for shape \[5, 8\], got 157"):
+        read_mnist(tmp_path)
+
+
+@pytest.mark.parametrize("head", ["image_id, partition", '"image_id","partition"', "Image_ID,Partition", ""])
+@pytest.mark.parametrize("row", ["{},{}", "{}, {}", '"{}","{}"', "'{}',{}", '"{}", {}'])
+def test_celeba_tables_as_spreadsheets_save_them(tmp_path, head, row):
+    (tmp_path / "img_align_celeba").mkdir()
+    for i in range(1, 5):
+        (tmp_path / "img_align_celeba" / f"{i:06}.jpg").write_bytes(b"x")
+    rows = [row.format(f"{i:06}.jpg", part) for i, part in zip(range(1, 5), (0, 2, 1, 0), strict=True)]
+    (tmp_path / "list_eval_partition.csv").write_text("\n".join([head, *rows]))
+    assert list(list_celeba(tmp_path).names) == ["000001.jpg", "000004.jpg"]
+
+
 def test_a_packed_idx_file_takes_no_more_than_it_may(tmp_path):
     pixels = bytes(64 << 20)
     (tmp_path / "a.gz").write_bytes(

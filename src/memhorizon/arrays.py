@@ -3,6 +3,7 @@
 import math
 import os
 import re
+import struct
 import tokenize
 import warnings
 import zipfile
@@ -25,7 +26,12 @@ BROKEN = (
     KeyError,
     MemoryError,
     RuntimeError,
-    OverflowError,
+    ArithmeticError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    SyntaxError,
+    struct.error,
     tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
@@ -82,7 +88,10 @@ def load_array(source: str | os.PathLike[str]) -> Any:
 
 def _read_npz(raw: BufferedIOBase, size: int, where: str, key: str | None) -> np.ndarray:
     with zipfile.ZipFile(raw) as archive:
-        members = {info.filename[:-4]: info for info in archive.infolist() if info.filename[-4:] == ".npy"}
+        listed = [info for info in archive.infolist() if info.filename[-4:] == ".npy"]
+        members = {info.filename[:-4]: info for info in listed}
+        if len(members) < len(listed):
+            raise InputError(f"{where}: expected each array once, got two of one name")
         name = _choose(list(members), where, key)
         member, where = members[name], f"{where}::{printable(name)}"
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

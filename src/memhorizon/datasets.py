@@ -9,8 +9,9 @@ MNIST, Fashion-MNIST, CIFAR-10 and CelebA the official training part serves for 
 form two endless sequences, one for training and one held out.
 
 Of the published arrays (digits, MNIST, Fashion-MNIST, CIFAR-10) the order is a permutation of the numbers
-of the items. Of folders and array files it is that of hashes of what the items hold, so that an item that is
-added, removed or renamed moves no other item from one set to the other.
+of the items. Of array files it is that of hashes of the values of the items, of folders that of hashes of the
+bytes of the files, so that an item that is added, removed or renamed moves no other item from one set to the
+other. A picture that is saved again, with equal pixels in other bytes, gets another place in the order.
 
 Duplicates are kept within a set (a group of them is held out, or trained on, together) and are numbered in
 `Split.group`; `Split.facts` says by which rule, how many there are and what was passed over.
@@ -36,7 +37,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from memhorizon.arrays import split_key
+from memhorizon.checks import check_choice, check_flag
 from memhorizon.distributions import Gaussian, GaussianMixture
+from memhorizon.files import MOST_BYTES, MOST_SIDE, printable, problem_with
 from memhorizon.formats import check_values, to_floats
 from memhorizon.images import CHUNK, load_images, prepare, stack, usable
 from memhorizon.layouts import (
@@ -59,6 +62,8 @@ Name = Literal[
 SYNTHETIC = ("gaussian", "mixture")
 LISTED = 50  # pictures that were passed over and are named in the facts
 BLOCK = 1 << 20  # bytes of a file read at a time
+MOST = 1e30  # largest scale, mean and eigenvalue, far from the ends of float32
+MOST_OF_LAW = 2**24  # numbers in the covariances of a law, 128 MiB, of which a few copies are made
 FASHION_MNIST = "/usr/share/datasets/fashion-mnist"  # where Debian's package dataset-fashion-mnist puts it
 
 
@@ -72,11 +77,12 @@ class DataConfig:
         n_train: number of training items.
         n_holdout: number of held-out items.
         subset: which of the disjoint training subsets of this size.
-        size: the short side is resized to this many pixels, then the centre cropped to size x size.
+        size: the short side is resized to this many pixels, at most MOST_SIDE, then the centre cropped to
+            size x size.
         grey: make pictures grey, after resizing and cropping.
-        seed: fixes the order of the pictures, the draws and the random basis.
+        seed: fixes the order of the pictures, the draws and the random basis; less than 2**63.
         scale: factor on the centred pixels; 1 is the paper's convention, 2 gives values of order one.
-        dim: dimension of the synthetic data.
+        dim: dimension of the synthetic data; components * dim**2 is at most MOST_OF_LAW.
         components: number of Gaussians in the mixture, equal in weight and covariance; the means of the first
             two are +mean and -mean in every coordinate, further ones have random distinct signs.
         mean: absolute value of each coordinate of the mixture's means.
@@ -103,9 +109,9 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         self._make_plain()
-        for word, choices in (("name", get_args(Name)), ("basis", get_args(Basis))):
-            if getattr(self, word) not in choices:
-                raise InputError(f"{word}: expected one of {', '.join(choices)}, got {getattr(self, word)!r}")
+        check_choice("name", self.name, get_args(Name))
+        check_choice("basis", self.basis, get_args(Basis))
+        check_flag("grey", self.grey)
         for word, low in (
             ("n_train", 1),
             ("n_holdout", 0),
@@ -117,10 +123,12 @@ class DataConfig:
             value = getattr(self, word)
             if value is not None and value < low:
                 raise InputError(f"{word}: expected at least {low}, got {value}")
-        if self.seed >= 2**63:
-            raise InputError(f"seed: expected less than 2**63, got {self.seed}")
-        if not (math.isfinite(self.scale) and self.scale > 0):
-            raise InputError(f"scale: expected a positive number, got {self.scale}")
+        if self.size is not None and self.size > MOST_SIDE:
+            raise InputError(f"size: expected at most {MOST_SIDE:,} pixels, got {self.size:,}")
+        if not 1 / MOST <= self.scale <= MOST:
+            raise InputError(f"scale: expected a positive number, {1 / MOST:g} to {MOST:g}, got {self.scale}")
+        if self.path == "":
+            raise InputError("path: expected a file or folder, got an empty path")
         if self.path is not None and self.name in ("digits", *SYNTHETIC):
             raise InputError(f"path: {self.name} is not read from a path, got {self.path!r}")
         if self.name in SYNTHETIC:
@@ -128,10 +136,10 @@ class DataConfig:
 
     def _make_plain(self) -> None:
         for word in ("n_train", "n_holdout", "subset", "seed", "dim", "size", "components"):
-            self._as_plain(word, operator.index, "an integer")
+            self._as_plain(word, _plain_integer, "an integer, less than 2**63")
         for word in ("scale", "mean", "exponent"):
-            self._as_plain(word, _plain_number, "a number")
-        self._as_plain("eigenvalues", lambda given: tuple(map(_plain_number, given)), "numbers")
+            self._as_plain(word, _plain_number, "a finite number")
+        self._as_plain("eigenvalues", lambda given: tuple(map(_plain_number, given)), "finite numbers")
         self._as_plain("path", os.fsdecode, "a path")
 
     def _as_plain(self, word: str, convert: Callable[[Any], Any], expected: str) -> None:
@@ -141,7 +149,9 @@ class DataConfig:
             return
         try:
             object.__setattr__(self, word, convert(value))
-        except TypeError as error:
+        except OverflowError as error:  # of too many digits to print, perhaps
+            raise InputError(f"{word}: expected {expected}, got one that is too large") from error
+        except (TypeError, ValueError, RuntimeError) as error:  # the last from PyTorch
             raise InputError(f"{word}: expected {expected}, got {value!r}") from error
 
     def _check_law(self) -> None:
@@ -149,15 +159,50 @@ class DataConfig:
             raise InputError(f"size, grey, scale: {self.name} has no pixels, expected None, False and 1")
         if not 1 <= self.components <= 2 ** min(self.dim, 20):
             raise InputError(f"components: expected 1 to 2**dim (at most 2**20), got {self.components}")
-        if not (math.isfinite(self.mean) and math.isfinite(self.exponent)):
-            raise InputError(f"mean, exponent: expected finite numbers, got {self.mean}, {self.exponent}")
+        if not (abs(self.mean) <= MOST and math.isfinite(self.exponent)):
+            raise InputError(
+                f"mean, exponent: expected finite numbers, the mean at most {MOST:g}, "
+                f"got {self.mean}, {self.exponent}"
+            )
+        self._check_size_of_law()
         given = self.eigenvalues
-        if given is not None and not (len(given) == self.dim and all(0 < v < math.inf for v in given)):
-            raise InputError(f"eigenvalues: expected {self.dim} positive numbers, got {given}")
+        if given is None:
+            power_law(self.dim, self.exponent)
+        elif not (len(given) == self.dim and all(0 < v <= MOST for v in given)):
+            raise InputError(
+                f"eigenvalues: expected {self.dim} positive numbers, at most {MOST:g}, got {given}"
+            )
+
+    def _check_size_of_law(self) -> None:
+        components = self.components if self.name == "mixture" else 1
+        if components * self.dim**2 > MOST_OF_LAW:
+            raise InputError(
+                f"dim, components: expected at most {MOST_OF_LAW:,} numbers in the covariances, "
+                f"components * dim**2, got {components:,} * {self.dim:,}**2"
+            )
+        draws = (self.subset + 1) * self.n_train + self.n_holdout
+        if draws * self.dim * 4 > MOST_BYTES:  # subset k comes after the k before it
+            raise InputError(
+                f"n_train, n_holdout, subset, dim: expected at most {MOST_BYTES // 4:,} numbers to draw, "
+                f"((subset + 1) * n_train + n_holdout) * dim, got {draws:,} * {self.dim:,}"
+            )
+
+
+def _plain_integer(value: Any) -> int:
+    number = operator.index(value)
+    if isinstance(value, bool):
+        raise TypeError("a truth value is no number")
+    if not -(2**63) <= number < 2**63:
+        raise OverflowError
+    return number
 
 
 def _plain_number(value: Any) -> int | float:
-    return value if type(value) in (int, float) else float(value + 0.0)
+    number = value if type(value) in (int, float) else float(value + 0.0)
+    if isinstance(value, bool):
+        raise TypeError("a truth value is no number")
+    float(number)  # an integer may be too large
+    return number
 
 
 def _unknown() -> Int[Tensor, " none"]:
@@ -388,7 +433,7 @@ def _source(config: DataConfig) -> _Source:
         case "folder":
             return _Files(config, list_pictures(_folder(config)))
     path = _folder(config)
-    if path.is_dir():  # by either name, so that what is passed over is said
+    if os.path.isdir(path):  # by either name, so that what is passed over is said
         return _Files(config, list_pictures(path))
     return _Array(config, load_images(path).images, None)
 
@@ -396,7 +441,7 @@ def _source(config: DataConfig) -> _Source:
 def _hash(item: Float[Tensor, " *item"], seed: int = 0) -> bytes:
     """Hash the shape and the values of an item."""
     state = hashlib.blake2b(_words(seed, *item.shape), digest_size=16)
-    state.update(item.contiguous().numpy().data)
+    state.update((item + 0.0).contiguous().numpy().data)  # -0.0 becomes 0.0, which equals it
     return state.digest()
 
 
@@ -511,13 +556,13 @@ def _folder(config: DataConfig) -> Path:
     path = FASHION_MNIST if config.name == "fashion-mnist" and config.path is None else config.path
     if path is None:
         raise InputError(f"path: expected the folder or file that holds {config.name}, got None")
-    if not split_key(path)[0].exists():
+    if (problem := problem_with(split_key(path)[0])) is not None:
         install = ""
         if config.path is None:
             install = "; install Debian's dataset-fashion-mnist, or give the folder of its four IDX files"
-        raise InputError(f"path: no such file or folder as {path}{install}")
-    if config.name != "file" and not Path(path).is_dir():
-        raise InputError(f"path: expected a folder for {config.name}, got the file {path}")
+        raise InputError(f"path: {problem}{install}")
+    if config.name != "file" and not os.path.isdir(path):
+        raise InputError(f"path: expected a folder for {config.name}, got the file {printable(path)}")
     return Path(path)
 
 

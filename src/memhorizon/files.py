@@ -1,8 +1,9 @@
 """Files from anywhere: which may be opened, how much may come out of one, which names may be printed.
 
-The bounds, all checked before anything is unpacked: a picture has at most MOST_PIXELS pixels, an array at
-most MOST_BYTES bytes; what is packed (.npz, .gz) unpacks to at most MOST_RATIO times its size on the disk,
-where that is more than FREE_BYTES.
+The bounds, all checked before anything is unpacked: a picture has at most MOST_PIXELS pixels, and is resized
+to sides of at most MOST_SIDE; an array, also one of resized pictures, has at most MOST_BYTES bytes; what is
+packed (.npz, .gz) unpacks to at most MOST_RATIO times its size on the disk, where that is more than
+FREE_BYTES.
 """
 
 import os
@@ -11,6 +12,7 @@ import stat
 from memhorizon.results import InputError
 
 MOST_PIXELS = 2**26
+MOST_SIDE = 2**13  # of a square of MOST_PIXELS
 MOST_BYTES = 2**34
 MOST_RATIO = 250
 FREE_BYTES = 2**25
@@ -36,6 +38,19 @@ def printable(text: object) -> str:
 def kind_of(mode: int) -> str:
     """Say in words what lies at a path, from the `st_mode` of its status."""
     return next((name for matches, name in _KINDS if matches(mode)), "a regular file")
+
+
+def problem_with(path: str | os.PathLike[str]) -> str | None:
+    """Say why nothing can be read at a path, where that is so."""
+    shown = printable(path)
+    shown = shown if len(shown) <= 300 else f"{shown[:300]} ..."
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last of a name with a zero byte
+        return f"no such file or folder as {shown}"
+    except OSError as error:
+        return f"{shown} cannot be looked at ({error.strerror})"
+    return None
 
 
 def check_regular(path: str | os.PathLike[str]) -> int:

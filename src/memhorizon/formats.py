@@ -97,9 +97,11 @@ def _opened(source: Path | Image.Image) -> Iterator[Image.Image]:
 
 def _pixels(picture: Image.Image) -> Tensor:
     _check_size(picture)
-    frames = getattr(picture, "n_frames", 1)
-    if frames > 1 and picture.format != "MPO":  # MPO: a camera's JPEG with a preview behind the picture
-        raise Unusable(f"animated or of several pages, {frames} frames")
+    if picture.format != "MPO" and _has_more(
+        picture
+    ):  # MPO: a camera's JPEG with a preview behind the picture
+        raise Unusable("animated or of several pages")
+    _check_transparency(picture)
     picture.load()
     if picture.mode == "F":
         raise Unusable("floating point pixels without a known range; give it as an array")
@@ -111,12 +113,45 @@ def _pixels(picture: Image.Image) -> Tensor:
         if values.min() < 0 or values.max() > high:
             raise Unusable(f"expected integer pixels of 0 to {high}, got {values.min()} to {values.max()}")
         return torch.from_numpy(values.astype(np.float32))[None].div_(high)
-    is_grey = picture.mode in GREY
+    width, height = picture.size
+    out = torch.empty(1 if picture.mode in GREY else 3, height, width)
+    rows = max(1, _STRIP // max(1, width))
+    for top in range(0, height, rows):  # what lies between the file and the floats is as large as a strip
+        strip = _on_white(picture.crop((0, top, width, min(top + rows, height))))
+        values = torch.from_numpy(np.atleast_3d(np.array(strip.convert("L" if len(out) == 1 else "RGB"))))
+        out[:, top : top + rows] = values.permute(2, 0, 1)
+    return out.div_(255)
+
+
+_STRIP = 2**20  # pixels
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
     if "transparency" in picture.info or picture.mode in ("RGBA", "RGBa", "LA", "La", "PA"):
         white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture.convert("RGBA"))
-    values = np.array(picture.convert("L" if is_grey else "RGB"))
-    return torch.from_numpy(np.atleast_3d(values)).permute(2, 0, 1).contiguous().float().div_(255)
+        return Image.alpha_composite(white, picture.convert("RGBA"))
+    return picture
+
+
+def _has_more(picture: Image.Image) -> bool:
+    """Tell whether there is a second frame or page, without a walk through all of them."""
+    here = picture.tell()
+    try:
+        picture.seek(1)
+    except EOFError:
+        return False
+    picture.seek(here)
+    return True
+
+
+def _check_transparency(picture: Image.Image) -> None:
+    """Refuse a transparent colour of other than 8 bits: Pillow compares it with pixels brought to 8."""
+    color = picture.info.get("transparency")
+    if color is None or picture.mode == "P":
+        return
+    packed = picture.mode.startswith(("1", "I")) or ";" in str(getattr(picture, "tile", ""))
+    if packed or (isinstance(color, int | tuple) and np.max(color) > 255):
+        raise Unusable("a transparent colour in pixels of other than 8 bits; lay it on white and save it so")
 
 
 def _check_size(picture: Image.Image) -> None:

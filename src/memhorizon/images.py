@@ -7,6 +7,7 @@ EXIF orientation is not applied; pickle is never opened. What is no regular file
 what may come out of a file is bounded (`memhorizon.files`).
 """
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,8 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from memhorizon.arrays import load_array, split_key
-from memhorizon.files import printable
+from memhorizon.checks import check_flag, check_whole
+from memhorizon.files import MOST_SIDE, check_unpacked, printable
 from memhorizon.formats import (
     Unusable,
     as_tensor,
@@ -86,7 +88,8 @@ def load_images(
     Integers of 8 and 16 bits become 0 to 1 by the range of their type, unless the file states another (a
     TIFF of 12 bits, a PGM with its largest value). A set of 0 and 1 alone is one of masks and stays so; one
     of grey 16-bit pictures that evidently holds 8, 10 or 12 bits is read by those; any other set whose
-    integers leave most of their range unused is refused. Floats stay as they are, whatever their range.
+    integers leave most of their range unused is refused. Floats stay as they are, whatever their range; but a
+    sequence of float pictures of which some lie within -1 to 1 and others reach 16 is refused.
 
     Args:
         source: a tensor or array; a folder, read through all its subfolders in the order of the names; a
@@ -100,8 +103,9 @@ def load_images(
     Raises:
         InputError: if there is nothing to load, or it cannot be made into one finite tensor.
     """
-    if size is not None and not (isinstance(size, int | np.integer) and size >= 1):
-        raise InputError(f"size: expected at least 1 pixel, a whole number, got {size!r}")
+    if size is not None:
+        check_whole("size", size, least=1, most=MOST_SIDE)
+    check_flag("grey", grey)
     if channels not in (None, "first", "last"):
         raise InputError(f'channels: expected "first", "last" or None, got {channels!r}')
     if isinstance(source, str | os.PathLike):
@@ -126,7 +130,8 @@ def prepare(
     """Resize, centre-crop and make grey, in this order, which is that of the paper's code.
 
     Raises:
-        InputError: if the items are no pictures, or `grey` is asked of other than 1 or 3 channels.
+        InputError: if the items are no pictures, `grey` is asked of other than 1 or 3 channels, or what comes
+            out is beyond MOST_BYTES.
     """
     if size is None and not grey:
         return images
@@ -134,6 +139,8 @@ def prepare(
         raise InputError(f"size, grey: expected pictures [n, c, h, w], got {tuple(images.shape)}")
     if grey and images.shape[1] not in (1, 3):
         raise InputError(f"grey: expected pictures with 1 or 3 channels, got {images.shape[1]}")
+    sides = images.shape[-2:] if size is None else (size, size)
+    check_unpacked(math.prod((*images.shape[:2], *sides, images.element_size())), "size")
     return torch.cat([_grey(_resize(part, size), grey) for part in images.split(CHUNK)])
 
 
@@ -256,6 +263,8 @@ def _load_sequence(
     # of pictures in memory before they are decoded, since Pillow forgets then what it read
     depths = {i: _bits(item) for i, item in enumerate(items) if isinstance(item, _IN_MEMORY)}
     beyond: list[int] = []
+    unit: list[int] = []  # float pictures within -1 to 1
+    bytelike: list[int] = []  # those that reach as far as bytes do
 
     def bits(position: int) -> int | None:
         return depths[position] if position in depths else bits_of(Path(items[position]))
@@ -264,8 +273,13 @@ def _load_sequence(
 
     def read(position: int) -> Tensor:
         picture = _member(items, position, channels)
-        if depths.get(position, 0) is None and not 0 <= float(picture.min()) <= float(picture.max()) <= 1:
-            beyond.append(position)
+        if depths.get(position, 0) is None:
+            low, high = float(picture.min()), float(picture.max())
+            if not 0 <= low <= high <= 1:
+                beyond.append(position)
+            if picture.ndim == 3 and low < high:
+                unit.extend([position] * (max(-low, high) <= 1))
+                bytelike.extend([position] * (high >= 16))
         return ranges.bring(position, picture)
 
     names = [str(x) if isinstance(x, str | os.PathLike) else str(i) for i, x in enumerate(items)]
@@ -275,6 +289,12 @@ def _load_sequence(
         raise InputError(
             f"images: expected pictures in one range of values, number {integers[0]} is brought to 0 to 1, "
             f"number {beyond[0]} has floats beyond that"
+        )
+    if unit and bytelike:
+        raise InputError(
+            f"images: expected pictures in one range of values, number {unit[0]} has floats within -1 to 1, "
+            f"number {bytelike[0]} reaches 16 or more; bring them to one range, or give them as one array if "
+            "they are in one"
         )
     return found
 

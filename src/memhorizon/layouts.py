@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Integer, UInt8
 from torch import Tensor
 
 from memhorizon.files import check_regular, check_unpacked, kind_of, printable
@@ -186,8 +186,8 @@ def read_digits() -> tuple[Float[Tensor, "n 1 8 8"], Int[Tensor, " n"]]:
     return images[:, None].float() / 16, labels.long()
 
 
-def read_idx(path: Path, *, ndim: int) -> UInt8[Tensor, "..."]:
-    """Read an IDX file of unsigned bytes, plain or gzip.
+def read_idx(path: Path, *, ndim: int, dtype: Literal["u1", ">i4"] = "u1") -> Integer[Tensor, "..."]:
+    """Read an IDX file of unsigned bytes or of integers of 32 bits, plain or gzip.
 
     Raises:
         InputError: if it is damaged, holds something else, or more than the bounds of `memhorizon.files`.
@@ -198,8 +198,8 @@ def read_idx(path: Path, *, ndim: int) -> UInt8[Tensor, "..."]:
         with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
         with gzip.open(path) if packed else path.open("rb") as file:
-            shape = _idx_shape(file.read(4 + 4 * ndim), where, ndim)
-            expected = math.prod(shape)
+            shape = _idx_shape(file.read(4 + 4 * ndim), where, ndim, dtype)
+            expected = math.prod(shape) * int(dtype[-1])
             check_unpacked(expected if packed else size, where, packed=size)
             data = file.read(min(expected, expected if packed else size) + 1)
     except (OSError, EOFError, zlib.error) as error:
@@ -207,11 +207,12 @@ def read_idx(path: Path, *, ndim: int) -> UInt8[Tensor, "..."]:
     if len(data) != expected or not data:
         got = f"{len(data):,}" if len(data) <= expected else "more"
         raise InputError(f"{where}: expected {expected:,} bytes for shape {shape}, got {got}")
-    return torch.frombuffer(bytearray(data), dtype=torch.uint8).reshape(shape)
+    array = np.frombuffer(bytearray(data), dtype).reshape(shape)
+    return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
 
 
-def _idx_shape(head: bytes, where: str, ndim: int) -> list[int]:
-    magic = bytes([0, 0, 8, ndim])
+def _idx_shape(head: bytes, where: str, ndim: int, dtype: str) -> list[int]:
+    magic = bytes([0, 0, 8 if dtype == "u1" else 12, ndim])
     if head[:4] != magic:
         got = head[:4].hex() or "nothing"
         raise InputError(f"{where}: expected an IDX file that starts with {magic.hex()}, got {got}")
@@ -221,14 +222,17 @@ def _idx_shape(head: bytes, where: str, ndim: int) -> list[int]:
 def read_mnist(
     folder: Path, name: str = "mnist"
 ) -> tuple[UInt8[Tensor, "n 1 h w"], Int[Tensor, " n"] | None]:
-    """Read the training file of MNIST, Fashion-MNIST, KMNIST or a part of EMNIST, with its labels if any.
+    """Read the training file of MNIST or a relative (Fashion-, K-, QMNIST, a part of EMNIST), and its labels.
 
     `folder` holds the IDX files, or is the folder that torchvision was given: it has MNIST/raw below it, or
-    FashionMNIST/raw for the name fashion-mnist. EMNIST's files (emnist-letters-train-images-idx3-ubyte) hold
-    each picture with rows and columns exchanged; they are exchanged back.
+    FashionMNIST/raw for the name fashion-mnist. Where there is no MNIST, that of KMNIST/raw, QMNIST/raw,
+    EMNIST/raw or EMNIST's own gzip is taken, if there is only one of these. EMNIST's files
+    (emnist-letters-train-images-idx3-ubyte) hold each picture with rows and columns exchanged; they are
+    exchanged back.
 
     Raises:
-        InputError: if it is not there, damaged or in an unknown range, or if several parts of EMNIST are.
+        InputError: if it is not there, damaged or in an unknown range, or if several of KMNIST, QMNIST and
+            the parts of EMNIST are.
     """
     part, images_path, labels_path = _one_set(
         folder, {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}[name]
@@ -239,15 +243,21 @@ def read_mnist(
         images = images.transpose(2, 3).contiguous()
     if labels_path is None:
         return images, None
-    labels = read_idx(labels_path, ndim=1).long()
+    if part == "qmnist-":
+        labels = read_idx(labels_path, ndim=2, dtype=">i4")[:, 0].long()  # behind the class: who wrote it
+    else:
+        labels = read_idx(labels_path, ndim=1).long()
     if len(labels) != len(images):
         raise InputError(f"{printable(labels_path)}: expected {len(images):,} labels, got {len(labels):,}")
     return images, labels
 
 
 def _one_set(folder: Path, own: str) -> tuple[str, Path, Path | None]:
-    places = [folder, folder / "raw", folder / own / "raw", folder / own]
-    found = next((files for place in places if (files := _training_files(place))), {})
+    found = _first([folder, folder / "raw", folder / own / "raw", folder / own])
+    if not found and own == "MNIST":
+        for other in ("", "KMNIST", "QMNIST", "EMNIST"):
+            inside = [folder / other / place for place in ("raw", "", "gzip", "raw/gzip")]
+            found |= {f"{other} {part}".strip(): files for part, files in _first(inside).items()}
     if not found:
         raise InputError(
             f"path: expected train-images-idx3-ubyte or .gz in {printable(folder)} or its {own}/raw, "
@@ -259,14 +269,18 @@ def _one_set(folder: Path, own: str) -> tuple[str, Path, Path | None]:
             f"{', '.join(sorted(stem or 'mnist' for stem in found))}; give a folder that holds one of them"
         )
     part, paths = next(iter(found.items()))
-    return part, *paths
+    return part.rpartition(" ")[2], *paths
 
 
-_IDX_IMAGES = re.compile(r"(emnist-[a-z]+-|)train-images[-.]idx3-ubyte(\.gz)?", re.IGNORECASE)
+def _first(places: Sequence[Path]) -> dict[str, tuple[Path, Path | None]]:
+    return next((files for place in places if (files := _training_files(place))), {})
+
+
+_IDX_IMAGES = re.compile(r"(emnist-[a-z]+-|qmnist-|)train-images[-.]idx3-ubyte(\.gz)?", re.IGNORECASE)
 
 
 def _training_files(folder: Path) -> dict[str, tuple[Path, Path | None]]:
-    """Training pictures and their labels by the prefix of their names, which is empty but for EMNIST."""
+    """Training pictures and their labels by the prefix of their names, which only EMNIST and QMNIST have."""
     try:
         names = sorted(os.listdir(folder))
     except OSError:
@@ -278,6 +292,8 @@ def _training_files(folder: Path) -> dict[str, tuple[Path, Path | None]]:
         if match is None or images is None or match[1].lower() in found:
             continue
         labels = name.lower().removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1")
+        if match[1].lower() == "qmnist-":
+            labels = "qmnist-train-labels-idx2-int"
         of_labels = [n for n in names if n.lower() in (labels, f"{labels}.gz")]
         found[match[1].lower()] = images, _itself_or_inside(folder / of_labels[0]) if of_labels else None
     return found
@@ -285,7 +301,7 @@ def _training_files(folder: Path) -> dict[str, tuple[Path, Path | None]]:
 
 def _itself_or_inside(path: Path) -> Path | None:
     """The file at `path`; some archives hold it in a folder of the same name."""
-    return next((p for p in (path, path / path.name) if p.is_file()), None)
+    return next((p for p in (path, path / path.name) if os.path.isfile(p)), None)
 
 
 _CIFAR_BYTES = 1 + 3 * 32 * 32  # a row: label, red, green, blue
@@ -326,9 +342,9 @@ def _read_batch(folder: Path, name: str) -> UInt8[Tensor, "n 3073"]:
 
 
 def _cifar_hint(folder: Path) -> str:
-    if any((folder / sub / "data_batch_1").exists() for sub in ("", "cifar-10-batches-py")):
+    if any(os.path.exists(folder / sub / "data_batch_1") for sub in ("", "cifar-10-batches-py")):
         return "; the python version is pickled and never opened, take the binary version"
-    if any((folder / f"cifar-10-{kind}.tar.gz").exists() for kind in ("binary", "python")):
+    if any(os.path.exists(folder / f"cifar-10-{kind}.tar.gz") for kind in ("binary", "python")):
         return "; unpack cifar-10-binary.tar.gz there"
     return ""
 
@@ -364,16 +380,17 @@ def list_celeba(folder: Path) -> PictureFiles:
 def _aligned(folder: Path) -> Path:
     """The folder of the pictures, where archives put it; some hold it twice."""
     places = [folder / above / "img_align_celeba" for above in ("", "Img", "celeba")]
-    root = next((place for place in places if place.is_dir()), folder)
-    return root / "img_align_celeba" if (root / "img_align_celeba").is_dir() else root
+    root = next((place for place in places if os.path.isdir(place)), folder)
+    inside = root / "img_align_celeba"
+    return inside if os.path.isdir(inside) else root
 
 
 def _training_part(path: Path) -> tuple[str, ...]:
     parts: dict[str, str] = {}
     lines = _read_table(path).splitlines()
-    has_header = lines[:1] == ["image_id,partition"]
+    has_header = bool(lines) and [field.lower() for field in _fields(lines[0])] == ["image_id", "partition"]
     for number, line in enumerate(lines[has_header:], 1 + has_header):
-        fields = line.replace(",", " ").split()
+        fields = _fields(line)
         if not fields:
             continue
         if len(fields) != 2 or fields[1] not in ("0", "1", "2") or Path(fields[0]).name != fields[0]:
@@ -389,6 +406,12 @@ def _training_part(path: Path) -> tuple[str, ...]:
     if not names:
         raise InputError(f"{printable(path)}: expected names with 0, found no picture of the training part")
     return names
+
+
+def _fields(line: str) -> list[str]:
+    """Fields of a line, with blanks or commas between them, in quotation marks or not."""
+    fields = line.replace(",", " ").split()
+    return [re.sub(r"""(["'])(.*)\1""", r"\2", field) for field in fields]
 
 
 _MOST_OF_A_TABLE = 2**26  # bytes; CelebA's own has 3 million

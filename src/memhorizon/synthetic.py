@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from memhorizon.distributions import Gaussian, GaussianMixture
+from memhorizon.results import InputError
 
 Basis = Literal["axes", "random"]
 BLOCK = 1024  # rows drawn at once; part of what a seed means, so it never changes
@@ -35,9 +36,19 @@ def draw(law: Gaussian | GaussianMixture, start: int, count: int, *, seed: int) 
 
 
 def power_law(dim: int, exponent: float) -> tuple[float, ...]:
-    """Give eigenvalues proportional to k**-exponent, k = 1 to dim, with mean 1."""
-    raw = [k**-exponent for k in range(1, dim + 1)]
-    return tuple(value * dim / math.fsum(raw) for value in raw)
+    """Give eigenvalues proportional to k**-exponent, k = 1 to dim, with mean 1.
+
+    Raises:
+        InputError: if they leave the range of floats.
+    """
+    try:
+        raw = [float(k) ** -exponent for k in range(1, dim + 1)]
+        total = math.fsum(raw)
+    except OverflowError:
+        raw, total = [0.0], 1.0
+    if not 0 < min(raw) <= total < math.inf:
+        raise InputError(f"exponent: expected one of which {dim}**-exponent is a float, got {exponent}")
+    return tuple(value * dim / total for value in raw)
 
 
 def covariance(
