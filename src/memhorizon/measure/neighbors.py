@@ -61,11 +61,12 @@ def nearest(
     """
     a, b = as_pair(samples, train, ("samples", "train"), same_units=same_units)
     check_whole("k", k)
+    k = int(k)
     if not 1 <= k <= len(b):
         raise InputError(f"k: expected 1 to {len(b)} (the number of training points), got {k}")
     if chunk is not None:
         check_whole("chunk", chunk, least=1)
-    return nearest_of(a, b, int(k), chunk)
+    return nearest_of(a, b, k, chunk)
 
 
 def nearest_of(
