@@ -526,7 +526,7 @@ def _far(items: Tensor, holdout: Tensor, near: float) -> Bool[Tensor, " n"]:
     """Tell which items are no duplicates of a held-out one."""
     if not len(holdout):
         return torch.ones(len(items), dtype=torch.bool)
-    return nearest(items, holdout, k=1)[0][:, 0] > near
+    return nearest(items, holdout, k=1, same_units=True)[0][:, 0] > near
 
 
 def _too_few(config: DataConfig, source: _Source, count: int, left_out: int) -> InputError:

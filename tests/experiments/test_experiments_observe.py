@@ -106,3 +106,14 @@ def test_the_known_law_is_measured_beside():
     split = load_split(DataConfig(name="mixture", n_train=20, n_holdout=20))
     rows, _ = rows_of(split)
     assert set(rows) == ALL | {"score_error", "kl"}
+
+
+def test_items_saved_several_times_are_no_further_evidence():
+    """Sets of which every item occurs four times give the numbers of the items themselves."""
+    train, holdout = normal(50, 8), normal(45, 8, seed=1)
+    once, _ = rows_of(split_of(train, holdout))
+    often, _ = rows_of(split_of(torch.cat([train] * 4), torch.cat([holdout] * 4)))
+    assert often["memorized"]["null_total"] == 45
+    for name in ("train", "holdout", "gap", "frechet", "kernel"):
+        for key in ("value", "se"):
+            assert often[name][key] == pytest.approx(once[name][key], rel=1e-3)  # the network's own rounding

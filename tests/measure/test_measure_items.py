@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from memhorizon.datasets import DataConfig, load_split
 from memhorizon.images import ImageSet
 from memhorizon.measure.items import as_items
 from memhorizon.measure.memorization import (
@@ -185,6 +186,98 @@ def test_integer_pixels_beside_floats_from_0_to_1_are_brought_there():
     assert memorized_fraction(gap_ratios(masks.to(torch.uint8), masks.float())).value == 1.0
 
 
+CHANNELS = (
+    torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1),
+    torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1),
+)
+MOVED = {  # the same pictures, brought about 0
+    "less 1/2": UNIT - 0.5,
+    "less the mean": UNIT - UNIT.mean(),
+    "standardised": (UNIT - UNIT.mean()) / UNIT.std(),
+    "standardised by channel": (UNIT - CHANNELS[0]) / CHANNELS[1],
+    "signed bytes": (PIXELS.int() - 128).to(torch.int8),
+    "0 to 255 less 127.5": PIXELS.float() - 127.5,
+    "dark, standardised": (UNIT**3 - (UNIT**3).mean()) / (UNIT**3).std(),
+}
+
+
+@pytest.mark.parametrize("kind", MOVED)
+def test_centred_and_standardised_copies_are_refused(kind):
+    plain = UNIT**3 if kind.startswith("dark") else UNIT
+    for other in (plain, plain * 255, (plain * 255).round().to(torch.uint8)):
+        for pair in ((MOVED[kind], other), (other, MOVED[kind]), (MOVED[kind][:20], other)):
+            with pytest.raises(InputError, match="expected values of one unit, got .* to .* and .* to "):
+                gap_ratios(*pair)
+    gap_ratios(MOVED[kind], UNIT, same_units=True)
+
+
+def test_the_scale_of_training_and_that_of_pixels_are_told_apart():
+    split = load_split(DataConfig(name="digits", n_train=100, n_holdout=50))
+    for items in (split.train, split.holdout, split.train[:3]):
+        with pytest.raises(InputError, match="centred or standardised"):
+            gap_ratios(items, split.to_pixels(split.train[:3] if len(items) == 3 else split.train))
+    assert (
+        memorized_fraction(gap_ratios(split.to_pixels(split.train), split.to_pixels(split.train))).value == 1
+    )
+
+
+def test_signed_bytes_are_compared_with_their_own_values():
+    signed = (PIXELS.int() - 128).to(torch.int8)
+    for copies in (signed, signed.float(), signed.long()):
+        assert memorized_fraction(gap_ratios(copies, signed)).value == 1.0
+
+
+NARROW_INTEGERS = {  # integers of fewer bits than their type has
+    "8 of 16 bits": (UNIT * 255, torch.uint16),
+    "12 of 16 bits": (UNIT * 4095, torch.uint16),
+    "14 of 16 bits": (UNIT * 16383, torch.uint16),
+    "0 to 16 in 8 bits": (UNIT * 16, torch.uint8),
+    "0 to 15 in 8 bits": (UNIT * 15, torch.uint8),
+    "0 to 15 as integers": (UNIT * 15, torch.int64),
+    "0 to 15 as floats": (UNIT * 15, torch.float32),
+    "0 to 3 as floats": (UNIT * 3, torch.float32),
+}
+
+
+@pytest.mark.parametrize("kind", NARROW_INTEGERS)
+def test_integers_that_leave_their_range_unused_are_refused_beside_0_to_1(kind):
+    values, dtype = NARROW_INTEGERS[kind]
+    narrow = values.round().int().to(dtype)
+    for pair in ((narrow, UNIT), (UNIT, narrow)):
+        for measure in PAIRS.values():
+            with pytest.raises(
+                InputError, match="expected (integers that use their range|values of one unit)"
+            ):
+                measure(*pair)
+
+
+def test_dark_integers_beside_their_own_floats_are_brought_to_them():
+    for dtype, full in ((torch.uint8, 255), (torch.uint16, 65535)):
+        dark = (UNIT * 0.09 * full).round().int()
+        for floats in (dark.float() / full, UNIT * 0.09):
+            assert memorized_fraction(gap_ratios(dark.to(dtype), floats)).value == 1.0
+
+
+def test_pictures_with_channels_first_and_last_are_not_compared():
+    for measure in (frechet_distance, kernel_distance):
+        with pytest.raises(InputError, match="items of one shape"):
+            measure(UNIT.permute(0, 2, 3, 1), UNIT)
+        assert measure(UNIT.flatten(1), UNIT).value == measure(UNIT, UNIT).value
+
+
+def test_what_a_set_of_items_raises_is_named():
+    class Broken(torch.utils.data.Dataset):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            raise LookupError("no such file")
+
+    for x in (Broken(), [Broken()]):
+        with pytest.raises(InputError, match="samples: expected an array"):
+            gap_ratios(x, UNIT)
+
+
 HONEST = {
     "blurry": (0.5 + 0.1 * (UNIT - 0.5), UNIT),
     "grey": (UNIT * 0 + 0.5, UNIT),
@@ -208,6 +301,10 @@ HONEST = {
     "two small sets": (UNIT[:2, 0, :1, :3], UNIT[2:5, 0, :1, :3]),
     "bounded on both sides": (UNIT * 2 - 1, 0.9 * (UNIT * 2 - 1)),
     "one-hot and uniform": (torch.eye(4), uniform(9, 4)),
+    "small noise": (normal(10, 4), uniform(60, 4)),
+    "counts": (torch.arange(60).view(20, 3) % 6, torch.eye(3).long()),
+    "one far outlier": (torch.cat([UNIT, UNIT[:1] * 5]), UNIT),
+    "black and a little below": (UNIT * 0.3 - 0.05, UNIT),
     "a point at 0": (torch.zeros(1, 4), 2048 * torch.eye(4)),
 }
 

@@ -1,5 +1,6 @@
 """Exactness of the tiled search, against all distances by direct differences in 64 bits."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -182,8 +183,8 @@ GOOD = torch.ones(4, 3)
 BAD = {
     "shapes": (torch.ones(4, 3), torch.ones(5, 2), 2, None, "items of one shape"),
     "transposed images": (torch.ones(4, 1, 2), torch.ones(5, 2, 1), 2, None, "items of one shape"),
-    "no training point": (GOOD, torch.ones(0, 3), 1, None, "train: expected items .* at least one"),
-    "no sample": (torch.ones(0, 3), GOOD, 1, None, "samples: expected items .* at least one"),
+    "no training point": (GOOD, torch.ones(0, 3), 1, None, "train: expected items .*at least one"),
+    "no sample": (torch.ones(0, 3), GOOD, 1, None, "samples: expected items .*at least one"),
     "no entries": (torch.ones(4, 0), torch.ones(4, 0), 1, None, "at least one"),
     "a number": (torch.tensor(1.0), torch.tensor(1.0), 1, None, "at least one"),
     "complex": (GOOD.to(torch.complex64), GOOD, 1, None, "real numbers"),
@@ -201,3 +202,19 @@ def test_bad_input_is_named(case):
     samples, train, k, chunk, message = BAD[case]
     with pytest.raises(InputError, match=message):
         nearest(samples, train, k=k, chunk=chunk)
+
+
+def test_numpy_numbers_and_huge_chunks_are_taken():
+    plain = nearest(normal(9, 3), normal(20, 3, seed=1), k=2)
+    for k, chunk in ((np.int64(2), None), (2, 10**30), (2, np.int32(4))):
+        assert all(map(torch.equal, nearest(normal(9, 3), normal(20, 3, seed=1), k=k, chunk=chunk), plain))
+
+
+@pytest.mark.parametrize("exponent", [-500, -540, -700, -950])
+def test_distances_whose_squares_underflow_are_those_of_larger_numbers(exponent):
+    """Scaling by a power of 2 is exact, so the distances scale exactly but for the rounding of the norm."""
+    x, y = normal(9, 3).double(), normal(20, 3, seed=1).double()
+    distance, index = nearest(x * 2.0**exponent, y * 2.0**exponent)
+    expected, order = nearest(x, y)
+    assert torch.equal(index, order)
+    torch.testing.assert_close(distance * 2.0**-exponent, expected.double(), rtol=2.0**-48, atol=0)

@@ -216,3 +216,22 @@ def test_bad_input_is_named(case):
     call, message = BAD[case]
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_networks_get_items_of_their_own_type():
+    with torch.random.fork_rng():
+        net = torch.nn.Linear(4, 2)
+    x = torch.randn(60, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y = x.flip(1)
+    expected = frechet_distance(x.float(), y.float(), features=net).value
+    for features in (net, lambda items: net(items)):
+        assert frechet_distance(x, y, features=features).value == expected
+        assert frechet_distance(x.float(), y, features=features).value == expected
+
+
+@pytest.mark.parametrize("features", [5, "pixels", torch.nn.Linear(5, 2), lambda items: None, lambda: None])
+def test_features_that_are_no_function_of_items_are_named(features):
+    x = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
+    for measure in (frechet_distance, kernel_distance):
+        with pytest.raises(InputError, match="features: expected"):
+            measure(x, x.flip(1), features=features)

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -36,6 +37,9 @@ def observe(model: nn.Module, split: Split, config: Config) -> Observation:
     What a set is too small for is left out: `memorized` needs two training items that are no duplicates of
     each other, `holdout` and `gap` one held-out item, the qualities two.
 
+    Duplicates (`Split.group`, `Split.holdout_group`) are no independent items: the first of each group stands
+    for it in the losses, in the null and among the held-out items of the qualities.
+
     Noise and samples start from the same seeds at every snapshot of a run, so that differences along training
     are due to the network.
     """
@@ -57,8 +61,9 @@ def observe(model: nn.Module, split: Split, config: Config) -> Observation:
     rows.append({"measure": "invalid", "value": float((~finite).double().mean()), "se": 0.0})
     if len(valid) and len(split.group.unique()) > 1:
         rows.append(_memorized(valid, split, config.measure.threshold))
-    if min(len(valid), len(split.holdout)) > 1:
-        rows += _quality(valid, split.holdout)
+    holdout = _distinct(split.holdout, split.holdout_group)
+    if min(len(valid), len(holdout)) > 1:
+        rows += _quality(valid, holdout)
     if split.truth is not None and len(valid) > 2 * KL_NEIGHBOURS:
         kl = kl_divergence(valid.flatten(1), split.truth, k=KL_NEIGHBOURS)
         rows.append(_mean("kl", None, kl.value, kl.standard_error))
@@ -85,10 +90,11 @@ def _losses(model: nn.Module, split: Split, config: Config) -> list[Row]:
         pairs = zip(times, losses.mean, losses.standard_error, strict=True)
         return [_mean(name, t, value, error) for t, value, error in pairs]
 
-    train = measured(split.train[: config.measure.n_train_loss], LOSS_SEED)
+    items = _distinct(split.train, split.group)
+    train = measured(items[: config.measure.n_train_loss], LOSS_SEED)
     rows = rows_of("train", train)
     if len(split.holdout):
-        held = measured(split.holdout, LOSS_SEED + 1)
+        held = measured(_distinct(split.holdout, split.holdout_group), LOSS_SEED + 1)
         rows += rows_of("holdout", held)
         gaps = loss_gap(train, held)
         rows += [_mean("gap", t, g.value, g.standard_error) for t, g in zip(times, gaps, strict=True)]
@@ -134,9 +140,16 @@ def _memorized(valid: Tensor, split: Split, threshold: float) -> Row:
         "threshold": threshold,
     }
     if len(split.holdout):
-        null = memorized_fraction(_ratios(split.holdout, split), threshold=threshold)
+        holdout = _distinct(split.holdout, split.holdout_group)
+        null = memorized_fraction(_ratios(holdout, split), threshold=threshold)
         row |= {"null_count": null.count, "null_total": null.total}
     return row
+
+
+def _distinct(items: Tensor, group: Tensor) -> Tensor:
+    """The first item of every group of duplicates, in their order."""
+    first = np.unique(group.cpu().numpy(), return_index=True)[1]
+    return items[torch.from_numpy(np.sort(first)).to(items.device)]
 
 
 def _ratios(items: Tensor, split: Split) -> Tensor:

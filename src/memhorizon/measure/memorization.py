@@ -7,7 +7,7 @@ estimated intrinsic dimension.
 """
 
 import math
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ def gap_ratios(
     samples: Items,
     train: Items,
     *,
-    chunk: int | None = None,
+    chunk: SupportsIndex | None = None,
     group: Any = None,
     same_units: bool = False,
 ) -> Float[Tensor, " m"]:
@@ -112,7 +112,7 @@ def duplicate_groups(train: Items, *, distance: float = 0.0) -> Int[Tensor, " n"
     return torch.from_numpy(first.argsort().argsort()[inverse]).to(train.device)
 
 
-def intrinsic_dimension(train: Items, *, chunk: int | None = None) -> Estimate:
+def intrinsic_dimension(train: Items, *, chunk: SupportsIndex | None = None) -> Estimate:
     """Estimate how many directions the data vary in, at the scale of nearest neighbours.
 
     Where the density is uniform over the two nearest neighbours, r2/r1 has a Pareto law with exponent D,
@@ -162,7 +162,7 @@ def null_fraction(dimension: Estimate, *, threshold: float = 1 / 3) -> Estimate:
 
 
 def _two_points(
-    samples: Tensor, train: Tensor, chunk: int | None
+    samples: Tensor, train: Tensor, chunk: SupportsIndex | None
 ) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
     """Distances to the nearest point and to the nearest that is not equal to it.
 
@@ -191,7 +191,7 @@ def _checked_group(group: Any, n: int) -> Int[Tensor, " n"]:
 
 
 def _two_groups(
-    samples: Tensor, train: Tensor, group: Tensor, chunk: int | None
+    samples: Tensor, train: Tensor, group: Tensor, chunk: SupportsIndex | None
 ) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
     """Distances to the nearest point and to the nearest of another group."""
     sizes = torch.unique(group, return_counts=True)[1]

@@ -8,6 +8,7 @@ within the bound.
 """
 
 import math
+from typing import SupportsIndex
 
 import torch
 from jaxtyping import Bool, Float, Float64, Int, Shaped
@@ -23,11 +24,18 @@ _SPARE = 4  # candidates kept beyond k; with fewer, near ties send more rows to 
 _CHUNK = 1 << 26  # entries of samples placed at a time: 256 MB
 _LARGEST = 1e150  # the squares of larger numbers overflow in 64 bits
 _LARGEST_NARROW = 1e30  # distances between larger numbers may overflow in 32 bits
+_TINY = 1e-140  # the squares of differences below this lose digits in 64 bits, below 1e-162 all of them
+_ENLARGED = 2.0**700  # brings the smallest number of 64 bits, 5e-324, to 3e-113
 _NARROW = {torch.float32, torch.float16, torch.bfloat16, torch.uint8, torch.int8, torch.int16, torch.bool}
 
 
 def nearest(
-    samples: Items, train: Items, *, k: int = 2, chunk: int | None = None, same_units: bool = False
+    samples: Items,
+    train: Items,
+    *,
+    k: SupportsIndex = 2,
+    chunk: SupportsIndex | None = None,
+    same_units: bool = False,
 ) -> tuple[Float[Tensor, "m k"], Int[Tensor, "m k"]]:
     """Find the k nearest training points of every sample, exactly.
 
@@ -53,6 +61,7 @@ def nearest(
     """
     a, b = as_pair(samples, train, ("samples", "train"), same_units=same_units)
     check_whole("k", k)
+    k = int(k)
     if not 1 <= k <= len(b):
         raise InputError(f"k: expected 1 to {len(b)} (the number of training points), got {k}")
     if chunk is not None:
@@ -61,7 +70,7 @@ def nearest(
 
 
 def nearest_of(
-    samples: Shaped[Tensor, "..."], train: Shaped[Tensor, "..."], k: int, chunk: int | None = None
+    samples: Shaped[Tensor, "..."], train: Shaped[Tensor, "..."], k: int, chunk: SupportsIndex | None = None
 ) -> tuple[Float[Tensor, "m k"], Int[Tensor, "m k"]]:
     """As `nearest`, of tensors that are known to fit each other.
 
@@ -71,7 +80,8 @@ def nearest_of(
     largest = max(_largest(samples, "samples"), _largest(train, "train"))
     a, b = _here(samples), _here(train)
     frame = Frame.of(b, largest, _rank_type({a.dtype, b.dtype}, largest))
-    parts = [_search(part, b, k, frame) for part in a.split(chunk or max(256, _CHUNK // b.shape[1]))]
+    size = min(int(chunk or max(256, _CHUNK // b.shape[1])), len(a))
+    parts = [_search(part, b, k, frame) for part in a.split(size)]
     distances, indices = (torch.cat(column) for column in zip(*parts, strict=True))
     return distances.to(frame.center.dtype), indices
 
@@ -196,4 +206,8 @@ def _direct(
 
 
 def _length(x: Float64[Tensor, "*shape d"]) -> Float64[Tensor, "*shape"]:
-    return torch.linalg.vector_norm(x, dim=-1)
+    """Euclidean length; squares that would underflow are taken of numbers enlarged by a power of 2."""
+    length = torch.linalg.vector_norm(x, dim=-1)
+    tiny = length < _TINY
+    length[tiny] = torch.linalg.vector_norm(x[tiny] * _ENLARGED, dim=-1) / _ENLARGED
+    return length

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from memhorizon.checks import check_whole
 from memhorizon.devices import wide
-from memhorizon.diffusion import eval_mode
+from memhorizon.diffusion import eval_mode, networks
 from memhorizon.measure.items import Items, as_items, as_numbers, as_pair, check_units
 from memhorizon.measure.means import Mean, jackknife_error
 from memhorizon.results import InputError
@@ -59,7 +59,7 @@ def frechet_distance(
     x: Items,
     y: Items,
     *,
-    features: Features | None = None,
+    features: Any = None,
     batch_size: int = 500,
     same_units: bool = False,
 ) -> Distance:
@@ -74,7 +74,8 @@ def frechet_distance(
         x: one set, [n, *item]: a tensor or array of any real type, or an ImageSet.
         y: the other, [m, *item], on the same device. Integer pixels beside floats from 0 to 1 are brought to
             that range.
-        features: what is compared; by default the items' entries.
+        features: what is compared, a function (`Features`) or network, which gets floats in the type of its
+            own parameters; by default the items' entries.
         batch_size: items per call of `features`.
         same_units: vouch that both sets (and the data that `pca_features` was fitted to) have one unit;
             their ranges are then not compared, and nothing is brought to another range.
@@ -103,7 +104,7 @@ def kernel_distance(
     x: Items,
     y: Items,
     *,
-    features: Features | None = None,
+    features: Any = None,
     batch_size: int = 500,
     same_units: bool = False,
 ) -> Distance:
@@ -180,10 +181,12 @@ def pca_features(train: Items, dim: int) -> PCAFeatures:
 
 
 def _rows_of_pair(
-    x: Items, y: Items, features: Features | None, batch_size: int, same_units: bool
+    x: Items, y: Items, features: Any, batch_size: int, same_units: bool
 ) -> tuple[Float64[Tensor, "n d"], Float64[Tensor, "m d"]]:
     """Both sets in one unit, as vectors of features."""
     check_whole("batch_size", batch_size, least=1)
+    if features is not None and not callable(features):
+        raise InputError(f"features: expected a function of a batch of items, got {type(features).__name__}")
     a, b = as_pair(x, y, ("x", "y"), same_units=same_units, one_shape=False)
     if min(len(a), len(b)) < 2:
         raise InputError(f"x, y: expected at least 2 items each, got {len(a)} and {len(b)}")
@@ -200,8 +203,9 @@ def _features_of(x: Tensor, name: str, features: Features | None, batch_size: in
     if features is None:
         rows = wide(x.flatten(1))
     else:
+        dtype = _type_of(features, x)
         with eval_mode(features):
-            parts = [as_numbers(features(part), "features") for part in x.split(batch_size)]
+            parts = [_called(features, part.to(dtype)) for part in x.split(int(batch_size))]
         if any(part.ndim != 2 for part in parts) or sum(map(len, parts)) != len(x):
             shapes = [tuple(part.shape) for part in parts][:3]
             raise InputError(f"features: expected {len(x)} vectors for {name}, got shapes {shapes}")
@@ -209,6 +213,24 @@ def _features_of(x: Tensor, name: str, features: Features | None, batch_size: in
     if not bool((rows.abs() < _LARGEST).all()):  # NaN is not, either
         raise InputError(f"{name}: expected finite features below {_LARGEST:g}, got others")
     return rows
+
+
+def _type_of(features: Features, x: Tensor) -> torch.dtype:
+    """The type of a network's parameters for floats, so that 64-bit items fit a 32-bit network."""
+    weights = (weight for net in networks(features) for weight in net.parameters())
+    floats = [weight.dtype for weight in weights if weight.is_floating_point()]
+    return floats[0] if floats and x.is_floating_point() else x.dtype
+
+
+def _called(features: Features, part: Tensor) -> Tensor:
+    try:
+        found = features(part)
+    except (RuntimeError, TypeError) as error:
+        given = f"{part.dtype} of shape {tuple(part.shape)}"
+        raise InputError(
+            f"features: expected a function of items, which fails for {given}: {error}"
+        ) from error
+    return as_numbers(found, "features")
 
 
 def _without(x: Tensor, group: int) -> Tensor:
