@@ -1,8 +1,12 @@
+import collections
+import contextvars
 import functools
 import math
+import threading
 import types
 import weakref
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -302,22 +306,93 @@ def test_a_search_of_many_objects_ends():
     assert networks(lambda x, index: circle) == []
 
 
-@pytest.mark.parametrize("drawing", ["fetched by a computed name", "dropout that is always on"])
-def test_a_model_that_draws_while_it_is_measured_is_warned_about(drawing):
-    def fetched(x, index):
-        return globals()["GLO" + "BAL"](x, index)
-
-    def always(x, index):
-        return nn.functional.dropout(x, 0.5)
-
-    model = fetched if drawing.startswith("fetched") else always
-
+def test_a_model_that_draws_while_it_is_measured_is_warned_about():
     def ask():
-        with eval_mode(model):
-            model(torch.ones(3, 3), torch.zeros(3, dtype=torch.int64))
+        with eval_mode(lambda x, index: x):
+            nn.functional.dropout(torch.ones(3, 3), 0.5)
 
     with torch.random.fork_rng(), pytest.warns(UserWarning, match="model: drew random numbers"):
         ask()
+
+
+class Keeper:
+    """Holds the network where the search does not look."""
+
+    net: nn.Module
+
+    def __call__(self, x, index):
+        return self.net(x)
+
+
+def kept_by_the_class(net):
+    return type("Kept", (Keeper,), {"net": net})()
+
+
+def cached(net):
+    held = {"net": net}
+    get = functools.lru_cache(lambda: held.pop("net"))
+    get()
+    return lambda x, index: get()(x)
+
+
+def of_the_thread(net):
+    local = threading.local()
+    local.net = net
+    return lambda x, index: local.net(x)
+
+
+def of_the_context(net):
+    variable = contextvars.ContextVar("net")
+    variable.set(net)
+    return lambda x, index: variable.get()(x)
+
+
+def in_an_array(net):
+    array = np.empty(1, object)
+    array[0] = net
+    return lambda x, index: array[0](x)
+
+
+HIDDEN = {
+    "class attribute": kept_by_the_class,
+    "deque": lambda net: (lambda held: lambda x, index: held[0](x))(collections.deque([net])),
+    "keys": lambda net: (lambda held: lambda x, index: next(iter(held))(x))({net: 1}),
+    "values": lambda net: (lambda held: lambda x, index: next(iter(held))(x))({1: net}.values()),
+    "cache": cached,
+    "thread": of_the_thread,
+    "context": of_the_context,
+    "array": in_an_array,
+    "computed name": lambda net: lambda x, index: vars(HELD)["n" + "et"](x),
+}
+HELD = types.SimpleNamespace()
+
+
+@pytest.mark.parametrize("how", HIDDEN)
+def test_a_network_that_no_search_finds_is_measured_in_eval_mode(how):
+    net = nn.Sequential(nn.BatchNorm1d(3), nn.Sequential(nn.Dropout(0.5), nn.Dropout(0.5)))
+    net[1][0].eval()
+    modes = [module.training for module in net.modules()]
+    HELD.net = net
+    model = HIDDEN[how](net)
+    x = torch.randn(50, 3, generator=generator())
+    with eval_mode(model):
+        with eval_mode(model):
+            model(x, torch.zeros(50, dtype=torch.int64))
+        output = model(x, torch.zeros(50, dtype=torch.int64))
+    # Running mean 0 and variance 1 are those of an untrained BatchNorm1d; eps = 1e-5 halves into a factor.
+    torch.testing.assert_close(output, x / math.sqrt(1 + 1e-5), rtol=1e-6, atol=0.0)
+    assert [module.training for module in net.modules()] == modes
+    assert torch.equal(net[0].running_mean, torch.zeros(3))  # nothing was learned from what was measured
+    assert not torch.nn.modules.module._global_forward_pre_hooks
+
+
+def test_a_network_that_another_thread_trains_keeps_its_mode():
+    net = nn.PReLU()
+    with eval_mode(lambda x, index: x):
+        other = threading.Thread(target=net, args=(torch.ones(1, 3),))
+        other.start()
+        other.join()
+        assert net.training
 
 
 def past_the_checker(name):
@@ -337,6 +412,14 @@ BAD = {
         "prediction: .*'y'",
     ),
     "predict": (lambda: predict(lambda x, i: x[:, :2], X, INDEX), r"model: .*\(2, 3\), got \(2, 2\)"),
+    "diffusers": (
+        lambda: predict(lambda x, i: types.SimpleNamespace(sample=x), X, INDEX),
+        r"model: .* got SimpleNamespace; return the tensor alone.*\.sample",
+    ),
+    "tuple": (lambda: predict(lambda x, i: (x,), X, INDEX), "model: .* got tuple"),
+    "none": (lambda: predict(lambda x, i: None, X, INDEX), "model: .* got NoneType"),
+    "numpy": (lambda: predict(lambda x, i: x.numpy(), X, INDEX), "model: .* got ndarray"),
+    "no model": (lambda: past_the_checker("predict")(None, X, INDEX), "model: .* got NoneType"),
     "item_losses": (
         lambda: item_losses(lambda x, i: x.mean(1), X, INDEX, X, schedule=Schedule.linear()),
         r"model: .*\(2, 3\), got \(2,\)",

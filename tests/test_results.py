@@ -1,5 +1,8 @@
+import re
+
 import numpy as np
 import pytest
+import torch
 from jaxtyping import TypeCheckError
 from scipy import stats
 
@@ -68,6 +71,42 @@ NONSENSE = {
     "a reason with a number": lambda: Time(1.0, 0.0, np.inf, "not measured", ""),
     "a time after its interval": lambda: Time(3.0, 0.0, 1.0, "observed", ""),
 }
+
+
+ODD = {
+    "more than float64 counts": (lambda: Fraction.of(10**30, 10**31), "count, total: "),
+    "a confidence in words": (lambda: Fraction.of(1, 2, confidence="x"), "confidence: .*'x'"),
+    "no confidence": (lambda: Fraction.of(1, 2, confidence=None), "confidence: .*None"),
+    "rows of two lengths": (lambda: Curve([[1, 2], [3]], [1], [1], [1]), "step: expected a row"),
+    "bfloat16": (lambda: Curve(torch.ones(1).bfloat16(), [1], [1], [1]), "step: expected a row"),
+    "a gradient": (lambda: Curve(torch.ones(1, requires_grad=True), [1], [1], [1]), "step: .*row"),
+    "a curve's confidence": (lambda: Curve([1], [1], [1], [1], confidence="a"), "confidence: .*'a'"),
+    "steps in words": (lambda: Curve.of_means(["a"], [1], [1]), "step: expected a row"),
+    "steps of fractions in words": (
+        lambda: Curve.of_fractions(["a"], [Fraction.of(1, 2)]),
+        "step: expected a row",
+    ),
+    "no fractions": (lambda: Curve.of_fractions([1], [0.5]), "expected a sequence of Fraction"),
+    "None for fractions": (lambda: Curve.of_fractions([1], None), "expected a sequence of Frac"),
+    "an estimate in words": (lambda: Estimate("a", "b", "c"), "estimate: expected numbers, got 'a'"),
+    "no estimate": (lambda: Estimate(None, 0, 1), "estimate: expected numbers, got None"),
+    "a time in words": (lambda: Time("a", 0, 1, "observed", "r"), "value: expected a number, got 'a'"),
+    "no time": (lambda: Time(None, 0, 1, "observed", "r"), "value: expected a number, got None"),
+    "a status that is a list": (lambda: Time(1.0, 0, 2, [], "r"), "status: "),
+    "a factor in words": (lambda: LAW.predict(n_train="a"), "factors: .*'a'"),
+    "a factor of None": (lambda: LAW.predict(n_train=None), "factors: .*None"),
+    "a factor that is no number": (lambda: LAW.predict(n_train=float("nan")), "factors: .*nan"),
+}
+LAW = ScalingLaw({"n_train": Estimate(1.0, 0.9, 1.1)}, 0.0, np.zeros((2, 2)), 0.1, 4, 0, "fitted")
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_what_is_no_number_is_refused_by_its_name(case):
+    call, message = ODD[case]
+    with pytest.raises((InputError, TypeCheckError)) as raised:
+        call()
+    if raised.type is InputError:
+        assert re.search(message, str(raised.value))
 
 
 @pytest.mark.parametrize("case", NONSENSE)

@@ -124,6 +124,12 @@ def of_kind(kind):
     config.__post_init__()
 
 
+def linear_of_any(*arguments):
+    """Past the checker of annotations, which runs in tests only."""
+    function = Schedule.linear.__func__
+    return getattr(function, "__wrapped__", function)(Schedule, *arguments)
+
+
 def double(*values):
     return torch.tensor(values, dtype=torch.float64)
 
@@ -143,6 +149,8 @@ BAD = {
     "beta of 0": (lambda: Schedule.linear(10, 0.0, 0.1), "beta_start, beta_end"),
     "beta of 1": (lambda: Schedule.linear(10, 0.1, 1.0), "beta_start, beta_end"),
     "beta NaN": (lambda: Schedule.linear(10, math.nan, 0.1), "beta_start, beta_end"),
+    "beta in words": (lambda: linear_of_any(10, "a", 0.1), "beta_start, beta_end: .*'a'"),
+    "beta None": (lambda: linear_of_any(10, None, 0.1), "beta_start, beta_end: .*None"),
     "config kind": (lambda: of_kind("sigmoid"), "kind: .*'sigmoid'"),
     "config steps": (lambda: ScheduleConfig(steps=0), "steps"),
     "config beta": (lambda: ScheduleConfig(beta_end=2.0), "beta_end"),

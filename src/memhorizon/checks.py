@@ -53,7 +53,7 @@ def check_number(
     Raises:
         InputError: if `value` is not such a number.
     """
-    finite = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    finite = isinstance(value, Real) and not isinstance(value, bool) and _finite(value)
     ends = {">=": least, ">": above, "<=": most, "<": below}
     wanted = {sign: end for sign, end in ends.items() if end is not None}
     if finite and all(_holds(float(value), sign, end) for sign, end in wanted.items()):
@@ -81,6 +81,13 @@ def check_tuple(name: str, value: Any, *, size: int | None = None) -> None:
     if not isinstance(value, tuple) or (size is not None and len(value) != size):
         length = "" if size is None else f" of {size}"
         raise InputError(f"{name}: expected a tuple{length}, got {value!r}")
+
+
+def _finite(value: Real) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond the largest of float64
+        return False
 
 
 def _holds(value: float, sign: str, end: float) -> bool:

@@ -4,6 +4,7 @@ A model is any callable `model(x, index)`: x [batch, *item], index int64 [batch]
 """
 
 import sys
+import threading
 import warnings
 import weakref
 from collections import deque
@@ -24,6 +25,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from memhorizon.checks import check_choice
 from memhorizon.devices import wide
@@ -129,7 +131,7 @@ def item_losses(
     Its mean over items is the loss that is trained; gradients flow, the mode of the model is the caller's.
 
     Raises:
-        InputError: if the model's output has not the shape of its input.
+        InputError: if the model's output is no tensor of the shape of its input.
 
     Source: [bonnaire2025] Eqs. (1)-(6), [ho2020] Eq. (14)
     """
@@ -143,9 +145,16 @@ def predict(model: Model, x: Float[Tensor, " batch *item"], index: Shaped[Tensor
     """Call the model and check the shape of what it gives.
 
     Raises:
-        InputError: if the output has not the shape of `x`.
+        InputError: if the model cannot be called, or its output is no tensor of the shape of `x`.
     """
+    if not callable(model):
+        raise InputError(f"model: expected a callable model(x, index), got {type(model).__name__}")
     output = model(x, index)
+    if not isinstance(output, Tensor):
+        raise InputError(
+            f"model: expected a tensor of the shape of its input, got {type(output).__name__}; return the "
+            "tensor alone, for a network that gives more lambda x, index: net(x, index).sample, say"
+        )
     if output.shape != x.shape:
         raise InputError(f"model: expected an output of shape {tuple(x.shape)}, got {tuple(output.shape)}")
     return output
@@ -177,22 +186,42 @@ def ideal_model(law: Distribution, schedule: Schedule, prediction: Prediction = 
 def eval_mode(model: Callable[..., Any]) -> Iterator[None]:
     """Hold a model's networks in eval mode without gradients, then give every submodule its own mode back.
 
-    The networks are those that `networks` finds behind a plain function. Whatever it cannot see shows itself
-    if it draws: a model that moves torch's random numbers while it is measured (dropout that stayed on, or
+    Every module that this thread calls inside is in eval mode while it runs, wherever the model keeps it: the
+    networks that `networks` finds from the start, all others from their first call on (a hook on all modules;
+    there is none where a network found is compiled by torch.compile, which would compile it in). A `forward`
+    called past the module's `__call__` meets no hook, so of networks that were not found it is not reached.
+    A model that moves torch's random numbers while it is measured nevertheless (dropout that is always on, or
     noise of its own) is warned about, since its numbers do not follow from the seeds.
 
     Warns:
         UserWarning: if the model drew random numbers.
     """
-    training = [module for network in networks(model) for module in network.modules() if module.training]
+    switched: list[nn.Module] = []
+    thread = threading.get_ident()
+
+    def switch(module: nn.Module) -> None:
+        training = [part for part in module.modules() if part.training]
+        switched.extend(training)
+        for part in training:
+            part.training = False
+
+    def before_forward(module: nn.Module, _: Any) -> None:
+        if module.training and threading.get_ident() == thread:  # other threads may train
+            switch(module)
+
+    found = networks(model)
+    compiled = any(hasattr(part, "_orig_mod") for network in found for part in network.modules())
     before = _random_states()
+    hook = None if compiled else register_module_forward_pre_hook(before_forward)
     try:
-        for module in training:
-            module.training = False
+        for network in found:
+            switch(network)
         with torch.no_grad():
             yield
     finally:
-        for module in training:
+        if hook is not None:
+            hook.remove()
+        for module in switched:
             module.training = True
     if any(not torch.equal(now, then) for now, then in zip(_random_states(), before, strict=True)):
         warnings.warn(

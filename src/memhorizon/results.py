@@ -7,11 +7,13 @@ counts, an interval, or the statement that a time was not reached.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float
 
+MOST_COUNTED = 2**53  # whole numbers up to here are exact in float64
 ROUNDING = 1e-9  # relative: ends of an interval are computed apart from its value
 
 
@@ -25,13 +27,15 @@ def check_confidence(confidence: float) -> float:
     Raises:
         InputError: if it is not above 0 and at most 1 (1 is the coverage of what is computed, not measured).
     """
-    if not 0 < confidence <= 1:
-        raise InputError(f"confidence: expected a number in (0, 1], got {confidence}")
+    if not (isinstance(confidence, Real) and 0 < confidence <= 1):
+        raise InputError(f"confidence: expected a number in (0, 1], got {confidence!r}")
     return confidence
 
 
 def _check_interval(what: str, value: float, low: float, high: float) -> None:
     """Refuse an interval that does not hold its value, but for rounding; NaN lies anywhere."""
+    if not all(isinstance(number, Real) for number in (value, low, high)):
+        raise InputError(f"{what}: expected numbers, got {value!r} in [{low!r}, {high!r}]")
     slack = ROUNDING * abs(value) if math.isfinite(value) else 0.0
     if not (low <= high and (math.isnan(value) or low - slack <= value <= high + slack)):
         raise InputError(f"{what}: expected low <= value <= high, got {low}, {value}, {high}")
@@ -66,8 +70,8 @@ class Fraction:
         """Estimate a proportion from its counts.
 
         Raises:
-            InputError: if the counts are no whole numbers, `total` is below 1, `count` is not within
-                0..total, or the confidence is not in (0, 1).
+            InputError: if the counts are no whole numbers, `total` is not within 1..2**53, `count` is not
+                within 0..total, or the confidence is not in (0, 1).
 
         >>> print(Fraction.of(0, 1000))
         0.0000 [0.0000, 0.0037] (0 of 1000)
@@ -75,10 +79,10 @@ class Fraction:
         Source: [clopper1934]
         """
         whole = isinstance(count, int | np.integer) and isinstance(total, int | np.integer)
-        if not whole or total < 1 or not 0 <= count <= total:
+        if not whole or not 1 <= total <= MOST_COUNTED or not 0 <= count <= total:
             raise InputError(
-                "count, total: expected whole numbers with 0 <= count <= total and total >= 1, "
-                f"got {count}, {total}"
+                "count, total: expected whole numbers with 0 <= count <= total and 1 <= total <= 2**53, "
+                f"got {count!r}, {total!r}"
             )
         if check_confidence(confidence) == 1:
             raise InputError("confidence: expected below 1, where an interval says something, got 1")
@@ -168,12 +172,14 @@ class Curve:
         Raises:
             InputError: if the fractions are stated at different confidences, or it is no curve.
         """
+        if not (isinstance(fractions, Sequence) and all(isinstance(f, Fraction) for f in fractions)):
+            raise InputError(f"curve {name!r}: expected a sequence of Fraction, got {fractions!r}")
         if len({f.confidence for f in fractions}) > 1:
             raise InputError(f"curve {name!r}: expected one confidence for all fractions, got several")
         columns = [[f.value, f.low, f.high, float(f.total)] for f in fractions]
         value, low, high, total = np.array(columns, dtype=float).reshape(-1, 4).T
         confidence = fractions[0].confidence if fractions else 0.95
-        return cls(np.asarray(step, dtype=float), value, low, high, name, total, confidence)
+        return cls(_column(step, f"curve {name!r}: step"), value, low, high, name, total, confidence)
 
     @classmethod
     def of_means(
@@ -190,7 +196,7 @@ class Curve:
         if len(centre) != len(error) or not np.all(error >= 0):
             raise InputError(f"curve {name!r}: expected one standard error >= 0 for each mean")
         half = 1.959963984540054 * error
-        return cls(np.asarray(step, dtype=float), centre, centre - half, centre + half, name)
+        return cls(_column(step, f"curve {name!r}: step"), centre, centre - half, centre + half, name)
 
 
 def _column(values: Any, name: str) -> Float[np.ndarray, " m"]:
@@ -199,7 +205,14 @@ def _column(values: Any, name: str) -> Float[np.ndarray, " m"]:
     Raises:
         InputError: if they are anything else, or some are masked.
     """
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except (
+        TypeError,
+        ValueError,
+        RuntimeError,
+    ) as error:  # rows of several lengths; tensors of no NumPy type
+        raise InputError(f"{name}: expected a row of real numbers, got {values!r} ({error})") from error
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iuf"):
         raise InputError(f"{name}: expected a row of real numbers, got {array.dtype} of shape {array.shape}")
     if np.ma.is_masked(values):
@@ -240,6 +253,8 @@ class Time:
     def __post_init__(self) -> None:
         if self.status not in TIME_STATUSES:
             raise InputError(f"status: expected one of {', '.join(TIME_STATUSES)}, got {self.status!r}")
+        if not isinstance(self.value, Real):
+            raise InputError(f"value: expected a number, got {self.value!r}")
         if math.isnan(self.value) == self.known:
             raise InputError(f"value: expected what goes with {self.status!r}, got {self.value}")
         check_confidence(self.confidence)
@@ -327,7 +342,9 @@ class ScalingLaw:
         Raises:
             InputError: if the factors are not those of the law or not positive.
         """
-        if set(factors) != set(self.exponents) or min(factors.values(), default=1.0) <= 0:
+        if set(factors) != set(self.exponents) or not all(
+            isinstance(value, Real) and 0 < value < math.inf for value in factors.values()
+        ):
             raise InputError(f"factors: expected positive values for {sorted(self.exponents)}, got {factors}")
         from scipy import stats
 

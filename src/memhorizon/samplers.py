@@ -13,11 +13,15 @@ then moves by no more than half of what a 95 % interval from 1,000 samples leave
 1.96/sqrt(1000) = 0.062 standard deviations. Nor is the noisiest level always the best start: the error of a
 network enters the samples times sigma = sqrt(1/alpha_bar - 1), so the last few levels, which hold nothing of
 the data, can cost more than they bring (measured: dev/LOG.md, 2026-11-25).
+
+A step from signal s to s' = G s turns a rounding of the noise, 2^-24 in float32, into G times as much: signal
+and noise are told apart by a difference of numbers of size 1/s. A step of Heun does so twice, G^2/2 times.
+DDPM and DDIM take a G up to 2^20, Heun one up to 2^12, which leaves 2^-4 and 1/2 of a standard deviation.
 """
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Literal, get_args
 
@@ -41,6 +45,8 @@ from memhorizon.schedule import Schedule
 
 Method = Literal["ddpm", "ddim", "heun"]
 MOST_SIGNAL = 0.03  # sqrt(alpha_bar) of the level that a sampler starts at, see above
+LEAST_SIGNAL = 2.0**-100  # of the same level: float32, from 2^-126 to 2^128, holds it and sigma times noise
+MOST_GAIN = {"ddpm": 2.0**20, "ddim": 2.0**20, "heun": 2.0**12}  # of signal in one step, see above
 _NOISE_BLOCK = 2**14  # numbers that a sample's generator draws at a time; with 500 samples 33 MB
 
 
@@ -89,15 +95,32 @@ def check_last_level(schedule: Schedule) -> None:
     """Refuse a schedule that a start from pure noise does not fit (see the module).
 
     Raises:
-        InputError: if sqrt(alpha_bar) of the last level is above MOST_SIGNAL.
+        InputError: if sqrt(alpha_bar) of the last level is above MOST_SIGNAL or below LEAST_SIGNAL.
     """
     signal = _signal(schedule, len(schedule) - 1)
+    if signal < LEAST_SIGNAL:
+        raise InputError(
+            f"schedule: expected a last level with sqrt(alpha_bar) of at least {LEAST_SIGNAL:.3g}, got "
+            f"{signal:.3g}: below it float32 holds no sample without its noise; leave out the last levels"
+        )
     if signal > MOST_SIGNAL:
         raise InputError(
             f"schedule: expected a last level of (almost) pure noise, sqrt(alpha_bar) at most {MOST_SIGNAL}, "
             f"got {signal:.3g} at level {len(schedule) - 1} of {schedule.name!r}; samplers start from pure "
             "noise, so their samples would not be the model's: take more levels or a larger beta_end (for T "
             "levels of the linear schedule betas of 0.1/T and 20/T), or the cosine schedule"
+        )
+
+
+def _check_path(schedule: Schedule, levels: Sequence[float], method: Method) -> None:
+    """Refuse steps across which rounding drowns the sample (see the module)."""
+    gain, now = max((math.sqrt(after / now), now) for now, after in pairwise(levels))
+    most = MOST_GAIN[method]
+    if gain > most:
+        raise InputError(
+            f"schedule, steps: expected sqrt(alpha_bar) to grow by at most {most:.3g} in a step, got "
+            f"{gain:.3g} from alpha_bar {now:.3g} of {schedule.name!r}: take more steps, or leave out "
+            "the last levels"
         )
 
 
@@ -133,16 +156,18 @@ def sample(
         x after each of the `steps` steps, one after the other [m, *item_shape]; the last one is the sample.
 
     Raises:
-        InputError: if an argument is out of its range, the schedule's last level is not noisy enough, or the
-            model's output has not the shape of its input.
+        InputError: if an argument is out of its range, the schedule's last level is not noisy enough or too
+            noisy for float32, a step is too long for it, or the model's output is no tensor of the shape of
+            its input.
 
     Source: [ho2020] Alg. 2; [song2021] Eq. (12); [karras2022] Alg. 1
     """
-    _check(item_shape, seeds, method, prediction)
+    _check(model, schedule, item_shape, seeds, method, prediction)
     device = device_of_model(model) if device is None else device_of(device)
     indices = visited_indices(schedule, steps)
     check_last_level(schedule)
     levels = [*schedule.alpha_bar[indices].tolist(), 1.0]  # alpha_bar along the path; it ends without noise
+    _check_path(schedule, levels, method)
     alpha_bar = torch.tensor(levels, dtype=torch.float64)
 
     def estimates(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -196,7 +221,7 @@ def samples(
         InputError: as `sample`, and if `batch_size` is below 1.
     """
     check_whole("batch_size", batch_size, least=1)
-    _check(item_shape, seeds, method, prediction)
+    _check(model, schedule, item_shape, seeds, method, prediction)
     done = []
     with eval_mode(model):
         for start in range(0, len(seeds), batch_size):
@@ -257,14 +282,19 @@ def _noise(
         left -= size
 
 
-def _check(item_shape: Any, seeds: Any, method: str, prediction: str) -> None:
+def _check(model: Any, schedule: Any, item_shape: Any, seeds: Any, method: str, prediction: str) -> None:
+    if not callable(model):
+        raise InputError(f"model: expected a callable model(x, index), got {type(model).__name__}")
+    if not isinstance(schedule, Schedule):
+        raise InputError(f"schedule: expected a Schedule, got {type(schedule).__name__}")
     check_prediction(prediction)
     check_choice("method", method, get_args(Method))
     if not isinstance(item_shape, tuple | list) or not item_shape:
         raise InputError(f"item_shape: expected a tuple of at least one size, got {item_shape!r}")
     for size in item_shape:
         check_whole("item_shape", size, least=1)
-    if not hasattr(seeds, "__len__") or not hasattr(seeds, "__getitem__"):
+    rows = hasattr(seeds, "__len__") and hasattr(seeds, "__getitem__")
+    if not rows or isinstance(seeds, Mapping):
         raise InputError(f"seeds: expected a sequence of integers, got {type(seeds).__name__}")
     if len(seeds) == 0:
         raise InputError("seeds: expected at least one, got none")

@@ -6,6 +6,7 @@ The forward process in its four coordinates, for unit noise xi:
 
 import math
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Literal, get_args
 
 import torch
@@ -60,9 +61,11 @@ class Schedule:
         Source: [ho2020] Sec. 4
         """
         check_whole("steps", steps, least=1)
-        if not 0 < beta_start <= beta_end < 1:
+        numbers = isinstance(beta_start, Real) and isinstance(beta_end, Real)
+        if not (numbers and 0 < beta_start <= beta_end < 1):
             raise InputError(
-                f"beta_start, beta_end: expected 0 < beta_start <= beta_end < 1, got {beta_start}, {beta_end}"
+                "beta_start, beta_end: expected 0 < beta_start <= beta_end < 1, "
+                f"got {beta_start!r}, {beta_end!r}"
             )
         beta = torch.linspace(beta_start, beta_end, steps, dtype=torch.float64)  # [T]
         return cls((1 - beta).cumprod(0), "linear")

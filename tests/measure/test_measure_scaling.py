@@ -243,7 +243,37 @@ BAD = {
     "nan time": lambda: fit_scaling([*GOOD, {"n_train": 32, "time": Time(np.nan, 0.0, 1.0, "observed", "")}]),
     "mixed confidence": lambda: fit_scaling([*GOOD, {"n_train": 32, "time": clock(9.0, confidence=0.9)}]),
     "confidence above 1": lambda: fit_scaling(GOOD, confidence=95.0),
+    "confidence in words": lambda: past_the_checker(GOOD, confidence="a"),
+    "no list of factors": lambda: past_the_checker(GOOD, by=None),
+    "a number of factors": lambda: past_the_checker(GOOD, by=5),
+    "no list of rows": lambda: past_the_checker(None),
+    "a row of None": lambda: past_the_checker([*GOOD, None]),
+    "a row in words": lambda: past_the_checker([*GOOD, "abc"]),
+    "an empty row": lambda: past_the_checker([*GOOD, ()]),
+    "a time that is a number": lambda: past_the_checker([*GOOD, {"n_train": 32, "time": 5.0}]),
+    "a time of None": lambda: past_the_checker([*GOOD, ({"n_train": 32}, None)]),
+    "a factor in words": lambda: past_the_checker([*GOOD, {"n_train": "a", "time": clock(1.0)}]),
+    "a factor of None": lambda: past_the_checker([*GOOD, {"n_train": None, "time": clock(1.0)}]),
+    "a factor in a list": lambda: past_the_checker([*GOOD, {"n_train": [1], "time": clock(1.0)}]),
+    "a factor beyond numbers": lambda: past_the_checker([*GOOD, {"n_train": 10**400, "time": clock(1.0)}]),
 }
+
+
+def past_the_checker(*rows, **options):
+    """The function without the checker of annotations, which runs in tests only."""
+    return getattr(fit_scaling, "__wrapped__", fit_scaling)(*rows, **options)
+
+
+def test_a_row_without_a_time_counts_nowhere_it_may_stand():
+    """Its confidence is 0.95, that of the times here 0.8: the errors are those of the times."""
+    read = [(8, 9.0, 1.1), (16, 12.0, 2.0), (32, 40.0, 1.2), (64, 50.0, 1.5)]  # n, time, a factor either way
+    rows = [{"n_train": n, "time": Time(t, t / f, t * f, "observed", "", 0.8)} for n, t, f in read]
+    lost = {"n_train": 32, "time": Time.unknown("still improving", "")}
+    first, last = fit_scaling([lost, *rows]), fit_scaling([*rows, lost])
+    # The two searches begin apart by rounding and end where the gradient is below 1e-7, an end to 1e-5.
+    ends = [(own.low, own.value, own.high) for law in (first, last) for own in law.exponents.values()]
+    assert ends[0] == pytest.approx(ends[1], rel=1e-4)
+    assert first.scatter == pytest.approx(last.scatter, rel=1e-4)
 
 
 @pytest.mark.parametrize("case", BAD)

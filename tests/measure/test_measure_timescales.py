@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from memhorizon.measure.timescales import (
@@ -206,6 +207,17 @@ def raw(step, value, total=None, low=None, high=None):
     return Curve(np.asarray(step, dtype=float), value, low, high, total=totals)
 
 
+def past_the_checker(function):
+    """The function without the checker of annotations, which runs in tests only."""
+    return getattr(function, "__wrapped__", function)
+
+
+@pytest.mark.parametrize("number", [np.float32, np.float64])
+def test_a_null_may_be_a_number_of_numpy(number):
+    time = past_the_checker(memorization_time)(GOOD, null=number(0.25))
+    assert time == memorization_time(GOOD, null=0.25)
+
+
 GOOD = raw([1, 2], [0.0, 0.5], total=100)
 BAD = {
     "nan value": lambda: memorization_time(raw([1, 2], [0.0, np.nan], total=9)),
@@ -236,6 +248,23 @@ BAD = {
     "no curves": lambda: quality_level([]),
     "tolerance negative": lambda: quality_level([GOOD], tolerance=-0.1),
     "best value 0": lambda: quality_level([GOOD]),
+    "no curve": lambda: past_the_checker(memorization_time)(None),
+    "a list for a curve": lambda: past_the_checker(generalization_time)([1, 2], level=1.0),
+    "no curve for its argmin": lambda: past_the_checker(argmin_time)(None),
+    "no gap": lambda: past_the_checker(gap_opening_time)(None, level=1.0),
+    "no curve for its level": lambda: past_the_checker(quality_level)([None]),
+    "level in words": lambda: past_the_checker(memorization_time)(GOOD, level="a"),
+    "level None": lambda: past_the_checker(memorization_time)(GOOD, level=None),
+    "null in words": lambda: past_the_checker(memorization_time)(GOOD, null="a"),
+    "null None": lambda: past_the_checker(memorization_time)(GOOD, null=None),
+    "null a tensor": lambda: past_the_checker(memorization_time)(GOOD, null=torch.tensor(0.1)),
+    "confidence in words": lambda: past_the_checker(memorization_time)(GOOD, confidence="a"),
+    "quality level in words": lambda: past_the_checker(generalization_time)(GOOD, level="a"),
+    "quality level None": lambda: past_the_checker(generalization_time)(GOOD, level=None),
+    "values beyond squares": lambda: generalization_time(
+        raw([1, 2, 3], [3e300, 2e300, 1e300]), level=1.5e300
+    ),
+    "errors beyond squares": lambda: argmin_time(raw([1, 2], [0, 1], low=[-1e299, 0], high=[1e299, 1])),
 }
 
 

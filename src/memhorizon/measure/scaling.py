@@ -1,6 +1,6 @@
 """Power laws of the times in n, width and whatever else was varied, censored times included."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from scipy import optimize, stats
 from scipy.linalg import solve_triangular
 from scipy.special import erfcx, log_ndtr
 
+from memhorizon.checks import check_number
 from memhorizon.measure.collapse import best_exponent, collapse_quality
 from memhorizon.results import Estimate, InputError, ScalingLaw, Time
 
@@ -52,10 +53,12 @@ def fit_scaling(
 
     Source: [tobin1958]
     """
-    if not 0 < confidence < 1:
-        raise InputError(f"confidence: expected a number in (0, 1), got {confidence}")
-    rows = [row if isinstance(row, Mapping) else {**row[0], "time": row[1]} for row in times]
-    data, means = _read(rows, tuple(by))
+    check_number("confidence", confidence, above=0, below=1)
+    if not isinstance(times, Iterable) or not isinstance(by, Iterable):
+        raise InputError(f"times, by: expected rows and names of factors, got {times!r} and {by!r}")
+    rows = [_row(row) for row in times]
+    by = tuple(by)
+    data, means = _read(rows, by)
     clocks: list[Time] = [row["time"] for row in rows]
     known = np.array([clock.known for clock in clocks])
     data = _Data(data.y[known], data.error[known], data.side[known], data.X[known])
@@ -66,7 +69,7 @@ def fit_scaling(
     if law.observed > k and _rank(data.X[seen]) < k:
         law = replace(law, status="not fitted: the observed times do not vary in every factor")
     elif law.observed > k:
-        law = _fitted(law, data, means, tuple(by))
+        law = _fitted(law, data, means, by)
     return replace(law, status=law.status + _left_out(clocks))
 
 
@@ -174,21 +177,36 @@ class _Data:
         return best, float(found.fun)
 
 
+def _row(row: Any) -> Mapping[str, Any]:
+    """One row of a fit, with its time under "time"."""
+    if isinstance(row, tuple | list) and len(row) == 2 and isinstance(row[0], Mapping):
+        row = {**row[0], "time": row[1]}
+    if not isinstance(row, Mapping):
+        raise InputError(f"times: expected rows of factors and a time, got {row!r}")
+    return row
+
+
 def _read(rows: Sequence[Mapping[str, Any]], by: tuple[str, ...]) -> tuple[_Data, Float[np.ndarray, " k"]]:
     """Check the rows and turn them into logarithms, factors about their means; what is no time is NaN."""
     if not rows or not by:
         raise InputError(f"times, by: expected at least one row and one factor, got {len(rows)} and {by}")
     for row in rows:
         if missing := {*by, "time"} - set(row):
-            raise InputError(f"times: a row lacks {sorted(missing)}, it has {sorted(row)}")
+            raise InputError(
+                f"times: a row lacks {sorted(map(str, missing))}, it has {sorted(map(str, row))}"
+            )
+        if not isinstance(row["time"], Time):
+            raise InputError(f"times: expected a Time in each row, got {row['time']!r}")
+        for name in by:
+            check_number(f"times: {name}", row[name], above=0)
     clocks: list[Time] = [row["time"] for row in rows]
     values = np.array([clock.value for clock in clocks])
     times = values[[clock.known for clock in clocks]]
     factors = np.array([[float(row[name]) for name in by] for row in rows])
-    for name, column in [("time", times), *zip(by, factors.T, strict=True)]:
-        if not (np.all(np.isfinite(column)) and np.all(column > 0)):
-            raise InputError(f"times: expected positive, finite {name}, got {column.tolist()}")
-    if len({clock.confidence for clock in clocks if clock.known}) > 1:
+    if not (np.all(np.isfinite(times)) and np.all(times > 0)):
+        raise InputError(f"times: expected positive, finite time, got {times.tolist()}")
+    confidences = {clock.confidence for clock in clocks if clock.known}
+    if len(confidences) > 1:
         raise InputError("times: expected one confidence for all, got several")
     logs = np.log(factors)
     X = np.column_stack([np.ones(len(rows)), logs - logs.mean(axis=0)])
@@ -196,7 +214,8 @@ def _read(rows: Sequence[Mapping[str, Any]], by: tuple[str, ...]) -> tuple[_Data
         raise InputError(
             f"by: the exponents of {by} are not identified: too few different values in the rows"
         )
-    z = float(stats.norm.ppf(0.5 + clocks[0].confidence / 2))
+    confidence = next(iter(confidences), 0.95)  # where there is no time, nothing rests on it
+    z = float(stats.norm.ppf(0.5 + confidence / 2))
     error = np.array([_log_error(clock) for clock in clocks]) / z
     side = np.array([float(_SIDE.get(clock.status, np.nan)) for clock in clocks])
     return _Data(np.log(values), error, side, X), logs.mean(axis=0)

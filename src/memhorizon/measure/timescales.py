@@ -7,13 +7,17 @@ readings support.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
+from memhorizon.checks import check_number
 from memhorizon.measure.crossing import ANGLE, SHARED, Crossing, angle_of_counts, crossing
 from memhorizon.results import Curve, Estimate, Fraction, InputError, Time, Timescales, TimeStatus
+
+_LARGEST = 1e100  # value of a curve of means, see _deviation
 
 
 def memorization_time(
@@ -39,10 +43,12 @@ def memorization_time(
         InputError: if the curve has no totals or is not a fraction, null + level does not lie in (0, 1),
             or a step is not positive.
     """
+    _check_curve(curve)
     base, spread = _null(null)
+    check_number("level", level, above=0, below=1)
     target = base + level
-    if not (0 < level < 1 and 0 <= base < 1 and target < 1):
-        raise InputError(f"level, null: expected 0 < level and null + level < 1, got {level} and {base}")
+    if not (base >= 0 and target < 1):
+        raise InputError(f"level, null: expected 0 <= null and null + level < 1, got {level} and {base}")
     if curve.total is None:
         raise InputError(f"curve {curve.name!r}: expected fractions with totals, got a curve of means")
     if not (np.all(curve.total >= 1) and np.all((curve.value >= 0) & (curve.value <= 1))):
@@ -69,8 +75,11 @@ def quality_level(curves: Sequence[Curve], *, tolerance: float = 0.05) -> float:
     Raises:
         InputError: if there is no curve, the tolerance is not positive, or a best value is not positive.
     """
-    if not curves or not 0 < tolerance < np.inf:
-        raise InputError(f"curves, tolerance: expected curves and a positive tolerance, got {tolerance}")
+    check_number("tolerance", tolerance, above=0)
+    if not curves:
+        raise InputError("curves: expected at least one, got none")
+    for curve in curves:
+        _check_curve(curve)
     worst = max(float(curve.value.min()) for curve in curves)
     if min(float(curve.value.min()) for curve in curves) <= 0:
         raise InputError("curves: expected positive values, so that a relative tolerance means something")
@@ -92,7 +101,8 @@ def generalization_time(curve: Curve, *, level: float, confidence: float = 0.95)
     Raises:
         InputError: if the level is not finite, a step is not positive or an interval is missing.
     """
-    _finite(level, "level")
+    _check_curve(curve)
+    check_number("level", level)
     end = int(np.argmin(curve.value)) + 1
     found = crossing(
         _log_step(curve)[:end],
@@ -111,6 +121,7 @@ def argmin_time(curve: Curve, *, confidence: float = 0.95) -> Time:
     at the given confidence; as in `crossing`, half of the variance is taken as shared by the two. It is
     censored where the smallest is the last ("not reached": still falling) or the first snapshot.
     """
+    _check_curve(curve)
     x, sd = _log_step(curve), _deviation(curve)
     best, last = int(np.argmin(curve.value)), len(x) - 1
     spread = np.sqrt(sd**2 + sd[best] ** 2 - 2 * SHARED * sd * sd[best])
@@ -138,9 +149,8 @@ def gap_opening_time(
         null: the gap of a model that cannot have learned its training set by heart.
         confidence: nominal coverage of the interval.
     """
-    _finite(level, "level")
-    if level <= 0:
-        raise InputError(f"level: expected a positive gap, got {level}: noise alone crosses zero at any time")
+    _check_curve(gap)
+    check_number("level", level, above=0)  # noise alone crosses zero at any time
     base, spread = _null(null)
     found = crossing(
         _log_step(gap),
@@ -166,6 +176,7 @@ def still_improving(curve: Curve, *, tolerance: float = 0.05, confidence: float 
         tolerance: of the level, relative to the best value.
         confidence: at which two readings are told apart, half of their variance shared (`crossing`).
     """
+    _check_curve(curve)
     if len(curve.step) < 2:
         return False
     sd = _deviation(curve)
@@ -239,6 +250,11 @@ def _with_intervals(curve: Curve | None) -> Curve | None:
     return Curve(step, value, low, high, curve.name, None, curve.confidence) if len(step) else None
 
 
+def _check_curve(curve: Any) -> None:
+    if not isinstance(curve, Curve):
+        raise InputError(f"curve: expected a Curve, got {type(curve).__name__}")
+
+
 def _log_step(curve: Curve) -> Float[np.ndarray, " m"]:
     if not (curve.step[0] > 0 and np.isfinite(curve.step[-1])):
         raise InputError(f"curve {curve.name!r}: expected positive, finite steps, got {curve.step.tolist()}")
@@ -253,18 +269,21 @@ def _log_step(curve: Curve) -> Float[np.ndarray, " m"]:
 def _deviation(curve: Curve) -> Float[np.ndarray, " m"]:
     """Standard deviations from the intervals; exact values get one that is far below any difference.
 
-    The floor of 1e-150 keeps squares and their inverses within what numbers hold.
+    The floor of 1e-150, and values and deviations of at most 1e100, keep squares of both and of slopes, and
+    their inverses, within what numbers hold.
     """
     sd = (curve.high - curve.low) / (2 * float(stats.norm.ppf(0.5 + _confidence(curve.confidence) / 2)))
     if not (np.all(np.isfinite(sd)) and np.all(sd >= 0)):
         raise InputError(f"curve {curve.name!r}: expected finite intervals with low <= high")
+    if max(float(np.max(sd)), float(np.max(np.abs(curve.value)))) > _LARGEST:
+        raise InputError(f"curve {curve.name!r}: expected values and intervals within {_LARGEST:g}")
     return np.maximum(sd, np.maximum(1e-12 * np.abs(curve.value), 1e-150))
 
 
-def _null(null: Fraction | Estimate | float) -> tuple[float, float]:
+def _null(null: Any) -> tuple[float, float]:
     """Value and standard deviation of a null level."""
-    if isinstance(null, int | float):
-        _finite(float(null), "null")
+    if not isinstance(null, Fraction | Estimate):
+        check_number("null", null)
         return float(null), 0.0
     z = float(stats.norm.ppf(0.5 + _confidence(null.confidence) / 2))
     if not (math.isfinite(null.value) and math.isfinite(null.high - null.low)):
@@ -290,12 +309,6 @@ def _time(curve: Curve, found: Crossing, rule: str, confidence: float) -> Time:
     return Time(value, min(low, value), max(high, value), "observed", rule, confidence)
 
 
-def _confidence(confidence: float) -> float:
-    if not 0 < confidence < 1:
-        raise InputError(f"confidence: expected a number in (0, 1), got {confidence}")
+def _confidence(confidence: Any) -> float:
+    check_number("confidence", confidence, above=0, below=1)
     return confidence
-
-
-def _finite(number: float, name: str) -> None:
-    if not math.isfinite(number):
-        raise InputError(f"{name}: expected a finite number, got {number}")
