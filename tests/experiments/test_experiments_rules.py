@@ -4,8 +4,12 @@ import json
 
 import pytest
 
-from memhorizon.experiments.rules import Rules, read_rules, rules_of
+from memhorizon.datasets import DataConfig
+from memhorizon.experiments.config import Config, MeasureConfig
+from memhorizon.experiments.rules import Rules, check_rules, read_rules, rules_of
+from memhorizon.nets import MLPConfig
 from memhorizon.results import InputError
+from memhorizon.training import TrainConfig
 
 GOOD = {"quality": "kl", "t": None, "tolerance": 1.0, "memorized": 0.2}
 
@@ -53,3 +57,49 @@ def test_a_record_whose_rules_cannot_be_read_is_named(tmp_path, text):
     (tmp_path / "record.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(InputError, match="path|rules"):
         rules_of(tmp_path)
+
+
+def planned(name="mixture", n_holdout=16, n_samples=10, t=None):
+    return Config(
+        data=DataConfig(name=name, n_holdout=n_holdout),
+        model=MLPConfig(width=4),
+        train=TrainConfig(t=t),
+        measure=MeasureConfig(n_samples=n_samples, times=(0.01, 0.3)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "rules", "message"),
+    [
+        (planned("digits"), Rules("kl", None), "rules.quality: kl needs data whose law"),
+        (planned("digits"), Rules("score_error", 0.3), "rules.quality: score_error needs data whose law"),
+        (planned(n_samples=6), Rules("kl", None), "rules.quality: kl needs measure.n_samples"),
+        (planned(n_samples=1), Rules("frechet", None), "rules.quality: frechet needs measure.n_samples"),
+        (planned(n_holdout=1), Rules("frechet", None), "rules.quality: frechet needs data.n_holdout"),
+        (planned(n_holdout=0), Rules(t=0.3), "rules.quality: holdout needs data.n_holdout"),
+        (planned(), Rules(t=0.2), r"rules.t: expected a time that is measured \(0.01, 0.3\), got 0.2"),
+        (planned(), Rules("score_error"), "rules.t: expected a time that is measured"),
+        (planned(t=0.5), Rules(t=0.3), r"rules.t: expected a time that is measured \(0.5\)"),
+    ],
+)
+def test_rules_of_a_curve_that_will_not_be_measured_are_refused(config, rules, message):
+    with pytest.raises(InputError, match=message):
+        check_rules([config], rules)
+    whole = Config(data=DataConfig(name="mixture"), measure=MeasureConfig(times=(0.1, 0.2, 0.3)))
+    check_rules([config, whole], rules)  # one run that has it is enough
+
+
+@pytest.mark.parametrize(
+    ("config", "rules"),
+    [
+        (planned(n_holdout=0, n_samples=0), None),
+        (planned(n_holdout=0, n_samples=0), Rules(tolerance=0.5)),  # as without: read from what is there
+        (planned(n_holdout=1), Rules(t=0.3)),
+        (planned(), Rules(t=0.3000001)),  # its curve has the name of 0.3
+        (planned(t=0.5), Rules("score_error", 0.5)),
+        (planned(n_holdout=2, n_samples=2), Rules("frechet", None)),
+        (planned("gaussian", n_samples=7), Rules("kl", None)),
+    ],
+)
+def test_rules_of_a_curve_that_will_be_measured_are_taken(config, rules):
+    check_rules([config], rules)

@@ -132,6 +132,11 @@ class Config:
         return f"{self.data.name}-n{self.data.n_train}-{model}{width}-seed{self.seed}-{_short(to_json(self))}"
 
 
+def measured_times(config: Config) -> tuple[float, ...]:
+    """Where losses are measured: a network that was trained at one time only is measured there."""
+    return config.measure.times if config.train.t is None else (config.train.t,)
+
+
 def _check_times(name: str, times: tuple[float, ...], schedule: Schedule) -> None:
     """Refuse diffusion times that the schedule does not reach."""
     for t in times:

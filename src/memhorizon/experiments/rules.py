@@ -2,15 +2,21 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
+from memhorizon.datasets import SYNTHETIC
+from memhorizon.experiments.config import Config, measured_times, time_name
+from memhorizon.experiments.observe import KL_NEIGHBOURS
 from memhorizon.results import InputError
 
 QUALITIES = ("holdout", "score_error", "frechet", "kl")  # what tau_gen may be read from
 AT_A_TIME = ("holdout", "score_error")  # those that are measured at diffusion times
 DEFAULT_T = 0.1
+LEAST_FOR_KL = 2 * KL_NEIGHBOURS + 1  # samples
 
 
 @dataclass(frozen=True)
@@ -53,8 +59,50 @@ class Rules:
         return f"{self.quality}@{self.t:g}" if self.quality in AT_A_TIME else self.quality
 
 
-def _positive(value: float | None) -> bool:
-    return value is not None and 0 < value < math.inf
+def check_rules(configs: Sequence[Config], rules: Rules | None) -> None:
+    """Refuse rules that name a curve which no run of these configurations will have.
+
+    As where a record is made, the default ones take what there is.
+
+    Raises:
+        InputError: if no run will have the curve; it says what the first one lacks.
+    """
+    if rules is None or (rules.quality, rules.t) == (Rules.quality, DEFAULT_T):
+        return
+    lacks = [_lack(config, rules) for config in configs]
+    if lacks and all(lacks):
+        raise InputError(lacks[0])
+
+
+def _lack(config: Config, rules: Rules) -> str:
+    """Why a run will not have the curve of these rules; empty where it will."""
+    missing = _missing(config, rules.quality)
+    if missing:
+        return f"rules.quality: {rules.quality} needs {missing}"
+    measured = [time_name(t) for t in measured_times(config)]
+    if rules.quality in AT_A_TIME and time_name(rules.t or 0.0) not in measured:
+        return f"rules.t: expected a time that is measured ({', '.join(measured)}), got {rules.t:g}"
+    return ""
+
+
+def _missing(config: Config, quality: str) -> str:
+    """What the curve of a quality needs and this configuration lacks, in words; empty where nothing."""
+    held, drawn = config.data.n_holdout, config.measure.n_samples
+    if quality == "holdout":
+        return "" if held >= 1 else "data.n_holdout of at least 1, got 0"
+    if quality == "frechet":
+        pairs = {"data.n_holdout": held, "measure.n_samples": drawn}
+        few = [f"{name} of at least 2, got {count}" for name, count in pairs.items() if count < 2]
+        return " and ".join(few)
+    if config.data.name not in SYNTHETIC:
+        return f"data whose law is known ({' or '.join(SYNTHETIC)}), got {config.data.name}"
+    if quality == "kl" and drawn < LEAST_FOR_KL:
+        return f"measure.n_samples of at least {LEAST_FOR_KL}, got {drawn}"
+    return ""
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 def read_rules(value: Any) -> Rules:
