@@ -6,7 +6,9 @@ import pytest
 
 from memhorizon.datasets import DataConfig
 from memhorizon.experiments.config import Config, MeasureConfig
+from memhorizon.experiments.record import record
 from memhorizon.experiments.rules import Rules, check_rules, read_rules, rules_of
+from memhorizon.experiments.run import run
 from memhorizon.nets import MLPConfig
 from memhorizon.results import InputError
 from memhorizon.training import TrainConfig
@@ -61,10 +63,10 @@ def test_a_record_whose_rules_cannot_be_read_is_named(tmp_path, text):
 
 def planned(name="mixture", n_holdout=16, n_samples=10, t=None):
     return Config(
-        data=DataConfig(name=name, n_holdout=n_holdout),
-        model=MLPConfig(width=4),
-        train=TrainConfig(t=t),
-        measure=MeasureConfig(n_samples=n_samples, times=(0.01, 0.3)),
+        data=DataConfig(name=name, n_train=4, n_holdout=n_holdout),
+        model=MLPConfig(width=4, blocks=1),
+        train=TrainConfig(steps=1, t=t),
+        measure=MeasureConfig(1, 1, n_samples, sampler_steps=1, times=(0.01, 0.3), repeats=1, keep=False),
     )
 
 
@@ -103,3 +105,28 @@ def test_rules_of_a_curve_that_will_not_be_measured_are_refused(config, rules, m
 )
 def test_rules_of_a_curve_that_will_be_measured_are_taken(config, rules):
     check_rules([config], rules)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        planned(n_samples=7),
+        planned("gaussian", n_samples=6),
+        planned("digits", n_holdout=2, n_samples=2),
+        planned(n_holdout=1, n_samples=2),
+        planned(n_holdout=0, n_samples=0, t=0.3),
+    ],
+)
+def test_what_is_refused_before_a_run_is_what_its_record_would_refuse(config, tmp_path):
+    done = [run(config, root=tmp_path, device="cpu")]
+    every = [Rules(), Rules("frechet", None), Rules("kl", None), *(Rules(t=t) for t in (0.01, 0.2, 0.3))]
+    for rules in [*every, Rules("score_error", 0.3), Rules("score_error")]:
+        assert refused(check_rules, [config], rules) == refused(record, done, rules), rules
+
+
+def refused(function, *arguments):
+    try:
+        function(*arguments)
+    except InputError:
+        return True
+    return False
