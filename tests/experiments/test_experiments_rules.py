@@ -20,8 +20,11 @@ GOOD = {"quality": "kl", "t": None, "tolerance": 1.0, "memorized": 0.2}
     ("entry", "value"),
     [
         *[("quality", value) for value in ("loss", "", None, 3, ["kl"])],
-        *[("t", value) for value in (0, -1.0, float("nan"), float("inf"), "0.1", True)],
-        *[("tolerance", value) for value in (0, -0.1, float("nan"), float("inf"), None, "5 %")],
+        *[("t", value) for value in (0, -1.0, float("nan"), float("inf"), "0.1", True, 10**400)],
+        *[
+            ("tolerance", value)
+            for value in (0, -0.1, float("nan"), float("inf"), None, "5 %", 1e308, 10**400)
+        ],
         *[("memorized", value) for value in (0, 1, -0.1, 2.0, float("nan"), None, [])],
     ],
 )
@@ -88,7 +91,9 @@ def test_rules_of_a_curve_that_will_not_be_measured_are_refused(config, rules, m
     with pytest.raises(InputError, match=message):
         check_rules([config], rules)
     whole = Config(data=DataConfig(name="mixture"), measure=MeasureConfig(times=(0.1, 0.2, 0.3)))
-    check_rules([config, whole], rules)  # one run that has it is enough
+    check_rules([whole], rules)
+    with pytest.raises(InputError, match=config.key):
+        check_rules([whole, config], rules)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The rules by which times are read off curves; they belong to a record and are written with it."""
 
 import json
-import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from numbers import Real
@@ -16,6 +16,7 @@ from memhorizon.results import InputError
 QUALITIES = ("holdout", "score_error", "frechet", "kl")  # what tau_gen may be read from
 AT_A_TIME = ("holdout", "score_error")  # those that are measured at diffusion times
 DEFAULT_T = 0.1
+MOST_TOLERANCE = 1e9  # levels stay far below the largest number of a record
 LEAST_FOR_KL = 2 * KL_NEIGHBOURS + 1  # samples
 
 
@@ -48,8 +49,9 @@ class Rules:
             )
         if not (self.t is None or _positive(self.t)):
             raise InputError(f"rules.t: expected a positive diffusion time or none, got {self.t!r:.60}")
-        if not _positive(self.tolerance):
-            raise InputError(f"rules.tolerance: expected a positive number, got {self.tolerance!r:.60}")
+        if not (_positive(self.tolerance) and self.tolerance <= MOST_TOLERANCE):
+            wanted = f"a positive number up to {MOST_TOLERANCE:g}"
+            raise InputError(f"rules.tolerance: expected {wanted}, got {self.tolerance!r:.60}")
         if not (_positive(self.memorized) and self.memorized < 1):
             raise InputError(f"rules.memorized: expected a fraction in (0, 1), got {self.memorized!r:.60}")
 
@@ -60,18 +62,19 @@ class Rules:
 
 
 def check_rules(configs: Sequence[Config], rules: Rules | None) -> None:
-    """Refuse rules that name a curve which no run of these configurations will have.
+    """Refuse rules that name a curve which a run of these configurations will not have.
 
     As where a record is made, the default ones take what there is.
 
     Raises:
-        InputError: if no run will have the curve; it says what the first one lacks.
+        InputError: if a run will not have the curve; it says what that needs.
     """
     if rules is None or (rules.quality, rules.t) == (Rules.quality, DEFAULT_T):
         return
-    lacks = [_lack(config, rules) for config in configs]
-    if lacks and all(lacks):
-        raise InputError(lacks[0])
+    for config in configs:
+        lack = _lack(config, rules)
+        if lack:
+            raise InputError(f"{lack} ({config.key})")
 
 
 def _lack(config: Config, rules: Rules) -> str:
@@ -102,7 +105,7 @@ def _missing(config: Config, quality: str) -> str:
 
 
 def _positive(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 < value < math.inf
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 < value <= sys.float_info.max
 
 
 def read_rules(value: Any) -> Rules:
