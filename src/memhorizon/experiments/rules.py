@@ -105,7 +105,9 @@ def _missing(config: Config, quality: str) -> str:
 
 
 def _positive(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 < value <= sys.float_info.max
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    return bool(0 < value <= sys.float_info.max)  # pyright: ignore[reportOperatorIssue]
 
 
 def read_rules(value: Any) -> Rules:
