@@ -266,6 +266,30 @@ def test_rules_belong_to_the_record(tmp_path, config, capsys):
     assert (rules["quality"], rules["t"], rules["memorized"]) == ("frechet", None, 0.2)
 
 
+@pytest.mark.parametrize("command", [["train"], ["train", "--dry-run"], ["sweep", "--n-train", "8", "12"]])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--rules.tolerance", "-1"],
+        ["--rules.memorized", "1.5"],
+        ["--rules.quality", "bogus"],
+        ["--rules.t", "0.2"],
+        ["--rules.quality", "frechet", "--measure.n-samples", "0"],
+        ["--measure.times", "0.1", "0.1000001"],
+        ["--data.name", "digits", "--rules.quality", "kl"],
+    ],
+)
+def test_what_no_page_can_be_made_of_is_refused_before_the_first_step(
+    command, flags, tmp_path, config, capsys
+):
+    root = tmp_path / "runs"
+    assert main([*command, "--load", config, *flags, "--root", str(root)]) == 2
+    said = capsys.readouterr().err
+    assert "rules." in said or "times: expected" in said
+    assert "about" not in said
+    assert not root.exists()
+
+
 def test_a_record_says_when_and_how_it_was_made(tmp_path, config, capsys):
     root = str(tmp_path / "two words")
     assert main(["train", "--load", config, "--root", root, "--json"]) == 0

@@ -1,10 +1,14 @@
 import json
+import math
 from dataclasses import replace
+from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from memhorizon.datasets import DataConfig
 from memhorizon.experiments.config import Config, MeasureConfig, flat, from_json, to_json
+from memhorizon.experiments.executors import Local
 from memhorizon.nets import FeaturesConfig, MLPConfig
 from memhorizon.results import InputError
 from memhorizon.schedule import ScheduleConfig
@@ -97,3 +101,70 @@ def test_the_kind_of_a_schedule_is_kept():
     """It has the name of the tag that tells classes apart: a cosine schedule was read back as linear."""
     config = Config(schedule=ScheduleConfig(kind="cosine"))
     assert from_json(to_json(config)) == config
+
+
+def unchecked(kind, **values):
+    """Make a configuration as users do, without the checker of annotations that the tests put before it."""
+    made = object.__new__(kind)
+    for name, value in (vars(kind()) | values).items():
+        object.__setattr__(made, name, value)
+    made.__post_init__()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        *[
+            (name, (1.5, 0, True, None, "3", 2**63))
+            for name in ("snapshots", "first", "sampler_steps", "repeats", "n_train_loss")
+        ],
+        ("n_samples", (1.5, -1, True, None, "3", 2**63)),
+        ("sampler", ("x", None, 1)),
+        ("threshold", (None, 0, 1, "0.3", math.nan, True)),
+        ("times", (0.1, (), [0.1], ("a",), (None,), (math.inf,), (0.1, 0.1), (0.1, 0.1000001))),
+        ("keep", ("no", 1, None)),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_where_it_is_given(name, values):
+    for value in values:
+        with pytest.raises(InputError, match=f"^{name}: expected"):
+            unchecked(MeasureConfig, **{name: value})
+
+
+@pytest.mark.parametrize("seed", [1.5, True, None, "1", -1, 2**63])
+def test_what_is_no_seed_is_refused(seed):
+    with pytest.raises(InputError, match="^seed: expected"):
+        unchecked(Config, seed=seed)
+
+
+def test_numbers_of_numpy_and_fractions_are_saved_as_plain_ones():
+    measure = unchecked(
+        MeasureConfig,
+        n_samples=np.int64(30),
+        threshold=Fraction(1, 4),
+        times=(np.float64(0.1), 0.5, 1),
+    )
+    given = unchecked(
+        Config, data=unchecked(DataConfig, n_train=np.int64(9)), measure=measure, seed=np.int64(3)
+    )
+    plain = Config(
+        data=DataConfig(n_train=9),
+        measure=MeasureConfig(n_samples=30, threshold=0.25, times=(0.1, 0.5, 1)),
+        seed=3,
+    )
+    assert to_json(given) == to_json(plain)
+    assert given.key == plain.key
+    assert from_json(to_json(given)) == plain
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("processes", (-1, 0, 1.5, True, "2")), ("poll", (-1, None, "1", math.nan, math.inf))],
+)
+def test_processes_that_cannot_be_are_refused_where_they_are_given(name, values):
+    """A negative number of them was waited for without end."""
+    for value in values:
+        with pytest.raises(InputError, match=f"^{name}: expected"):
+            unchecked(Local, **{name: value})
+    assert Local(None, 0).processes is None

@@ -19,6 +19,7 @@ from memhorizon.experiments import demo as demo_recipe
 from memhorizon.experiments.config import Config, MeasureConfig, from_json
 from memhorizon.experiments.files import read_text
 from memhorizon.experiments.record import Rules, record, rules_of
+from memhorizon.experiments.rules import check_rules
 from memhorizon.experiments.run import measure as measure_again
 from memhorizon.experiments.rundir import Row, RunDir
 from memhorizon.experiments.sweep import grid
@@ -130,12 +131,14 @@ def train(
         json: print the record.
         quiet: show no progress.
     """
+    own = rules.over(None)
+    check_rules([config], own)
     with fitting_threads(config):
         if dry_run:
             return show_dry_run([config], root, device=device, as_json=json)
         run = RunDir.create(root, config)
         follow_run(run, device=device, quiet=quiet)
-    made = record([run], rules.over(None), name=run.path.name)
+    made = record([run], own, name=run.path.name)
     return finish(made, [run], run.path, as_json=json)
 
 
@@ -173,10 +176,12 @@ def sweep(
         quiet: show no progress.
     """
     configs = _grid_of(shared, {"n_train": n_train, "width": width, "seed": seed}, over)
+    own = rules.over(None)
+    check_rules(configs, own)
     if dry_run:
         return show_dry_run(configs, root, device=device, side_by_side=True, as_json=json)
     runs, failed = follow_sweep(configs, root, device=device, quiet=quiet)
-    made = record(runs, rules.over(None), name=root.name)
+    made = record(runs, own, name=root.absolute().name)
     return finish(made, runs, root, failed=failed, as_json=json)
 
 

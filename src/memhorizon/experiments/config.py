@@ -4,10 +4,12 @@ import json
 import re
 import types
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from numbers import Real
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
+from memhorizon.checks import check_choice, check_flag, check_number, check_tuple, check_whole
 from memhorizon.datasets import DataConfig
 from memhorizon.experiments.files import digest, parse_json
 from memhorizon.nets import FeaturesConfig, MLPConfig
@@ -49,15 +51,28 @@ class MeasureConfig:
     keep: bool = True
 
     def __post_init__(self) -> None:
-        if min(self.snapshots, self.first, self.repeats, self.n_train_loss) < 1:
-            raise InputError("snapshots, first, repeats, n_train_loss: expected >= 1")
-        if self.n_samples < 0 or self.sampler_steps < 1:
-            got = f"{self.n_samples}, {self.sampler_steps}"
-            raise InputError(f"n_samples, sampler_steps: expected at least 0 and 1, got {got}")
-        if not 0 < self.threshold < 1:
-            raise InputError(f"threshold: expected within (0, 1), got {self.threshold}")
-        if not self.times or min(self.times) <= 0:
-            raise InputError(f"times: expected positive diffusion times, got {self.times}")
+        for name in ("snapshots", "first", "sampler_steps", "repeats", "n_train_loss"):
+            check_whole(name, getattr(self, name), least=1, most=LARGEST - 1)
+        check_whole("n_samples", self.n_samples, least=0, most=LARGEST - 1)
+        check_choice("sampler", self.sampler, get_args(get_type_hints(MeasureConfig)["sampler"]))
+        check_number("threshold", self.threshold, above=0, below=1)
+        check_flag("keep", self.keep)
+        self._check_times()
+
+    def _check_times(self) -> None:
+        """Refuse what are no diffusion times, and times whose curves would have the same name."""
+        check_tuple("times", self.times)
+        for t in self.times:
+            check_number("times", t, above=0)
+        names = [time_name(t) for t in self.times]
+        if not names or len(set(names)) < len(names):
+            wanted = "at least one diffusion time, none of them twice (to six digits)"
+            raise InputError(f"times: expected {wanted}, got {self.times}")
+
+
+def time_name(t: float) -> str:
+    """A diffusion time as the names of curves have it."""
+    return f"{float(t):g}"
 
 
 @dataclass(frozen=True)
@@ -83,8 +98,7 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise InputError(f"seed: expected >= 0, got {self.seed}")
+        check_whole("seed", self.seed, least=0, most=LARGEST - 1)
         if self.measure.first > self.train.steps:
             raise InputError(
                 f"measure.first: expected at most train.steps = {self.train.steps}, got {self.measure.first}"
@@ -116,6 +130,11 @@ class Config:
         model = type(self.model).__name__.removesuffix("Config").lower()
         width = getattr(self.model, "width", None) or getattr(self.model, "n_features", "")
         return f"{self.data.name}-n{self.data.n_train}-{model}{width}-seed{self.seed}-{_short(to_json(self))}"
+
+
+def measured_times(config: Config) -> tuple[float, ...]:
+    """Where losses are measured: a network that was trained at one time only is measured there."""
+    return config.measure.times if config.train.t is None else (config.train.t,)
 
 
 def _check_times(name: str, times: tuple[float, ...], schedule: Schedule) -> None:
@@ -174,7 +193,11 @@ def encode(value: Any) -> Any:
         return {"kind": type(value).__name__} | entries
     if isinstance(value, tuple | list):
         return [encode(entry) for entry in value]
-    return value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Real) and not isinstance(value, int | float):  # a fraction, for one
+        return float(value)
+    return value
 
 
 def _decode(value: Any, hint: Any, where: str) -> Any:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from memhorizon.checks import check_number, check_whole
 from memhorizon.experiments.locks import BusyError
 from memhorizon.experiments.processes import reason, single_threaded
 from memhorizon.experiments.run import execute
@@ -60,6 +61,11 @@ class Local:
 
     processes: int | None = None
     poll: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.processes is not None:
+            check_whole("processes", self.processes, least=1)
+        check_number("poll", self.poll, least=0)
 
     def __call__(self, paths: Iterable[Path], *, device: str | None = None) -> Iterator[Outcome | None]:
         """Do the runs in these directories."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from memhorizon.datasets import Split
-from memhorizon.experiments.config import Config
+from memhorizon.experiments.config import Config, measured_times
 from memhorizon.experiments.rundir import Row
 from memhorizon.measure.losses import DenoisingLosses, denoising_losses, loss_gap
 from memhorizon.measure.memorization import gap_ratios, memorized_fraction
@@ -72,7 +72,7 @@ def observe(model: nn.Module, split: Split, config: Config) -> Observation:
 
 def _losses(model: nn.Module, split: Split, config: Config) -> list[Row]:
     """Training loss, held-out loss and their gap at each noise level."""
-    schedule, times = config.schedule.build(), _times(config)
+    schedule, times = config.schedule.build(), measured_times(config)
     indices = [schedule.index_of_t(t) for t in times]
 
     def measured(data: Tensor, seed: int) -> DenoisingLosses:
@@ -105,7 +105,7 @@ def _score_errors(model: nn.Module, split: Split, config: Config) -> list[Row]:
     """Distance to the exact score, where the law of the data is known."""
     if split.truth is None:
         return []
-    schedule, times = config.schedule.build(), _times(config)
+    schedule, times = config.schedule.build(), measured_times(config)
     errors = score_error(
         model,
         split.truth,
@@ -115,11 +115,6 @@ def _score_errors(model: nn.Module, split: Split, config: Config) -> list[Row]:
         prediction=config.train.prediction,
     )
     return [_mean("score_error", t, e.value, e.standard_error) for t, e in zip(times, errors, strict=True)]
-
-
-def _times(config: Config) -> tuple[float, ...]:
-    """Where losses are measured: a network that was trained at one time only is measured there."""
-    return config.measure.times if config.train.t is None else (config.train.t,)
 
 
 def _mean(name: str, t: float | None, value: Tensor | float, error: Tensor | float) -> Row:
