@@ -11,6 +11,7 @@ the state those of both streams up to its step, done.json those of the whole str
 fingerprint of the items. Whatever does not fit is refused, with what to do.
 """
 
+import errno
 import json
 import os
 import re
@@ -44,8 +45,11 @@ LOCK_TRIES = 30  # tenths of a second: the workers of a killed sweep need a mome
 FOLDERS = ("snapshots", "samples", "state")
 STREAMS = ("steps.jsonl", "measures.jsonl")
 FILES = ("config.json", "environment.json", "data.json", *STREAMS, "done.json", "state/state.safetensors")
+# What is wrong where no folder can be made at a path; None is that of a path with a NUL.
+UNFIT = (None, errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS)
 AT_A_STEP = re.compile(r"([0-9]+)\.safetensors")
-UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.tmp")  # as `write_atomically` names what it is writing
+# What `write_atomically` is writing, by the names of today and of older versions.
+UNFINISHED = re.compile(r"(\.[0-9a-f]{16}|([0-9]+|state)\.safetensors)\.tmp")
 # What may change the last bits of a run that goes on elsewhere; threads are those of the first start.
 DECIDES = ("memhorizon", "torch", "numpy", "scipy", "machine", "capability", "device")
 
@@ -106,6 +110,8 @@ class RunDir:
             try:
                 path.mkdir(parents=True, exist_ok=True)
             except (OSError, ValueError) as error:
+                if getattr(error, "errno", None) not in UNFIT:  # a full disk is no fault of the path
+                    raise
                 raise InputError(f"root: cannot make the folder {str(path)!r}: {error}") from error
 
     def check_files(self) -> None:
