@@ -29,3 +29,9 @@ def test_a_device_that_is_not_there_is_refused(name):
 def test_float64_wherever_it_exists():
     assert widest_float(torch.device("cpu")) == torch.float64
     assert widest_float(torch.device("mps")) == torch.float32
+
+
+@pytest.mark.parametrize("name", ["meta", torch.device("meta")])
+def test_a_device_that_holds_no_numbers_is_refused(name):
+    with pytest.raises(InputError, match="device: expected"):
+        device_of(name)

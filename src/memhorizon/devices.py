@@ -24,9 +24,13 @@ def device_of(name: str | torch.device | None) -> torch.device:
     """
     if name is None:
         return default_device()
+    if not isinstance(name, str | torch.device):
+        raise InputError(f"device: expected a name or a torch.device, got {type(name).__name__}")
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
+        if device.type == "meta":
+            raise NotImplementedError("it holds no numbers")
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).strip().splitlines()[0][:200]
         raise InputError(f"device: expected one of this machine, got {str(name)!r} ({reason})") from error

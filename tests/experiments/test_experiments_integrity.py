@@ -14,7 +14,7 @@ from memhorizon.datasets import DataConfig
 from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.experiments.record import record
 from memhorizon.experiments.run import execute, measure, run, snapshot_steps
-from memhorizon.experiments.rundir import RunDir
+from memhorizon.experiments.rundir import FILES, RunDir
 from memhorizon.nets import MLPConfig
 from memhorizon.results import InputError
 from memhorizon.training import OptimizerConfig, TrainConfig
@@ -424,3 +424,103 @@ def test_faults_while_a_finished_run_is_measured_again(tmp_path, monkeypatch, er
     assert found != before
     assert finished.done
     assert 10 < fault.count < 40
+
+
+# --- what lies where a file belongs
+
+
+def replace_by(path, kind):
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "link":
+        path.symlink_to("nowhere")
+    else:
+        path.write_text("x")
+
+
+PLACES = [
+    *((name, "folder") for name in (*FILES, "lock")),
+    *((name, "pipe") for name in FILES),
+    *((name, "link") for name in ("state/state.safetensors", "done.json", "config.json")),
+    *((name, "file") for name in ("samples", "snapshots")),
+]
+
+
+@pytest.mark.parametrize(("name", "kind"), PLACES)
+def test_what_is_no_file_is_refused_and_nothing_is_deleted(finished, name, kind):
+    (finished.path / "done.json").unlink()
+    replace_by(finished.path / name, kind)
+    before = sorted(finished.path.rglob("*"))
+    with pytest.raises(InputError, match=name):
+        run(small(), root=finished.path.parent)
+    assert sorted(finished.path.rglob("*")) == before
+
+
+def test_files_of_others_stay(whole, finished):
+    (finished.path / "done.json").unlink()
+    shutil.rmtree(finished.path / "state")
+    for name in ("500.png", "500.safetensors.bak", "x.tmp"):
+        (finished.path / "snapshots" / name).write_text("mine")
+        (finished.path / "snapshots" / f"folder {name}").mkdir()
+    (finished.path / "samples" / "99.safetensors").write_text("of a killed process")
+    (finished.path / "snapshots" / ".0123456789abcdef.tmp").write_text("of a killed process")
+    run(small(), root=finished.path.parent)
+    assert finished.measures() == whole.measures()
+    kept = {path.name for path in (finished.path / "snapshots").iterdir()}
+    assert {"500.png", "folder x.tmp", "x.tmp", "500.safetensors.bak"} <= kept
+    assert ".0123456789abcdef.tmp" not in kept
+    assert not (finished.path / "samples" / "99.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"resumed": value} for value in ("x", [5], [{}], {"a": 1}, None)),
+        *({"device": value} for value in (5, ["cpu"], {}, None)),
+        {"threads": True},
+    ],
+    ids=str,
+)
+def test_an_environment_of_wrong_types_is_refused_by_name(finished, change):
+    (finished.path / "done.json").unlink()
+    path = finished.path / "environment.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(InputError, match=r"environment\.json is damaged"):
+        run(small(), root=finished.path.parent)
+
+
+def test_a_snapshot_of_another_step_is_not_measured(finished):
+    folder = finished.path / "snapshots"
+    shutil.copy(folder / "12.safetensors", folder / "2.safetensors")
+    with pytest.raises(InputError, match=r"2\.safetensors holds the weights of step 12"):
+        list(measure(finished))
+
+
+def test_a_snapshot_that_is_gone_is_missed_on_the_way(finished):
+    (finished.path / "done.json").unlink()
+    (finished.path / "snapshots" / f"{MARKS[1]}.safetensors").unlink()
+    with pytest.raises(InputError, match=rf"snapshots \[{MARKS[1]}\] are not kept"):
+        run(small(), root=finished.path.parent)
+
+
+def test_the_end_of_a_run_says_what_its_streams_were(whole, finished):
+    (finished.path / "done.json").write_text("{}")
+    with pytest.raises(InputError, match=r"done\.json is damaged.*delete it"):
+        run(small(), root=finished.path.parent)
+    (finished.path / "done.json").unlink()
+    assert run(small(), root=finished.path.parent).measures() == whole.measures()
+
+
+@pytest.mark.parametrize(
+    "root", ["file", "file/below", "n" * 300, "a\0b"], ids=("file", "below", "long", "nul")
+)
+def test_a_root_that_cannot_be_is_refused(tmp_path, root):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="root: "):
+        run(small(), root=tmp_path / root)

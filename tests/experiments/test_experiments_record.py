@@ -25,6 +25,7 @@ from memhorizon.experiments.record import (
     read_times,
     record,
 )
+from memhorizon.experiments.record_check import check_record
 from memhorizon.experiments.rundir import RunDir
 from memhorizon.experiments.sweep import grid, sweep
 from memhorizon.measure.timescales import memorization_time
@@ -506,3 +507,86 @@ def test_a_run_that_learned_nothing_takes_no_time_from_the_others(tmp_path):
     stuck = written(tmp_path, BASE, losses=lambda _: 1.0)
     rows = record([stuck, *good])["runs"]
     assert [row["times"]["tau_gen"]["status"] for row in rows] == ["not reached", "observed", "observed"]
+
+
+ROWS = [
+    {"t": "x"},
+    {"t": None},
+    {"t": [1]},
+    {"t": 0},
+    {"se": None, "value": "x"},
+    {"se": "x"},
+    {"se": -1},
+    {"step": 10**400},
+    {"step": 0},
+    {"step": -4},
+    {"step": 10**30},
+    {"value": 10**400},
+    {"measure": "memorized", "count": 1},
+    {"measure": "memorized", "count": 5, "total": 4},
+    {"measure": "memorized", "count": 1, "total": 4, "null_total": 4},
+    {"measure": "memorized", "count": 1, "total": 4, "null_total": 4, "null_count": "z"},
+    {"measure": "memorized", "count": 1, "total": 1.5},
+]
+
+
+@pytest.mark.parametrize("change", [*ROWS, "se"], ids=str)
+def test_a_damaged_row_leaves_its_run_out_and_no_other(tmp_path, change):
+    whole = planted(tmp_path, 8, 0, (0, 10, 900))
+    damaged = planted(tmp_path, 16, 0, (0, 10, 900))
+    row = {"step": 80, "measure": "holdout", "t": 0.1, "value": 0.1, "se": 1e-4}
+    if change == "se":
+        del row["se"]
+    else:
+        row |= change
+    text = json.dumps(row) + "\n"
+    with (damaged.path / "measures.jsonl").open("a") as handle:
+        handle.write(text)
+    made = record([damaged, whole])
+    assert [own["key"] for own in made["runs"]] == [whole.path.name]
+    assert [own["key"] for own in made["left_out"]] == [damaged.path.name]
+    assert check_record(made)
+
+
+FACTS = [
+    ("data.json", '{"duplicates": 5}'),
+    ("data.json", '{"ignored": 3}'),
+    ("data.json", '{"ignored": 1e999}'),
+    ("data.json", '{"skipped": [5]}'),
+    ("data.json", '{"fingerprint": ["a"]}'),
+    ("environment.json", '{"threads": 1e999}'),
+    ("environment.json", '{"device": ["cpu"]}'),
+    ("environment.json", "[1]"),
+]
+
+
+@pytest.mark.parametrize(("name", "text"), FACTS)
+def test_damaged_facts_leave_their_run_out_and_no_other(tmp_path, name, text):
+    whole = planted(tmp_path, 8, 0, (0, 10, 900))
+    damaged = planted(tmp_path, 16, 0, (0, 10, 900))
+    (damaged.path / name).write_text(text)
+    made = record([damaged, whole])
+    assert [own["key"] for own in made["left_out"]] == [damaged.path.name]
+    assert check_record(made)
+
+
+def test_what_may_not_be_read_is_left_out(tmp_path, monkeypatch):
+    whole = planted(tmp_path, 8, 0, (0, 10, 900))
+    closed = planted(tmp_path, 16, 0, (0, 10, 900))
+    read = Path.read_bytes
+
+    def refuse(path):
+        if path == closed.path / "measures.jsonl":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    (left_out,) = record([closed, whole])["left_out"]
+    assert left_out["key"] == closed.path.name
+    assert "Permission denied" in left_out["reason"]
+
+
+def test_the_run_of_the_current_folder_has_its_name(tmp_path, monkeypatch):
+    own = planted(tmp_path, 8, 0, (0, 10, 900))
+    monkeypatch.chdir(own.path)
+    assert record([RunDir(Path("."))])["runs"][0]["key"] == own.path.name

@@ -7,7 +7,9 @@ import sys
 import time
 from collections import deque
 from functools import partial
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from memhorizon.datasets import DataConfig
@@ -149,3 +151,77 @@ def test_a_script_without_its_guard_is_told_so(tmp_path):
     assert "InputError: executor: the processes cannot start" in said
     assert 'if __name__ == "__main__":' in said
     assert said.count("Traceback") == 1
+
+
+def test_one_closed_directory_is_one_row(tmp_path, monkeypatch):
+    configs = grid(BASE, seed=(0, 1))
+    closed = RunDir.create(tmp_path, configs[0]).path
+    (closed / "steps.jsonl").write_text('{"step": 1}\n')
+    stat, lstat, open_ = os.stat, os.lstat, Path.open
+
+    def guarded(call):
+        def inner(path, *args, **options):
+            if closed in Path(os.fsdecode(path) if not isinstance(path, int) else ".").parents:
+                raise PermissionError(13, "Permission denied", str(path))
+            return call(path, *args, **options)
+
+        return inner
+
+    monkeypatch.setattr(os, "stat", guarded(stat))
+    monkeypatch.setattr(os, "lstat", guarded(lstat))
+    monkeypatch.setattr(Path, "open", guarded(open_))
+    with pytest.raises(InputError, match=r"1 of 2 runs failed(.|\n)*Permission denied"):
+        sweep(configs, root=tmp_path, executor=Inline())
+    assert RunDir(tmp_path / configs[1].key).done
+
+
+def test_configurations_may_come_from_anything_that_yields_them(tmp_path):
+    configs = grid(BASE, seed=(0, 1))
+    for given in ((config for config in configs), np.array(configs, dtype=object)):
+        assert len(sweep(given, root=tmp_path, executor=Inline())) == 2
+
+
+OTHER_TYPES = """
+import sys
+import memhorizon as mh
+from memhorizon.devices import device_of
+from memhorizon.experiments.executors import Inline
+from memhorizon.results import InputError
+config, root = mh.Config(), sys.argv[1]
+calls = {
+    "configs": [lambda x=x: mh.sweep(x, root=root, executor=Inline())
+                for x in (config, None, [], [{}], [None], {"a": 1}, "ab")],
+    "config": [lambda x=x: mh.run(x, root=root) for x in (None, {})],
+    "root": [lambda x=x: mh.run(config, root=x) for x in (None, 5, b"x")]
+          + [lambda: mh.sweep([config], root=None, executor=Inline())],
+    "device": [lambda x=x: device_of(x) for x in (5, True, ["cpu"], {}, b"cpu")],
+}
+for name, several in calls.items():
+    for i, call in enumerate(several):
+        try:
+            call()
+        except InputError as error:
+            assert str(error).startswith(name + ": expected"), (name, i, str(error))
+        else:
+            raise AssertionError((name, i))
+"""
+
+
+def test_other_types_are_refused_by_name(tmp_path):
+    """In a process of its own: here the type checker of the tests would be the first to refuse them."""
+    subprocess.run([sys.executable, "-c", OTHER_TYPES, tmp_path / "runs"], check=True)
+
+
+def test_one_number_is_no_axis():
+    for values in (np.array(5), 5, "5", ()):
+        with pytest.raises(InputError, match="n_train: expected a sequence"):
+            grid(BASE, n_train=values)
+
+
+def test_a_script_from_standard_input_is_told_to_save_itself(tmp_path):
+    script = SCRIPT.replace("GUARD", 'if __name__ == "__main__":')
+    ended = subprocess.run(
+        [sys.executable, "-", tmp_path / "runs"], input=script, capture_output=True, text=True, check=False
+    )
+    assert "InputError: executor: a script from standard input cannot start processes" in ended.stderr
+    assert ended.stderr.count("Traceback") == 1

@@ -98,7 +98,7 @@ def follow_sweep(
                 bar.update(last.step - bar.n)
                 bar.set_postfix_str(f"{sum(run.done for run in last.runs)} of {len(last.runs)} runs done")
         except InputError as error:
-            if last is None or not any((run.path / "measures.jsonl").is_file() for run in last.runs):
+            if last is None or not any(os.path.isfile(run.path / "measures.jsonl") for run in last.runs):
                 raise
             return list(last.runs), str(error)
     return list(last.runs) if last else [], ""

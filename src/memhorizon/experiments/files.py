@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from memhorizon.files import check_regular
 from memhorizon.results import InputError
 
 Row = dict[str, Any]
@@ -65,13 +66,31 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is a regular file, or nothing at all.
+
+    Raises:
+        InputError: if there is anything else: a folder, a named pipe, a link that leads nowhere.
+        OSError: if one may not look.
+    """
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    try:
+        check_regular(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: expected a regular file, got a link that leads nowhere") from error
+    return True
+
+
 def read_text(path: Path) -> str:
     """Read a file of plain values.
 
     Raises:
-        InputError: naming the file, if it is larger than any of ours or no UTF-8.
+        InputError: naming the file, if it is no regular one, larger than any of ours or no UTF-8.
     """
-    if path.stat().st_size > MAX_BYTES:
+    if check_regular(path) > MAX_BYTES:
         raise InputError(f"file: expected at most {MAX_BYTES:,} bytes, got more in {path}")
     try:
         return path.read_bytes().decode()
@@ -97,7 +116,7 @@ def read_lines(path: Path) -> list[Row]:
     Raises:
         InputError: naming the file, if a complete line is no JSON object.
     """
-    if not path.is_file():
+    if not is_there(path):
         return []
     complete = read_text(path).split("\n")[:-1]
     rows = [parse_json(line, f"file: {path} is damaged") for line in complete]

@@ -37,6 +37,8 @@ def held(folder: Path, *, tries: int) -> Iterator[None]:
         InputError: if a process of another machine seems to.
     """
     claim = folder / "lock"
+    if claim.is_dir() and not claim.is_symlink():
+        raise InputError(f"{claim}: expected the file of who writes there, got a folder; remove it")
     mine = _this_process()
     descriptor = _take(folder, claim, mine, tries)
     try:

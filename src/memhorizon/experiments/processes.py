@@ -7,6 +7,7 @@ dies costs its job alone.
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +25,10 @@ from memhorizon.results import InputError
 GUARD = (
     "executor: the processes cannot start. Each of them imports the script that starts them, so the call has "
     'to stand below the line `if __name__ == "__main__":`; or give executor=Inline(), which needs none'
+)
+FROM_INPUT = (
+    "executor: a script from standard input cannot start processes, for each of them imports it: save it, or "
+    "give executor=Inline()"
 )
 STARTED = "started"  # what a process says first: all that it imports is there
 
@@ -152,6 +158,10 @@ def _start() -> _Worker:
         raise SystemExit(
             1
         )  # we are such a process, importing a script without the line: the first one says so
+    main = sys.modules["__main__"]
+    script = getattr(main, "__file__", None)
+    if script is not None and getattr(main, "__spec__", None) is None and not Path(script).is_file():
+        raise InputError(FROM_INPUT)
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs,), daemon=True)

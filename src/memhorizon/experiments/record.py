@@ -19,6 +19,7 @@ from memhorizon.experiments.comparable import (
     setting,
 )
 from memhorizon.experiments.config import Config, encode
+from memhorizon.experiments.record_check import check_facts, check_row
 from memhorizon.experiments.rules import AT_A_TIME, DEFAULT_T, Rules, rules_of
 from memhorizon.experiments.rundir import Row, RunDir
 from memhorizon.experiments.sweep import AXES, axes_of
@@ -46,9 +47,9 @@ def curves(run: RunDir) -> dict[str, Curve]:
     """All curves of a run by name: "memorized", "holdout@0.1", "train@0.1", "gap@0.1", "frechet", ...
 
     Raises:
-        InputError: if nothing was measured yet.
+        InputError: if nothing was measured yet, or a row is damaged.
     """
-    rows = run.measures()
+    rows = _rows(run)
     if not rows:
         raise InputError(f"run: nothing is measured yet in {run.path}")
     series: dict[str, list[Row]] = {}
@@ -58,8 +59,21 @@ def curves(run: RunDir) -> dict[str, Curve]:
     return {name: _curve(name, points) for name, points in series.items()}
 
 
+def _rows(run: RunDir) -> list[Row]:
+    """What was measured, each row such that a curve can be made of it."""
+    rows = run.measures()
+    for row in rows:
+        try:
+            check_row(row)
+        except InputError as error:
+            raise InputError(f"file: {run.path / 'measures.jsonl'} is damaged: {error}") from error
+    return rows
+
+
 def _curve(name: str, rows: list[Row]) -> Curve:
     steps = [row["step"] for row in rows]
+    if len({"count" in row for row in rows}) > 1:
+        raise InputError(f"curve: expected counts in all rows of {name!r} or in none, got some")
     if "count" in rows[0]:
         return Curve.of_fractions(steps, [Fraction.of(row["count"], row["total"]) for row in rows], name=name)
     errors = [math.inf if row["se"] is None else row["se"] for row in rows]  # of too few items to know
@@ -68,7 +82,7 @@ def _curve(name: str, rows: list[Row]) -> Curve:
 
 def null_fraction(run: RunDir) -> Fraction | float:
     """The share of held-out items that count as copies under the same threshold; 0 without held-out items."""
-    rows = [row for row in run.measures() if row["measure"] == "memorized"]
+    rows = [row for row in _rows(run) if row["measure"] == "memorized"]
     if not rows or "null_total" not in rows[0]:
         return 0.0
     return Fraction.of(rows[0]["null_count"], rows[0]["null_total"])
@@ -81,7 +95,16 @@ def read_run(run: RunDir) -> Reading:
         InputError: if nothing was measured yet, or a file is damaged.
     """
     config = replace(run.config, measure=run.measure_config)
-    return Reading(run.path.name, config, curves(run), null_fraction(run), run.environment, run.data)
+    environment, data = run.environment, run.data
+    try:
+        check_facts(environment, data)
+    except InputError as error:
+        raise InputError(f"run: {run.path} is damaged: {error}") from error
+    return Reading(_key(run), config, curves(run), null_fraction(run), environment, data)
+
+
+def _key(run: RunDir) -> str:
+    return run.path.absolute().name  # that of "." is empty
 
 
 def read_times(runs: Sequence[RunDir], rules: Rules | None = None) -> list[Timescales]:
@@ -235,8 +258,8 @@ def _readable(runs: Sequence[RunDir]) -> tuple[list[Reading], list[Row]]:
     for run in runs:
         try:
             readings.append(read_run(run))
-        except InputError as error:
-            left_out.append({"key": run.path.name, "reason": str(error)})
+        except (InputError, OSError) as error:
+            left_out.append({"key": _key(run), "reason": str(error)})
     if not readings:
         raise InputError(left_out[0]["reason"])
     return readings, left_out

@@ -14,7 +14,9 @@ from memhorizon.results import TIME_STATUSES, UNKNOWN, InputError
 Row = dict[str, Any]
 Check = Callable[[Any, str], None]  # raises InputError, naming the place
 DEPTH = 20  # objects and lists within one another
+BELOW = 5  # of these, how deep the entries of a run may lie
 LARGEST = 1e300
+LAST_STEP = 10**14
 ROUNDING = 1e-9  # relative; ends of an interval and its value may differ by so much in the wrong order
 
 
@@ -31,6 +33,29 @@ def check_record(value: Any) -> Row:
         if "others" in other:
             raise InputError(f"others[{i}].others: expected none within another, got some")
     return value
+
+
+def check_facts(environment: Any, data: Any) -> None:
+    """Refuse what no record may say of where a run was made and on what.
+
+    Raises:
+        InputError: as `check_record`.
+    """
+    for name, value in (("environment", environment), ("data", data)):
+        _plain(value, name, BELOW)
+        RUN[name](value, name)
+
+
+def check_row(row: Row) -> None:
+    """Refuse a row of what was measured that no curve can be made of.
+
+    Raises:
+        InputError: as `check_record`.
+    """
+    evidence = ("count", "total") if "count" in row else ("se",)
+    required = ("step", "measure", "value", *(evidence if row.get("value") is not None else ()))
+    null = ("null_count",) if "null_total" in row else ()
+    _entries(ROW, (*required, *null))(row, "row")
 
 
 def _record(value: Any, where: str) -> None:
@@ -209,10 +234,10 @@ def _number(low: float = -LARGEST, high: float = LARGEST) -> Check:
     return check
 
 
-def _integer(low: int = 0) -> Check:
+def _integer(low: int = 0, high: int = 2**63 - 1) -> Check:
     def check(value: Any, where: str) -> None:
-        if not (isinstance(value, int) and not isinstance(value, bool) and low <= value < 2**63):
-            raise InputError(f"{where}: expected a whole number >= {low}, got {_show(value)}")
+        if not (isinstance(value, int) and not isinstance(value, bool) and low <= value <= high):
+            raise InputError(f"{where}: expected a whole number from {low} to {high:.3g}, got {_show(value)}")
 
     return check
 
@@ -304,7 +329,7 @@ TIME: dict[str, Check] = {
     "confidence": CONFIDENCE,
 }
 CURVE: dict[str, Check] = {
-    "step": _numbers(1e-12, 1e14),
+    "step": _numbers(1e-12, LAST_STEP),
     "value": _numbers(),
     "low": _numbers(null=True),
     "high": _numbers(null=True),
@@ -355,13 +380,41 @@ TIMES: dict[str, Check] = {
     "others": _mapping(_time),
     "unit": _text,
 }
+ROW: dict[str, Check] = {
+    "step": _integer(1, LAST_STEP),
+    "measure": _text,
+    "t": _number(1 / LARGEST),
+    "value": _maybe(_number()),
+    "se": _maybe(_number(0)),
+    "count": _integer(),
+    "total": _integer(1),
+    "null_count": _integer(),
+    "null_total": _integer(1),
+}
+DUPLICATES: dict[str, Check] = {
+    "rule": _text,
+    "items": _integer(),
+    "groups": _integer(),
+    "largest": _integer(),
+    "left_out_of_holdout": _integer(),
+    "left_out_of_training": _integer(),
+}
+DATA: dict[str, Check] = {
+    "fingerprint": _maybe(_text),
+    "n_train": _maybe(_integer()),
+    "n_files": _maybe(_integer()),
+    "n_skipped": _maybe(_integer()),
+    "skipped": _maybe(_list(_entries({"name": _text, "reason": _text}, ("name", "reason")))),
+    "ignored": _maybe(_entries({"count": _integer(), "suffixes": _maybe(_mapping(_integer()))}, ())),
+    "duplicates": _maybe(_entries(DUPLICATES, ("items", "groups", "largest"))),
+}
 RUN: dict[str, Check] = {
     "key": _text,
     "seed": _integer(),
     "optimizer": _text,
     "config": _config,
     "environment": _object,
-    "data": _object,
+    "data": _entries(DATA, ()),
     "curves": _object,
     "null": _null,
     "times": _entries(TIMES, ("tau_gen", "tau_mem")),

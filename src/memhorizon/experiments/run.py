@@ -50,7 +50,7 @@ def run(config: Config, *, root: Path | str = "runs", device: str | torch.device
         InputError: if the configuration cannot be run, which is found before anything is written; if the
             directory is damaged, or its data have been replaced; if another process is writing it.
     """
-    directory = RunDir.create(Path(root), config)
+    directory = RunDir.create(root, config)
     for _ in execute(directory, device=device):
         pass
     return directory
@@ -107,6 +107,7 @@ class _Ready:
 
 
 def _prepare(directory: RunDir, config: Config, device: str | torch.device | None) -> _Ready:
+    directory.check_files()
     try:
         split, schedule, model = _load(directory, config, device)
         state = TrainState.new(model, config.optimizer, ema=config.train.ema)
@@ -122,6 +123,8 @@ def _prepare(directory: RunDir, config: Config, device: str | torch.device | Non
     if not 0 <= state.step <= config.train.steps:
         steps = config.train.steps
         raise InputError(f"state: expected a step up to {steps:,}, got {state.step:,}; {directory.path}")
+    if config.measure.keep:
+        _check_snapshots(directory, _marks_until(config, state.step))
     return _Ready(split, schedule, state, streams, place)
 
 
@@ -220,14 +223,18 @@ def _marks_until(config: Config, last: int) -> list[int]:
     return [step for step in marks if step <= last]
 
 
+def _check_snapshots(directory: RunDir, steps: list[int]) -> None:
+    if missing := sorted(set(steps) - set(directory.snapshots())):
+        raise InputError(
+            f"run: cannot go on with {directory.path} without losing rows: its snapshots {missing} "
+            "are not kept; restore them, or delete its folder state to begin the run again"
+        )
+
+
 def _measure_again(
     directory: RunDir, config: Config, split: Split, steps: list[int], settings: MeasureConfig
 ) -> Iterator[Progress]:
-    if missing := sorted(set(steps) - set(directory.snapshots())):
-        raise InputError(
-            f"run: cannot measure {directory.path} again without losing rows: its snapshots {missing} "
-            "are not kept; restore them, or delete its folder state to begin the run again"
-        )
+    _check_snapshots(directory, steps)
     model = config.model.build(split.item_shape, seed=config.seed).to(split.train.device)
     rows: list[Row] = []
     for step in steps:
@@ -283,7 +290,7 @@ def _threads_of(directory: RunDir) -> Iterator[None]:
     """Compute with as many threads as the run began with: sums depend on it in their last bit."""
     before = torch.get_num_threads()
     threads = directory.environment.get("threads", before)
-    if not isinstance(threads, int) or not 1 <= threads <= MOST_THREADS:
+    if not isinstance(threads, int) or isinstance(threads, bool) or not 1 <= threads <= MOST_THREADS:
         path = directory.path / "environment.json"
         raise InputError(f"file: {path} is damaged: expected 1 to {MOST_THREADS} threads, got {threads!r}")
     torch.set_num_threads(threads)

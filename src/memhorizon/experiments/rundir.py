@@ -11,8 +11,10 @@ the state those of both streams up to its step, done.json those of the whole str
 fingerprint of the items. Whatever does not fit is refused, with what to do.
 """
 
+import errno
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,11 +26,11 @@ from torch import Tensor
 
 from memhorizon.experiments.config import Config, MeasureConfig, decode, encode, name_fits, to_json
 from memhorizon.experiments.files import (
-    SUFFIX,
     Row,
     append_lines,
     as_lines,
     digest,
+    is_there,
     parse_json,
     read_lines,
     read_object,
@@ -42,6 +44,12 @@ from memhorizon.results import InputError
 LOCK_TRIES = 30  # tenths of a second: the workers of a killed sweep need a moment to notice and let go
 FOLDERS = ("snapshots", "samples", "state")
 STREAMS = ("steps.jsonl", "measures.jsonl")
+FILES = ("config.json", "environment.json", "data.json", *STREAMS, "done.json", "state/state.safetensors")
+# What is wrong where no folder can be made at a path; None is that of a path with a NUL.
+UNFIT = (None, errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS)
+AT_A_STEP = re.compile(r"([0-9]+)\.safetensors")
+# What `write_atomically` is writing, by the names of today and of older versions.
+UNFINISHED = re.compile(r"(\.[0-9a-f]{16}|([0-9]+|state)\.safetensors)\.tmp")
 # What may change the last bits of a run that goes on elsewhere; threads are those of the first start.
 DECIDES = ("memhorizon", "torch", "numpy", "scipy", "machine", "capability", "device")
 
@@ -53,13 +61,18 @@ class RunDir:
     path: Path
 
     @classmethod
-    def create(cls, root: Path, config: Config) -> "RunDir":
+    def create(cls, root: Path | str, config: Config) -> "RunDir":
         """Make (or find) the directory of `config` under `root`.
 
         Raises:
-            InputError: if a directory of this name holds another configuration, or a damaged one.
+            InputError: if a directory of this name holds another configuration, or a damaged one; if none can
+                be made.
         """
-        run = cls(root / config.key)
+        if not isinstance(config, Config):
+            raise InputError(f"config: expected a Config, got {type(config).__name__}")
+        if not isinstance(root, str | os.PathLike):
+            raise InputError(f"root: expected the path of a folder, got {root!r}")
+        run = cls(Path(root) / config.key)
         run.make_folders()
         if not run._has_config():
             run._write_config(config)
@@ -78,14 +91,41 @@ class RunDir:
             InputError: if there is no run at `path`.
         """
         run = cls(Path(path))
-        if not run._has_config():
+        try:
+            found = run._has_config()
+        except (OSError, ValueError) as error:
+            raise InputError(f"path: cannot read {str(path)!r}: {error}") from error
+        if not found:
             raise InputError(f"path: expected a run directory (with a config.json), got {str(path)!r}")
         return run
 
     def make_folders(self) -> None:
-        """Make the folders that are not there."""
+        """Make the folders that are not there.
+
+        Raises:
+            InputError: if one cannot be made.
+        """
         for folder in FOLDERS:
-            (self.path / folder).mkdir(parents=True, exist_ok=True)
+            path = self.path / folder
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+            except (OSError, ValueError) as error:
+                if getattr(error, "errno", None) not in UNFIT:  # a full disk is no fault of the path
+                    raise
+                raise InputError(f"root: cannot make the folder {str(path)!r}: {error}") from error
+
+    def check_files(self) -> None:
+        """Refuse a directory that has something else where its files belong, before anything is changed.
+
+        Raises:
+            InputError: if there is a folder, a named pipe, a link that leads nowhere.
+        """
+        for name in FILES:
+            is_there(self.path / name)
+        for folder in FOLDERS:
+            path = self.path / folder
+            if os.path.lexists(path) and not path.is_dir():
+                raise InputError(f"{path}: expected a folder, got something else")
 
     def discard(self) -> None:
         """Take the directory away again, if the run never began: nothing is left of a refused one."""
@@ -126,7 +166,7 @@ class RunDir:
     @property
     def done(self) -> bool:
         """Whether the run has finished."""
-        return (self.path / "done.json").is_file()
+        return os.path.isfile(self.path / "done.json")  # noqa: PTH113  False where one may not look
 
     def finish(self, summary: Row) -> None:
         """Mark the run as finished."""
@@ -156,8 +196,22 @@ class RunDir:
 
     @property
     def environment(self) -> Row:
-        """Versions, threads and device of the first start, and what was different later; empty before it."""
-        return self._read("environment.json")
+        """Versions, threads and device of the first start, and what was different later; empty before it.
+
+        Raises:
+            InputError: if it is damaged.
+        """
+        found = self._read("environment.json")
+        device, resumed = found.get("device", ""), found.get("resumed", [])
+        whole = isinstance(resumed, list) and all(
+            isinstance(row, dict) and isinstance(row.get("differences"), dict) for row in resumed
+        )
+        if not (whole and isinstance(device, str)):
+            raise InputError(
+                f"file: {self.path / 'environment.json'} is damaged: expected a device by name and a list "
+                f"of later starts, got {str(device)[:60]!r} and {str(resumed)[:60]!r}"
+            )
+        return found
 
     @property
     def data(self) -> Row:
@@ -182,16 +236,15 @@ class RunDir:
         return self._rows("steps.jsonl", {"step": int, "loss": int | float, "seconds": int | float})
 
     def last_step(self) -> int:
-        """Updates logged so far, read from the end of the log; 0 where that is damaged."""
-        path = self.path / "steps.jsonl"
-        if not path.is_file():
-            return 0
-        with path.open("rb") as handle:
-            handle.seek(max(0, handle.seek(0, os.SEEK_END) - 4096))
-            lines = handle.read().split(b"\n")[:-1]
+        """Updates logged so far, read from the end of the log; 0 where that is damaged or may not be read."""
         try:
+            if not is_there(self.path / "steps.jsonl"):
+                return 0
+            with (self.path / "steps.jsonl").open("rb") as handle:
+                handle.seek(max(0, handle.seek(0, os.SEEK_END) - 4096))
+                lines = handle.read().split(b"\n")[:-1]
             return int(json.loads(lines[-1])["step"]) if lines else 0
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return 0
 
     def seconds(self) -> float:
@@ -234,11 +287,21 @@ class RunDir:
 
     def write_snapshot(self, step: int, tensors: dict[str, Tensor]) -> None:
         """Keep the weights after `step` updates."""
-        write_tensors(self.path / "snapshots" / f"{step}.safetensors", tensors)
+        write_tensors(self.path / "snapshots" / f"{step}.safetensors", tensors, {"step": step})
 
     def read_snapshot(self, step: int) -> dict[str, Tensor]:
-        """Weights after `step` updates."""
-        return read_tensors(self.path / "snapshots" / f"{step}.safetensors")
+        """Weights after `step` updates.
+
+        Raises:
+            InputError: if they are missing or damaged, or those of another step.
+        """
+        path = self.path / "snapshots" / f"{step}.safetensors"
+        tensors, note = read_tensors_and_note(path)
+        if note.get("step", step) != step:  # older ones do not say
+            raise InputError(
+                f"file: {path} holds the weights of step {note['step']}; restore those of {step}"
+            )
+        return tensors
 
     def sample_steps(self) -> list[int]:
         """Steps at which generated samples were kept for the eye."""
@@ -261,10 +324,10 @@ class RunDir:
         """What was kept to go on, with the digests of the streams then; None before the first time.
 
         Raises:
-            InputError: if it is damaged, or was not written by `write_state`.
+            InputError: if it is damaged or no file, or was not written by `write_state`.
         """
         path = self.path / "state" / "state.safetensors"
-        if not path.is_file():
+        if not is_there(path):
             return None
         again = f"delete {path} to begin the run again"
         try:
@@ -282,13 +345,10 @@ class RunDir:
             path = self.path / name
             kept = [row for row in read_lines(path) if _step_of(row, path) <= step]
             write_atomically(path, as_lines(kept))
-        for folder in FOLDERS:
-            for path in (self.path / folder).iterdir():
-                if path.stem.isdecimal() and int(path.stem) > step:
-                    path.unlink()
         for folder in (".", *FOLDERS):
-            for path in (self.path / folder).glob(f"*{SUFFIX}"):
-                path.unlink()
+            for path in (self.path / folder).iterdir():
+                if _is_later(path, step) and path.is_file():
+                    path.unlink()
 
     def lost(self, streams: Row) -> list[str]:
         """Names of the streams that are not what they were when the state was written."""
@@ -306,7 +366,7 @@ class RunDir:
             yield
 
     def _has_config(self) -> bool:
-        return (self.path / "config.json").is_file()
+        return is_there(self.path / "config.json")
 
     def _write_config(self, config: Config) -> None:
         try:
@@ -324,10 +384,22 @@ class RunDir:
         return {"steps.jsonl": digest(json.dumps(log).encode()), "measures.jsonl": digest(measured)}
 
     def _finished_streams(self) -> Row:
-        """Digests that the streams of a finished run may have; nothing in a run that has not finished."""
-        streams = self._read("done.json").get("streams", {})
+        """Digests that the streams of a finished run may have; nothing in a run that has not finished.
+
+        Raises:
+            InputError: if there are none although the run is recent enough to have them.
+        """
+        path = self.path / "done.json"
+        if not is_there(path):
+            return {}
+        streams = read_object(path).get("streams", {})
         if not isinstance(streams, dict) or not all(isinstance(found, list) for found in streams.values()):
-            raise InputError(f"file: {self.path / 'done.json'} is damaged: got streams {streams}")
+            raise InputError(f"file: {path} is damaged: got streams {streams}")
+        if set(streams) != set(STREAMS) and "fingerprint" in self.data:
+            raise InputError(
+                f"file: {path} is damaged: expected digests of {', '.join(STREAMS)}, got {sorted(streams)}; "
+                "restore it, or delete it to finish the run again"
+            )
         return streams
 
     def _steps_in(self, folder: str) -> list[int]:
@@ -337,14 +409,14 @@ class RunDir:
 
     def _read(self, name: str) -> Row:
         path = self.path / name
-        return read_object(path) if path.is_file() else {}
+        return read_object(path) if is_there(path) else {}
 
     def _write(self, name: str, value: Row) -> None:
         write_atomically(self.path / name, json.dumps(value, indent=1).encode())
 
     def _bytes(self, name: str) -> bytes:
         path = self.path / name
-        return path.read_bytes() if path.is_file() else b""
+        return path.read_bytes() if is_there(path) else b""
 
     def _rows(self, name: str, fields: dict[str, Any]) -> list[Row]:
         """Rows of a stream.
@@ -364,6 +436,12 @@ class RunDir:
         for row in rows:
             _check_row(row, fields, path)
         return rows
+
+
+def _is_later(path: Path, step: int) -> bool:
+    """Whether a file has a name that only we give: of what was not finished, or of a later step."""
+    at = AT_A_STEP.fullmatch(path.name)
+    return int(at[1]) > step if at else bool(UNFINISHED.fullmatch(path.name))
 
 
 def _step_of(row: Row, path: Path) -> int:

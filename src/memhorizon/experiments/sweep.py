@@ -1,6 +1,7 @@
 """Many runs: finished ones are skipped, the others are done by an executor."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -59,7 +60,8 @@ def grid(base: Config, **axes: Any) -> list[Config]:
             have it; if two axes are the same; if a value does not fit.
     """
     for axis, values in axes.items():
-        if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray) or not len(values):
+        several = isinstance(values, Sequence) or (isinstance(values, np.ndarray) and values.ndim > 0)
+        if isinstance(values, str) or not several or not len(values):
             raise InputError(f"{axis}: expected a sequence of at least one value, got {values!r}")
     points = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
     return list(dict.fromkeys(_at(base, point) for point in points))
@@ -120,7 +122,7 @@ def axes_of(config: Config) -> list[str]:
 
 
 def sweep(
-    configs: Sequence[Config],
+    configs: Iterable[Config],
     *,
     root: Path | str = "runs",
     executor: Executor | None = None,
@@ -145,7 +147,7 @@ def sweep(
 
 
 def execute_sweep(
-    configs: Sequence[Config],
+    configs: Iterable[Config],
     *,
     root: Path | str = "runs",
     executor: Executor | None = None,
@@ -164,8 +166,9 @@ def execute_sweep(
     Raises:
         InputError: if there is none, or if runs failed; the others are finished all the same.
     """
-    if not configs:
-        raise InputError("configs: expected at least one configuration, got none")
+    configs = _listed(configs)
+    if not isinstance(root, str | os.PathLike):
+        raise InputError(f"root: expected the path of a folder, got {root!r}")
     runs = tuple(RunDir(Path(root) / config.key) for config in configs)
     steps = {run.path: config.train.steps for run, config in zip(runs, configs, strict=True)}
     outcomes: list[Outcome] = []
@@ -193,6 +196,18 @@ def execute_sweep(
     if failed:
         lines = "\n".join(f"  {outcome.path.name}: {outcome.error}" for outcome in failed)
         raise InputError(f"{len(failed)} of {len(runs)} runs failed (the others are done):\n{lines}")
+
+
+def _listed(configs: Iterable[Config]) -> list[Config]:
+    if not isinstance(configs, Iterable):
+        raise InputError(f"configs: expected several configurations, got {type(configs).__name__}")
+    found = list(configs)
+    if not found:
+        raise InputError("configs: expected at least one configuration, got none")
+    for config in found:
+        if not isinstance(config, Config):
+            raise InputError(f"configs: expected configurations, got {type(config).__name__} among them")
+    return found
 
 
 def _begin(run: RunDir, root: Path, config: Config) -> Outcome | None:

@@ -12,6 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from memhorizon.experiments.files import parse_json, write_atomically
+from memhorizon.files import check_regular
 from memhorizon.results import InputError
 
 ENTRY = "memhorizon"  # the one entry of the metadata: of several the order, and so the bytes, would vary
@@ -40,6 +41,7 @@ def read_tensors_and_note(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]
         InputError: if it is missing or damaged.
     """
     try:
+        check_regular(path)
         with safe_open(path, "pt") as handle:
             note = parse_json((handle.metadata() or {}).get(ENTRY, "{}"), f"file: {path}")
             tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
