@@ -211,6 +211,9 @@ def finish(
         print(json.dumps(made))
     else:
         print(f"{sentence(made)}\n{rule_text(made['rules'])}\nopen {page}")
+    for other in made.get("others", []):
+        entries = ", ".join(f"{name} = {value}" for name, value in other["differs"].items())
+        say(f"apart on the page, for they do not compare: {len(other['runs'])} of the runs, with {entries}")
     for row in made.get("left_out", []):
         say(f"left out: {row['key']}: {row['reason']}")
     if failed:
@@ -228,9 +231,11 @@ def rule_text(rules: Mapping[str, Any]) -> str:
     """Say how both times were read.
 
     >>> rule_text({"quality": "holdout", "t": 0.3, "tolerance": 0.05, "memorized": 0.1})
-    'tau_gen: held-out loss at t = 0.3 within 5% of the worst best; tau_mem: f_mem 0.1 above its null'
+    'tau_gen: held-out loss at t = 0.3, 5% above the worst run; tau_mem: f_mem 0.1 above its null'
     """
     quality = QUALITY_LABELS.get(rules["quality"], rules["quality"])
     where = "" if rules["t"] is None else f" at t = {rules['t']:g}"
-    level = f"within {100 * rules['tolerance']:.3g}% of the worst best"
-    return f"tau_gen: {quality}{where} {level}; tau_mem: f_mem {rules['memorized']:g} above its null"
+    level = (
+        f"{100 * rules['tolerance']:.3g}% above the worst run"  # above the largest of the runs' best values
+    )
+    return f"tau_gen: {quality}{where}, {level}; tau_mem: f_mem {rules['memorized']:g} above its null"

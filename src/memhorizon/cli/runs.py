@@ -1,6 +1,7 @@
 """Commands that train and measure."""
 
 import argparse
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -249,7 +250,7 @@ def measure(
     changed = replace(run.config.measure, **{k: v for k, v in given.items() if v is not None})
     again = measure_again(run, replace(run.config, measure=changed), device=device)
     follow(again, run.path.name, quiet=quiet)
-    print(f"measured again: {run.path / 'measures.jsonl'}")
+    print(f"measured again: {run.path / 'measures.jsonl'}; for a new page: memhorizon report {run.path}")
     return 0
 
 
@@ -324,10 +325,16 @@ def report(path: Positional[Path], rules: RuleFlags = RuleFlags(), json: bool = 
 def _runs_in(path: Path) -> list[RunDir]:
     if (path / "config.json").is_file():
         return [RunDir(path)]
-    found = [file.parent for file in sorted(path.glob("*/config.json")) if file.parent.name[0] != "."]
+    found = [file.parent for file in path.glob("*/config.json") if file.parent.name[0] != "."]
     if not found:
         raise InputError(f"path: expected a run directory or a directory of them, got {str(path)!r}")
-    return [RunDir(folder) for folder in found]
+    return [RunDir(folder) for folder in sorted(found, key=_by_number)]
+
+
+def _by_number(folder: Path) -> list[tuple[int, str]]:
+    """A key that sorts n8 before n16, as a person would."""
+    parts = re.split(r"(\d+)", folder.name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def commands(arguments: Sequence[str]) -> list[tuple[str, Callable[..., int]]]:
