@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from memhorizon import cli
 from memhorizon.cli import main, terminal
-from memhorizon.cli.terminal import escaped, readable, spelled
+from memhorizon.cli.terminal import readable, spelled
+from memhorizon.files import printable
 from memhorizon.results import InputError
 
 SENTENCE = "τ_mem ≈ 3 × 10² … ∞ – it’s “new” → ½ café ╭─│ 日本 \udcff"
@@ -76,7 +77,7 @@ def test_what_a_terminal_would_obey_is_shown(hostile, capsys):
     with readable():
         sys.stdout.write(f"a{hostile}b\tc\n")
     shown = capsys.readouterr().out
-    assert shown == escaped(f"a{hostile}b", "") + "\tc\n"
+    assert shown == printable(f"a{hostile}b") + "\tc\n"
     assert all(c.isprintable() for c in shown.replace("\t", "").replace("\n", ""))
 
 

@@ -26,13 +26,19 @@ _KINDS = (
 )
 
 
-def printable(text: object) -> str:
+def printable(text: object, *, kept: str = "") -> str:
     r"""Escape all that a terminal or a page would obey instead of show: control, direction, surrogates.
+
+    Args:
+        text: what is to be shown.
+        kept: characters that are left as they are, such as the ends of lines.
 
     >>> print(printable("a" + chr(27) + "[2J.png"))
     a\x1b[2J.png
     """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    return "".join(
+        c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in str(text)
+    )
 
 
 def kind_of(mode: int) -> str:

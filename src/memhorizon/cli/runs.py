@@ -32,13 +32,14 @@ from memhorizon.unet import UNetConfig
 
 Positional = tyro.conf.Positional
 
-# What `train` and `sweep` do without flags: minutes on two cores, where the classes have the paper's sizes.
+# What `train` and `sweep` do without flags: the demo's network, minutes on two cores, where the classes have
+# the paper's sizes.
 DEFAULT = Config(
     data=DataConfig(name="digits", n_train=64, n_holdout=256),
-    model=UNetConfig(width=16, multipliers=(1, 2), blocks=1, attention=(False, True)),
-    optimizer=OptimizerConfig(name="adam", lr=2e-3),
+    model=demo_recipe.NETWORK,
+    optimizer=demo_recipe.OPTIMIZER,
     train=TrainConfig(steps=3000, batch_size=32),
-    measure=MeasureConfig(snapshots=14, first=20, n_samples=250, sampler_steps=20, repeats=2),
+    measure=demo_recipe.MEASURE,
 )
 WITHOUT_T = ("frechet", "kl")  # curves of quality that are not of a diffusion time
 REFRESH = 5.0  # seconds between two looks of `watch`

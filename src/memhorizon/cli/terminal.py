@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from memhorizon.files import printable
+
+BLANKS = "\u00a0\u2009\u202f"  # no-break and thin: shown as they are, by nobody obeyed
 # In words or signs of ASCII, where the encoding of the terminal has no such sign.
 SIGNS = {
     "∞": "inf",
@@ -41,8 +44,8 @@ def readable() -> Iterator[None]:
     """Let both streams show every text, whatever their encoding; one that is closed or missing takes all."""
     before = sys.stdout, sys.stderr
     with ExitStack() as stack:
-        sys.stdout = Filter(_open(sys.stdout, stack), kept="\n\t")  # pyright: ignore[reportAttributeAccessIssue]
-        sys.stderr = Filter(_open(sys.stderr, stack), kept="\n\t\r")  # pyright: ignore[reportAttributeAccessIssue]
+        sys.stdout = Filter(_open(sys.stdout, stack), kept=f"\n\t{BLANKS}")  # pyright: ignore[reportAttributeAccessIssue]
+        sys.stderr = Filter(_open(sys.stderr, stack), kept=f"\n\t\r{BLANKS}")  # pyright: ignore[reportAttributeAccessIssue]
         try:
             yield
         finally:
@@ -73,7 +76,7 @@ class Filter:
             NobodyReadsError: if the reader is gone.
         """
         with self._met():
-            self._stream.write(spelled(escaped(text, self._kept), self._stream.encoding))
+            self._stream.write(spelled(printable(text, kept=self._kept), self._stream.encoding))
         return len(text)
 
     def flush(self) -> None:
@@ -102,19 +105,6 @@ class Filter:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
-
-
-def escaped(text: str, kept: str = "") -> str:
-    r"""Escape all that a terminal would obey instead of show: control characters, directions of writing.
-
-    >>> print(escaped("a" + chr(27) + "[2J"))
-    a\x1b[2J
-    """
-    return "".join(c if _shown(c) or c in kept else c.encode("unicode_escape").decode() for c in text)
-
-
-def _shown(c: str) -> bool:
-    return c.isprintable() or unicodedata.category(c) == "Zs"
 
 
 def spelled(text: str, encoding: str | None) -> str:

@@ -8,6 +8,9 @@ from memhorizon.unet import UNetConfig
 
 STEPS = {16: 1000, 32: 1600, 64: 3000}  # well past tau_mem at each n_train
 SEEDS = (0, 1)
+NETWORK = UNetConfig(width=16, multipliers=(1, 2), blocks=1, attention=(False, True))
+OPTIMIZER = OptimizerConfig(name="adam", lr=2e-3)
+MEASURE = MeasureConfig(snapshots=14, first=20, n_samples=250, sampler_steps=20, repeats=2)
 RULES = Rules(quality="holdout", t=0.3, memorized=0.1)
 
 
@@ -16,10 +19,10 @@ def configs() -> list[Config]:
     return [
         Config(
             data=DataConfig(name="digits", n_train=n, n_holdout=256, subset=seed, scale=2.0),
-            model=UNetConfig(width=16, multipliers=(1, 2), blocks=1, attention=(False, True)),
-            optimizer=OptimizerConfig(name="adam", lr=2e-3),
+            model=NETWORK,
+            optimizer=OPTIMIZER,
             train=TrainConfig(steps=steps, batch_size=32),
-            measure=MeasureConfig(snapshots=14, first=20, n_samples=250, sampler_steps=20, repeats=2),
+            measure=MEASURE,
             seed=seed,
         )
         for n, steps in STEPS.items()
