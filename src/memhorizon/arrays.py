@@ -62,7 +62,8 @@ def load_array(source: str | os.PathLike[str]) -> Any:
             `memhorizon.files`, or holds several arrays and the key does not say which.
     """
     path, key = split_key(source)
-    where, suffix = printable(path), path.suffix.lower()
+    where = printable(path)
+    suffix = path.suffix.lower()
     if not os.path.lexists(path):
         raise InputError(f"{where}: no such file or folder")
     if suffix not in (".npy", ".npz", ".safetensors"):
@@ -93,7 +94,8 @@ def _read_npz(raw: BufferedIOBase, size: int, where: str, key: str | None) -> np
         if len(members) < len(listed):
             raise InputError(f"{where}: expected each array once, got two of one name")
         name = _choose(list(members), where, key)
-        member, where = members[name], f"{where}::{printable(name)}"
+        member = members[name]
+        where = f"{where}::{printable(name)}"
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise InputError(f"{where}: expected it stored or deflated, as NumPy does, got another packing")
         check_unpacked(member.file_size, where, packed=min(member.compress_size, size))

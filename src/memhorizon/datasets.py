@@ -390,7 +390,8 @@ class _Files:
     def take(self, walk: Iterator[int], count: int) -> _Taken:
         pictures = chain(self.first, islice(self._usable(walk), count))
         items, positions = stack(pictures, self.files.names, count=count + len(self.first))
-        items, positions = items[len(self.first) :], positions[len(self.first) :]
+        items = items[len(self.first) :]
+        positions = positions[len(self.first) :]
         if positions and not self.first:
             self.first.append((positions[0], items[0].clone()))
         return _Taken(items, positions, [self.hashes.pop(position) for position in positions])

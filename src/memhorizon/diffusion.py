@@ -173,7 +173,8 @@ def ideal_model(law: Distribution, schedule: Schedule, prediction: Prediction = 
         index = index.to(flat.device)
         output = torch.empty_like(flat)
         for level in index.unique().tolist():  # one closed form per noise level
-            rows, alpha_bar = index == level, schedule.at(torch.tensor([level], device=flat.device))
+            rows = index == level
+            alpha_bar = schedule.at(torch.tensor([level], device=flat.device))
             x0 = law.denoiser(flat[rows], float(schedule.t(level)))
             noise = to_noise(x0, flat[rows], alpha_bar, "x0")
             output[rows] = target(x0, noise, alpha_bar, prediction)

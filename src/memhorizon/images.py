@@ -65,7 +65,9 @@ class ImageSet:
         return len(self.images)
 
     def __repr__(self) -> str:
-        item, low, high = _shape(self.images[0]), float(self.images.min()), float(self.images.max())
+        item = _shape(self.images[0])
+        low = float(self.images.min())
+        high = float(self.images.max())
         passed = f"{len(self.skipped):,} skipped, {self.ignored:,} other files"
         return f"ImageSet({len(self):,} items of {item}, values {low:.4g} to {high:.4g}; {passed})"
 

@@ -134,7 +134,8 @@ class _File(NamedTuple):
 def _walk(folder: Path, skipped: list[Skipped]) -> Iterator[_File]:
     """Yield all files below `folder`, of linked folders last; what cannot be one goes to `skipped`."""
     seen = set()
-    folders, links = deque([(os.fspath(folder), "")]), deque()
+    folders = deque([(os.fspath(folder), "")])
+    links = deque()
     while folders or links:
         place, prefix = folders.popleft() if folders else links.popleft()
         real = os.path.realpath(place)
@@ -143,7 +144,8 @@ def _walk(folder: Path, skipped: list[Skipped]) -> Iterator[_File]:
             continue
         seen.add(real)
         for entry in _entries(place, prefix, skipped):
-            name, is_link = prefix + entry.name, entry.is_symlink()
+            name = prefix + entry.name
+            is_link = entry.is_symlink()
             kind = _kind(entry)
             if kind == "a folder" and entry.name.startswith("."):
                 skipped.append(Skipped(printable(name), "a hidden folder"))

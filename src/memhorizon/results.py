@@ -86,7 +86,8 @@ class Fraction:
             )
         if check_confidence(confidence) == 1:
             raise InputError("confidence: expected below 1, where an interval says something, got 1")
-        count, total = int(count), int(total)
+        count = int(count)
+        total = int(total)
         from scipy import stats  # half a second that the theory does not need
 
         tail = (1 - confidence) / 2

@@ -45,7 +45,8 @@ def power_law(dim: int, exponent: float) -> tuple[float, ...]:
         raw = [float(k) ** -exponent for k in range(1, dim + 1)]
         total = math.fsum(raw)
     except OverflowError:
-        raw, total = [0.0], 1.0
+        raw = [0.0]
+        total = 1.0
     if not 0 < min(raw) <= total < math.inf:
         raise InputError(f"exponent: expected one of which {dim}**-exponent is a float, got {exponent}")
     return tuple(value * dim / total for value in raw)

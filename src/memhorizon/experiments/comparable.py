@@ -105,7 +105,8 @@ def _names(reading: Reading) -> list[str]:
 def same_data(readings: Sequence[Reading]) -> tuple[list[Reading], list[Row]]:
     """Runs whose items are those of the first of the same source; and the others with a reason."""
     first: dict[str, Reading] = {}
-    kept, left_out = [], []
+    kept = []
+    left_out = []
     for reading in readings:
         source = _text({k: v for k, v in effective(reading.config).items() if k.startswith("data.")})
         known = reading.data.get("fingerprint")

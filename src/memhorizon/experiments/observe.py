@@ -72,7 +72,8 @@ def observe(model: nn.Module, split: Split, config: Config) -> Observation:
 
 def _losses(model: nn.Module, split: Split, config: Config) -> list[Row]:
     """Training loss, held-out loss and their gap at each noise level."""
-    schedule, times = config.schedule.build(), measured_times(config)
+    schedule = config.schedule.build()
+    times = measured_times(config)
     indices = [schedule.index_of_t(t) for t in times]
 
     def measured(data: Tensor, seed: int) -> DenoisingLosses:
@@ -105,7 +106,8 @@ def _score_errors(model: nn.Module, split: Split, config: Config) -> list[Row]:
     """Distance to the exact score, where the law of the data is known."""
     if split.truth is None:
         return []
-    schedule, times = config.schedule.build(), measured_times(config)
+    schedule = config.schedule.build()
+    times = measured_times(config)
     errors = score_error(
         model,
         split.truth,

@@ -95,7 +95,8 @@ def read_run(run: RunDir) -> Reading:
         InputError: if nothing was measured yet, or a file is damaged.
     """
     config = replace(run.config, measure=run.measure_config)
-    environment, data = run.environment, run.data
+    environment = run.environment
+    data = run.data
     try:
         check_facts(environment, data)
     except InputError as error:
@@ -254,7 +255,8 @@ def _readable(runs: Sequence[RunDir]) -> tuple[list[Reading], list[Row]]:
     Raises:
         InputError: if nothing can be read.
     """
-    readings, left_out = [], []
+    readings = []
+    left_out = []
     for run in runs:
         try:
             readings.append(read_run(run))

@@ -90,7 +90,8 @@ def _lack(config: Config, rules: Rules) -> str:
 
 def _missing(config: Config, quality: str) -> str:
     """What the curve of a quality needs and this configuration lacks, in words; empty where nothing."""
-    held, drawn = config.data.n_holdout, config.measure.n_samples
+    held = config.data.n_holdout
+    drawn = config.measure.n_samples
     if quality == "holdout":
         return "" if held >= 1 else "data.n_holdout of at least 1, got 0"
     if quality == "frechet":

@@ -164,7 +164,8 @@ def _device(directory: RunDir, device: str | torch.device | None) -> torch.devic
 
 
 def _execute(directory: RunDir, config: Config, ready: _Ready) -> Iterator[Progress]:
-    state, split = ready.state, ready.split
+    state = ready.state
+    split = ready.split
     directory.make_folders()
     directory.begin(environment(ready.device), split.facts(), state.step)
     directory.rewind(state.step)

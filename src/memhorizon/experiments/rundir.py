@@ -202,7 +202,8 @@ class RunDir:
             InputError: if it is damaged.
         """
         found = self._read("environment.json")
-        device, resumed = found.get("device", ""), found.get("resumed", [])
+        device = found.get("device", "")
+        resumed = found.get("resumed", [])
         whole = isinstance(resumed, list) and all(
             isinstance(row, dict) and isinstance(row.get("differences"), dict) for row in resumed
         )

@@ -312,9 +312,13 @@ def _evident(a: Tensor, b: Tensor, spans: tuple[Span, Span]) -> bool:
     if units != {"0 to 1", "-1 to 1"}:
         return True
     if spans[0].unit == "0 to 1":
-        plain, signed, lowest = a, b, spans[1].low
+        plain = a
+        signed = b
+        lowest = spans[1].low
     else:
-        plain, signed, lowest = b, a, spans[0].low
+        plain = b
+        signed = a
+        lowest = spans[0].low
     mean, spread = _moments(plain)
     found, broad = _moments(signed)
     return lowest < -0.5 and found < mean + (mean - 1) / 2 and broad > 2**0.5 * spread

@@ -78,7 +78,8 @@ def nearest_of(
         InputError: if a value is not finite.
     """
     largest = max(_largest(samples, "samples"), _largest(train, "train"))
-    a, b = _here(samples), _here(train)
+    a = _here(samples)
+    b = _here(train)
     frame = Frame.of(b, largest, _rank_type({a.dtype, b.dtype}, largest))
     size = min(int(chunk or max(256, _CHUNK // b.shape[1])), len(a))
     parts = [_search(part, b, k, frame) for part in a.split(size)]

@@ -87,7 +87,9 @@ def frechet_distance(
     Source: [heusel2017] Eq. (6); [efron1981] Eq. (1.2)
     """
     a, b = _rows_of_pair(x, y, features, batch_size, same_units)
-    value, sizes, dim = _frechet(a, b), (len(a), len(b)), a.shape[1]
+    value = _frechet(a, b)
+    sizes = (len(a), len(b))
+    dim = a.shape[1]
     least = min(sizes)
     if least < 2 * _GROUPS:
         return Distance(value, Mean(value, math.inf, least), sizes, dim, _TOO_FEW)
@@ -120,7 +122,8 @@ def kernel_distance(
     sums = [_within_sums(a), _within_sums(b), _group_sums(a, b)]
     counts = [torch.tensor([len(z[group::_GROUPS]) for group in range(_GROUPS)]) for z in (a, b)]
     value = _discrepancy(sums, counts, torch.ones(_GROUPS, dtype=torch.bool))
-    sizes, dim = (len(a), len(b)), a.shape[1]
+    sizes = (len(a), len(b))
+    dim = a.shape[1]
     least = min(sizes)
     if least < 2 * _GROUPS:
         return Distance(value, Mean(value, math.inf, least), sizes, dim, _TOO_FEW)

@@ -191,34 +191,40 @@ def _read(rows: Sequence[Mapping[str, Any]], by: tuple[str, ...]) -> tuple[_Data
     if not rows or not by:
         raise InputError(f"times, by: expected at least one row and one factor, got {len(rows)} and {by}")
     for row in rows:
-        if missing := {*by, "time"} - set(row):
-            raise InputError(
-                f"times: a row lacks {sorted(map(str, missing))}, it has {sorted(map(str, row))}"
-            )
-        if not isinstance(row["time"], Time):
-            raise InputError(f"times: expected a Time in each row, got {row['time']!r}")
-        for name in by:
-            check_number(f"times: {name}", row[name], above=0)
+        _check_row(row, by)
     clocks: list[Time] = [row["time"] for row in rows]
-    values = np.array([clock.value for clock in clocks])
-    times = values[[clock.known for clock in clocks]]
-    factors = np.array([[float(row[name]) for name in by] for row in rows])
-    if not (np.all(np.isfinite(times)) and np.all(times > 0)):
-        raise InputError(f"times: expected positive, finite time, got {times.tolist()}")
-    confidences = {clock.confidence for clock in clocks if clock.known}
-    if len(confidences) > 1:
-        raise InputError("times: expected one confidence for all, got several")
-    logs = np.log(factors)
+    logs = np.log(np.array([[float(row[name]) for name in by] for row in rows]))
     X = np.column_stack([np.ones(len(rows)), logs - logs.mean(axis=0)])
     if _rank(X) < X.shape[1]:
         raise InputError(
             f"by: the exponents of {by} are not identified: too few different values in the rows"
         )
-    confidence = next(iter(confidences), 0.95)  # where there is no time, nothing rests on it
-    z = float(stats.norm.ppf(0.5 + confidence / 2))
+    y = np.log(np.array([clock.value for clock in clocks]))
+    z = float(stats.norm.ppf(0.5 + _confidence_of(clocks) / 2))
     error = np.array([_log_error(clock) for clock in clocks]) / z
     side = np.array([float(_SIDE.get(clock.status, np.nan)) for clock in clocks])
-    return _Data(np.log(values), error, side, X), logs.mean(axis=0)
+    return _Data(y, error, side, X), logs.mean(axis=0)
+
+
+def _check_row(row: Mapping[str, Any], by: tuple[str, ...]) -> None:
+    """Refuse a row without a time or a positive factor."""
+    if missing := {*by, "time"} - set(row):
+        raise InputError(f"times: a row lacks {sorted(map(str, missing))}, it has {sorted(map(str, row))}")
+    time = row["time"]
+    if not isinstance(time, Time):
+        raise InputError(f"times: expected a Time in each row, got {time!r}")
+    for name in by:
+        check_number(f"times: {name}", row[name], above=0)
+    if time.known and not 0 < time.value < np.inf:
+        raise InputError(f"times: expected positive, finite time, got {time.value}")
+
+
+def _confidence_of(clocks: Sequence[Time]) -> float:
+    """The confidence that all times are stated at; where there is no time, nothing rests on it."""
+    confidences = {clock.confidence for clock in clocks if clock.known}
+    if len(confidences) > 1:
+        raise InputError("times: expected one confidence for all, got several")
+    return next(iter(confidences), 0.95)
 
 
 def _rank(X: Float[np.ndarray, "rows k"]) -> int:
@@ -254,9 +260,6 @@ def _fitted(law: ScalingLaw, data: _Data, means: Float[np.ndarray, " k"], by: tu
     scatter = 0.0 if flat else float(np.exp(best[-1]) * np.sqrt(law.observed / degrees))
     shift = np.eye(k)
     shift[0, 1:] = -means
-    left = data.y[seen] - data.X[seen] @ best[:-1]
-    spread = data.y[seen] - data.y[seen].mean()
-    total = float(np.sum(spread**2)) if np.ptp(spread) > _SMALLEST_SCATTER else 0.0
     return replace(
         law,
         exponents=exponents,
@@ -264,9 +267,17 @@ def _fitted(law: ScalingLaw, data: _Data, means: Float[np.ndarray, " k"], by: tu
         covariance=shift @ covariance @ shift.T,
         scatter=scatter,
         status="fitted" if law.observed >= law.censored else "fitted, but most times are censored",
-        explained=1 - float(np.sum(left**2)) / total if total > 0 else np.nan,
+        explained=_explained(data.y[seen], data.X[seen] @ best[:-1]),
         degrees=degrees,
     )
+
+
+def _explained(y: Float[np.ndarray, " m"], line: Float[np.ndarray, " m"]) -> float:
+    """Share of the variance of y that the line explains; NaN where y does not vary."""
+    spread = y - y.mean()
+    if np.ptp(spread) <= _SMALLEST_SCATTER:
+        return np.nan
+    return 1 - float(np.sum((y - line) ** 2)) / float(np.sum(spread**2))
 
 
 def _covariance(data: _Data, best: Float[np.ndarray, " q"]) -> tuple[Float[np.ndarray, "k k"] | None, bool]:

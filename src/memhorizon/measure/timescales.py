@@ -219,7 +219,8 @@ def timescales(
         gap_level: see `gap_opening_time`; a tenth of the quality level where not given.
         status: why there is no quality level, where there is none.
     """
-    quality, gap = _with_intervals(quality), _with_intervals(gap)
+    quality = _with_intervals(quality)
+    gap = _with_intervals(gap)
     others = {} if quality is None else {"argmin": argmin_time(quality)}
     if gap_level is None and quality_level is not None:
         gap_level = 0.1 * quality_level

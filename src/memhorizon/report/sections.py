@@ -24,7 +24,7 @@ from memhorizon.figures.records import (
 from memhorizon.figures.style import signed
 from memhorizon.report.choice import Choice, choice_of
 from memhorizon.report.parts import folded, paragraphs, picture_of, section, table, text_of
-from memhorizon.report.words import time_text
+from memhorizon.report.words import measured_text, time_text
 from memhorizon.results import Estimate, InputError
 
 Row = Mapping[str, Any]
@@ -104,8 +104,9 @@ def _window(found: Choice) -> str:
     what = "nothing was copied" if found.none_at_all else "no more was copied than held-out items show"
     end = "" if found.ended else ", the last one measured"
     if found.good is None:
-        return f"Up to step {found.last:,}{end}, {what}; good quality was not seen before."
-    return f"Between step {found.good:,}, where quality is good, and step {found.last:,}{end}, {what}."
+        return f"Up to step {found.last:,}{end}, {what}; the level of quality (τ_gen) was not reached before."
+    first = f"step {found.good:,}, where quality reaches its level (τ_gen),"
+    return f"Between {first} and step {found.last:,}{end}, {what}."
 
 
 def _advice(record: Row, run: Row, found: Choice) -> str:
@@ -114,15 +115,19 @@ def _advice(record: Row, run: Row, found: Choice) -> str:
         return "Which of these snapshots is best is not known: quality was not measured."
     if found.good is None:
         return (
-            "None of these snapshots is known to be good, so none is recommended; the best so far is that "
-            f"of step {found.step:,}. Longer training may bring one."
+            "None of these snapshots is known to reach the level of quality, so none is recommended; the "
+            f"best so far is that of step {found.step:,}. Longer training may bring one."
         )
     return (
         f"<strong>The snapshot to use is that of step {found.step:,}</strong>: the best "
-        f"{text_of(quality_label(record))} up to there, {found.quality.value:.3g} "
-        f"[{found.quality.low:.3g}, {found.quality.high:.3g}], with {_share(found.copies)} copies. "
+        f"{text_of(quality_label(record))} up to there, {_measured(found.quality)}, "
+        f"with {_share(found.copies)} copies. "
         f"{_weights(run, found.step)}"
     )
+
+
+def _measured(e: Estimate) -> str:
+    return measured_text(e.value, e.low, e.high)
 
 
 def _share(e: Estimate) -> str:
@@ -144,7 +149,7 @@ def choices(record: Row, level: int) -> str:
         [*_setting(run, factors), *_choice_cells(choice_of(run, quality_name(record)))]
         for run in record["runs"]
     ]
-    heads = [*_setting_heads(factors), "free of copying from step", "to step", "use step"]
+    heads = [*_setting_heads(factors), "level of quality from step", "free of copies to step", "use step"]
     listed = table([*heads, quality_label(record), "copies there"], rows)
     kept = [(run.get("config") or {}).get("measure", {}).get("keep", True) for run in record["runs"]]
     where = (
@@ -153,10 +158,10 @@ def choices(record: Row, level: int) -> str:
         else "weights of snapshots were not kept in all runs (<code>measure.keep</code>)"
     )
     note = (
-        "<p>From the first snapshot of good quality (τ_gen) to the last one up to which copies are not above "
-        "those among held-out items (exact test, one-sided, 5 % over all snapshots of a run). "
-        f"The snapshot to use is the best of quality up to there; {where}. In brackets: good quality was not "
-        "seen, so that it is only the best so far.</p>"
+        "<p>From the first snapshot at the level of quality (τ_gen) to the last one up to which copies are "
+        "not above those among held-out items (exact test, one-sided, 5 % over all snapshots of a run). "
+        f"The snapshot to use is the best of quality up to there; {where}. In brackets: the level was not "
+        "reached, so that it is only the best so far.</p>"
     )
     return section("Which snapshot to use", _maybe_folded(listed, len(rows)), note, level=level)
 
@@ -168,13 +173,12 @@ def _choice_cells(found: Choice | None) -> list[str]:
     last = f"{found.last:,}" + ("" if found.ended else " (end)")
     if found.step is None or found.quality is None or found.copies is None:
         return [good, last, "–", "–", "–"]
-    q = found.quality
     step = f"{found.step:,}" if found.good is not None else f"({found.step:,})"
     return [
         good,
         last,
         step,
-        f"{q.value:.3g} [{q.low:.3g}, {q.high:.3g}]",
+        _measured(found.quality),
         _share(found.copies),
     ]
 
@@ -251,8 +255,8 @@ def _growth(record: Row, name: str, level: int) -> str:
         parts.append(_collapse(record, name))
     if {"n_train", "width"} <= set(factors):
         caption = (
-            "Who has copied by the time that quality is good in the same run, and by multiples of it: runs "
-            "that have, of those that were looked at long enough. Hatched: not all were."
+            "Who has copied by the time that quality reaches its level in the same run, and by multiples of "
+            "it: runs that have, of those that were looked at long enough. Hatched: not all were."
         )
         alt = "Copied or not, over n and width"
         parts.append(_picture(f"{name}-phase", lambda: figures.phase(record), caption, alt))

@@ -67,6 +67,18 @@ def time_text(time: Time) -> str:
     return f"{step_text(time.value)} [{step_text(time.low)}, {high}]"
 
 
+def measured_text(value: float, low: float, high: float) -> str:
+    """Write a measured number with its interval, to three digits.
+
+    >>> measured_text(0.18, 0.1734, 0.188), measured_text(886.0, 135.0, 1640.0)
+    ('0.180 [0.173, 0.188]', '886 [135, 1,640]')
+    """
+    number, first, last = (
+        f"{x:,.0f}" if abs(x) >= 100 else f"{x:#.3g}".removesuffix(".") for x in (value, low, high)
+    )
+    return f"{number} [{first}, {last}]"
+
+
 def step_text(step: float) -> str:
     """Write a training step.
 

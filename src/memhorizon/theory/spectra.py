@@ -179,7 +179,8 @@ def _atoms(eigenvalues: object, weights: object) -> tuple[np.ndarray, np.ndarray
     merged = np.bincount(label, weights=given)
     merged /= merged.sum()
     kept = merged > LEAST_WEIGHT
-    values, merged = values[kept], merged[kept]
+    values = values[kept]
+    merged = merged[kept]
     if not values.max() > 0:
         raise InputError("weights: expected some weight on a positive eigenvalue, got none")
     if not VARIANCES[0] <= values.max() <= VARIANCES[1]:

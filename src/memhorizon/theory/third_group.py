@@ -125,7 +125,8 @@ def early_overfitting(model: FeatureModel, tau: object) -> LossCurves:
     if lam[0] == 0:
         raise InputError("spectrum: expected positive eigenvalues, got one of zero")
     places = times(tau)
-    s, e = places / closed.onset, np.expm1(2 * model.t) * float(w @ (1 / lam))
+    s = places / closed.onset
+    e = np.expm1(2 * model.t) * float(w @ (1 / lam))
     train, gap = 1 - closed.second_drop - 2 * e * s, e * (2 * s + s**2)
     return LossCurves(
         places, train, train + gap, gap, float(w @ (1 / lam)) * s**2, status="leading order at large psi"
