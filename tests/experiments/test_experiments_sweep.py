@@ -113,6 +113,7 @@ def test_what_a_job_raises_is_said():
 
 
 SCRIPT = """
+import signal
 import sys
 import memhorizon as mh
 from memhorizon.experiments.config import MeasureConfig
@@ -122,6 +123,7 @@ config = mh.Config(
     train=mh.TrainConfig(steps=100_000, batch_size=4),
     measure=MeasureConfig(snapshots=1, first=100_000, n_samples=0))
 GUARD
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what starts the tests may have it ignored
     mh.sweep(mh.grid(config, seed=(0, 1)), root=sys.argv[1], executor=Local(1))
 """
 
@@ -136,11 +138,15 @@ def start(folder, guard):
 
 def test_ctrl_c_ends_a_sweep_and_begins_nothing(tmp_path):
     process = start(tmp_path, 'if __name__ == "__main__":')
-    while not list(tmp_path.glob("runs/*/steps.jsonl")):
-        time.sleep(0.05)
-        assert process.poll() is None
-    os.killpg(process.pid, signal.SIGINT)
-    said = process.communicate(timeout=30)[1]
+    try:
+        while not list(tmp_path.glob("runs/*/steps.jsonl")):
+            time.sleep(0.05)
+            assert process.poll() is None
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.communicate(timeout=30)[1]
+    finally:
+        process.kill()  # where the test fails nothing goes on
+        process.communicate()
     assert said.count("Traceback") == 1  # the processes say nothing
     assert "KeyboardInterrupt" in said
     assert len(list(tmp_path.glob("runs/*/steps.jsonl"))) == 1
