@@ -19,14 +19,14 @@ from pathlib import Path
 import numpy as np
 import scipy
 
-from memhorizon.measure.scaling import best_exponent, fit_scaling
-from memhorizon.measure.timescales import (
+from memhorizon.results import Curve, Time
+from memhorizon.timescales.power_law import best_exponent, fit_scaling
+from memhorizon.timescales.times import (
     argmin_time,
     gap_opening_time,
     generalization_time,
     memorization_time,
 )
-from memhorizon.results import Curve, Time
 
 Z95 = 1.959963984540054
 

@@ -13,14 +13,14 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from memhorizon.datasets import DataConfig
+from memhorizon.datasets.split import DataConfig
 from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.experiments.executors import Inline, Local
 from memhorizon.experiments.run import environment
 from memhorizon.experiments.sweep import grid, sweep
-from memhorizon.nets import MLPConfig
+from memhorizon.networks.mlp import MLPConfig
+from memhorizon.networks.unet import UNetConfig
 from memhorizon.training import OptimizerConfig, TrainConfig
-from memhorizon.unet import UNetConfig
 
 UNET = Config(
     data=DataConfig(name="digits", n_train=32, n_holdout=64),

@@ -15,8 +15,8 @@ import torch
 from timing import alternate, environment, table, write
 from torch.nn import functional as F  # noqa: N812
 
+from memhorizon.networks.unet import UNetConfig
 from memhorizon.training import OptimizerConfig
-from memhorizon.unet import UNetConfig
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 from reference_unet import PlainAttention, PlainUNet  # noqa: E402

@@ -1,6 +1,6 @@
 """The U-Net written plainly: channels first, nn.MultiheadAttention, one linear layer per time shift.
 
-A slow twin of memhorizon.unet for tests and benchmarks; `PlainUNet.like(net, config)` takes over the weights.
+A slow twin of networks.unet for tests and benchmarks; `PlainUNet.like(net, config)` takes over the weights.
 """
 
 import torch
@@ -85,7 +85,7 @@ class PlainUNet(nn.Module):
 
     @classmethod
     def like(cls, net, config):
-        """The same network as `net`, a memhorizon.unet.UNet of this configuration."""
+        """The same network as `net`, a memhorizon.networks.unet.UNet of this configuration."""
         with torch.random.fork_rng(devices=[]):
             twin = cls(config, net.channels)
         with torch.no_grad():

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import torch
 
-from memhorizon.datasets import DataConfig
+from memhorizon.datasets.split import DataConfig
 from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.experiments.run import snapshot_steps
-from memhorizon.experiments.rundir import RunDir
-from memhorizon.nets import MLPConfig
+from memhorizon.experiments.run_directory import RunDir
+from memhorizon.networks.mlp import MLPConfig
+from memhorizon.networks.unet import UNetConfig
 from memhorizon.training import TrainConfig
-from memhorizon.unet import UNetConfig
 
 THRESHOLD, TOTAL = 1 / 3, 400
 

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from memhorizon.checks import check_choice, check_flag, check_number, check_tuple, check_whole
-from memhorizon.nets import FeaturesConfig, MLPConfig
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
+from memhorizon.networks.mlp import MLPConfig
+from memhorizon.networks.random_features import FeaturesConfig
+from memhorizon.networks.unet import UNetConfig
 from memhorizon.schedule import Schedule, ScheduleConfig
 from memhorizon.training import OptimizerConfig, TrainConfig, TrainState, train
-from memhorizon.unet import UNetConfig
 
 NOT_WHOLE = (1.5, 2.0, math.nan, math.inf, True, "2", None, [2], np.float32(2), torch.tensor(2.0))
 NO_NUMBER = (math.nan, math.inf, -math.inf, True, "0.1", None, [0.1], 1j)

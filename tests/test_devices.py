@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from memhorizon.devices import default_device, device_of, widest_float
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
 
 
 def test_a_cuda_build_without_a_gpu_computes_on_the_cpu(monkeypatch):

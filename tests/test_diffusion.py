@@ -26,7 +26,7 @@ from memhorizon.diffusion import (
     to_x0,
 )
 from memhorizon.distributions import Empirical, Gaussian
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
 from memhorizon.schedule import Schedule
 
 PREDICTIONS = ("noise", "x0", "v")

@@ -10,7 +10,7 @@ from scipy import integrate, stats
 
 from memhorizon import distributions
 from memhorizon.distributions import Empirical, Gaussian, GaussianMixture
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
 
 TIMES = (1e-4, 0.0102, 0.3, 2.0)
 

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from memhorizon.cli import main
-from memhorizon.datasets import DataConfig
+from memhorizon.datasets.split import DataConfig
 from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.experiments.run import run
-from memhorizon.nets import MLPConfig
+from memhorizon.networks.mlp import MLPConfig
 from memhorizon.training import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]

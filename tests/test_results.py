@@ -6,7 +6,8 @@ import torch
 from jaxtyping import TypeCheckError
 from scipy import stats
 
-from memhorizon.results import UNKNOWN, Curve, Estimate, Fraction, InputError, ScalingLaw, Time
+from memhorizon.errors import InputError
+from memhorizon.results import UNKNOWN, Curve, Estimate, Fraction, ScalingLaw, Time
 
 
 @pytest.mark.parametrize(("count", "total"), [(0, 1000), (3, 50), (49, 50), (50, 50)])

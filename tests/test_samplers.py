@@ -9,7 +9,7 @@ from torch import nn
 from memhorizon import samplers
 from memhorizon.diffusion import ideal_model
 from memhorizon.distributions import Empirical, Gaussian, GaussianMixture
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
 from memhorizon.samplers import MOST_SIGNAL, sample, samples, visited_indices
 from memhorizon.schedule import Schedule
 

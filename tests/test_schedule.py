@@ -5,7 +5,7 @@ import mpmath
 import pytest
 import torch
 
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
 from memhorizon.schedule import Schedule, ScheduleConfig
 
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from memhorizon.nets import MLPConfig
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
+from memhorizon.networks.mlp import MLPConfig
+from memhorizon.networks.unet import UNetConfig
 from memhorizon.schedule import Schedule
 from memhorizon.training import OptimizerConfig, TrainConfig, TrainState, batch_rows, train
-from memhorizon.unet import UNetConfig
 
 SCHEDULE = Schedule.linear()
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 import torch
 
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
 
 
 def default_device() -> torch.device:

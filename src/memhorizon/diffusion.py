@@ -30,7 +30,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from memhorizon.checks import check_choice
 from memhorizon.devices import wide
 from memhorizon.distributions import Distribution
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
 from memhorizon.schedule import Schedule
 
 Prediction = Literal["noise", "x0", "v"]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from memhorizon.checks import check_whole
 from memhorizon.devices import wide, widest_float
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
 
 _TILE = 2**22  # numbers in the largest temporary tensors: 32 MiB of float64 each
 _ROWS = 1024  # rows of x at a time

@@ -1,4 +1,4 @@
-"""The answers that memhorizon gives, and the errors that it raises.
+"""The answers that memhorizon gives.
 
 Nothing here needs torch: theory and experiments return the same types. A number leaves with its evidence:
 counts, an interval, or the statement that a time was not reached.
@@ -13,12 +13,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 from jaxtyping import Float
 
+from memhorizon.errors import InputError
+
 MOST_COUNTED = 2**53  # whole numbers up to here are exact in float64
 ROUNDING = 1e-9  # relative: ends of an interval are computed apart from its value
-
-
-class InputError(ValueError):
-    """Something that the user gave cannot be used; the message names it, what was expected and what came."""
 
 
 def check_confidence(confidence: float) -> float:
@@ -39,10 +37,6 @@ def _check_interval(what: str, value: float, low: float, high: float) -> None:
     slack = ROUNDING * abs(value) if math.isfinite(value) else 0.0
     if not (low <= high and (math.isnan(value) or low - slack <= value <= high + slack)):
         raise InputError(f"{what}: expected low <= value <= high, got {low}, {value}, {high}")
-
-
-class MissingExtraError(ImportError):
-    """An optional dependency is not installed; the message is the line that installs it."""
 
 
 @dataclass(frozen=True)

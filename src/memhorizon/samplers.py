@@ -40,7 +40,7 @@ from memhorizon.diffusion import (
     to_noise,
     to_x0,
 )
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
 from memhorizon.schedule import Schedule
 
 Method = Literal["ddpm", "ddim", "heun"]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from memhorizon.checks import check_choice, check_number, check_whole
 from memhorizon.devices import widest_float
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
 
 Kind = Literal["linear", "cosine"]
 

@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from memhorizon.checks import check_choice, check_number, check_tuple, check_whole
 from memhorizon.diffusion import Prediction, check_prediction, item_losses
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
 from memhorizon.schedule import Schedule
 
 Optimizer = Literal["sgd", "adam", "adamw"]

@@ -134,7 +134,7 @@ def _load(name: str, words: list[str]) -> Any:
 
 def sentence(error: BaseException) -> str | None:
     """Say in one line what the user can mend; None for what only we can."""
-    from memhorizon.results import InputError, MissingExtraError
+    from memhorizon.errors import InputError, MissingExtraError
 
     if isinstance(error, InputError | MissingExtraError):
         return str(error).replace("\n", " ")

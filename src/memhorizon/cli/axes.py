@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
 
 WORDS = {"None": None, "none": None, "True": True, "False": False}
 

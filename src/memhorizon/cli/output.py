@@ -14,18 +14,19 @@ from tqdm import tqdm
 
 from memhorizon.cli.typed import command
 from memhorizon.devices import device_of
+from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, encode, to_json
 from memhorizon.experiments.estimate import costs, wall_seconds
-from memhorizon.experiments.files import write_atomically
 from memhorizon.experiments.processes import cores
 from memhorizon.experiments.run import Progress, execute
-from memhorizon.experiments.rundir import Row, RunDir
+from memhorizon.experiments.run_directory import Row, RunDir
 from memhorizon.experiments.sweep import SweepProgress, execute_sweep
 from memhorizon.figures.clocks import QUALITY_LABELS
-from memhorizon.nets import FeaturesConfig, MLPConfig
+from memhorizon.files.plain import write_atomically
+from memhorizon.networks.mlp import MLPConfig
+from memhorizon.networks.random_features import FeaturesConfig
+from memhorizon.networks.unet import UNetConfig
 from memhorizon.report import report, sentence
-from memhorizon.results import InputError
-from memhorizon.unet import UNetConfig
 
 START = 3.0  # seconds until a process of a sweep has imported torch
 # Parameters below which one thread computes a network: a second one brings little, and where other programs

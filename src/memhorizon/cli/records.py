@@ -11,12 +11,12 @@ from memhorizon import figures
 from memhorizon.cli.output import dry_run as show_dry_run
 from memhorizon.cli.output import follow_sweep, say, stamp
 from memhorizon.cli.typed import remember
+from memhorizon.errors import InputError
 from memhorizon.experiments import recipes
-from memhorizon.experiments.files import read_object, write_atomically
-from memhorizon.experiments.recipes import Size
+from memhorizon.experiments.recipe import Size
 from memhorizon.experiments.record import record
-from memhorizon.experiments.rundir import RunDir
-from memhorizon.results import InputError
+from memhorizon.experiments.run_directory import RunDir
+from memhorizon.files.plain import read_object, write_atomically
 
 Positional = tyro.conf.Positional
 

@@ -15,20 +15,22 @@ from memhorizon.cli.axes import axes_of_words
 from memhorizon.cli.output import dry_run as show_dry_run
 from memhorizon.cli.output import duration, finish, fitting_threads, follow, follow_run, follow_sweep
 from memhorizon.cli.typed import remember, words
-from memhorizon.datasets import DataConfig
+from memhorizon.datasets.split import DataConfig
+from memhorizon.errors import InputError
 from memhorizon.experiments import demo as demo_recipe
 from memhorizon.experiments.config import Config, MeasureConfig, from_json
-from memhorizon.experiments.files import read_text
-from memhorizon.experiments.record import Rules, record, rules_of
+from memhorizon.experiments.record import record, rules_of
 from memhorizon.experiments.rules import check_rules
 from memhorizon.experiments.run import measure as measure_again
-from memhorizon.experiments.rundir import Row, RunDir
+from memhorizon.experiments.run_directory import Row, RunDir
 from memhorizon.experiments.sweep import grid
-from memhorizon.nets import FeaturesConfig, MLPConfig
-from memhorizon.results import InputError
+from memhorizon.files.plain import read_text
+from memhorizon.networks.mlp import MLPConfig
+from memhorizon.networks.random_features import FeaturesConfig
+from memhorizon.networks.unet import UNetConfig
 from memhorizon.schedule import ScheduleConfig
+from memhorizon.timescales.rules import Rules
 from memhorizon.training import OptimizerConfig, TrainConfig
-from memhorizon.unet import UNetConfig
 
 Positional = tyro.conf.Positional
 

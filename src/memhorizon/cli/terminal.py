@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from memhorizon.files import printable
+from memhorizon.files.bounds import printable
 
 BLANKS = "\u00a0\u2009\u202f"  # no-break and thin: shown as they are, by nobody obeyed
 # In words or signs of ASCII, where the encoding of the terminal has no such sign.

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
-from memhorizon.experiments.files import write_atomically
-from memhorizon.results import InputError, plain
+from memhorizon.errors import InputError
+from memhorizon.files.plain import write_atomically
+from memhorizon.results import plain
 from memhorizon.theory import (
     FeatureModel,
     Spectrum,

@@ -9,9 +9,9 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from memhorizon.datasets import SYNTHETIC
+from memhorizon.datasets.split import SYNTHETIC
 from memhorizon.experiments.config import Config, flat
-from memhorizon.experiments.rundir import Row
+from memhorizon.experiments.run_directory import Row
 from memhorizon.results import Curve, Fraction
 
 # What compares may differ in: axes of sweeps, seeds, and what was looked at how closely.

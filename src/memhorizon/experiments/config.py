@@ -10,14 +10,15 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import numpy as np
 
 from memhorizon.checks import check_choice, check_flag, check_number, check_tuple, check_whole
-from memhorizon.datasets import DataConfig
-from memhorizon.experiments.files import digest, parse_json
-from memhorizon.nets import FeaturesConfig, MLPConfig
-from memhorizon.results import InputError
+from memhorizon.datasets.split import DataConfig
+from memhorizon.errors import InputError
+from memhorizon.files.plain import digest, parse_json
+from memhorizon.networks.mlp import MLPConfig
+from memhorizon.networks.random_features import FeaturesConfig
+from memhorizon.networks.unet import UNetConfig
 from memhorizon.samplers import check_last_level
 from memhorizon.schedule import Schedule, ScheduleConfig
 from memhorizon.training import OptimizerConfig, TrainConfig
-from memhorizon.unet import UNetConfig
 
 LARGEST = 2**63  # integers of a configuration are below
 

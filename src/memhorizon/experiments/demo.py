@@ -1,10 +1,10 @@
 """The demo: a small U-Net on real handwritten digits at several n, long enough that copying starts."""
 
-from memhorizon.datasets import DataConfig
+from memhorizon.datasets.split import DataConfig
 from memhorizon.experiments.config import Config, MeasureConfig
-from memhorizon.experiments.record import Rules
+from memhorizon.networks.unet import UNetConfig
+from memhorizon.timescales.rules import Rules
 from memhorizon.training import OptimizerConfig, TrainConfig
-from memhorizon.unet import UNetConfig
 
 STEPS = {16: 1000, 32: 1600, 64: 3000}  # well past tau_mem at each n_train
 SEEDS = (0, 1)

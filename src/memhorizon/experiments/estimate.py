@@ -24,15 +24,15 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from memhorizon.datasets import Split, load_split
+from memhorizon.datasets.split import Split, load_split
 from memhorizon.devices import device_of
 from memhorizon.diffusion import eval_mode
+from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config
-from memhorizon.experiments.files import append_lines
 from memhorizon.experiments.observe import observe
 from memhorizon.experiments.processes import reason
 from memhorizon.experiments.run import LOG_ROWS, snapshot_steps
-from memhorizon.results import InputError
+from memhorizon.files.plain import append_lines
 from memhorizon.training import TrainState, train
 
 WARM = 2  # calls before the clock runs

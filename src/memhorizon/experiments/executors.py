@@ -9,7 +9,7 @@ from memhorizon.checks import check_number, check_whole
 from memhorizon.experiments.locks import BusyError
 from memhorizon.experiments.processes import reason, single_threaded
 from memhorizon.experiments.run import execute
-from memhorizon.experiments.rundir import RunDir
+from memhorizon.experiments.run_directory import RunDir
 
 BUSY = "busy"
 TRIES = 2  # of a run whose process is killed: once may be another program's greed

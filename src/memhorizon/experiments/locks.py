@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from memhorizon.experiments.files import Row, parse_json, read_text, write_atomically
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
+from memhorizon.files.plain import Row, parse_json, read_text, write_atomically
 
 PAUSE = 0.1  # seconds between two tries
 

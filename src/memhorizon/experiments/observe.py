@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from memhorizon.datasets import Split
+from memhorizon.datasets.split import Split
 from memhorizon.experiments.config import Config, measured_times
-from memhorizon.experiments.rundir import Row
+from memhorizon.experiments.run_directory import Row
 from memhorizon.measure.losses import DenoisingLosses, denoising_losses, loss_gap
 from memhorizon.measure.memorization import gap_ratios, memorized_fraction
 from memhorizon.measure.neighbors import nearest

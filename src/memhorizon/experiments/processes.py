@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
 
 GUARD = (
     "executor: the processes cannot start. Each of them imports the script that starts them, so the call has "

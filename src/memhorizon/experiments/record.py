@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from memhorizon.errors import InputError
 from memhorizon.experiments.comparable import (
     KNOBS,
     Reading,
@@ -19,13 +20,14 @@ from memhorizon.experiments.comparable import (
     setting,
 )
 from memhorizon.experiments.config import Config, encode
-from memhorizon.experiments.record_check import check_facts, check_row
-from memhorizon.experiments.rules import AT_A_TIME, DEFAULT_T, Rules, rules_of
-from memhorizon.experiments.rundir import Row, RunDir
+from memhorizon.experiments.rules import rules_of
+from memhorizon.experiments.run_directory import Row, RunDir
 from memhorizon.experiments.sweep import AXES, axes_of
-from memhorizon.measure.scaling import collapse_quality, fit_scaling, unfitted
-from memhorizon.measure.timescales import quality_level, still_improving, timescales
-from memhorizon.results import Curve, Fraction, InputError, ScalingLaw, Time, Timescales, TimeStatus, plain
+from memhorizon.records.check import check_facts, check_row
+from memhorizon.results import Curve, Fraction, ScalingLaw, Time, Timescales, TimeStatus, plain
+from memhorizon.timescales.power_law import collapse_quality, fit_scaling, unfitted
+from memhorizon.timescales.rules import AT_A_TIME, DEFAULT_T, Rules
+from memhorizon.timescales.times import quality_level, still_improving, timescales
 
 __all__ = [
     "Rules",

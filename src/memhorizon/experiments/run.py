@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from memhorizon.datasets import Split, load_split
+from memhorizon.datasets.split import Split, load_split
 from memhorizon.devices import default_device, device_of
 from memhorizon.diffusion import eval_mode, predict
+from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.experiments.observe import observe
-from memhorizon.experiments.rundir import Row, RunDir
-from memhorizon.results import InputError
+from memhorizon.experiments.run_directory import Row, RunDir
 from memhorizon.schedule import Schedule
 from memhorizon.training import TrainState, train
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, decode, encode
 from memhorizon.experiments.executors import Executor, Local, Outcome
 from memhorizon.experiments.processes import reason
 from memhorizon.experiments.run import check_finished
-from memhorizon.experiments.rundir import RunDir
-from memhorizon.results import InputError
+from memhorizon.experiments.run_directory import RunDir
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from memhorizon.experiments.files import parse_json, write_atomically
-from memhorizon.files import check_regular
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
+from memhorizon.files.bounds import check_regular
+from memhorizon.files.plain import parse_json, write_atomically
 
 ENTRY = "memhorizon"  # the one entry of the metadata: of several the order, and so the bytes, would vary
 

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from memhorizon.errors import InputError
 from memhorizon.figures import style
 from memhorizon.figures.records import (
     Group,
@@ -25,7 +26,7 @@ from memhorizon.figures.records import (
     sweep_of,
     time_of,
 )
-from memhorizon.results import Curve, InputError
+from memhorizon.results import Curve
 
 QUALITY_LABELS = {
     "holdout": "held-out loss",

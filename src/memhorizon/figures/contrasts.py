@@ -7,10 +7,10 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from memhorizon.errors import InputError
 from memhorizon.figures import style
 from memhorizon.figures.noise_levels import mark
 from memhorizon.figures.records import Row, sweep_of
-from memhorizon.results import InputError
 
 CLOCKS = {"tau_gen": (style.TAU_GEN, -0.1), "tau_mem": (style.TAU_MEM, 0.1)}
 

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from memhorizon.errors import InputError
 from memhorizon.figures import style
 from memhorizon.figures.records import Row
-from memhorizon.results import InputError
 
 RULES = {
     "share": "half of its share k/N",

@@ -10,10 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from memhorizon.errors import InputError
 from memhorizon.experiments.record import varied
 from memhorizon.figures import style
 from memhorizon.figures.records import Row, law_of, sweep_of, time_of
-from memhorizon.results import InputError, ScalingLaw, Time
+from memhorizon.results import ScalingLaw, Time
 
 CLOCKS = {"tau_gen": (style.TAU_GEN, "#31688e", "s"), "tau_mem": (style.TAU_MEM, "#440154", "o")}
 TIME = ("value", "low", "high", "status")

@@ -7,10 +7,10 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from memhorizon.errors import InputError
 from memhorizon.figures import style
 from memhorizon.figures.clocks import curve_rows, draw_curves, legend
 from memhorizon.figures.records import Group, Row, groups, panels, sweep_of
-from memhorizon.results import InputError
 
 HOLDOUT, TRAIN = "-", (0, (2, 1.2))
 

@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
+from memhorizon.errors import InputError
 from memhorizon.figures import style
 from memhorizon.figures.laws import AXIS_NAMES
 from memhorizon.figures.records import Row, sweep_of, time_of
-from memhorizon.results import InputError
 
 COPIED, PARTLY, CLEAN, UNKNOWN = "copied", "some seeds", "not copied", "censored"
 CELLS = {

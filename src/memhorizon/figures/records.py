@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from memhorizon.experiments.rules import AT_A_TIME
-from memhorizon.results import Curve, Estimate, InputError, ScalingLaw, Time
+from memhorizon.errors import InputError
+from memhorizon.results import Curve, Estimate, ScalingLaw, Time
+from memhorizon.timescales.rules import AT_A_TIME
 
 Row = dict[str, Any]
 FACTOR_NAMES = {

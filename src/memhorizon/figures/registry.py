@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from memhorizon.errors import InputError
 from memhorizon.experiments.record import varied
-from memhorizon.experiments.record_check import check_record
-from memhorizon.experiments.rundir import RunDir
+from memhorizon.experiments.run_directory import RunDir
 from memhorizon.figures.beyond import augmentation, guidance, halves
 from memhorizon.figures.clocks import clocks, collapse
 from memhorizon.figures.contrasts import contrasts
@@ -39,7 +39,7 @@ from memhorizon.figures.theory_training import (
     steps,
 )
 from memhorizon.figures.threshold import threshold
-from memhorizon.results import InputError
+from memhorizon.records.check import check_record
 
 TABLES: dict[str, dict[str, Callable[[Any], Picture]]] = {
     "spectra": {"density": spectra},

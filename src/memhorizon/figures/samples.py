@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from memhorizon.experiments.rundir import RunDir
+from memhorizon.errors import InputError
+from memhorizon.experiments.run_directory import RunDir
 from memhorizon.figures import style
 from memhorizon.figures.records import Row, groups, sweep_of, time_of
-from memhorizon.results import InputError
 
 SHOWN = 8  # pictures in a row
 SETTINGS = 4  # blocks at most

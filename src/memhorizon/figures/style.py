@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from PIL import Image
 
-from memhorizon.experiments.rundir import write_atomically
+from memhorizon.errors import InputError
+from memhorizon.experiments.run_directory import write_atomically
 from memhorizon.figures.records import reading
-from memhorizon.results import InputError, Time
+from memhorizon.results import Time
 
 THEME: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture everywhere

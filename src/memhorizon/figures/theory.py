@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy import stats
 
+from memhorizon.errors import InputError
 from memhorizon.figures import style
 from memhorizon.figures.records import Row
-from memhorizon.results import InputError
 
 Draw = Callable[[Sequence[Row]], Figure]
 TAU = r"training time $\tau$"

@@ -15,9 +15,9 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 from memhorizon.devices import wide
-from memhorizon.formats import leaves_range_unused, unused_message
-from memhorizon.images import ImageSet
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
+from memhorizon.files.formats import leaves_range_unused, unused_message
+from memhorizon.files.images import ImageSet
 
 Items = Any  # [n, *item]: a tensor, an array, an ImageSet, nested lists of numbers, a list of equal arrays
 

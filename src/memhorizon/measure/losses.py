@@ -17,9 +17,9 @@ from torch import Tensor
 
 from memhorizon.checks import check_whole
 from memhorizon.diffusion import Model, Prediction, check_prediction, eval_mode, item_losses
+from memhorizon.errors import InputError
 from memhorizon.measure.items import Items, as_items
 from memhorizon.measure.means import Mean
-from memhorizon.results import InputError
 from memhorizon.schedule import Schedule
 
 

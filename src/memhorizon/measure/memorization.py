@@ -17,9 +17,10 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from memhorizon.checks import check_number, check_whole
+from memhorizon.errors import InputError
 from memhorizon.measure.items import Items, as_items, as_numbers, as_pair
 from memhorizon.measure.neighbors import nearest_of, pairs_within
-from memhorizon.results import Estimate, Fraction, InputError
+from memhorizon.results import Estimate, Fraction
 
 _ROWS = 4096  # pairs of training points compared at a time
 _Z95 = 1.959963984540054  # of the standard normal law, two-sided 95 %

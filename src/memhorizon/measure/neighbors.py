@@ -16,9 +16,9 @@ from torch import Tensor
 
 from memhorizon.checks import check_number, check_whole
 from memhorizon.devices import wide, widest_float
+from memhorizon.errors import InputError
 from memhorizon.measure.items import Items, as_items, as_pair
 from memhorizon.measure.ranking import Frame, pairs_below, piece_rows, rank
-from memhorizon.results import InputError
 
 _SPARE = 4  # candidates kept beyond k; with fewer, near ties send more rows to the second search
 _CHUNK = 1 << 26  # entries of samples placed at a time: 256 MB

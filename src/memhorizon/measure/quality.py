@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from memhorizon.checks import check_whole
 from memhorizon.devices import wide
 from memhorizon.diffusion import eval_mode, networks
+from memhorizon.errors import InputError
 from memhorizon.measure.items import Items, as_items, as_numbers, as_pair, check_units
 from memhorizon.measure.means import Mean, jackknife_error
-from memhorizon.results import InputError
 
 Features = Callable[[Tensor], Any]
 _GROUPS = 20  # of items, left out in turn for bias and standard error

@@ -20,11 +20,11 @@ from memhorizon.diffusion import (
     to_score,
 )
 from memhorizon.distributions import Distribution, Gaussian, GaussianMixture
+from memhorizon.errors import InputError
 from memhorizon.measure.items import Items, as_items
 from memhorizon.measure.losses import check_indices, fixed_noise
 from memhorizon.measure.means import Mean, jackknife_error
 from memhorizon.measure.neighbors import kth_among, nearest_of
-from memhorizon.results import InputError
 from memhorizon.schedule import Schedule
 
 _GROUPS = 20  # of points, left out in turn for the standard error

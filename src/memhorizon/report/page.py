@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from memhorizon.experiments.record_check import check_record
-from memhorizon.experiments.rundir import RunDir
+from memhorizon.experiments.run_directory import RunDir
 from memhorizon.figures.records import reading
+from memhorizon.records.check import check_record
 from memhorizon.report.headline import headline
 from memhorizon.report.ink import palette
 from memhorizon.report.parts import section, text_of

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from memhorizon import figures
+from memhorizon.errors import InputError
 from memhorizon.experiments.record import varied
-from memhorizon.experiments.rundir import RunDir
+from memhorizon.experiments.run_directory import RunDir
 from memhorizon.figures.clocks import quality_label
 from memhorizon.figures.records import (
     FACTOR_NAMES,
@@ -25,7 +26,7 @@ from memhorizon.figures.style import signed
 from memhorizon.report.choice import Choice, choice_of
 from memhorizon.report.parts import folded, paragraphs, picture_of, section, table, text_of
 from memhorizon.report.words import measured_text, time_text
-from memhorizon.results import Estimate, InputError
+from memhorizon.results import Estimate
 
 Row = Mapping[str, Any]
 LONG = 15  # rows from which on a table is folded

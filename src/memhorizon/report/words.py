@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from memhorizon.experiments.record_check import check_record
 from memhorizon.figures.clocks import QUALITY_LABELS
 from memhorizon.figures.records import (
     Group,
@@ -18,6 +17,7 @@ from memhorizon.figures.records import (
     time_of,
     unfinished,
 )
+from memhorizon.records.check import check_record
 from memhorizon.results import Estimate, ScalingLaw, Time
 
 FACTOR_WORDS = {

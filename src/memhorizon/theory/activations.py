@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 from scipy.special import erf, expit
 
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
 
 Function = Callable[[np.ndarray], np.ndarray]
 Moments = tuple[float, float, float, float]  # mu0, a, v2, s2

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Shaped
 
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
 
 
 def number(name: str, value: object, low: float, high: float) -> float:

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
 from memhorizon.theory.activations import Activation, Function, resolve
 from memhorizon.theory.arguments import array
 from memhorizon.theory.model import FeatureModel

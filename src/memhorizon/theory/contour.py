@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Complex, Float
 
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
 from memhorizon.theory.equations import Equations
 from memhorizon.theory.support import Support
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Complex, Float, Shaped
 
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
 from memhorizon.theory.coefficients import Coefficients, coefficients
 from memhorizon.theory.model import FeatureModel
 

@@ -11,7 +11,7 @@ from math import exp, sqrt
 import numpy as np
 from jaxtyping import Float
 
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
 from memhorizon.theory.activations import resolve
 from memhorizon.theory.arguments import count
 from memhorizon.theory.coefficients import LARGEST_DEVIATION, coefficients

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
 from memhorizon.theory.activations import resolve
 from memhorizon.theory.arguments import number
 from memhorizon.theory.spectra import Spectrum

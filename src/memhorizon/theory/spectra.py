@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.linalg import eigh_tridiagonal
 
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
 from memhorizon.theory.arguments import array, count, number, row
 
 VARIANCES = (

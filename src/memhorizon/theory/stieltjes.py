@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Complex
 
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
 from memhorizon.theory.arguments import row
 from memhorizon.theory.equations import Equations, within
 from memhorizon.theory.model import FeatureModel

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
 from memhorizon.theory.coefficients import coefficients
 from memhorizon.theory.curve import Curve
 from memhorizon.theory.density import density_at

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
 from memhorizon.theory.arguments import times
 from memhorizon.theory.coefficients import coefficients
 from memhorizon.theory.dynamics import LossCurves

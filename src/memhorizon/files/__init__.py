@@ -1,0 +1,1 @@
+"""Files from anywhere, read with bounds and without trust: pictures, arrays, plain values."""

@@ -1,0 +1,147 @@
+"""Array files: the array of a .npy, .npz or .safetensors file, or one of several by its key."""
+
+import math
+import os
+import re
+import struct
+import tokenize
+import warnings
+import zipfile
+import zlib
+from io import BufferedIOBase
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from memhorizon.errors import InputError
+from memhorizon.files.bounds import check_regular, check_unpacked, printable
+from memhorizon.files.formats import PICTURE_SUFFIXES
+
+BROKEN = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    MemoryError,
+    RuntimeError,
+    ArithmeticError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    SyntaxError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+    SafetensorError,
+)  # what NumPy, zipfile and safetensors raise on damaged files
+USUAL_KEYS = ("images", "samples", "arr_0")  # taken where no key is given, and there is one of them
+_WITH_KEY = re.compile(r"(.*?\.(?:npz|safetensors))::(.+)", re.IGNORECASE | re.DOTALL)
+_PICKLE = "; pickled files can run code and are never opened, save the tensor as .safetensors or .npy"
+
+
+def split_key(source: str | os.PathLike[str]) -> tuple[Path, str | None]:
+    """Split "FILE.npz::KEY" into the file and the key of one of its arrays; a path without a key has None.
+
+    >>> split_key("pneumoniamnist.npz::train_images")[1]
+    'train_images'
+    """
+    match = _WITH_KEY.fullmatch(os.fspath(source))
+    if match is None or os.path.lexists(source):
+        return Path(source), None
+    return Path(match[1]), match[2]
+
+
+def load_array(source: str | os.PathLike[str]) -> Any:
+    """Read the array of a .npy, .npz or .safetensors file; of several, the one of "FILE.npz::KEY".
+
+    Raises:
+        InputError: if it is missing, damaged, pickled, of another kind, larger than the bounds of
+            `memhorizon.files.bounds`, or holds several arrays and the key does not say which.
+    """
+    path, key = split_key(source)
+    where = printable(path)
+    suffix = path.suffix.lower()
+    if not os.path.lexists(path):
+        raise InputError(f"{where}: no such file or folder")
+    if suffix not in (".npy", ".npz", ".safetensors"):
+        hint = _PICKLE if suffix in (".pt", ".pth", ".pkl", ".pickle") else ""
+        if suffix in PICTURE_SUFFIXES:
+            hint = "; for a single picture give a list with its path"
+        raise InputError(f"{where}: expected a folder, a .npy, .npz or .safetensors file{hint}")
+    try:
+        size = check_regular(path)
+        if suffix == ".safetensors":
+            with safe_open(path, framework="pt") as file:
+                return file.get_tensor(_choose(list(file.keys()), where, key))
+        with path.open("rb") as raw:
+            if raw.read(2) != b"PK":
+                raw.seek(0)
+                return _read_npy(raw, size, where)
+            return _read_npz(raw, size, where, key)
+    except InputError:
+        raise
+    except BROKEN as error:
+        raise InputError(f"{where}: damaged, or no {suffix} file ({printable(error)[:200]})") from error
+
+
+def _read_npz(raw: BufferedIOBase, size: int, where: str, key: str | None) -> np.ndarray:
+    with zipfile.ZipFile(raw) as archive:
+        listed = [info for info in archive.infolist() if info.filename[-4:] == ".npy"]
+        members = {info.filename[:-4]: info for info in listed}
+        if len(members) < len(listed):
+            raise InputError(f"{where}: expected each array once, got two of one name")
+        name = _choose(list(members), where, key)
+        member = members[name]
+        where = f"{where}::{printable(name)}"
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise InputError(f"{where}: expected it stored or deflated, as NumPy does, got another packing")
+        check_unpacked(member.file_size, where, packed=min(member.compress_size, size))
+        with archive.open(member) as file:
+            return _read_npy(cast(BufferedIOBase, file), member.file_size, where)
+
+
+def _read_npy(file: BufferedIOBase, size: int, where: str) -> np.ndarray:
+    """Read an array that takes `size` bytes with its header, which must say so itself."""
+    shape, dtype = _header(file)
+    unpacked = math.prod(shape) * dtype.itemsize
+    check_unpacked(unpacked, where)
+    held = size - file.tell()
+    if min(shape, default=0) < 0 or unpacked != held:
+        raise InputError(
+            f"{where}: damaged, expected {unpacked:,} bytes for shape {shape} of {dtype}, got {held:,}"
+        )
+    file.seek(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy's remark on headers of Python 2
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _header(file: BufferedIOBase) -> tuple[tuple[int, ...], np.dtype]:
+    version = np.lib.format.read_magic(file)
+    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in read:
+        raise ValueError(f"an array with named columns, version {version}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        shape, _, dtype = read[version](file)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects as a pickle, which is never opened")
+    return shape, dtype
+
+
+def _choose(keys: list[str], where: str, key: str | None) -> str:
+    usual = [name for name in USUAL_KEYS if name in keys]
+    if key is not None and key in keys:
+        return key
+    if key is None and len(keys) == 1:
+        return keys[0]
+    if key is None and len(usual) == 1:
+        return usual[0]
+    listed = ", ".join(printable(name)[:80] for name in keys[:20]) or "none"
+    more = f" and {len(keys) - 20:,} more" if len(keys) > 20 else ""
+    wanted = "one array" if key is None else f"an array called {printable(key)}"
+    hint = f"; choose one with {where}::KEY" if keys else ""
+    raise InputError(f"{where}: expected {wanted}, got {listed}{more}{hint}")

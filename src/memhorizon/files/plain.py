@@ -1,0 +1,131 @@
+"""Files of plain values: written whole or not at all, read without trust.
+
+A file is written under a name that nobody can foresee, synced and renamed, so a reader never sees half of it
+and a symbolic link is replaced, not followed. What is read may have been cut short, edited or made by a
+stranger: whatever is no JSON ends in an `InputError` that names the file.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from memhorizon.errors import InputError
+from memhorizon.files.bounds import check_regular
+
+Row = dict[str, Any]
+SUFFIX = ".tmp"  # of what is being written; a killed process leaves it behind
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)  # each system lacks one of them
+MAX_BYTES = 2**28  # of a file of plain values; ours are below 2**20
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a whole file: it is there complete, or not at all."""
+    temporary = path.with_name(f".{secrets.token_hex(8)}{SUFFIX}")
+    try:
+        with temporary.open("xb") as handle:  # made here or not opened at all, so no link is followed
+            handle.write(content)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def append_lines(path: Path, rows: Iterable[Row]) -> None:
+    """Append rows; they are on the disk when it returns. A symbolic link is refused by the system."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | NO_FOLLOW
+    with os.fdopen(os.open(path, flags, 0o666), "ab") as handle:
+        handle.write(as_lines(rows))
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+def as_lines(rows: Iterable[Row]) -> bytes:
+    """One JSON object a line."""
+    return "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows).encode()
+
+
+def parse_json(text: str, what: str) -> Any:
+    """Read a JSON value.
+
+    Raises:
+        InputError: naming `what`, if it is none, is nested too deeply or holds numbers that are none.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{what}: expected JSON, got {text[:60]!r} ({error})") from error
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a regular file, or nothing at all.
+
+    Raises:
+        InputError: if there is anything else: a folder, a named pipe, a link that leads nowhere.
+        OSError: if one may not look.
+    """
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    try:
+        check_regular(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: expected a regular file, got a link that leads nowhere") from error
+    return True
+
+
+def read_text(path: Path) -> str:
+    """Read a file of plain values.
+
+    Raises:
+        InputError: naming the file, if it is no regular one, larger than any of ours or no UTF-8.
+    """
+    if check_regular(path) > MAX_BYTES:
+        raise InputError(f"file: expected at most {MAX_BYTES:,} bytes, got more in {path}")
+    try:
+        return path.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"file: {path} is damaged: {error}") from error
+
+
+def read_object(path: Path) -> Row:
+    """Read a file that holds one JSON object.
+
+    Raises:
+        InputError: naming the file, if it does not.
+    """
+    value = parse_json(read_text(path), f"file: {path} is damaged")
+    if not isinstance(value, dict):
+        raise InputError(f"file: {path} is damaged: expected an object, got {str(value)[:60]}")
+    return value
+
+
+def read_lines(path: Path) -> list[Row]:
+    """Read the complete lines of a stream; a last line without its end is not one.
+
+    Raises:
+        InputError: naming the file, if a complete line is no JSON object.
+    """
+    if not is_there(path):
+        return []
+    complete = read_text(path).split("\n")[:-1]
+    rows = [parse_json(line, f"file: {path} is damaged") for line in complete]
+    for row in rows:
+        if not isinstance(row, dict):
+            raise InputError(f"file: {path} is damaged: expected an object a line, got {str(row)[:60]}")
+    return rows
+
+
+def digest(content: bytes) -> str:
+    """Name what was written, to be compared later."""
+    return "sha256:" + hashlib.sha256(content).hexdigest()

@@ -1,0 +1,1 @@
+"""The networks: their configurations build them, called as model(x, index)."""

@@ -1,0 +1,82 @@
+"""The settings that the recipes of sweeps vary: the smallest ones that show a claim, and the paper's own."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from memhorizon.datasets.split import DataConfig
+from memhorizon.experiments.config import Config, MeasureConfig
+from memhorizon.experiments.sweep import grid
+from memhorizon.networks.mlp import MLPConfig
+from memhorizon.networks.unet import UNetConfig
+from memhorizon.timescales.rules import Rules
+from memhorizon.training import OptimizerConfig, TrainConfig
+
+MIXTURE = Config(
+    data=DataConfig(name="mixture", dim=8, n_holdout=1000),
+    model=MLPConfig(width=128),
+    optimizer=OptimizerConfig("adam", lr=1e-3),
+    train=TrainConfig(batch_size=512),
+    measure=MeasureConfig(snapshots=28, first=10, n_samples=1000, sampler_steps=50, repeats=3, keep=False),
+)
+
+SGD = OptimizerConfig("sgd", lr=6e-3, momentum=0.95)  # the paper's for the mixture
+
+SMALL_UNET = UNetConfig(width=16, multipliers=(1, 2), blocks=1, attention=(False, True))
+
+DIGITS = Config(
+    data=DataConfig(name="digits", n_holdout=256, scale=2.0),
+    model=SMALL_UNET,
+    optimizer=OptimizerConfig("adam", lr=1e-3),
+    train=TrainConfig(batch_size=32),
+    measure=MeasureConfig(snapshots=24, first=20, n_samples=500, sampler_steps=25, repeats=2, keep=False),
+)
+
+FASHION = replace(
+    DIGITS,
+    data=DataConfig(name="fashion-mnist", size=14, n_holdout=256, scale=2.0),
+    train=TrainConfig(batch_size=16),  # three times the pixels of a digit: within the hour on two cores
+    measure=replace(DIGITS.measure, snapshots=20, n_samples=300),
+)
+
+PAPER = Config(  # one H100 takes days for each of these
+    data=DataConfig(name="celeba", path="CelebA", size=32, grey=True, n_train=1024, n_holdout=2048),
+    model=UNetConfig(width=32, dropout=0.1),
+    optimizer=OptimizerConfig("sgd", lr=1e-2, momentum=0.95),
+    train=TrainConfig(steps=2_000_000, batch_size=512),
+    measure=MeasureConfig(snapshots=40, first=1000, n_samples=10_000, sampler_steps=200, repeats=5),
+)
+PAPER_ADAM = replace(
+    PAPER, model=UNetConfig(width=64, dropout=0.1), optimizer=OptimizerConfig("adam", lr=1e-4)
+)
+PAPER_MIXTURE = Config(  # hours on one GPU
+    data=DataConfig(name="mixture", dim=8, n_train=2048, n_holdout=10_000),
+    model=MLPConfig(width=128),
+    optimizer=OptimizerConfig("sgd", lr=6e-3, momentum=0.95),
+    train=TrainConfig(steps=4_000_000, batch_size=None),
+    measure=MeasureConfig(snapshots=40, first=100, n_samples=10_000, sampler="ddpm", sampler_steps=1000),
+)
+PAPER_N = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
+
+# tau_gen: KL, the measure of Fig. 9, at twice its floor; the held-out loss a twentieth above its floor
+MIXTURE_RULES = Rules(quality="kl", t=None, tolerance=1.0, memorized=0.2)
+IMAGE_RULES = Rules(quality="holdout", t=0.3, tolerance=0.05, memorized=0.1)
+
+TINY = MeasureConfig(snapshots=6, first=3, n_samples=40, sampler_steps=5, repeats=1, keep=False)
+
+
+def at_each_n(base: Config, steps: Mapping[int, int], **axes: Sequence[int | float]) -> list[Config]:
+    """A run at every n_train, as long as it needs there, for all combinations of the other axes."""
+    return [
+        config
+        for n_train, length in steps.items()
+        for config in grid(
+            replace(base, data=replace(base.data, n_train=n_train), train=replace(base.train, steps=length)),
+            **axes,
+        )
+    ]
+
+
+def tiny(base: Config, steps: int = 24) -> Config:
+    """The same kind of run in a second or two: it shows that the recipe works, not what it claims."""
+    model = replace(base.model, width=8)
+    return replace(base, model=model, train=replace(base.train, steps=steps), measure=TINY)

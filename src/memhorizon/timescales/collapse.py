@@ -1,0 +1,129 @@
+"""How well the curves of several runs become one when time is divided by a power of n."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+from memhorizon.errors import InputError
+from memhorizon.results import Curve, Estimate
+from memhorizon.timescales.crossing import isotonic
+from memhorizon.timescales.times import _deviation, _log_step
+
+_SHARES = np.linspace(0.1, 0.9, 9)  # of the range of values that all curves cover
+
+
+def collapse_quality(
+    curves: Sequence[Curve],
+    factor_values: Sequence[float] | np.ndarray,
+    exponent: float = 1.0,
+    *,
+    confidence: float = 0.95,
+    draws: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """How well curves fall on one another in step / factor ** exponent: 0 perfect, 1 no better than in step.
+
+    At nine values v that all curves pass, from a tenth to nine tenths of their common range, log
+    tau_j(v) is the log step at which curve j passes v, and
+
+        quality = mean_v var_j(log tau_j(v) - exponent log factor_j) / mean_v var_j(log tau_j(v)).
+
+    Spreads are compared at matched value, not at matched time: sliding curves apart until only their
+    flat parts overlap would make the latter look perfect. Above 1 the rescaling is worse than none.
+
+    Limits: the curves must be monotone up to noise (a loss is cut at its minimum first) and differ in
+        the factor;
+    what lies outside of the common range of values is not looked at; noise alone gives a number above 0;
+    with few curves the interval, a bootstrap over curves, is too short, and with two there is none.
+
+    Args:
+        curves: the same quantity of several runs, rising or falling.
+        factor_values: the factor (n_train, say) of each curve.
+        exponent: of the factor.
+        confidence: nominal coverage of the bootstrap interval.
+        draws: bootstrap samples.
+        seed: of the bootstrap.
+
+    Raises:
+        InputError: if there are fewer than two curves or factors, a factor is not positive, or the
+            curves are not monotone or have no common range of values.
+    """
+    z, logs = _matched(curves, factor_values)
+    if not np.isfinite(exponent):
+        raise InputError(f"exponent: expected a finite number, got {exponent}")
+
+    def quality(pick: np.ndarray) -> np.ndarray:  # [draws, m] -> [draws]
+        before = z[pick].var(axis=1).mean(axis=1)
+        after = (z[pick] - exponent * logs[pick][..., None]).var(axis=1).mean(axis=1)
+        return np.divide(after, before, out=np.where(after > 0, np.inf, 1.0), where=before > 0)
+
+    m = len(z)
+    value = float(quality(np.arange(m)[None])[0])
+    if m < 3:
+        return Estimate(value, 0.0, np.inf, confidence)
+    pick = np.random.default_rng(seed).integers(m, size=(draws, m))
+    pick = pick[np.ptp(logs[pick], axis=1) > 0]  # a draw of one factor alone says nothing
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    low, high = np.quantile(quality(pick), tails, method="inverted_cdf")  # no mean of infinities
+    return Estimate(value, min(float(low), value), max(float(high), value), confidence)
+
+
+def best_exponent(
+    curves: Sequence[Curve], factor_values: Sequence[float] | np.ndarray, *, confidence: float = 0.95
+) -> Estimate:
+    """The exponent at which `collapse_quality` is smallest.
+
+    It is the slope of the mean over v of log tau_j(v) on log factor_j, so the interval is that of a
+    regression with one point per curve; two curves leave it unbounded.
+
+    Raises:
+        InputError: as `collapse_quality`.
+    """
+    z, logs = _matched(curves, factor_values)
+    y, x = z.mean(axis=1), logs - logs.mean()
+    slope = float(x @ y / (x @ x))
+    degrees = len(x) - 2
+    if degrees == 0:
+        return Estimate(slope, -np.inf, np.inf, confidence)
+    error = float(np.sqrt(np.sum((y - y.mean() - slope * x) ** 2) / degrees / (x @ x)))
+    half = float(stats.t.ppf(0.5 + confidence / 2, degrees)) * error
+    return Estimate(slope, slope - half, slope + half, confidence)
+
+
+def _matched(
+    curves: Sequence[Curve], factor_values: Sequence[float] | np.ndarray
+) -> tuple[Float[np.ndarray, "m levels"], Float[np.ndarray, " m"]]:
+    """Log steps at which each curve passes the common values, and the logarithms of the factors."""
+    factors = np.asarray(factor_values, dtype=float)
+    if len(curves) != len(factors) or len(curves) < 2:
+        raise InputError(
+            f"curves, factor_values: expected two or more of each, got {len(curves)} and {len(factors)}"
+        )
+    if not (np.all(np.isfinite(factors)) and np.all(factors > 0) and np.ptp(factors) > 0):
+        raise InputError(f"factor_values: expected positive, different values, got {factors.tolist()}")
+    trend = float(np.sign(sum(curve.value[-1] - curve.value[0] for curve in curves)))
+    fits = [_monotone(curve, trend) for curve in curves]
+    bottom, top = max(fit[0] for fit in fits), min(fit[-1] for fit in fits)
+    if not bottom < top:
+        raise InputError("curves: expected values that all curves pass, but their ranges do not overlap")
+    values = bottom + (top - bottom) * _SHARES
+    steps = []
+    for curve, fit in zip(curves, fits, strict=True):
+        rises = np.append(
+            np.diff(fit) > 0, True
+        )  # of equal values the last: the first step beyond is the next
+        steps.append(np.interp(values, fit[rises], _log_step(curve)[rises]))
+    return np.array(steps), np.log(factors)
+
+
+def _monotone(curve: Curve, trend: float) -> Float[np.ndarray, " points"]:
+    """The isotonic fit of the curve, or of its negative where the curves fall."""
+    y = trend * curve.value
+    fit = isotonic(y, np.ones_like(y) if curve.total is not None else _deviation(curve))
+    if np.var(y - fit) > 0.5 * np.var(y):
+        raise InputError(
+            f"curve {curve.name!r}: expected a monotone curve up to noise; cut a loss at its minimum"
+        )
+    return fit

@@ -1,0 +1,84 @@
+"""The rules by which times are read off curves; they belong to a record and are written with it."""
+
+import sys
+from dataclasses import dataclass, fields
+from numbers import Real
+from typing import Any
+
+from memhorizon.errors import InputError
+
+QUALITIES = ("holdout", "score_error", "frechet", "kl")  # what tau_gen may be read from
+
+
+AT_A_TIME = ("holdout", "score_error")  # those that are measured at diffusion times
+
+
+DEFAULT_T = 0.1
+
+
+MOST_TOLERANCE = 1e9  # levels stay far below the largest number of a record
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How the two clocks are read.
+
+    Attributes:
+        quality: the curve that tau_gen is read from: "holdout" (the held-out loss), "score_error", "frechet"
+            or "kl".
+        t: the diffusion time of that curve, where it has one. Where the default of 0.1 was not measured, a
+            record takes the measured time nearest to it, and states that.
+        tolerance: the level is this share above the worst of the runs' best values.
+        memorized: the memorized fraction above its null that tau_mem stands for.
+    """
+
+    quality: str = "holdout"
+    t: float | None = DEFAULT_T
+    tolerance: float = 0.05
+    memorized: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.quality not in QUALITIES:
+            raise InputError(
+                f"rules.quality: expected one of {', '.join(QUALITIES)}, got {str(self.quality)[:60]!r}"
+            )
+        if self.quality in AT_A_TIME and not _positive(self.t):
+            raise InputError(
+                f"rules.t: expected the diffusion time of {self.quality}, > 0, got {self.t!r:.60}"
+            )
+        if not (self.t is None or _positive(self.t)):
+            raise InputError(f"rules.t: expected a positive diffusion time or none, got {self.t!r:.60}")
+        if not (_positive(self.tolerance) and self.tolerance <= MOST_TOLERANCE):
+            wanted = f"a positive number up to {MOST_TOLERANCE:g}"
+            raise InputError(f"rules.tolerance: expected {wanted}, got {self.tolerance!r:.60}")
+        if not (_positive(self.memorized) and self.memorized < 1):
+            raise InputError(f"rules.memorized: expected a fraction in (0, 1), got {self.memorized!r:.60}")
+
+    @property
+    def curve(self) -> str:
+        """The name of the curve that tau_gen is read from."""
+        return f"{self.quality}@{self.t:g}" if self.quality in AT_A_TIME else self.quality
+
+
+def _positive(value: Any) -> bool:
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    return bool(0 < value <= sys.float_info.max)  # pyright: ignore[reportOperatorIssue]
+
+
+def read_rules(value: Any) -> Rules:
+    """Rules from the plain values of a record.
+
+    Raises:
+        InputError: if an entry is unknown, missing or wrong; it is named.
+    """
+    names = [field.name for field in fields(Rules)]
+    if not isinstance(value, dict) or set(value) != set(names):
+        raise InputError(f"rules: expected an object with the entries {names}, got {str(value)[:60]!r}")
+    if not isinstance(value["quality"], str):
+        raise InputError(f"rules.quality: expected text, got {value['quality']!r:.60}")
+    for name in ("t", "tolerance", "memorized"):
+        number = isinstance(value[name], int | float) and not isinstance(value[name], bool)
+        if not (number or (name == "t" and value[name] is None)):
+            raise InputError(f"rules.{name}: expected a number, got {value[name]!r:.60}")
+    return Rules(**value)

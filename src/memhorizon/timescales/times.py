@@ -1,0 +1,316 @@
+"""The two clocks of one run, read off its measured curves by stated rules.
+
+Every rule asks when a curve first reaches a level, interpolated in the logarithm of the step
+(`crossing`). A time outside of the snapshots is not guessed: it is censored, with the bound that the
+readings support.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+from memhorizon.checks import check_number
+from memhorizon.errors import InputError
+from memhorizon.results import Curve, Estimate, Fraction, Time, Timescales, TimeStatus
+from memhorizon.timescales.crossing import ANGLE, SHARED, Crossing, angle_of_counts, crossing
+
+_LARGEST = 1e100  # value of a curve of means, see _deviation
+
+
+def memorization_time(
+    curve: Curve, *, level: float = 0.1, null: Fraction | float = 0.0, confidence: float = 0.95
+) -> Time:
+    """When the memorized fraction first exceeds its null by `level`.
+
+    The default level, a tenth, is seen with 100 samples (a level of 0.01 needs 1,000 to be told from
+    nothing) and stands well above the null of any data of intrinsic dimension 4 or more (at a ratio
+    threshold of 1/3: 0.012).
+
+    Args:
+        curve: memorized fractions with their totals (`Curve.of_fractions`).
+        level: how far above the null, in (0, 1).
+        null: the fraction that held-out data show under the same threshold; its interval enters.
+        confidence: nominal coverage of the interval.
+
+    Returns:
+        The time in steps. "not reached" carries a lower bound in `low`, "before first" an upper one in
+        `high`.
+
+    Raises:
+        InputError: if the curve has no totals or is not a fraction, null + level does not lie in (0, 1),
+            or a step is not positive.
+    """
+    _check_curve(curve)
+    base, spread = _null(null)
+    check_number("level", level, above=0, below=1)
+    target = base + level
+    if not (base >= 0 and target < 1):
+        raise InputError(f"level, null: expected 0 <= null and null + level < 1, got {level} and {base}")
+    if curve.total is None:
+        raise InputError(f"curve {curve.name!r}: expected fractions with totals, got a curve of means")
+    if not (np.all(curve.total >= 1) and np.all((curve.value >= 0) & (curve.value <= 1))):
+        raise InputError(f"curve {curve.name!r}: expected totals >= 1 and fractions in [0, 1]")
+    count = np.round(curve.value * curve.total)
+    found = crossing(
+        _log_step(curve),
+        *angle_of_counts(count, curve.total),
+        math.asin(math.sqrt(target)),
+        level_sd=spread / (2 * math.sqrt(target * (1 - target))),
+        bound=(count == 0) | (count == curve.total),
+        scale=ANGLE,
+        confidence=_confidence(confidence),
+    )
+    return _time(curve, found, f"memorized fraction {level:g} above its null {base:.3g}", confidence)
+
+
+def quality_level(curves: Sequence[Curve], *, tolerance: float = 0.05) -> float:
+    """One level that every run reaches: (1 + tolerance) times the worst of the runs' best values.
+
+    The smallest of many noisy readings lies a little too low; the tolerance should exceed their relative
+    error.
+
+    Raises:
+        InputError: if there is no curve, the tolerance is not positive, or a best value is not positive.
+    """
+    check_number("tolerance", tolerance, above=0)
+    if not curves:
+        raise InputError("curves: expected at least one, got none")
+    for curve in curves:
+        _check_curve(curve)
+    worst = max(float(curve.value.min()) for curve in curves)
+    if min(float(curve.value.min()) for curve in curves) <= 0:
+        raise InputError("curves: expected positive values, so that a relative tolerance means something")
+    return (1 + tolerance) * worst
+
+
+def generalization_time(curve: Curve, *, level: float, confidence: float = 0.95) -> Time:
+    """When a falling measure of quality (held-out loss, score error, distance) first reaches a fixed level.
+
+    The level is the same for all runs that are compared (`quality_level`): the time of a fixed level
+    does not depend on n, whereas the argmin of the held-out loss drifts with it. The curve counts up to
+    its minimum.
+
+    Args:
+        curve: the quality along training, the smaller the better, with its intervals.
+        level: in the unit of the curve.
+        confidence: nominal coverage of the interval.
+
+    Raises:
+        InputError: if the level is not finite, a step is not positive or an interval is missing.
+    """
+    _check_curve(curve)
+    check_number("level", level)
+    end = int(np.argmin(curve.value)) + 1
+    found = crossing(
+        _log_step(curve)[:end],
+        -curve.value[:end],
+        _deviation(curve)[:end],
+        -level,
+        confidence=_confidence(confidence),
+    )
+    return _time(curve, found, f"{curve.name or 'quality'} first at or below {level:.4g}", confidence)
+
+
+def argmin_time(curve: Curve, *, confidence: float = 0.95) -> Time:
+    """When a curve is smallest: the vertex of the parabola through the smallest value and its neighbours.
+
+    The interval reaches past all snapshots that cannot be told from the smallest, each compared with it
+    at the given confidence; as in `crossing`, half of the variance is taken as shared by the two. It is
+    censored where the smallest is the last ("not reached": still falling) or the first snapshot.
+    """
+    _check_curve(curve)
+    x, sd = _log_step(curve), _deviation(curve)
+    best, last = int(np.argmin(curve.value)), len(x) - 1
+    spread = np.sqrt(sd**2 + sd[best] ** 2 - 2 * SHARED * sd * sd[best])
+    z = float(stats.norm.ppf(0.5 + _confidence(confidence) / 2))
+    alike = np.flatnonzero(curve.value - curve.value[best] <= z * spread)
+    low = float(x[alike[0] - 1]) if alike[0] > 0 else -np.inf
+    high = float(x[alike[-1] + 1]) if alike[-1] < last else np.inf
+    centre = -np.inf if best == 0 else np.inf
+    if 0 < best < last:
+        centre = _vertex(x[best - 1 : best + 2], curve.value[best - 1 : best + 2])
+    return _time(curve, Crossing(centre, low, high), f"argmin of {curve.name or 'the curve'}", confidence)
+
+
+def gap_opening_time(
+    gap: Curve, *, level: float, null: Estimate | float = 0.0, confidence: float = 0.95
+) -> Time:
+    """When the paired gap between held-out and training loss exceeds its null by `level`, and stays there.
+
+    The gap is taken to grow: an excursion that comes back is averaged away and does not count. A gap is
+    not a copy.
+
+    Args:
+        gap: mean of held-out minus training loss with its standard errors (`Curve.of_means`).
+        level: how far above the null, positive, in the unit of the gap.
+        null: the gap of a model that cannot have learned its training set by heart.
+        confidence: nominal coverage of the interval.
+    """
+    _check_curve(gap)
+    check_number("level", level, above=0)  # noise alone crosses zero at any time
+    base, spread = _null(null)
+    found = crossing(
+        _log_step(gap),
+        gap.value,
+        _deviation(gap),
+        base + level,
+        level_sd=spread,
+        confidence=_confidence(confidence),
+    )
+    return _time(gap, found, f"loss gap {level:.4g} above its null {base:.3g} and staying there", confidence)
+
+
+def still_improving(curve: Curve, *, tolerance: float = 0.05, confidence: float = 0.95) -> bool:
+    """Whether a quality was still coming down at the end, so that its best value is not known.
+
+    It was where the last reading cannot be told from the best, and the best lies below all readings of the
+    first half of the training by more than the tolerance and more than noise: over the last doubling of the
+    step the level would have come down by more than it is uncertain by its definition (`quality_level`).
+    A single reading says nothing of it.
+
+    Args:
+        curve: the quality along training, the smaller the better.
+        tolerance: of the level, relative to the best value.
+        confidence: at which two readings are told apart, half of their variance shared (`crossing`).
+    """
+    _check_curve(curve)
+    if len(curve.step) < 2:
+        return False
+    sd = _deviation(curve)
+    best = int(np.argmin(curve.value))
+    half = max(1, int(np.searchsorted(curve.step, curve.step[-1] / 2, side="right")))
+    before = int(np.argmin(curve.value[:half]))
+
+    def told_apart(above: int, below: int) -> bool:
+        spread = np.sqrt(sd[above] ** 2 + sd[below] ** 2 - 2 * SHARED * sd[above] * sd[below])
+        z = float(stats.norm.ppf(0.5 + _confidence(confidence) / 2))
+        return bool(curve.value[above] - curve.value[below] > z * spread)
+
+    at_end = not told_apart(len(curve.step) - 1, best)
+    much = curve.value[before] > curve.value[best] + tolerance * abs(curve.value[best])
+    return at_end and bool(much) and told_apart(before, best)
+
+
+def timescales(
+    quality: Curve | None,
+    memorized: Curve | None,
+    *,
+    quality_level: float | None,
+    memorized_level: float = 0.1,
+    null: Fraction | float = 0.0,
+    gap: Curve | None = None,
+    gap_level: float | None = None,
+    status: TimeStatus = "not measured",
+) -> Timescales:
+    """Both clocks of a run, with the argmin of its quality and the opening of its loss gap beside them.
+
+    Readings without a finite interval are passed over: nothing is known of their error.
+
+    Args:
+        quality: what tau_gen is read from, the smaller the better; None where it was not measured.
+        memorized: memorized fractions with totals; None where they were not measured.
+        quality_level: see `generalization_time`; None where there is none.
+        memorized_level: see `memorization_time`.
+        null: of the memorized fraction.
+        gap: held-out minus training loss, if it was measured.
+        gap_level: see `gap_opening_time`; a tenth of the quality level where not given.
+        status: why there is no quality level, where there is none.
+    """
+    quality = _with_intervals(quality)
+    gap = _with_intervals(gap)
+    others = {} if quality is None else {"argmin": argmin_time(quality)}
+    if gap_level is None and quality_level is not None:
+        gap_level = 0.1 * quality_level
+    if gap is not None and gap_level is not None:
+        others["gap_opening"] = gap_opening_time(gap, level=gap_level)
+    if quality is None:
+        tau_gen = Time.unknown("not measured", "no quality with its error was measured")
+    elif quality_level is None:
+        tau_gen = Time.unknown(status, f"{quality.name or 'quality'} at a level relative to its best value")
+    else:
+        tau_gen = generalization_time(quality, level=quality_level)
+    if memorized is None:
+        tau_mem = Time.unknown("not measured", "the memorized fraction was not measured")
+    else:
+        tau_mem = memorization_time(memorized, level=memorized_level, null=null)
+    return Timescales(tau_gen, tau_mem, others)
+
+
+def _with_intervals(curve: Curve | None) -> Curve | None:
+    """The readings whose intervals are finite; None where there is none."""
+    if curve is None:
+        return None
+    known = np.isfinite(curve.low) & np.isfinite(curve.high)
+    if np.all(known):
+        return curve
+    columns = (curve.step, curve.value, curve.low, curve.high)
+    step, value, low, high = (column[known] for column in columns)
+    return Curve(step, value, low, high, curve.name, None, curve.confidence) if len(step) else None
+
+
+def _check_curve(curve: Any) -> None:
+    if not isinstance(curve, Curve):
+        raise InputError(f"curve: expected a Curve, got {type(curve).__name__}")
+
+
+def _log_step(curve: Curve) -> Float[np.ndarray, " m"]:
+    if not (curve.step[0] > 0 and np.isfinite(curve.step[-1])):
+        raise InputError(f"curve {curve.name!r}: expected positive, finite steps, got {curve.step.tolist()}")
+    x = np.log(curve.step)
+    if not np.all(np.diff(x) > 0):
+        raise InputError(
+            f"curve {curve.name!r}: expected steps apart in their logarithm, got {curve.step.tolist()}"
+        )
+    return x
+
+
+def _deviation(curve: Curve) -> Float[np.ndarray, " m"]:
+    """Standard deviations from the intervals; exact values get one that is far below any difference.
+
+    The floor of 1e-150, and values and deviations of at most 1e100, keep squares of both and of slopes, and
+    their inverses, within what numbers hold.
+    """
+    sd = (curve.high - curve.low) / (2 * float(stats.norm.ppf(0.5 + _confidence(curve.confidence) / 2)))
+    if not (np.all(np.isfinite(sd)) and np.all(sd >= 0)):
+        raise InputError(f"curve {curve.name!r}: expected finite intervals with low <= high")
+    if max(float(np.max(sd)), float(np.max(np.abs(curve.value)))) > _LARGEST:
+        raise InputError(f"curve {curve.name!r}: expected values and intervals within {_LARGEST:g}")
+    return np.maximum(sd, np.maximum(1e-12 * np.abs(curve.value), 1e-150))
+
+
+def _null(null: Any) -> tuple[float, float]:
+    """Value and standard deviation of a null level."""
+    if not isinstance(null, Fraction | Estimate):
+        check_number("null", null)
+        return float(null), 0.0
+    z = float(stats.norm.ppf(0.5 + _confidence(null.confidence) / 2))
+    if not (math.isfinite(null.value) and math.isfinite(null.high - null.low)):
+        raise InputError(f"null: expected a number with a finite interval, got {null}")
+    return null.value, (null.high - null.low) / (2 * z)
+
+
+def _vertex(x: Float[np.ndarray, "3"], y: Float[np.ndarray, "3"]) -> float:
+    left, right = np.diff(y) / np.diff(x)  # left <= 0 <= right: the middle is the smallest
+    middle = (x[:-1] + x[1:]) / 2
+    return float(middle[0] + (middle[1] - middle[0]) * left / (left - right)) if right > left else float(x[1])
+
+
+def _time(curve: Curve, found: Crossing, rule: str, confidence: float) -> Time:
+    """Turn a crossing in log step into a Time, censored where it lies outside of the snapshots."""
+    first, last = float(curve.step[0]), float(curve.step[-1])
+    low, high = float(np.exp(found.low)), float(np.exp(found.high))
+    if found.centre == np.inf:
+        return Time(last, min(low, last), np.inf, "not reached", rule, confidence)
+    if found.centre == -np.inf:
+        return Time(first, 0.0, max(high, first), "before first", rule, confidence)
+    value = float(np.exp(found.centre))
+    return Time(value, min(low, value), max(high, value), "observed", rule, confidence)
+
+
+def _confidence(confidence: Any) -> float:
+    check_number("confidence", confidence, above=0, below=1)
+    return confidence

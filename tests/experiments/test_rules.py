@@ -1,0 +1,138 @@
+"""Rules belong to a record: what cannot be a rule is refused, and a folder's own rules are found again."""
+
+import json
+
+import pytest
+
+from memhorizon.datasets.split import DataConfig
+from memhorizon.errors import InputError
+from memhorizon.experiments.config import Config, MeasureConfig
+from memhorizon.experiments.record import record
+from memhorizon.experiments.rules import check_rules, rules_of
+from memhorizon.experiments.run import run
+from memhorizon.networks.mlp import MLPConfig
+from memhorizon.timescales.rules import Rules, read_rules
+from memhorizon.training import TrainConfig
+
+GOOD = {"quality": "kl", "t": None, "tolerance": 1.0, "memorized": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        *[("quality", value) for value in ("loss", "", None, 3, ["kl"])],
+        *[("t", value) for value in (0, -1.0, float("nan"), float("inf"), "0.1", True, 10**400)],
+        *[
+            ("tolerance", value)
+            for value in (0, -0.1, float("nan"), float("inf"), None, "5 %", 1e308, 10**400)
+        ],
+        *[("memorized", value) for value in (0, 1, -0.1, 2.0, float("nan"), None, [])],
+    ],
+)
+def test_what_is_no_rule_is_refused_by_name(entry, value):
+    with pytest.raises(InputError, match=f"rules.{entry}: expected"):
+        read_rules({**GOOD, entry: value})
+
+
+@pytest.mark.parametrize("value", [None, [], "kl", {}, {**GOOD, "more": 1}, {"quality": "kl"}])
+def test_rules_have_all_their_entries_and_no_others(value):
+    with pytest.raises(InputError, match="rules: expected an object"):
+        read_rules(value)
+
+
+def test_a_loss_needs_its_diffusion_time():
+    with pytest.raises(InputError, match=r"rules\.t"):
+        Rules(t=None)
+    assert Rules().curve == "holdout@0.1"
+    assert Rules(quality="kl").curve == "kl"  # it has none, so none enters
+
+
+def test_the_rules_of_a_folder_are_those_of_its_record_or_of_the_one_above(tmp_path):
+    run = tmp_path / "demo" / "run"
+    run.mkdir(parents=True)
+    assert rules_of(run) is None
+    (tmp_path / "demo" / "record.json").write_text(json.dumps({"kind": "sweep", "rules": GOOD}))
+    assert rules_of(run) == rules_of(tmp_path / "demo") == Rules(**GOOD)
+    own = {**GOOD, "memorized": 0.5}
+    (run / "record.json").write_text(json.dumps({"kind": "sweep", "rules": own}))
+    assert rules_of(str(run)) == Rules(**own)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "[" * 100_000, '{"rules": {"quality": 3}}', "\xff"])
+def test_a_record_whose_rules_cannot_be_read_is_named(tmp_path, text):
+    (tmp_path / "record.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match="path|rules"):
+        rules_of(tmp_path)
+
+
+def planned(name="mixture", n_holdout=16, n_samples=10, t=None):
+    return Config(
+        data=DataConfig(name=name, n_train=4, n_holdout=n_holdout),
+        model=MLPConfig(width=4, blocks=1),
+        train=TrainConfig(steps=1, t=t),
+        measure=MeasureConfig(1, 1, n_samples, sampler_steps=1, times=(0.01, 0.3), repeats=1, keep=False),
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "rules", "message"),
+    [
+        (planned("digits"), Rules("kl", None), "rules.quality: kl needs data whose law"),
+        (planned("digits"), Rules("score_error", 0.3), "rules.quality: score_error needs data whose law"),
+        (planned(n_samples=6), Rules("kl", None), "rules.quality: kl needs measure.n_samples"),
+        (planned(n_samples=1), Rules("frechet", None), "rules.quality: frechet needs measure.n_samples"),
+        (planned(n_holdout=1), Rules("frechet", None), "rules.quality: frechet needs data.n_holdout"),
+        (planned(n_holdout=0), Rules(t=0.3), "rules.quality: holdout needs data.n_holdout"),
+        (planned(), Rules(t=0.2), r"rules.t: expected a time that is measured \(0.01, 0.3\), got 0.2"),
+        (planned(), Rules("score_error"), "rules.t: expected a time that is measured"),
+        (planned(t=0.5), Rules(t=0.3), r"rules.t: expected a time that is measured \(0.5\)"),
+    ],
+)
+def test_rules_of_a_curve_that_will_not_be_measured_are_refused(config, rules, message):
+    with pytest.raises(InputError, match=message):
+        check_rules([config], rules)
+    whole = Config(data=DataConfig(name="mixture"), measure=MeasureConfig(times=(0.1, 0.2, 0.3)))
+    check_rules([whole], rules)
+    with pytest.raises(InputError, match=config.key):
+        check_rules([whole, config], rules)
+
+
+@pytest.mark.parametrize(
+    ("config", "rules"),
+    [
+        (planned(n_holdout=0, n_samples=0), None),
+        (planned(n_holdout=0, n_samples=0), Rules(tolerance=0.5)),  # as without: read from what is there
+        (planned(n_holdout=1), Rules(t=0.3)),
+        (planned(), Rules(t=0.3000001)),  # its curve has the name of 0.3
+        (planned(t=0.5), Rules("score_error", 0.5)),
+        (planned(n_holdout=2, n_samples=2), Rules("frechet", None)),
+        (planned("gaussian", n_samples=7), Rules("kl", None)),
+    ],
+)
+def test_rules_of_a_curve_that_will_be_measured_are_taken(config, rules):
+    check_rules([config], rules)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        planned(n_samples=7),
+        planned("gaussian", n_samples=6),
+        planned("digits", n_holdout=2, n_samples=2),
+        planned(n_holdout=1, n_samples=2),
+        planned(n_holdout=0, n_samples=0, t=0.3),
+    ],
+)
+def test_what_is_refused_before_a_run_is_what_its_record_would_refuse(config, tmp_path):
+    done = [run(config, root=tmp_path, device="cpu")]
+    every = [Rules(), Rules("frechet", None), Rules("kl", None), *(Rules(t=t) for t in (0.01, 0.2, 0.3))]
+    for rules in [*every, Rules("score_error", 0.3), Rules("score_error")]:
+        assert refused(check_rules, [config], rules) == refused(record, done, rules), rules
+
+
+def refused(function, *arguments):
+    try:
+        function(*arguments)
+    except InputError:
+        return True
+    return False

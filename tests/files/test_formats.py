@@ -1,0 +1,468 @@
+import io
+import os
+import struct
+import time
+import zlib
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from memhorizon.errors import InputError
+from memhorizon.files import formats
+from memhorizon.files.formats import Unusable, as_tensor, bits_of, decode, is_coloured
+from reference_files import deadline, memory_below
+
+
+def noise(*shape, seed=0, high=256, dtype=np.uint8):
+    return np.random.default_rng(seed).integers(0, high, shape).astype(dtype)
+
+
+def encoded(image, kind, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["png", "bmp", "tiff", "ppm", "gif"])
+def test_lossless_pictures_come_back_exactly(tmp_path, kind):
+    grey = noise(5, 7)
+    Image.fromarray(grey).save(tmp_path / f"a.{kind}")
+    assert torch.equal(decode(tmp_path / f"a.{kind}").mul(255).round().byte()[0], torch.from_numpy(grey))
+    if kind != "gif":  # a palette has 256 colours
+        colour = noise(5, 7, 3)
+        Image.fromarray(colour).save(tmp_path / f"b.{kind}")
+        assert np.array_equal(
+            decode(tmp_path / f"b.{kind}").permute(1, 2, 0).numpy(), colour / np.float32(255)
+        )
+
+
+@pytest.mark.parametrize("kind", ["png", "tiff", "ppm"])
+def test_16_bit_pictures_keep_their_16_bits(tmp_path, kind):
+    values = noise(4, 6, high=65536, dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / f"a.{kind}")
+    assert np.array_equal(decode(tmp_path / f"a.{kind}")[0].numpy(), values / np.float32(65535))
+
+
+def test_palettes_and_bilevel_pictures_are_decoded():
+    colour = Image.fromarray(noise(6, 6, 3, high=2) * 255)  # 8 colours fit a palette exactly
+    palette = colour.convert("P", palette=Image.Palette.ADAPTIVE)
+    assert palette.mode == "P"
+    assert torch.equal(decode(palette), decode(colour))
+    bits = noise(6, 6, high=2).astype(bool)
+    assert np.array_equal(decode(Image.fromarray(bits))[0].numpy(), bits.astype(np.float32))
+
+
+def test_transparent_pictures_lie_on_white():
+    colour, alpha = noise(5, 5, 3), noise(5, 5, seed=1)
+    alpha[0], alpha[1] = 0, 255
+    pixels = decode(Image.fromarray(np.dstack([colour, alpha]))).permute(1, 2, 0).numpy()
+    a = alpha[..., None] / 255
+    # Pillow rounds the composite to 8 bits: half a level, and as much for its integer arithmetic
+    np.testing.assert_allclose(pixels, colour / 255 * a + (1 - a), atol=1 / 255)
+    assert (pixels[0] == 1).all()
+    assert np.array_equal(pixels[1], colour[1] / np.float32(255))
+    grey = decode(Image.fromarray(np.dstack([colour[..., 0], alpha]), "LA"))
+    assert grey.shape == (1, 5, 5)
+    np.testing.assert_allclose(grey[0].numpy(), (colour[..., :1] / 255 * a + (1 - a))[..., 0], atol=1 / 255)
+
+
+def test_a_transparent_palette_colour_is_white():
+    palette = Image.new("P", (2, 1))
+    palette.putpalette([255, 0, 0, 0, 0, 255])
+    palette.putpixel((1, 0), 1)
+    raw = encoded(palette, "PNG", transparency=0)
+    assert decode(Image.open(io.BytesIO(raw)))[:, 0].T.tolist() == [[1, 1, 1], [0, 0, 1]]
+
+
+SMALL, LARGE = Image.fromarray(noise(16, 16, 3)), Image.fromarray(noise(16, 16, 3, seed=1))
+PNG, JPEG = encoded(SMALL, "PNG"), encoded(SMALL, "JPEG")
+
+
+def _flip(data, position):
+    return data[:position] + bytes([data[position] ^ 255]) + data[position + 1 :]
+
+
+def _large(path):
+    Image.new("1", (9000, 9000)).save(path)
+
+
+def _chunk(kind, body):
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def _long_text(path):
+    """64 MB of a comment in 64 kB, before the pixels."""
+    text = _chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(1 << 26)))
+    path.write_bytes(PNG[:33] + text + PNG[33:])
+
+
+def _bomb():
+    """A picture of a few hundred bytes that claims 60,000 x 60,000 pixels."""
+    head = struct.pack(">IIBBBBB", 60000, 60000, 8, 0, 0, 0, 0)
+    pixels = _chunk(b"IDAT", zlib.compress(b"0"))
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head) + pixels + _chunk(b"IEND", b"")
+
+
+UNUSABLE = {
+    "missing file": (lambda p: None, "a.png", "No such file"),
+    "empty file": (lambda p: p.write_bytes(b""), "a.png", "cannot identify"),
+    "text named png": (lambda p: p.write_text("hello"), "a.png", "cannot identify"),
+    "truncated png": (lambda p: p.write_bytes(PNG[: len(PNG) // 2]), "a.png", "truncated"),
+    "truncated jpeg": (lambda p: p.write_bytes(JPEG[: len(JPEG) // 2]), "a.jpg", "[Tt]runcated"),
+    "png header only": (lambda p: p.write_bytes(PNG[:20]), "a.png", "decoded"),
+    "png with a broken checksum": (lambda p: p.write_bytes(_flip(PNG, 30)), "a.png", "decoded"),
+    "truncated bmp": (lambda p: p.write_bytes(encoded(SMALL, "BMP")[:-9]), "a.bmp", "truncated"),
+    "truncated webp": (lambda p: p.write_bytes(encoded(SMALL, "WEBP")[:-60]), "a.webp", "decoded"),
+    "animated gif": (
+        lambda p: SMALL.save(p, save_all=True, append_images=[LARGE]),
+        "a.gif",
+        "animated",
+    ),
+    "animated png": (
+        lambda p: SMALL.save(p, save_all=True, append_images=[LARGE]),
+        "a.png",
+        "animated",
+    ),
+    "tiff of two pages": (
+        lambda p: SMALL.save(p, save_all=True, append_images=[LARGE]),
+        "a.tif",
+        "several pages",
+    ),
+    "float tiff": (lambda p: Image.fromarray(np.eye(3, dtype=np.float32)).save(p), "a.tif", "known range"),
+    "32-bit tiff": (
+        lambda p: Image.fromarray(np.full((3, 3), 70000, np.int32)).save(p),
+        "a.tif",
+        "0 to 65535",
+    ),
+    "signed tiff": (
+        lambda p: Image.fromarray(np.full((3, 3), -7, np.int32)).save(p),
+        "a.tif",
+        "got -7 to -7",
+    ),
+    "a tiff of 16 bits where 0 is white": (
+        lambda p: Image.fromarray(np.arange(300, 309, dtype=np.uint16).reshape(3, 3)).save(
+            p, tiffinfo={262: 0}
+        ),
+        "a.tif",
+        "0 is white",
+    ),
+    "named pipe": (os.mkfifo, "a.png", "expected a regular file, got a named pipe"),
+    "a picture of 81 million pixels": (_large, "a.png", "at most 67,108,864 pixels, got 9,000 x 9,000"),
+    "a tiff of one pixel in a vast tile": (
+        lambda p: p.write_bytes(_tiff(bytes(9), {256: 1, 257: 1, 258: 8, 322: 16384, 323: 16384})),
+        "a.tif",
+        "got 16,384 x 16,384",
+    ),
+    "text that unpacks without end": (_long_text, "a.png", "decoded"),
+    "postscript named png": (
+        lambda p: p.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n"),
+        "a.png",
+        "cannot identify",
+    ),
+    "a folder named png": (lambda p: p.mkdir(), "a.png", "decoded"),
+    "decompression bomb": (lambda p: p.write_bytes(_bomb()), "a.png", "DecompressionBomb"),
+}
+
+
+def _png_with_key(pixels, depth, color):
+    """A PNG of rows of bytes with a transparent colour."""
+    height, width = pixels.shape[0], pixels[0].size * 8 // depth // len(color)
+    head = struct.pack(">IIBBBBB", width, height, depth, 0 if len(color) == 1 else 2, 0, 0, 0)
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    chunks = [
+        _chunk(b"IHDR", head),
+        _chunk(b"tRNS", struct.pack(f">{len(color)}H", *color)),
+        _chunk(b"IDAT", zlib.compress(rows)),
+        _chunk(b"IEND", b""),
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.mark.parametrize(("depth", "channels"), [(1, 1), (2, 1), (4, 1), (8, 1), (16, 1), (8, 3), (16, 3)])
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_transparent_colour_is_white_or_the_picture_is_refused(tmp_path, depth, channels, loaded):
+    pixels = noise(4, 8 * channels * max(depth, 8) // 8)
+    color = (2**depth - 1000 if depth == 16 else 1,) * channels
+    pixels[0] = np.frombuffer(
+        {1: b"\xff", 2: b"\x55", 4: b"\x11", 8: b"\1", 16: b"\xfc\x18"}[depth], np.uint8
+    )[np.arange(pixels.shape[1]) % max(1, depth // 8)]
+    path = tmp_path / "a.png"
+    path.write_bytes(_png_with_key(pixels, depth, color))
+    with Image.open(path) as picture:
+        if loaded and depth not in (2, 4):  # of those the depth is forgotten
+            picture.load()
+        if depth == 8:
+            assert torch.equal(decode(picture)[:, 0], torch.ones(channels, 8))
+            return
+        with pytest.raises(Unusable, match="transparent colour in pixels of other than 8 bits"):
+            decode(picture)
+
+
+def test_many_pages_are_not_walked_through(tmp_path):
+    """The number of pages is not looked for."""
+    data = bytearray(_tiff(bytes(9), {256: 3, 257: 3, 258: 8}))
+    first = struct.unpack("<I", data[4:8])[0]
+    place = first + 2 + 12 * struct.unpack("<H", data[first : first + 2])[0]
+    second = data[first:place]
+    data[place : place + 4] = struct.pack("<I", len(data))
+    for page in range(3000):
+        data += second + struct.pack("<I", len(data) + len(second) + 4 if page < 2999 else 0)
+    (tmp_path / "a.tif").write_bytes(data)
+    start = time.perf_counter()
+    with pytest.raises(Unusable, match="several pages"):
+        decode(tmp_path / "a.tif")
+    assert time.perf_counter() - start < 0.2  # all 3,000 take about a second
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "CMYK", "1"])
+def test_strips_change_nothing(monkeypatch, mode):
+    picture = Image.fromarray(noise(23, 9, 4), "RGBA").convert(mode)
+    whole = decode(picture)
+    monkeypatch.setattr(formats, "_STRIP", 40)
+    assert torch.equal(decode(picture), whole)
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_unusable_pictures_say_why(tmp_path, case):
+    make, name, reason = UNUSABLE[case]
+    make(tmp_path / name)
+    # of Python and NumPy; Pillow's pixels do not count, but they would come as NumPy's
+    with deadline(), memory_below(2**23), pytest.raises(Unusable, match=reason):
+        decode(tmp_path / name)
+
+
+def test_a_float_picture_in_memory_is_unusable():
+    with pytest.raises(Unusable, match="known range"):
+        decode(Image.fromarray(np.eye(3, dtype=np.float32)))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"])
+def test_damaged_files_never_raise_anything_else(tmp_path, kind):
+    rng, good = np.random.default_rng(0), encoded(SMALL, kind)
+    for trial in range(60):
+        data = bytearray(good)
+        for place in rng.integers(0, len(data), 1 + trial % 4):
+            data[place] = rng.integers(256)
+        (tmp_path / "a").write_bytes(data[: rng.integers(len(data))] if trial % 3 == 0 else data)
+        try:
+            picture = decode(tmp_path / "a")
+        except Unusable:
+            continue
+        assert 0 <= picture.min() <= picture.max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"])
+def test_a_truncated_picture_is_never_taken_for_whole(tmp_path, kind):
+    """Cut anywhere it cannot be decoded, or nothing of the picture is missing."""
+    data, path = encoded(SMALL, kind), tmp_path / "a"
+    path.write_bytes(data)
+    whole = decode(path)
+    for length in range(len(data) - 1, 0, -len(data) // 25):
+        path.write_bytes(data[:length])
+        try:
+            picture = decode(path)
+        except Unusable:
+            continue
+        assert torch.equal(picture, whole)
+
+
+def test_array_types():
+    wide = noise(4, 5, high=65536, dtype=np.uint16)
+    assert np.array_equal(as_tensor(wide, "x").numpy(), wide / np.float32(65535))
+    assert as_tensor(wide > 30000, "x").unique().tolist() == [0, 1]
+    assert as_tensor(noise(4, 5) / 3, "x").shape == (4, 5)
+
+
+LAYOUTS = {  # channels, height, width or the like, to what is certain of it
+    "first": [(3, 5, 6), (1, 8, 100), (4, 4, 4), (3, 3, 3), (3, 5, 3), (3, 4, 4), (1, 28, 28), (4, 64, 3)]
+    + [(32, 4, 4), (16, 1, 1), (8, 4, 4), (128, 3, 3), (2, 32, 32), (16, 16, 16), (64, 8, 8), (3, 218, 178)],
+    "last": [(5, 6, 3), (6, 8, 3), (28, 28, 1), (32, 32, 3), (8, 8, 4), (218, 178, 3), (64, 512, 3)],
+    None: [(16, 8, 4), (6, 4, 3), (5, 3, 3), (4, 4, 32), (8, 8, 16), (32, 32, 2), (24, 32, 2), (4, 4, 1)],
+}
+
+
+@pytest.mark.parametrize(("channels", "shape"), [(c, s) for c, shapes in LAYOUTS.items() for s in shapes])
+def test_channels_last_is_recognised_where_it_is_certain(channels, shape):
+    pixels = torch.from_numpy(noise(2, *shape))
+    first, last = pixels / 255, pixels.permute(0, 3, 1, 2) / 255
+    assert torch.equal(as_tensor(pixels, "x", channels="first"), first)
+    assert torch.equal(as_tensor(pixels, "x", channels="last"), last)
+    if channels is None:
+        with pytest.raises(
+            InputError, match='x: expected pictures .* say which with channels="first" or "last"'
+        ):
+            as_tensor(pixels, "x")
+    else:
+        found = as_tensor(pixels, "x")
+        assert torch.equal(found, first if channels == "first" else last)
+        assert torch.equal(as_tensor(found, "x"), found)  # what was recognised stays as it is
+
+
+def test_grey_pictures_without_an_axis_of_channels():
+    for shape in ((5, 6, 7), (1, 4, 4), (2, 28, 28), (60, 3, 3)):
+        assert as_tensor(noise(*shape), "x").shape == (shape[0], 1, *shape[1:])
+
+
+@pytest.mark.parametrize("shape", [(3, 28, 28), (4, 64, 64), (28, 28, 3), (32, 24, 4), (28, 28, 1)])
+def test_one_picture_in_colour_is_no_set(shape):
+    for pixels in (noise(*shape), torch.from_numpy(noise(*shape)).float()):
+        with pytest.raises(InputError, match=r"x: expected a set of pictures, got shape .* one in colour"):
+            as_tensor(pixels, "x")
+
+
+def test_one_grey_picture_is_no_set_of_vectors():
+    for shape in ((28, 28), (480, 640), (64, 48)):
+        with pytest.raises(InputError, match="x: expected a set, got one array of shape"):
+            as_tensor(noise(*shape), "x")
+        assert as_tensor(noise(*shape) / 255, "x").shape == shape
+    for shape in ((50, 784), (1797, 64), (7, 7)):
+        assert as_tensor(noise(*shape), "x").shape == shape
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8, 10, 12, 13, 14, 15])
+@pytest.mark.parametrize("wrap", [np.asarray, torch.from_numpy])
+def test_integers_that_leave_their_range_unused_are_refused(bits, wrap):
+    pixels = noise(5, 6, 6, high=2**bits, dtype=np.uint16)
+    pixels[0, 0, 0] = 2**bits - 1
+    for dtype in (np.uint8, np.uint16):
+        if bits < (8 if dtype == np.uint8 else 16):
+            message = (
+                rf"x: .* the largest of all is {2**bits - 1:,}; if they are of {bits} bits, divide them by"
+            )
+            with pytest.raises(InputError, match=message):
+                as_tensor(wrap(pixels.astype(dtype)), "x")
+            bright = pixels.astype(dtype)
+            bright[1] = noise(6, 6).astype(dtype) * dtype(
+                np.iinfo(dtype).max // 255
+            )  # one picture that uses the range is enough
+            assert np.array_equal(
+                as_tensor(wrap(bright), "x")[:, 0].numpy(), bright / np.float32(np.iinfo(dtype).max)
+            )
+
+
+def test_dark_pictures_masks_and_nothing_but_zeros_are_no_narrow_integers():
+    dark = noise(9, 6, 6, high=40)
+    assert np.array_equal(as_tensor(dark, "x")[:, 0].numpy(), dark / np.float32(255))
+    mask = noise(9, 6, 6, high=2)
+    for dtype in (bool, np.uint8, np.uint16):
+        assert np.array_equal(as_tensor(mask.astype(dtype), "x")[:, 0].numpy(), mask)
+    assert as_tensor(np.zeros((9, 7), np.uint8), "x").max() == 0
+
+
+def test_a_file_that_states_its_range_is_read_by_it(tmp_path):
+    values = noise(4, 6, high=900, dtype=np.uint16)
+    # PGM states the largest value; Pillow brings it to 16 bits: half a level of 65,535
+    (tmp_path / "a.pgm").write_bytes(b"P5 6 4 4095\n" + values.astype(">u2").tobytes())
+    assert bits_of(tmp_path / "a.pgm") == 0
+    np.testing.assert_allclose(decode(tmp_path / "a.pgm")[0].numpy(), values / 4095, atol=0.5 / 65535 + 1e-7)
+    # TIFF of 12 bits, two pixels in three bytes
+    (tmp_path / "b.tif").write_bytes(_tiff_of_12_bits(values))
+    assert bits_of(tmp_path / "b.tif") == 0
+    assert np.array_equal(decode(tmp_path / "b.tif")[0].numpy(), values / np.float32(4095))
+    # TIFF of 16 bits with MaxSampleValue 4095, and one where it is the largest pixel and no range
+    for stated, high in ((4095, 4095), (899, 65535)):
+        Image.fromarray(values).save(tmp_path / "c.tif", tiffinfo={281: stated})
+        assert np.array_equal(decode(tmp_path / "c.tif")[0].numpy(), values / np.float32(high))
+        assert bits_of(tmp_path / "c.tif") == (0 if high == 4095 else 16)
+
+
+def _tiff_of_12_bits(values):
+    height, width = values.shape
+    packed = bytes.fromhex("".join(f"{int(v):03x}" for v in values.flatten()))
+    return _tiff(packed, {256: width, 257: height, 258: 12, 278: height})
+
+
+def _tiff(pixels, tags):
+    """An uncompressed grey TIFF in one strip or tile."""
+    where, length = (324, 325) if 322 in tags else (273, 279)
+    tags = {**tags, 259: 1, 262: 1, where: 8, 277: 1, length: len(pixels)}
+    rows = b"".join(struct.pack("<HHII", tag, 4, 1, tags[tag]) for tag in sorted(tags))
+    return (
+        b"II*\0"
+        + struct.pack("<I", 8 + len(pixels))
+        + pixels
+        + struct.pack("<H", len(tags))
+        + rows
+        + bytes(4)
+    )
+
+
+def test_depths_of_pictures(tmp_path):
+    for depth, pixels in (
+        (8, noise(4, 4)),
+        (16, noise(4, 4, high=65536, dtype=np.uint16)),
+        (8, noise(4, 4, 3)),
+    ):
+        for kind in ("png", "tif"):
+            Image.fromarray(pixels).save(tmp_path / f"a.{kind}")
+            assert bits_of(tmp_path / f"a.{kind}") == depth
+        assert bits_of(Image.fromarray(pixels)) == depth
+    colour = struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)
+    pixels = _chunk(b"IDAT", zlib.compress(bytes(13)))
+    (tmp_path / "b.png").write_bytes(PNG[:8] + _chunk(b"IHDR", colour) + pixels + _chunk(b"IEND", b""))
+    assert bits_of(tmp_path / "b.png") == 16
+
+
+@pytest.mark.parametrize("dtype", [">f4", "<f8", "f2", ">u2"])
+def test_byte_orders_strides_and_read_only_arrays(dtype):
+    values = (noise(4, 6).astype(np.uint16) * 100).astype(dtype)[:, ::-2]
+    values.setflags(write=False)
+    expected = values.astype(np.float32) / (65535 if "u" in dtype else 1)
+    np.testing.assert_array_equal(as_tensor(values, "x").numpy(), expected.astype(np.float32))
+
+
+def test_float32_tensors_are_not_copied_and_others_keep_their_source():
+    x = torch.rand(3, 4, generator=torch.Generator().manual_seed(0))
+    assert as_tensor(x, "x").data_ptr() == x.data_ptr()
+    pixels = torch.arange(0, 240, 20, dtype=torch.uint8).reshape(3, 4)
+    as_tensor(pixels, "x")
+    assert pixels.flatten().tolist() == list(range(0, 240, 20))
+
+
+WRONG_ARRAYS = {
+    "int64": (np.zeros((2, 3), int), "uint8.*got int64"),
+    "torch int32": (torch.zeros(2, 3, dtype=torch.int32), "uint8.*got int32"),
+    "complex": (np.zeros((2, 3), complex), "got complex128"),
+    "torch complex": (torch.zeros(2, 3, dtype=torch.complex64), "got complex64"),
+    "objects": (np.array([[None]]), "got object"),
+    "strings": (np.array([["a"]]), "got <U1"),
+    "signed bytes": (np.zeros((2, 3), np.int8), "got int8"),
+    "torch uint32": (torch.zeros(2, 3, dtype=torch.uint32), "got uint32"),
+    "NumPy uint32": (np.zeros((2, 3), np.uint32), "got uint32"),
+    "masked": (np.ma.masked_array(np.ones((2, 3)), mask=np.eye(2, 3)), "got a masked array"),
+    "masked nowhere": (np.ma.masked_array(np.ones((2, 3))), "got a masked array"),
+    "sparse": (torch.eye(3).to_sparse(), "dense tensor, got torch.sparse_coo"),
+    "named columns": (np.zeros((2, 3), [("a", "f4")]), r"got \[\('a'"),
+    "dates": (np.zeros((2, 3), "M8[s]"), "got datetime64"),
+    "one axis": (np.zeros(3), r"\[n, \*item\], got shape \(3,\)"),
+    "a number": (np.array(1.0), r"got shape \(\)"),
+    "no items": (np.zeros((0, 3)), r"at least one item.*\(0, 3\)"),
+    "empty items": (np.zeros((3, 0)), r"\(3, 0\)"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_ARRAYS)
+def test_wrong_arrays_are_named(case):
+    array, message = WRONG_ARRAYS[case]
+    with pytest.raises(InputError, match=f"^mine: .*{message}"):
+        as_tensor(array, "mine")
+
+
+def test_the_head_of_a_file_tells_whether_it_is_coloured(tmp_path):
+    grey = Image.fromarray(noise(4, 4))
+    wide = Image.fromarray(noise(4, 4, high=65536, dtype=np.uint16))
+    for picture in (
+        grey,
+        wide,
+        grey.convert("1"),
+        grey.convert("LA"),
+        grey.convert("P"),
+        grey.convert("RGBA"),
+    ):
+        picture.save(tmp_path / "a.png")
+        assert is_coloured(tmp_path / "a.png") == (len(decode(tmp_path / "a.png")) == 3)
+    os.mkfifo(tmp_path / "b.png")
+    with deadline():
+        assert not is_coloured(tmp_path / "b.png")

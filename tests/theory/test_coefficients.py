@@ -1,0 +1,155 @@
+import mpmath as mp
+import numpy as np
+import pytest
+from scipy.special import erf
+
+from memhorizon.errors import InputError
+from memhorizon.theory import FeatureModel, Spectrum, coefficients
+from memhorizon.theory.activations import ACTIVATIONS
+from memhorizon.theory.coefficients import _kinked, _smooth
+
+
+def model(t, activation="tanh", variance=1.0):
+    return FeatureModel(2.0, 4.0, t, activation, Spectrum.isotropic(variance))
+
+
+@pytest.mark.parametrize("t", [1e-3, 0.01, 0.1, 1.0, 3.0])
+@pytest.mark.parametrize("variance", [0.25, 1.0, 4.0])
+@pytest.mark.parametrize("name", ["erf", "sin", "relu"])
+def test_closed_forms_are_the_quadrature(name, t, variance):
+    m = model(t, name, variance)
+    rule = _kinked if name == "relu" else _smooth
+    other = rule(ACTIVATIONS[name].function, m.decay * variance**0.5, m.delta_t**0.5, 1)
+    c = coefficients(m)
+    np.testing.assert_allclose([c.mu0, c.a, c.v2, c.s2], other, atol=2e-15)  # sums of 1e5 terms of order one
+
+
+@pytest.mark.parametrize("t", [1e-3, 0.1, 3.0])
+def test_erf_constants_to_all_digits(t):
+    """Differences of the arcsine kernel in 40 digits, where cancellation does no harm."""
+    mp.mp.dps = 40
+    C, G2 = mp.exp(-2 * mp.mpf(t)), mp.mpf(1)
+
+    def K(x):
+        return 2 / mp.pi * mp.asin(2 * x / (1 + 2 * G2))
+
+    a2 = 4 / (mp.pi * (1 + 2 * G2))
+    c = coefficients(model(t, "erf"))
+    # e^{-t} and its square round to 1e-16; v2 goes as their cube
+    assert c.v2 == pytest.approx(float(K(C) - a2 * C), rel=2e-15)
+    assert c.s2 == pytest.approx(float(K(G2) - K(C) - a2 * (G2 - C)), rel=2e-15)
+
+
+@pytest.mark.parametrize(("t", "variance"), [(0.01, 1.0), (0.1, 4.0), (1.0, 1.0)])
+def test_tanh_constants_by_another_quadrature(t, variance):
+    """Nested adaptive quadrature; the paper's differences, whose cancellation is harmless in 30 digits."""
+    mp.mp.dps = 20
+    signal, noise = mp.exp(-mp.mpf(t)) * mp.sqrt(variance), mp.sqrt(-mp.expm1(-2 * mp.mpf(t)))
+    ends = mp.linspace(-9, 9, 10)
+
+    def mean(f):
+        return mp.quad(lambda x: f(x) * mp.exp(-x * x / 2), ends, maxdegree=6) / mp.sqrt(2 * mp.pi)
+
+    G = mp.sqrt(signal**2 + noise**2)
+    a = mean(lambda x: x * mp.tanh(G * x)) / G
+    square = mean(lambda x: mp.tanh(G * x) ** 2)
+    x, w = np.polynomial.legendre.leggauss(400)  # the inner average, to 1e-16
+    weight = 9 * w * np.exp(-40.5 * x**2) / np.sqrt(2 * np.pi)
+    inner = np.array([weight @ np.tanh(float(signal) * 9 * u + float(noise) * 9 * x) for u in x])
+    v2 = weight @ (inner - float(a) * float(signal) * 9 * x) ** 2
+    c = coefficients(model(t, "tanh", variance))
+    assert c.a == pytest.approx(float(a), rel=1e-14)
+    assert c.v2 == pytest.approx(v2, rel=1e-12)
+    assert c.v2 + c.s2 == pytest.approx(float(square - (a * G) ** 2), rel=1e-12)
+
+
+PUBLISHED = [  # t, sx^2, a, b, v2, s2 in six decimals, by Gauss-Hermite with 200 nodes
+    (0.001, 1.0, 0.605706, 0.027074, 0.027221, 0.000194),
+    (0.01, 1.5, 0.532916, 0.074990, 0.041733, 0.002165),
+    (0.1, 0.25, 0.766763, 0.326455, 0.000881, 0.005445),
+    (1.0, 1.0, 0.605706, 0.563229, 0.000055, 0.027361),
+]
+
+
+@pytest.mark.parametrize(("t", "variance", "a", "b", "v2", "s2"), PUBLISHED)
+def test_tanh_constants_of_the_table(t, variance, a, b, v2, s2):
+    c = coefficients(model(t, "tanh", variance))
+    np.testing.assert_allclose([c.a, c.b, c.v2, c.s2], [a, b, v2, s2], atol=5.1e-7)  # six printed decimals
+
+
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS))
+@pytest.mark.parametrize("t", [0.01, 1.0])
+def test_constants_add_up_to_the_mean_square(name, t):
+    """mu0^2 + a^2 G^2 + v2 + s2 = E sigma(G x)^2, by Gauss-Legendre in one dimension."""
+    m = model(t, name)
+    x, weight = np.polynomial.legendre.leggauss(200)  # accurate to some 200 roundings, 1e-14
+    x, weight = 10 * x, 10 * weight * np.exp(-50 * x**2) / np.sqrt(2 * np.pi)
+    square = 0.5 if name == "relu" else weight @ ACTIVATIONS[name].function(x) ** 2
+    c = coefficients(m)
+    assert c.mu0**2 + c.a**2 + c.v2 + c.s2 == pytest.approx(square, abs=5e-14)
+    assert c.b == pytest.approx(m.delta_t**0.5 * c.a, rel=1e-15)
+
+
+def test_a_callable_is_its_name():
+    assert coefficients(model(0.1, np.tanh)).v2 == coefficients(model(0.1, "tanh")).v2
+
+
+@pytest.mark.parametrize("t", [0.01, 0.3])
+def test_kinked_callable_has_its_closed_form(t):
+    """Leaky relu = 0.55 x + 0.45 |x|: the even part alone makes v2 and s2, from the kernel of |x|."""
+
+    def leaky(x):
+        return np.where(x > 0, x, 0.1 * x)
+
+    def K(C):
+        return 2 / np.pi * (np.sqrt(1 - C**2) + C * np.arcsin(C))
+
+    c, C = coefficients(model(t, leaky)), np.exp(-2 * t)
+    assert c.status == "quadrature"
+    assert c.a == pytest.approx(0.55, rel=1e-13)
+    assert c.mu0 == pytest.approx(0.45 * np.sqrt(2 / np.pi), rel=1e-13)
+    assert c.v2 == pytest.approx(0.45**2 * (K(C) - K(0)), rel=1e-12)
+    assert c.s2 == pytest.approx(0.45**2 * (1 - K(C)), rel=1e-11)  # K(1) = 1
+
+
+@pytest.mark.parametrize("variance", [50.0, 5e3])
+def test_wide_data_are_integrated_too(variance):
+    """Erf as a callable, steep on the scale of the data, against its arcsine kernel."""
+    wide = coefficients(model(0.1, lambda x: erf(x), variance))
+    closed = coefficients(model(0.1, "erf", variance))
+    assert wide.residual < 1e-14
+    np.testing.assert_allclose([wide.a, wide.v2, wide.s2], [closed.a, closed.v2, closed.s2], atol=1e-13)
+    with pytest.raises(InputError, match="rescale"):
+        coefficients(model(0.1, "tanh", 1e8))
+
+
+def test_what_cannot_be_integrated_says_so():
+    """A kink where no panel ends: the residual is not zero, and it covers the true error."""
+    c = coefficients(model(0.1, lambda x: np.abs(x - 0.1)))
+    exact = 0.1 * (2 * 0.539827837277029 - 1) + 2 * np.exp(-0.005) / np.sqrt(
+        2 * np.pi
+    )  # folded normal, N(-0.1, 1)
+    assert abs(c.mu0 - exact) <= max(10 * c.residual, 1e-12)
+    assert c.residual > 1e-14
+
+
+@pytest.mark.parametrize(
+    ("activation", "word"),
+    [("linear", "nonlinear"), (lambda x: 2 * x + 1, "linear"), ("swish", "one of"), (np.log, "finite")],
+)
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
+def test_useless_activations_are_refused(activation, word):
+    with pytest.raises(InputError, match=word):
+        coefficients(model(0.1, activation))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("psi_n", 0.0), ("psi_p", -1.0), ("t", float("nan")), ("psi_n", "2"), ("spectrum", [1.0])],
+)
+def test_impossible_models_are_refused(name, value):
+    m = model(0.1)
+    object.__setattr__(m, name, value)  # past the type checker of the tests, which a user does not have
+    with pytest.raises(InputError, match=name):
+        m.__post_init__()

@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+
+from memhorizon.errors import InputError
+from memhorizon.theory import Spectrum
+
+
+def test_atoms_are_sorted_merged_and_normalised():
+    s = Spectrum.atoms([2.0, 1.0, 2.0, 3.0], [1.0, 1.0, 1.0, 0.0])
+    np.testing.assert_allclose(s.eigenvalues, [1.0, 2.0])
+    np.testing.assert_allclose(s.weights, [1 / 3, 2 / 3])
+    with pytest.raises(ValueError, match="read-only"):
+        s.weights[0] = 2.0
+
+
+@pytest.mark.parametrize("ratio", [0.2, 0.5, 2.0])
+@pytest.mark.parametrize("z", [-0.3, -3.0 + 1.0j])
+def test_marchenko_pastur_has_its_stieltjes_transform(ratio, z):
+    """Closed form: ratio z m^2 - (1 - ratio - z) m + 1 = 0; the root that falls like -1/z."""
+    s = Spectrum.marchenko_pastur(ratio)
+    m = np.sum(s.weights / (s.eigenvalues - z))
+    roots = np.roots([ratio * z, z + ratio - 1, 1])
+    # Gauss: error (distance ratio)^(-2 nodes), at least (1 + 0.3)^-128 = 1e-15 here
+    assert np.min(np.abs(roots - m)) < 1e-12 * abs(m)
+
+
+def test_marchenko_pastur_is_a_wishart_matrix():
+    rng, dim, points = np.random.default_rng(0), 400, 800
+    z = rng.normal(size=(dim, points))
+    values = np.linalg.eigvalsh(z @ z.T / points)
+    s = Spectrum.marchenko_pastur(0.5)
+    for power in (
+        1,
+        2,
+        3,
+    ):  # linear statistics of a Wishart matrix fluctuate by O(1/dim): sd of tr/dim is below 4/dim
+        assert np.mean(values**power) == pytest.approx(
+            s.weights @ s.eigenvalues**power, abs=5 * 4**power / dim
+        )
+
+
+def test_power_law_is_the_limit_of_its_sequence():
+    """lambda_k = c k^-a for k = k_min..d: Riemann sums, error O(1/d) of the edge values."""
+    exponent, condition, dim = 1.3, 100.0, 200_000
+    s = Spectrum.power_law(exponent, condition=condition, variance=2.0)
+    k = np.linspace(condition ** (-1 / exponent), 1, dim)
+    lam = k**-exponent
+    lam *= 2.0 / lam.mean()
+    assert s.variance == pytest.approx(2.0, rel=1e-13)
+    np.testing.assert_allclose(
+        s.weights @ (1 / (s.eigenvalues + 0.3)), np.mean(1 / (lam + 0.3)), rtol=20 / dim
+    )
+    assert s.eigenvalues[-1] / s.eigenvalues[0] == pytest.approx(
+        condition, rel=0.01
+    )  # Gauss nodes stop short of the ends
+
+
+def test_from_data_keeps_eigenvalues_and_trace():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(500, 2, 5)) * np.linspace(0.5, 2, 10).reshape(2, 5) + 3
+    s = Spectrum.from_data(x)
+    covariance = np.cov(x.reshape(500, 10), rowvar=False, bias=True)
+    np.testing.assert_allclose(s.eigenvalues, np.linalg.eigvalsh(covariance), rtol=1e-12)
+    assert not s.gaussian
+    few = Spectrum.from_data(x[:6], nodes=48)  # fewer points than dimensions: zeros are kept as an atom
+    assert few.eigenvalues[0] == 0
+    assert few.weights[0] == pytest.approx(0.5)
+    assert few.variance * 10 == pytest.approx(np.trace(np.cov(x[:6].reshape(6, 10), rowvar=False, bias=True)))
+
+
+def test_many_eigenvalues_are_merged_at_equal_trace():
+    x = np.random.default_rng(2).normal(size=(400, 200)) * np.linspace(0.1, 3, 200)
+    s, full = Spectrum.from_data(x, nodes=16), Spectrum.from_data(x, nodes=400)
+    assert len(full.weights) == 200
+    assert len(s.weights) <= 16
+    assert s.variance == pytest.approx(full.variance, rel=1e-12)
+    # in a bin of width log q the mean of 1/(1 + lam) moves by at most (log q)^2/8 (f'' <= 1/4 in log lam)
+    q = np.log(full.eigenvalues[-1] / full.eigenvalues[0]) / 16
+    means = [np.sum(a.weights / (1 + a.eigenvalues)) for a in (s, full)]
+    assert abs(means[0] - means[1]) < q**2 / 8
+
+
+@pytest.mark.parametrize(
+    ("make", "word"),
+    [
+        (lambda: Spectrum.atoms([-1.0, 1.0]), "eigenvalues"),
+        (lambda: Spectrum.atoms([1.0, 2.0], [1.0]), "one length"),
+        (lambda: Spectrum.atoms([1.0], [-1.0]), "weights"),
+        (lambda: Spectrum.atoms([0.0, 1.0], [1.0, 0.0]), "weights"),
+        (lambda: Spectrum.atoms([]), "length"),
+        (lambda: Spectrum.isotropic(0.0), "variance"),
+        (lambda: Spectrum.power_law(1.0, condition=1.0), "condition"),
+        (lambda: Spectrum.marchenko_pastur(-1.0), "ratio"),
+        (lambda: Spectrum.marchenko_pastur(0.5, nodes=0), "nodes"),
+        (lambda: Spectrum.from_data(np.ones((4, 3))), "differ"),
+        (lambda: Spectrum.from_data(np.ones(4)), "data"),
+        (lambda: Spectrum.from_data(np.full((4, 3), np.nan)), "data"),
+    ],
+)
+def test_impossible_spectra_are_refused(make, word):
+    with pytest.raises(InputError, match=word):
+        make()
