@@ -20,20 +20,23 @@ from memhorizon.experiments.run import environment
 from memhorizon.experiments.sweep import grid, sweep
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.unet import UNetConfig
+from memhorizon.samplers import SamplerConfig
 from memhorizon.training import OptimizerConfig, TrainConfig
 
 UNET = Config(
     data=DataConfig(name="digits", n_train=32, n_holdout=64),
     model=UNetConfig(width=16),
     optimizer=OptimizerConfig("adam", lr=1e-3),
-    train=TrainConfig(steps=250, batch_size=32),
-    measure=MeasureConfig(snapshots=2, first=100, n_samples=50, sampler_steps=10, repeats=1, keep=False),
+    train=TrainConfig(n_updates=250, batch_size=32),
+    measure=MeasureConfig(
+        snapshots=2, first=100, n_samples=50, sampler=SamplerConfig(n_solver_steps=10), repeats=1, keep=False
+    ),
 )
 MLP = replace(
     UNET,
     data=DataConfig(name="mixture", n_train=64, n_holdout=64),
     model=MLPConfig(width=128),
-    train=TrainConfig(steps=8000, batch_size=64),
+    train=TrainConfig(n_updates=8000, batch_size=64),
 )
 
 

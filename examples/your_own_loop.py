@@ -11,11 +11,15 @@ def main(steps: int = 2000, n_train: int = 16) -> list[tuple[int, mh.Fraction]]:
     model = mh.UNetConfig(width=16, multipliers=(1, 2), blocks=1, attention=(False, True))
     schedule = mh.Schedule.linear()
     state = mh.TrainState.new(model.build(split.item_shape, seed=0), mh.OptimizerConfig(lr=2e-3))
-    config, seen = mh.TrainConfig(steps=steps, batch_size=32), []
+    config, seen = mh.TrainConfig(n_updates=steps, batch_size=32), []
     for step in mh.train(state, split.train, schedule=schedule, config=config, seed=0):
         if step.step % max(1, steps // 8) == 0:
-            generated = mh.samples(
-                state.model, split.item_shape, schedule=schedule, seeds=range(200), steps=20
+            generated = mh.sample(
+                state.model,
+                split.item_shape,
+                schedule=schedule,
+                seeds=range(200),
+                sampler=mh.SamplerConfig(n_solver_steps=20),
             )
             copied = mh.memorized_fraction(mh.gap_ratios(generated, split.train))
             print(f"step {step.step}: loss {float(step.loss):.3f}, memorized {copied}")

@@ -45,7 +45,7 @@ class PlainUNet(nn.Module):
         super().__init__()
         W = config.width
         frequency = 1e4 ** (-torch.arange(W // 2, dtype=torch.float64) / (W // 2 - 1))
-        angle = torch.arange(config.steps)[:, None] * frequency
+        angle = torch.arange(1000)[:, None] * frequency
         self.embedding = nn.Embedding.from_pretrained(torch.cat([angle.sin(), angle.cos()], 1).float())
         self.time = nn.Sequential(nn.Linear(W, 4 * W), nn.SiLU(), nn.Linear(4 * W, 4 * W))
         self.inlet = nn.Conv2d(channels, W, 3, padding=1)

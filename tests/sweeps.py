@@ -40,7 +40,7 @@ def make_runs(
                 config = Config(
                     data=DataConfig(name=name, n_train=n, n_holdout=200),
                     model=model,
-                    train=TrainConfig(steps=steps),
+                    train=TrainConfig(n_updates=steps),
                     measure=measure,
                     seed=seed,
                 )
@@ -57,7 +57,7 @@ def make_runs(
 def _snapshot(run: RunDir, step: int, half: float, channels: int | None) -> None:
     fraction = 1 / (1 + (half / step) ** 3)
     rows = []
-    for t in run.config.measure.times:
+    for t in run.config.measure.diffusion_times:
         holdout = 0.3 + 2.0 * (10 / step) ** 0.8 + 0.8 * fraction / (1 + t)
         train = 0.3 + 2.0 * (10 / step) ** 0.8 - 0.25 * fraction / (1 + t)
         for measure, value in (("train", train), ("holdout", holdout), ("gap", holdout - train)):

@@ -16,6 +16,7 @@ from memhorizon.datasets.split import DataConfig
 from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.experiments.run import run
 from memhorizon.networks.mlp import MLPConfig
+from memhorizon.samplers import SamplerConfig
 from memhorizon.training import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,8 +33,10 @@ TRAINING = [words for words in COMMANDS if words[0] in ("train", "sweep") and "-
 SMALL = Config(
     data=DataConfig(name="mixture", n_train=8, n_holdout=16),
     model=MLPConfig(width=16, blocks=1),
-    train=TrainConfig(steps=20),
-    measure=MeasureConfig(snapshots=3, first=4, n_samples=10, sampler_steps=4, repeats=1),
+    train=TrainConfig(n_updates=20),
+    measure=MeasureConfig(
+        snapshots=3, first=4, n_samples=10, sampler=SamplerConfig(n_solver_steps=4), repeats=1
+    ),
 )
 
 

@@ -10,7 +10,7 @@ from memhorizon import samplers
 from memhorizon.diffusion import ideal_model
 from memhorizon.distributions import Empirical, Gaussian, GaussianMixture
 from memhorizon.errors import InputError
-from memhorizon.samplers import MOST_SIGNAL, sample, samples, visited_indices
+from memhorizon.samplers import MOST_SIGNAL, SamplerConfig, sample, sample_path, visited_indices
 from memhorizon.schedule import Schedule
 
 METHODS = ("ddpm", "ddim", "heun")
@@ -90,8 +90,13 @@ def diffusers_sample(method, schedule, steps, prediction, seeds, monkeypatch, ex
 )  # the last one goes evenly from the last level; their DDIM needs one stride, which is 249 there
 def test_equals_diffusers(method, prediction, levels, steps, monkeypatch):
     schedule, seeds = Schedule.linear(levels), (5, 2, 9)
-    ours = samples(
-        nonlinear, (2, 16), schedule=schedule, seeds=seeds, method=method, steps=steps, prediction=prediction
+    ours = sample(
+        nonlinear,
+        (2, 16),
+        schedule=schedule,
+        seeds=seeds,
+        sampler=SamplerConfig(method, steps),
+        prediction=prediction,
     )
     settings = (method, schedule, steps, prediction, seeds, monkeypatch)
     # As it comes, their table is rounded to float32, with a relative error of up to 1.3e-4 at index 999
@@ -111,7 +116,7 @@ def test_float32_differs_from_float64_by_rounding(method):
         return nonlinear(x, index).float()
 
     wide, narrow = (
-        samples(f, (2, 16), schedule=LINEAR, seeds=range(4), method=method, steps=50, prediction="v")
+        sample(f, (2, 16), schedule=LINEAR, seeds=range(4), sampler=SamplerConfig(method, 50), prediction="v")
         for f in (nonlinear, single)
     )
     assert (wide.dtype, narrow.dtype) == (torch.float64, torch.float32)
@@ -129,8 +134,8 @@ def test_batches_and_neighbours_change_no_byte(method, item):
     seeds = [3, 141, 59, 26, 5]
 
     def run(seeds, batch_size):
-        settings = {"schedule": LINEAR, "method": method, "steps": 20}
-        return samples(elementwise, item, seeds=seeds, batch_size=batch_size, **settings)
+        settings = {"schedule": LINEAR, "sampler": SamplerConfig(method, 20)}
+        return sample(elementwise, item, seeds=seeds, batch_size=batch_size, **settings)
 
     together = run(seeds, 5)
     for batch_size in (1, 2, 500):
@@ -149,8 +154,8 @@ def test_a_network_rounds_differently_in_other_batches_but_no_more(method):
         def model(x, index):
             return net(x.flatten(1)).reshape(x.shape)
 
-        settings = {"schedule": LINEAR, "method": method, "steps": 50, "prediction": "v"}
-        return samples(model, (2, 16), seeds=range(16), batch_size=batch_size, **settings)
+        settings = {"schedule": LINEAR, "sampler": SamplerConfig(method, 50), "prediction": "v"}
+        return sample(model, (2, 16), seeds=range(16), batch_size=batch_size, **settings)
 
     together = run(16)
     # Sums of 64 float32 terms in another order, at every step; the net's slope is about 1.
@@ -159,8 +164,8 @@ def test_a_network_rounds_differently_in_other_batches_but_no_more(method):
 
 def recover_path(seeds, item, steps):
     """The standard noises of a DDPM path, read off with a model that always answers x_0 = 0."""
-    settings = {"schedule": LINEAR, "method": "ddpm", "steps": steps, "prediction": "x0"}
-    path = torch.stack(list(sample(lambda x, index: x.double() * 0, item, seeds=seeds, **settings)))
+    settings = {"schedule": LINEAR, "sampler": SamplerConfig("ddpm", steps), "prediction": "x0"}
+    path = torch.stack(list(sample_path(lambda x, index: x.double() * 0, item, seeds=seeds, **settings)))
     levels = LINEAR.alpha_bar[visited_indices(LINEAR, steps)].tolist()
     noises = []
     for k, (now, after) in enumerate(pairwise(levels)):
@@ -194,7 +199,7 @@ def test_path_noise_is_the_seeds_own_sequence():
 
 def test_methods_start_from_the_same_noise():
     first = [
-        samples(lambda x, i: 0 * x, (3, 5), schedule=LINEAR, seeds=[4, 6], method=method, steps=1)
+        sample(lambda x, i: 0 * x, (3, 5), schedule=LINEAR, seeds=[4, 6], sampler=SamplerConfig(method, 1))
         for method in METHODS
     ]
     assert torch.equal(first[1], first[2])
@@ -202,7 +207,13 @@ def test_methods_start_from_the_same_noise():
 
 
 def test_many_consecutive_seeds_start_like_independent_normals():
-    x = samples(lambda x, i: 0 * x, (16,), schedule=LINEAR, seeds=range(20_000), steps=1)
+    x = sample(
+        lambda x, i: 0 * x,
+        (16,),
+        schedule=LINEAR,
+        seeds=range(20_000),
+        sampler=SamplerConfig(n_solver_steps=1),
+    )
     x = x * math.sqrt(float(LINEAR.alpha_bar[-1]))
     assert stats.kstest(x.flatten().numpy(), "norm").pvalue > 1e-3
     neighbours = (x[1:] * x[:-1]).flatten()
@@ -230,8 +241,8 @@ def flow_error(method, steps):
     as sqrt(eigenvalue + sigma^2).
     """
     law, indices = gaussian(), visited_indices(LINEAR, steps)
-    settings = {"schedule": LINEAR, "seeds": range(20), "method": method, "steps": steps}
-    *_, x, _ = sample(in_float64(ideal_model(law, LINEAR)), (3,), **settings)
+    settings = {"schedule": LINEAR, "seeds": range(20), "sampler": SamplerConfig(method, steps)}
+    *_, x, _ = sample_path(in_float64(ideal_model(law, LINEAR)), (3,), **settings)
     start = torch.stack([torch.randn(3, generator=generator(seed)) for seed in range(20)]).double()
     lam, Q = torch.linalg.eigh(law.covariance)
     top, end = (float(LINEAR.sigma(i)) for i in (indices[0], indices[-1]))
@@ -250,13 +261,12 @@ def test_order_of_convergence(method, order):
 def test_ddpm_of_a_gaussian_has_the_variance_of_its_recursion():
     """With the exact denoiser each step is linear, so mean and variance follow a scalar recursion exactly."""
     law, m, steps = gaussian(), 20_000, 50
-    x = samples(
+    x = sample(
         in_float64(ideal_model(law, LINEAR)),
         (3,),
         schedule=LINEAR,
         seeds=range(m),
-        method="ddpm",
-        steps=steps,
+        sampler=SamplerConfig("ddpm", steps),
         batch_size=m,
     )
     lam, Q = torch.linalg.eigh(law.covariance)
@@ -279,8 +289,8 @@ def test_mixture_is_sampled(method):
     covariances = torch.tensor([[[0.25]], [[0.04]]], dtype=torch.float64)
     law = GaussianMixture(means, covariances, torch.tensor([0.3, 0.7], dtype=torch.float64))
     steps = {"ddpm": 500, "ddim": 250, "heun": 100}[method]
-    settings = {"schedule": LINEAR, "method": method, "steps": steps, "batch_size": 2000}
-    x = samples(ideal_model(law, LINEAR), (1,), seeds=range(2000), **settings)
+    settings = {"schedule": LINEAR, "sampler": SamplerConfig(method, steps), "batch_size": 2000}
+    x = sample(ideal_model(law, LINEAR), (1,), seeds=range(2000), **settings)
 
     def cdf(y):
         return 0.3 * stats.norm.cdf(y, -2, 0.5) + 0.7 * stats.norm.cdf(y, 1, 0.2)
@@ -295,8 +305,8 @@ def test_mixture_is_sampled(method):
 def test_memorizer_copies_its_points_equally_often(method, prediction):
     points = torch.rand(8, 3, 4, 4, generator=generator())
     model = ideal_model(Empirical(points.flatten(1)), LINEAR, prediction)
-    settings = {"schedule": LINEAR, "method": method, "steps": 100, "prediction": prediction}
-    x = samples(model, (3, 4, 4), seeds=range(400), **settings)
+    settings = {"schedule": LINEAR, "sampler": SamplerConfig(method, 100), "prediction": prediction}
+    x = sample(model, (3, 4, 4), seeds=range(400), **settings)
     distance = (x[:, None] - points).flatten(2).norm(dim=2)  # [400, 8]
     # At the last index, sigma = 0.015 while points are 2 apart: all weight is on one; float32 rounds 48
     # numbers below 1 a few times, and what a prediction divides by sigma is multiplied by it again.
@@ -341,8 +351,8 @@ def test_samples_of_an_exact_model_have_the_mean_of_the_law_but_for_the_shortfal
     """Each step is linear for a Gaussian: what is lost is what the start leaves out."""
     mean, spread, m = 2.0, 0.5, 2000
     law = Gaussian(torch.full((2,), mean).double(), spread**2 * torch.eye(2).double())
-    settings = {"schedule": schedule, "method": method, "steps": steps, "batch_size": m}
-    x = samples(in_float64(ideal_model(law, schedule)), (2,), seeds=range(m), **settings)
+    settings = {"schedule": schedule, "sampler": SamplerConfig(method, steps), "batch_size": m}
+    x = sample(in_float64(ideal_model(law, schedule)), (2,), seeds=range(m), **settings)
     signal = math.sqrt(float(schedule.alpha_bar[visited_indices(schedule, steps)[0]]))
     # The module's formula for many steps: DDIM and Heun end m s sqrt(r) short, DDPM less.
     r = spread**2 / (1 - signal**2 + signal**2 * spread**2)
@@ -367,8 +377,8 @@ def test_samples_of_a_steep_schedule_are_those_of_the_law(last, steps, predictio
     model = ideal_model(
         Gaussian(torch.full((2,), mean).double(), spread**2 * torch.eye(2).double()), schedule, prediction
     )
-    settings = {"schedule": schedule, "method": method, "steps": steps, "prediction": prediction}
-    x = samples(model, (2,), seeds=range(m), **settings).double()
+    settings = {"schedule": schedule, "sampler": SamplerConfig(method, steps), "prediction": prediction}
+    x = sample(model, (2,), seeds=range(m), **settings).double()
     # Four standard errors; the steps themselves cost the spread up to a tenth.
     assert abs(float(x.mean()) - mean) < 4 * spread / math.sqrt(2 * m)
     assert abs(float(x.std()) / spread - 1) < 4 / math.sqrt(4 * m) + 0.1
@@ -377,7 +387,7 @@ def test_samples_of_a_steep_schedule_are_those_of_the_law(last, steps, predictio
 def test_a_step_that_heun_would_lose_to_rounding_is_refused():
     """From 1e-60 in 50 steps of float32 it gave a mean of -736,460 where the law's is 2."""
     with pytest.raises(InputError, match=r"schedule, steps: .* at most 4.1e\+03 in a step"):
-        sample(elementwise, (2,), schedule=steep(1e-60), seeds=[0], steps=50, method="heun")
+        sample_path(elementwise, (2,), schedule=steep(1e-60), seeds=[0], sampler=SamplerConfig("heun", 50))
 
 
 @pytest.mark.parametrize("levels", [1, 50, 100, 200, 500, 680])
@@ -385,17 +395,23 @@ def test_a_schedule_that_keeps_signal_to_its_end_is_refused_before_the_first_ste
     asked = []
     schedule = Schedule.linear(levels)
     with pytest.raises(InputError, match=r"last level .* pure noise, .* beta_end .* cosine"):
-        sample(lambda x, index: asked.append(1), (2,), schedule=schedule, seeds=[0], steps=1)
+        sample_path(
+            lambda x, index: asked.append(1),
+            (2,),
+            schedule=schedule,
+            seeds=[0],
+            sampler=SamplerConfig(n_solver_steps=1),
+        )
     assert not asked
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_yields_every_step_and_ends_with_the_sample(method):
-    settings = {"schedule": LINEAR, "seeds": [1, 2], "method": method, "steps": 9}
-    path = list(sample(elementwise, (2, 3), **settings))
+    settings = {"schedule": LINEAR, "seeds": [1, 2], "sampler": SamplerConfig(method, 9)}
+    path = list(sample_path(elementwise, (2, 3), **settings))
     assert len(path) == 9
     assert all(x.shape == (2, 2, 3) and x.dtype == torch.float32 for x in path)
-    assert torch.equal(path[-1], samples(elementwise, (2, 3), **settings))
+    assert torch.equal(path[-1], sample(elementwise, (2, 3), **settings))
     assert len({float(x[0, 0, 0]) for x in path}) == 9  # nothing is overwritten in place
 
 
@@ -409,7 +425,7 @@ def test_asks_the_model_only_at_visited_indices(method, calls):
         asked.append(int(index[0]))
         return 0 * x
 
-    samples(model, (2, 3), schedule=LINEAR, seeds=[1, 2], method=method, steps=10)
+    sample(model, (2, 3), schedule=LINEAR, seeds=[1, 2], sampler=SamplerConfig(method, 10))
     assert len(asked) == calls
     assert list(dict.fromkeys(asked)) == visited_indices(LINEAR, 10)
 
@@ -426,11 +442,11 @@ def test_evaluates_in_eval_mode_without_gradients():
             return self.scale * x
 
     net = Net()
-    x = samples(net, (2,), schedule=LINEAR, seeds=[0], steps=3)
+    x = sample(net, (2,), schedule=LINEAR, seeds=[0], sampler=SamplerConfig(n_solver_steps=3))
     assert net.modes == [(False, False)] * 3
     assert net.training
     assert not x.requires_grad
-    path = sample(net, (2,), schedule=LINEAR, seeds=[0], steps=3)
+    path = sample_path(net, (2,), schedule=LINEAR, seeds=[0], sampler=SamplerConfig(n_solver_steps=3))
     assert not next(path).requires_grad
     assert torch.is_grad_enabled()  # also while a generator is half-way
 
@@ -472,7 +488,7 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("function", [sample, samples])
+@pytest.mark.parametrize("function", [sample_path, sample])
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input(name, function):
     changes, message = BAD[name]
@@ -482,6 +498,6 @@ def test_bad_input(name, function):
 
 def test_bad_batch_size_and_model():
     with pytest.raises(InputError, match="batch_size: expected a whole number of at least 1, got 0"):
-        call(samples, batch_size=0)
+        call(sample, batch_size=0)
     with pytest.raises(InputError, match=r"model: expected an output of shape \(2, 2, 3\), got \(2, 2\)"):
-        call(samples, model=lambda x, index: x.sum(2))
+        call(sample, model=lambda x, index: x.sum(2))

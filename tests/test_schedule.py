@@ -29,7 +29,7 @@ def test_paper_value_of_delta_t_and_the_index_of_its_loss_plots():
 def test_equals_diffusers(kind, name, steps):
     from diffusers import DDPMScheduler
 
-    ours = ScheduleConfig(kind=kind, steps=steps).build().alpha_bar
+    ours = ScheduleConfig(kind=kind, n_levels=steps).build().alpha_bar
     theirs = DDPMScheduler(num_train_timesteps=steps, beta_schedule=name).alphas_cumprod.double()
     # They work in float32 (u = 2^-24): beta is rounded (u beta), then 1 - beta (u alpha), then each product,
     # so the relative error of alpha_bar grows by u (beta/alpha + 2) per level; 1.01 covers the second order.
@@ -112,7 +112,7 @@ def test_index_may_have_any_shape():
 def test_is_frozen_and_configured_by_plain_values():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Schedule.linear().name = "other"  # type: ignore[misc]
-    config = ScheduleConfig(**dataclasses.asdict(ScheduleConfig(steps=50, beta_end=0.1)))
+    config = ScheduleConfig(**dataclasses.asdict(ScheduleConfig(n_levels=50, beta_end=0.1)))
     assert len(config.build()) == 50
     assert config.build().name == "linear"
     assert torch.equal(ScheduleConfig().build().alpha_bar, Schedule.linear().alpha_bar)
@@ -152,7 +152,7 @@ BAD = {
     "beta in words": (lambda: linear_of_any(10, "a", 0.1), "beta_start, beta_end: .*'a'"),
     "beta None": (lambda: linear_of_any(10, None, 0.1), "beta_start, beta_end: .*None"),
     "config kind": (lambda: of_kind("sigmoid"), "kind: .*'sigmoid'"),
-    "config steps": (lambda: ScheduleConfig(steps=0), "steps"),
+    "config steps": (lambda: ScheduleConfig(n_levels=0), "steps"),
     "config beta": (lambda: ScheduleConfig(beta_end=2.0), "beta_end"),
     "t negative": (lambda: Schedule.linear().index_of_t(-0.1), "t: .*-0.1"),
     "t NaN": (lambda: Schedule.linear().index_of_t(math.nan), "t: .*nan"),

@@ -43,7 +43,7 @@ class Dropping(nn.Module):
 @pytest.mark.parametrize("kind", ["sgd", "adam", "adamw"])
 @pytest.mark.parametrize("cut", [1, 7])
 def test_a_saved_and_loaded_state_goes_on_bit_for_bit(kind, cut):
-    config = TrainConfig(steps=15, batch_size=8, ema=0.9)
+    config = TrainConfig(n_updates=15, batch_size=8, ema=0.9)
     whole = run(fresh(kind, ema=0.9, dropout=True), items(), config)
     half = run(fresh(kind, ema=0.9, dropout=True), items(), config, until=cut)
     other = fresh(kind, ema=0.9, dropout=True, seed=2)  # other initial weights: all must come from the file
@@ -56,7 +56,7 @@ def test_a_saved_and_loaded_state_goes_on_bit_for_bit(kind, cut):
 
 
 def test_the_global_generator_does_not_matter():
-    config = TrainConfig(steps=5, batch_size=8)
+    config = TrainConfig(n_updates=5, batch_size=8)
     with torch.random.fork_rng():
         torch.manual_seed(5)
         one = run(fresh(dropout=True), items(), config).tensors()
@@ -76,7 +76,7 @@ def test_each_epoch_shows_each_item_once(n, batch_size):
 
 
 def test_the_average_of_the_weights_is_the_one_written_out():
-    decay, config = 0.8, TrainConfig(steps=6, batch_size=8, ema=0.8)
+    decay, config = 0.8, TrainConfig(n_updates=6, batch_size=8, ema=0.8)
     state = fresh(ema=decay)
     name = next(iter(dict(state.model.named_parameters())))
     by_hand = None
@@ -102,7 +102,7 @@ def test_gradient_descent_follows_its_closed_form():
     """The loss |c - noise|^2/4 has gradient (c - noise)/2, c decays by 1 - lr/2 a step, plus noise."""
     n, lr, steps = 4000, 0.5, 8
     state = TrainState.new(Constant(), OptimizerConfig("sgd", lr=lr, momentum=0.0))
-    run(state, items(n), TrainConfig(steps=steps, batch_size=None))
+    run(state, items(n), TrainConfig(n_updates=steps, batch_size=None))
     expected = 2.0 * (1 - lr / 2) ** steps
     scatter = lr / 2 * (sum((1 - lr / 2) ** (2 * k) for k in range(steps)) / n) ** 0.5
     assert (state.model.value.detach() - expected).abs().max() < 5 * scatter
@@ -116,7 +116,7 @@ def test_indices_are_uniform_and_never_zero():
             seen.update(index.tolist())
             return super().forward(x, index)
 
-    run(TrainState.new(Spy(), OptimizerConfig()), items(5000), TrainConfig(steps=10, batch_size=None))
+    run(TrainState.new(Spy(), OptimizerConfig()), items(5000), TrainConfig(n_updates=10, batch_size=None))
     assert 0 not in seen
     counts = torch.tensor([seen[i] for i in range(1, 1000)], dtype=torch.float64)
     expected = 50_000 / 999
@@ -132,7 +132,7 @@ def test_one_time_trains_at_one_index():
             seen.update(index.tolist())
             return super().forward(x, index)
 
-    run(TrainState.new(Spy(), OptimizerConfig()), items(), TrainConfig(steps=3, t=0.01))
+    run(TrainState.new(Spy(), OptimizerConfig()), items(), TrainConfig(n_updates=3, diffusion_time=0.01))
     assert seen == {SCHEDULE.index_of_t(0.01)}
 
 
@@ -144,8 +144,8 @@ def test_batch_is_the_training_set_where_that_is_smaller():
             sizes.append(len(x))
             return super().forward(x, index)
 
-    run(TrainState.new(Spy(), OptimizerConfig()), items(5), TrainConfig(steps=2, batch_size=512))
-    run(TrainState.new(Spy(), OptimizerConfig()), items(5), TrainConfig(steps=2, batch_size=3))
+    run(TrainState.new(Spy(), OptimizerConfig()), items(5), TrainConfig(n_updates=2, batch_size=512))
+    run(TrainState.new(Spy(), OptimizerConfig()), items(5), TrainConfig(n_updates=2, batch_size=3))
     assert sizes == [5, 5, 3, 3]
 
 
@@ -160,7 +160,7 @@ def test_a_unet_learns():
             state,
             items(16, 1, 8, 8) * 0.1,
             schedule=SCHEDULE,
-            config=TrainConfig(steps=60, batch_size=16),
+            config=TrainConfig(n_updates=60, batch_size=16),
             seed=0,
         )
     ]
@@ -175,12 +175,12 @@ def test_a_unet_learns():
         (lambda: OptimizerConfig(momentum=1.0), "momentum"),
         (lambda: OptimizerConfig(betas=(0.9, 1.5)), "betas"),
         (lambda: OptimizerConfig(weight_decay=-1.0), "weight_decay"),
-        (lambda: TrainConfig(steps=0), "steps"),
+        (lambda: TrainConfig(n_updates=0), "steps"),
         (lambda: TrainConfig(batch_size=0), "batch_size"),
         (lambda: TrainConfig(ema=1.0), "ema"),
-        (lambda: TrainConfig(t=-0.1), "t:"),
-        (lambda: run(fresh(), items(0), TrainConfig(steps=1)), "data"),
-        (lambda: run(fresh(), items() * float("nan"), TrainConfig(steps=1)), "data"),
+        (lambda: TrainConfig(diffusion_time=-0.1), "t:"),
+        (lambda: run(fresh(), items(0), TrainConfig(n_updates=1)), "data"),
+        (lambda: run(fresh(), items() * float("nan"), TrainConfig(n_updates=1)), "data"),
         (lambda: fresh().load({"step": torch.tensor(1)}), "state"),
         (lambda: fresh().load(TrainState.new(Constant(), OptimizerConfig()).tensors()), "state"),
     ],

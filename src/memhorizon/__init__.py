@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from memhorizon.results import ScalingLaw as ScalingLaw
     from memhorizon.results import Time as Time
     from memhorizon.results import Timescales as Timescales
+    from memhorizon.samplers import SamplerConfig as SamplerConfig
     from memhorizon.samplers import sample as sample
-    from memhorizon.samplers import samples as samples
+    from memhorizon.samplers import sample_path as sample_path
     from memhorizon.schedule import Schedule as Schedule
     from memhorizon.timescales.power_law import fit_scaling as fit_scaling
     from memhorizon.timescales.times import generalization_time as generalization_time
@@ -49,6 +50,7 @@ _HOME = {
     "MLPConfig": "networks.mlp",
     "OptimizerConfig": "training",
     "ScalingLaw": "results",
+    "SamplerConfig": "samplers",
     "Schedule": "schedule",
     "Time": "results",
     "Timescales": "results",
@@ -66,7 +68,7 @@ _HOME = {
     "nearest": "measure.neighbors",
     "run": "experiments.run",
     "sample": "samplers",
-    "samples": "samplers",
+    "sample_path": "samplers",
     "sweep": "experiments.sweep",
     "train": "training",
 }

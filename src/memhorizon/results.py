@@ -7,8 +7,9 @@ counts, an interval, or the statement that a time was not reached.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from numbers import Real
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -215,11 +216,53 @@ def _column(values: Any, name: str) -> Float[np.ndarray, " m"]:
     return array.astype(float)
 
 
-TimeStatus = Literal[
-    "observed", "not reached", "before first", "not measured", "still improving", "trivial level"
-]
-TIME_STATUSES: tuple[TimeStatus, ...] = get_args(TimeStatus)
-UNKNOWN: tuple[TimeStatus, ...] = ("not measured", "still improving", "trivial level")  # these are no times
+class Status(str, Enum):
+    """How an answer came about; each member carries the sentence on what to try (`advice`).
+
+    A member is its text, so it compares with it and is written as it: `Status.OBSERVED == "observed"`.
+
+    Attributes:
+        advice: what to try where the answer is not what one wanted; empty where nothing needs to be tried.
+    """
+
+    advice: str
+
+    OBSERVED = "observed", ""
+    NOT_REACHED = "not reached", "Train longer: the time lies beyond the last snapshot, which bounds it."
+    BEFORE_FIRST = "before first", "Take the first snapshot earlier: the time lies before it."
+    NOT_MEASURED = "not measured", "Measure the curve: the note says what it needs."
+    STILL_IMPROVING = "still improving", "Train longer: the best value of the quality is not known yet."
+    TRIVIAL_LEVEL = "trivial level", "Train longer or change the network: it is no better than predicting 0."
+    UNDETERMINED = "undetermined", "Add seeds or samples: the data bound the value on neither side."
+    AT_LEAST = "at least", "Train longer: some times are lower bounds, so this is one as well."
+    AT_MOST = "at most", "Take snapshots earlier: some times are upper bounds, so this is one as well."
+    NEVER_REACHED = "never reached", "Nothing to wait for: even infinite time does not reach the level."
+    FITTED = "fitted", ""
+    MOSTLY_CENSORED = "fitted, mostly censored", "Train longer: most times entered the fit as bounds."
+    NOT_FITTED = "not fitted", "Add runs: the note says what is missing."
+    FINE = "fine", ""
+    BIASED = "biased", "Take more items: the note says how many are too few."
+    SOLVED = "solved", ""
+    NOT_RESOLVED = "not resolved", "Check the residual: it is too large for the digits that are promised."
+    NOT_CONVERGED = "not converged", "Take a smoother activation or more quadrature nodes."
+    LEADING_ORDER = "leading order", "An expansion: trust it only where psi_n and psi_p are large."
+
+    def __new__(cls, text: str, advice: str) -> "Status":
+        """Make a member of its text."""
+        member = str.__new__(cls, text)
+        member._value_ = text
+        member.advice = advice
+        return member
+
+    def __str__(self) -> str:
+        return self.value
+
+    __format__ = str.__format__
+
+
+CENSORED = (Status.NOT_REACHED, Status.BEFORE_FIRST)  # a time that is known as a bound
+UNKNOWN = (Status.NOT_MEASURED, Status.STILL_IMPROVING, Status.TRIVIAL_LEVEL)  # these are no times
+TIME_STATUSES = (Status.OBSERVED, *CENSORED, *UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -241,13 +284,14 @@ class Time:
     value: float
     low: float
     high: float
-    status: TimeStatus
+    status: Status
     rule: str
     confidence: float = 0.95
 
     def __post_init__(self) -> None:
-        if self.status not in TIME_STATUSES:
-            raise InputError(f"status: expected one of {', '.join(TIME_STATUSES)}, got {self.status!r}")
+        if self.status not in TIME_STATUSES:  # a text that is one of them becomes the member
+            raise InputError(f"status: expected one of {', '.join(TIME_STATUSES)}, got {str(self.status)!r}")
+        object.__setattr__(self, "status", Status(self.status))
         if not isinstance(self.value, Real):
             raise InputError(f"value: expected a number, got {self.value!r}")
         if math.isnan(self.value) == self.known:
@@ -256,7 +300,7 @@ class Time:
         _check_interval("time", self.value, self.low, self.high)
 
     @classmethod
-    def unknown(cls, status: TimeStatus, rule: str) -> "Time":
+    def unknown(cls, status: Status, rule: str) -> "Time":
         """The statement that there is no time, and why.
 
         >>> print(Time.unknown("still improving", "held-out loss"))
@@ -272,7 +316,7 @@ class Time:
     @property
     def observed(self) -> bool:
         """Whether the event lies within the times looked at."""
-        return self.status == "observed"
+        return self.status is Status.OBSERVED
 
     def __str__(self) -> str:
         if not self.known:

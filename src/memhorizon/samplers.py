@@ -22,6 +22,7 @@ DDPM and DDIM take a G up to 2^20, Heun one up to 2^12, which leaves 2^-4 and 1/
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal, get_args
 
@@ -44,41 +45,63 @@ from memhorizon.errors import InputError
 from memhorizon.schedule import Schedule
 
 Method = Literal["ddpm", "ddim", "heun"]
+
+
+@dataclass(frozen=True)
+class SamplerConfig:
+    """How samples are generated.
+
+    Attributes:
+        method: "ddpm" (ancestral), "ddim" (eta = 0) or "heun" (second order, two calls per step).
+        n_solver_steps: number of steps from noise to sample.
+    """
+
+    method: Method = "ddim"
+    n_solver_steps: int = 50
+
+    def __post_init__(self) -> None:
+        check_choice("method", self.method, get_args(Method))
+        check_whole("n_solver_steps", self.n_solver_steps, least=1)
+
+
 MOST_SIGNAL = 0.03  # sqrt(alpha_bar) of the level that a sampler starts at, see above
+DEFAULT = SamplerConfig()
 LEAST_SIGNAL = 2.0**-100  # of the same level: float32, from 2^-126 to 2^128, holds it and sigma times noise
 MOST_GAIN = {"ddpm": 2.0**20, "ddim": 2.0**20, "heun": 2.0**12}  # of signal in one step, see above
 _NOISE_BLOCK = 2**14  # numbers that a sample's generator draws at a time; with 500 samples 33 MB
 
 
-def visited_indices(schedule: Schedule, steps: int) -> list[int]:
-    """Give the indices at which a sampler of `steps` steps asks the model, from noisy to clean.
+def visited_indices(schedule: Schedule, n_solver_steps: int) -> list[int]:
+    """Give the indices at which a sampler of `n_solver_steps` steps asks the model, from noisy to clean.
 
-    Every (T // steps)-th index, the last one 1 (the paper never trains index 0), where the first of these
-    is noise enough to start from; where it is not, evenly from T - 1 down to 1, rounded. For steps = T all of
-    them, down to 0; a single step starts at T - 1.
+    Every (T // n_solver_steps)-th index, the last one 1 (the paper never trains index 0), where the first of
+    these is noise enough to start from; where it is not, evenly from T - 1 down to 1, rounded. For
+    n_solver_steps = T all of them, down to 0; a single step starts at T - 1.
 
     Raises:
-        InputError: if `steps` is not within 1..T.
+        InputError: if `n_solver_steps` is not within 1..T.
 
     >>> visited_indices(Schedule.linear(), 10)
     [901, 801, 701, 601, 501, 401, 301, 201, 101, 1]
     >>> visited_indices(Schedule.linear(), 4)  # 751 would hold too much of the data
     [999, 666, 334, 1]
     """
-    check_whole("steps", steps)
+    check_whole("n_solver_steps", n_solver_steps)
     last = len(schedule) - 1
-    if not 1 <= steps <= last + 1:
-        raise InputError(f"steps: expected 1 to {last + 1} (the schedule's length), got {steps}")
-    if steps == last + 1:
+    if not 1 <= n_solver_steps <= last + 1:
+        raise InputError(
+            f"n_solver_steps: expected 1 to {last + 1} (the schedule's length), got {n_solver_steps}"
+        )
+    if n_solver_steps == last + 1:
         return list(range(last, -1, -1))
-    stride = (last + 1) // steps
-    first = 1 + (steps - 1) * stride
+    stride = (last + 1) // n_solver_steps
+    first = 1 + (n_solver_steps - 1) * stride
     if _signal(schedule, first) <= MOST_SIGNAL:
         return list(range(first, 0, -stride))
-    if steps == 1:
+    if n_solver_steps == 1:
         return [last]
-    # index k is last - k (last - 1)/(steps - 1), where last - 1 >= steps - 1: no two round to the same
-    return [last - _rounded(k * (last - 1), steps - 1) for k in range(steps)]
+    # index k is last - k (last - 1)/(n - 1) of n steps, where last - 1 >= n - 1: no two round to the same
+    return [last - _rounded(k * (last - 1), n_solver_steps - 1) for k in range(n_solver_steps)]
 
 
 def _signal(schedule: Schedule, index: int) -> float:
@@ -124,14 +147,13 @@ def _check_path(schedule: Schedule, levels: Sequence[float], method: Method) -> 
         )
 
 
-def sample(
+def sample_path(
     model: Model,
     item_shape: tuple[int, ...],
     *,
     schedule: Schedule,
     seeds: Sequence[int],
-    method: Method = "ddim",
-    steps: int = 100,
+    sampler: SamplerConfig = DEFAULT,
     prediction: Prediction = "noise",
     device: torch.device | str | None = None,
 ) -> Iterator[Tensor]:
@@ -139,21 +161,20 @@ def sample(
 
     All noise of sample i comes from a generator of its own, seeded with seeds[i] on the CPU, so neither the
     other samples nor the device change it; all methods start a seed from the same noise. The model's mode is
-    the caller's (see `samples`); no gradient is recorded.
+    the caller's (see `sample`); no gradient is recorded.
 
     Args:
         model: called as model(x, index).
         item_shape: shape of one sample.
         schedule: the noise levels that the model was trained on.
         seeds: one per sample, 0 to 2**32 - 1.
-        method: "ddpm" (ancestral), "ddim" (eta = 0) or "heun" (second order, two calls per step).
-        steps: number of steps.
+        sampler: by which method, in how many steps.
         prediction: what the model puts out.
         device: where to sample; None: where the first parameter of the model's networks is, also of those
             behind a plain function (see `diffusion.networks`).
 
     Returns:
-        x after each of the `steps` steps, one after the other [m, *item_shape]; the last one is the sample.
+        x after each step, one after the other [m, *item_shape]; the last one is the sample.
 
     Raises:
         InputError: if an argument is out of its range, the schedule's last level is not noisy enough or too
@@ -162,8 +183,10 @@ def sample(
 
     Source: [ho2020] Alg. 2; [song2021] Eq. (12); [karras2022] Alg. 1
     """
-    _check(model, schedule, item_shape, seeds, method, prediction)
+    _check(model, schedule, item_shape, seeds, sampler, prediction)
     device = device_of_model(model) if device is None else device_of(device)
+    method = sampler.method
+    steps = sampler.n_solver_steps
     indices = visited_indices(schedule, steps)
     check_last_level(schedule)
     levels = [*schedule.alpha_bar[indices].tolist(), 1.0]  # alpha_bar along the path; it ends without noise
@@ -195,21 +218,20 @@ def sample(
     return run()
 
 
-def samples(
+def sample(
     model: Model,
     item_shape: tuple[int, ...],
     *,
     schedule: Schedule,
     seeds: Sequence[int],
-    method: Method = "ddim",
-    steps: int = 100,
+    sampler: SamplerConfig = DEFAULT,
     prediction: Prediction = "noise",
     device: torch.device | str | None = None,
     batch_size: int = 500,
 ) -> Tensor:
     """Generate samples to the end, in batches, with the model in eval mode and without gradients.
 
-    Arguments as in `sample`. In eval mode are all networks found behind `model`; one that draws random
+    Arguments as in `sample_path`. In eval mode are all networks found behind `model`; one that draws random
     numbers nevertheless is warned about (see `diffusion.eval_mode`). The batch size only bounds memory:
     everything outside the model is the same to the byte for any of them; the model's matrix products may
     round differently for another number of rows.
@@ -218,20 +240,19 @@ def samples(
         The samples in the order of their seeds, on the sampling device. [m, *item_shape]
 
     Raises:
-        InputError: as `sample`, and if `batch_size` is below 1.
+        InputError: as `sample_path`, and if `batch_size` is below 1.
     """
     check_whole("batch_size", batch_size, least=1)
-    _check(model, schedule, item_shape, seeds, method, prediction)
+    _check(model, schedule, item_shape, seeds, sampler, prediction)
     done = []
     with eval_mode(model):
         for start in range(0, len(seeds), batch_size):
-            path = sample(
+            path = sample_path(
                 model,
                 item_shape,
                 schedule=schedule,
                 seeds=seeds[start : start + batch_size],
-                method=method,
-                steps=steps,
+                sampler=sampler,
                 prediction=prediction,
                 device=device,
             )
@@ -282,13 +303,14 @@ def _noise(
         left -= size
 
 
-def _check(model: Any, schedule: Any, item_shape: Any, seeds: Any, method: str, prediction: str) -> None:
+def _check(model: Any, schedule: Any, item_shape: Any, seeds: Any, sampler: Any, prediction: str) -> None:
     if not callable(model):
         raise InputError(f"model: expected a callable model(x, index), got {type(model).__name__}")
     if not isinstance(schedule, Schedule):
         raise InputError(f"schedule: expected a Schedule, got {type(schedule).__name__}")
     check_prediction(prediction)
-    check_choice("method", method, get_args(Method))
+    if not isinstance(sampler, SamplerConfig):
+        raise InputError(f"sampler: expected a SamplerConfig, got {sampler!r}")
     if not isinstance(item_shape, tuple | list) or not item_shape:
         raise InputError(f"item_shape: expected a tuple of at least one size, got {item_shape!r}")
     for size in item_shape:

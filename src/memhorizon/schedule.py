@@ -52,35 +52,35 @@ class Schedule:
             )
 
     @classmethod
-    def linear(cls, steps: int = 1000, beta_start: float = 1e-4, beta_end: float = 2e-2) -> "Schedule":
+    def linear(cls, n_levels: int = 1000, beta_start: float = 1e-4, beta_end: float = 2e-2) -> "Schedule":
         """Build the schedule of DDPM: beta grows linearly, alpha_bar = prod (1 - beta).
 
         Raises:
-            InputError: if `steps` < 1 or not 0 < beta_start <= beta_end < 1.
+            InputError: if `n_levels` < 1 or not 0 < beta_start <= beta_end < 1.
 
         Source: [ho2020] Sec. 4
         """
-        check_whole("steps", steps, least=1)
+        check_whole("n_levels", n_levels, least=1)
         numbers = isinstance(beta_start, Real) and isinstance(beta_end, Real)
         if not (numbers and 0 < beta_start <= beta_end < 1):
             raise InputError(
                 "beta_start, beta_end: expected 0 < beta_start <= beta_end < 1, "
                 f"got {beta_start!r}, {beta_end!r}"
             )
-        beta = torch.linspace(beta_start, beta_end, steps, dtype=torch.float64)  # [T]
+        beta = torch.linspace(beta_start, beta_end, n_levels, dtype=torch.float64)  # [T]
         return cls((1 - beta).cumprod(0), "linear")
 
     @classmethod
-    def cosine(cls, steps: int = 1000) -> "Schedule":
+    def cosine(cls, n_levels: int = 1000) -> "Schedule":
         """Build the cosine schedule, with beta capped at 0.999.
 
         Raises:
-            InputError: if `steps` < 1.
+            InputError: if `n_levels` < 1.
 
         Source: [nichol2021] Eq. (17)
         """
-        check_whole("steps", steps, least=1)
-        u = torch.arange(steps + 1, dtype=torch.float64) / steps  # [T+1]
+        check_whole("n_levels", n_levels, least=1)
+        u = torch.arange(n_levels + 1, dtype=torch.float64) / n_levels  # [T+1]
         f = ((u + 0.008) / 1.008 * math.pi / 2).cos().square()  # [T+1]
         beta = (1 - f[1:] / f[:-1]).clamp(max=0.999)  # [T]
         return cls((1 - beta).cumprod(0), "cosine")
@@ -154,19 +154,21 @@ class ScheduleConfig:
 
     Attributes:
         kind: "linear" (the paper's) or "cosine".
-        steps: number of noise levels T, at least 2.
+        n_levels: number of noise levels T, at least 2.
         beta_start: first beta, "linear" only.
         beta_end: last beta, "linear" only.
     """
 
     kind: Kind = "linear"
-    steps: int = 1000
+    n_levels: int = 1000
     beta_start: float = 1e-4
     beta_end: float = 2e-2
 
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, get_args(Kind))
-        check_whole("steps", self.steps, least=2)  # level 0 is never trained, so one level trains nothing
+        check_whole(
+            "n_levels", self.n_levels, least=2
+        )  # level 0 is never trained, so one level trains nothing
         check_number("beta_start", self.beta_start, above=0, below=1)
         check_number("beta_end", self.beta_end, above=0, below=1)
         self.build()
@@ -178,5 +180,5 @@ class ScheduleConfig:
             InputError: as `Schedule.linear` and `Schedule.cosine`.
         """
         if self.kind == "cosine":
-            return Schedule.cosine(self.steps)
-        return Schedule.linear(self.steps, self.beta_start, self.beta_end)
+            return Schedule.cosine(self.n_levels)
+        return Schedule.linear(self.n_levels, self.beta_start, self.beta_end)

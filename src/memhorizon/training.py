@@ -69,28 +69,28 @@ class TrainConfig:
     """How long and on what.
 
     Attributes:
-        steps: number of updates.
+        n_updates: number of updates.
         batch_size: items per update, at most the training set; None takes all of it every time.
         prediction: what the network learns to output.
-        t: one diffusion time (Ornstein-Uhlenbeck) to train at; None draws grid positions 1..T-1 uniformly.
+        diffusion_time: the one (Ornstein-Uhlenbeck) to train at; None draws grid positions 1..T-1 uniformly.
         ema: decay of the moving average of the weights, 0 for none. Snapshots then hold the average.
         precision: "bfloat16" runs the network in mixed precision.
     """
 
-    steps: int = 10_000
+    n_updates: int = 10_000
     batch_size: int | None = 512
     prediction: Prediction = "noise"
-    t: float | None = None
+    diffusion_time: float | None = None
     ema: float = 0.0
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
-        check_whole("steps", self.steps, least=1)
+        check_whole("n_updates", self.n_updates, least=1)
         if self.batch_size is not None:
             check_whole("batch_size", self.batch_size, least=1)
         check_prediction(self.prediction)
-        if self.t is not None:
-            check_number("t", self.t, above=0)
+        if self.diffusion_time is not None:
+            check_number("diffusion_time", self.diffusion_time, above=0)
         check_number("ema", self.ema, least=0, below=1)
         check_choice("precision", self.precision, get_args(Precision))
 
@@ -166,7 +166,7 @@ def train(
     config: TrainConfig,
     seed: int,
 ) -> Iterator[Step]:
-    """Minimise the denoising loss, one update per yield, from `state.step` to `config.steps`.
+    """Minimise the denoising loss, one update per yield, from `state.step` to `config.n_updates`.
 
     The batch, the diffusion times, the noise and any dropout of an update follow from (seed, step) alone.
     Data and network must lie on one device, where all that is random is drawn as well.
@@ -183,7 +183,7 @@ def train(
 
     Raises:
         InputError: if `data` is not a float tensor of at least one item with finite values, the schedule has
-            no level to train at, or `config.t` is none of its times.
+            no level to train at, or `config.diffusion_time` is none of its times.
 
     Source: [bonnaire2025] Eq. (4)
     """
@@ -198,7 +198,7 @@ def train(
     )
     generator = torch.Generator(data.device)
     state.model.train()
-    while state.step < config.steps:
+    while state.step < config.n_updates:
         words = np.random.SeedSequence((seed, state.step)).generate_state(2)
         generator.manual_seed(int(words[0]))
         rows = data if batch_size == n else data[batch_rows(state.step, n, batch_size, seed).to(data.device)]
@@ -235,8 +235,8 @@ def _check_data(data: Any) -> None:
 
 def _fixed_index(schedule: Schedule, config: TrainConfig) -> int | None:
     """The one level to train at, or None where levels 1..T-1 are drawn."""
-    if config.t is not None:
-        return schedule.index_of_t(config.t)
+    if config.diffusion_time is not None:
+        return schedule.index_of_t(config.diffusion_time)
     if len(schedule) < 2:
         raise InputError("schedule: expected at least 2 levels (level 0 is never trained), got 1")
     return None

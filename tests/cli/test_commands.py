@@ -21,13 +21,16 @@ from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import grid
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.unet import UNetConfig
+from memhorizon.samplers import SamplerConfig
 from memhorizon.training import TrainConfig
 
 SMALL = Config(
     data=DataConfig(name="mixture", n_train=8, n_holdout=16),
     model=MLPConfig(width=16, blocks=1),
-    train=TrainConfig(steps=20),
-    measure=MeasureConfig(snapshots=3, first=4, n_samples=10, sampler_steps=4, repeats=1),
+    train=TrainConfig(n_updates=20),
+    measure=MeasureConfig(
+        snapshots=3, first=4, n_samples=10, sampler=SamplerConfig(n_solver_steps=4), repeats=1
+    ),
 )
 
 
@@ -78,7 +81,7 @@ def test_flags_reach_the_configuration(tmp_path, capsys):
         "mixture",
         "--data.n-train",
         "6",
-        "--train.steps",
+        "--train.n_updates",
         "30",
         "--measure.n-samples",
         "0",
@@ -176,8 +179,8 @@ def test_bad_input_exits_with_2_and_says_why(arguments, message, capsys, tmp_pat
         ["train", "--seed", "-1"],
         ["train", "--load"],
         ["train", "--optimizer.weight-decay", "nan"],
-        ["train", "--schedule.steps", "1"],
-        ["train", "--train.steps", "0"],
+        ["train", "--schedule.n_levels", "1"],
+        ["train", "--train.n_updates", "0"],
         ["train", "model:mlp"],
         ["sweep", "--seed", "a"],
         ["report"],
@@ -217,9 +220,9 @@ def dry(words, capsys):
 @pytest.mark.parametrize("form", [["--load", "{}"], ["--load={}"]])
 def test_flags_win_over_a_file(form, config, capsys):
     load = [word.format(config) for word in form]
-    words = ["train", "--train.steps", "77", *load, "--seed", "5"]
+    words = ["train", "--train.n_updates", "77", *load, "--seed", "5"]
     (run,) = dry(words, capsys)["runs"]
-    wanted = replace(SMALL, seed=5, train=replace(SMALL.train, steps=77))
+    wanted = replace(SMALL, seed=5, train=replace(SMALL.train, n_updates=77))
     assert from_json(json.dumps(run["config"])) == wanted
     (run,) = dry([*words, "model:mlp-config", "--model.blocks", "2"], capsys)["runs"]
     assert from_json(json.dumps(run["config"])) == replace(wanted, model=MLPConfig(width=16, blocks=2))
@@ -247,7 +250,7 @@ def test_the_default_is_small(capsys):
     config = from_json(json.dumps(run["config"]))
     parameters = sum(p.numel() for p in config.model.build((1, 8, 8), seed=0).parameters())
     assert parameters < 200_000
-    assert config.train.steps * config.train.batch_size <= 100_000
+    assert config.train.n_updates * config.train.batch_size <= 100_000
 
 
 def test_rules_belong_to_the_record(tmp_path, config, capsys):
@@ -275,7 +278,7 @@ def test_rules_belong_to_the_record(tmp_path, config, capsys):
         ["--rules.quality", "bogus"],
         ["--rules.t", "0.2"],
         ["--rules.quality", "frechet", "--measure.n-samples", "0"],
-        ["--measure.times", "0.1", "0.1000001"],
+        ["--measure.diffusion_times", "0.1", "0.1000001"],
         ["--data.name", "digits", "--rules.quality", "kl"],
     ],
 )

@@ -22,7 +22,7 @@ CONFIGS = [
     Config(
         data=DataConfig(name="gaussian", dim=5),
         model=FeaturesConfig(n_features=40, activation="tanh", t=0.1),
-        train=TrainConfig(steps=100, batch_size=None, t=0.1),
+        train=TrainConfig(n_updates=100, batch_size=None, diffusion_time=0.1),
         measure=MeasureConfig(first=10),
     ),
     Config(model=UNetConfig(multipliers=(1, 2), attention=(False, True)), optimizer=OptimizerConfig("sgd")),
@@ -83,14 +83,17 @@ def edited(path, value):
         (edited("train", "long"), "config.train: expected an object"),
         (edited("measure.threshold", 1.5), "threshold"),
         (edited("measure.first", 10**9), "measure.first"),
-        (edited("measure.times", []), "times"),
+        (edited("measure.diffusion_times", []), "times"),
         (edited("measure.n_samples", -1), "n_samples"),
         (edited("measure.snapshots", 0), "snapshots"),
         (edited("seed", -1), "seed"),
-        (edited("measure.sampler_steps", 1001), "measure.sampler_steps: expected at most one per noise"),
-        (edited("measure.times", [0.1, 1e9]), "measure.times"),
-        (edited("train.t", 1e9), "train.t"),
-        (edited("schedule.steps", 2000), "model.steps: expected at least schedule.steps = 2000"),
+        (
+            edited("measure.sampler.n_solver_steps", 1001),
+            "measure.sampler.n_solver_steps: expected at most one per noise",
+        ),
+        (edited("measure.diffusion_times", [0.1, 1e9]), "measure.diffusion_times"),
+        (edited("train.diffusion_time", 1e9), "train.diffusion_time"),
+        (edited("schedule.n_levels", 2000), "model.steps: expected at least schedule.n_levels = 2000"),
     ],
 )
 def test_bad_files_are_refused_by_entry(text, message):
@@ -151,7 +154,7 @@ def test_numbers_of_numpy_and_fractions_are_saved_as_plain_ones():
     )
     plain = Config(
         data=DataConfig(n_train=9),
-        measure=MeasureConfig(n_samples=30, threshold=0.25, times=(0.1, 0.5, 1)),
+        measure=MeasureConfig(n_samples=30, threshold=0.25, diffusion_times=(0.1, 0.5, 1)),
         seed=3,
     )
     assert to_json(given) == to_json(plain)

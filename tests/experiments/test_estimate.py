@@ -15,13 +15,16 @@ from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.experiments.estimate import Cost, costs, wall_seconds
 from memhorizon.experiments.observe import observe
 from memhorizon.networks.mlp import MLPConfig
+from memhorizon.samplers import SamplerConfig
 from memhorizon.training import TrainConfig
 
 SMALL = Config(
     data=DataConfig(name="mixture", n_train=8, n_holdout=20),
     model=MLPConfig(width=16, blocks=1),
-    train=TrainConfig(steps=100),
-    measure=MeasureConfig(snapshots=3, first=1, n_samples=30, sampler_steps=4, repeats=2),
+    train=TrainConfig(n_updates=100),
+    measure=MeasureConfig(
+        snapshots=3, first=1, n_samples=30, sampler=SamplerConfig(n_solver_steps=4), repeats=2
+    ),
 )
 
 
@@ -37,7 +40,7 @@ def test_what_is_left_of_a_run_is_the_sum_of_its_parts(done, updates, snapshots)
 def test_the_log_has_a_row_for_each_update_up_to_a_few_hundred_and_one_for_each_snapshot():
     cost = Cost(start=0.0, update=0.0, snapshot=0.0, row=1.0)
     assert cost.seconds(SMALL) == 100 + 3
-    assert cost.seconds(replace(SMALL, train=TrainConfig(steps=40_000))) == 400 + 3
+    assert cost.seconds(replace(SMALL, train=TrainConfig(n_updates=40_000))) == 400 + 3
 
 
 def test_a_finished_run_takes_no_time():
@@ -61,7 +64,7 @@ def test_what_costs_the_same_is_timed_once():
     configs = [
         SMALL,
         replace(SMALL, seed=3, data=replace(SMALL.data, subset=3)),
-        replace(SMALL, optimizer=replace(SMALL.optimizer, lr=0.5), train=TrainConfig(steps=7)),
+        replace(SMALL, optimizer=replace(SMALL.optimizer, lr=0.5), train=TrainConfig(n_updates=7)),
         replace(SMALL, data=replace(SMALL.data, n_train=16)),
     ]
     found = list(costs(configs, threads=1))
@@ -133,7 +136,10 @@ def test_a_network_of_known_speed():
     repeats and 4 solver steps; on a busy machine sleep takes longer, never less."""
     config = replace(SMALL, model=Sleepy())
     cost = next(costs([config], threads=1))
-    calls = len(config.measure.times) * 2 * config.measure.repeats + config.measure.sampler_steps
+    calls = (
+        len(config.measure.diffusion_times) * 2 * config.measure.repeats
+        + config.measure.sampler.n_solver_steps
+    )
     assert cost.update >= SleepyNetwork.SECONDS
     assert cost.snapshot >= SleepyNetwork.SECONDS * calls
     started = time.perf_counter()

@@ -32,10 +32,10 @@ def test_all_combinations_in_order():
     ("axis", "values"),
     [
         ("schedule.kind", ("linear", "cosine")),
-        ("schedule.steps", (900, 1000)),
+        ("schedule.n_levels", (900, 1000)),
         ("train.prediction", ("noise", "x0", "v")),
         ("train.batch_size", (4, None)),
-        ("measure.times", ((0.1,), (0.1, 0.3))),
+        ("measure.diffusion_times", ((0.1,), (0.1, 0.3))),
         ("data.subset", (0, 1)),
     ],
 )

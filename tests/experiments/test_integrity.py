@@ -18,6 +18,7 @@ from memhorizon.experiments.run import execute, measure, run, snapshot_steps
 from memhorizon.experiments.run_directory import FILES, RunDir
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.unet import UNetConfig
+from memhorizon.samplers import SamplerConfig
 from memhorizon.training import OptimizerConfig, TrainConfig
 
 MARKS = snapshot_steps(2, 12, 4)
@@ -27,8 +28,10 @@ def small(**changes):
     parts = {
         "data": DataConfig(name="mixture", n_train=8, n_holdout=16),
         "model": MLPConfig(width=8, blocks=1),
-        "train": TrainConfig(steps=12, batch_size=4),
-        "measure": MeasureConfig(snapshots=4, first=2, n_samples=6, sampler_steps=2, repeats=1),
+        "train": TrainConfig(n_updates=12, batch_size=4),
+        "measure": MeasureConfig(
+            snapshots=4, first=2, n_samples=6, sampler=SamplerConfig(n_solver_steps=2), repeats=1
+        ),
     }
     return Config(**{**parts, **changes})
 
@@ -138,7 +141,7 @@ def test_an_older_run_without_digests_is_read(finished):
 
 
 def test_measures_carry_the_settings_that_they_were_made_with(finished):
-    changed = replace(small().measure, sampler_steps=3, n_samples=9, threshold=0.25)
+    changed = replace(small().measure, sampler=SamplerConfig(n_solver_steps=3), n_samples=9, threshold=0.25)
     list(measure(finished, small(measure=replace(changed, snapshots=9))))
     assert finished.config == small()
     assert finished.measure_config == changed  # which snapshots there are was decided by the run
@@ -151,7 +154,7 @@ def test_measures_carry_the_settings_that_they_were_made_with(finished):
 
 def test_a_run_goes_on_with_the_settings_that_it_was_measured_with(tmp_path):
     directory = interrupted(tmp_path)
-    changed = replace(small().measure, sampler_steps=3, n_samples=9)
+    changed = replace(small().measure, sampler=SamplerConfig(n_solver_steps=3), n_samples=9)
     list(measure(directory, small(measure=changed)))
     run(small(), root=tmp_path)
     assert directory.measure_config == changed
@@ -380,8 +383,8 @@ class Fault:
 def tiny():
     return small(
         data=DataConfig(name="gaussian", dim=2, n_train=4, n_holdout=0),
-        train=TrainConfig(steps=4, batch_size=4),
-        measure=MeasureConfig(snapshots=2, first=2, n_samples=0, repeats=1, times=(0.1,)),
+        train=TrainConfig(n_updates=4, batch_size=4),
+        measure=MeasureConfig(snapshots=2, first=2, n_samples=0, repeats=1, diffusion_times=(0.1,)),
     )
 
 

@@ -13,10 +13,11 @@ from memhorizon.distributions import Empirical
 from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.experiments.observe import _shown, observe
 from memhorizon.networks.mlp import MLPConfig
+from memhorizon.samplers import SamplerConfig
 from memhorizon.schedule import Schedule
 from memhorizon.training import TrainConfig
 
-SMALL = MeasureConfig(first=1, snapshots=1, n_samples=60, sampler_steps=20, repeats=1)
+SMALL = MeasureConfig(first=1, snapshots=1, n_samples=60, sampler=SamplerConfig(n_solver_steps=20), repeats=1)
 
 
 class Memorizer(nn.Module):

@@ -23,6 +23,7 @@ from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.random_features import FeaturesConfig
 from memhorizon.records.check import check_record
 from memhorizon.results import Fraction, Time
+from memhorizon.samplers import SamplerConfig
 from memhorizon.schedule import ScheduleConfig
 from memhorizon.timescales.rules import Rules
 from memhorizon.timescales.times import memorization_time
@@ -32,8 +33,10 @@ from sweeps import make_runs
 BASE = Config(
     data=DataConfig(name="mixture", n_train=8, n_holdout=16),
     model=MLPConfig(width=16, blocks=1),
-    train=TrainConfig(steps=20),
-    measure=MeasureConfig(snapshots=4, first=2, n_samples=10, sampler_steps=4, repeats=1),
+    train=TrainConfig(n_updates=20),
+    measure=MeasureConfig(
+        snapshots=4, first=2, n_samples=10, sampler=SamplerConfig(n_solver_steps=4), repeats=1
+    ),
 )
 
 
@@ -315,7 +318,7 @@ def test_a_copy_of_a_directory_and_a_run_listed_again_change_no_law(tmp_path):
 
 def test_of_one_training_the_longest_is_kept(tmp_path):
     short = planted(tmp_path, 8, 0, (0, 0, 1))
-    long = written(tmp_path, replace(short.config, train=replace(short.config.train, steps=999)))
+    long = written(tmp_path, replace(short.config, train=replace(short.config.train, n_updates=999)))
     assert [row["key"] for row in record([short, long])["runs"]] == [long.path.name]
 
 
@@ -341,12 +344,12 @@ UNLIKE = {
     "train.prediction": with_(train={"prediction": "x0"}),
     "measure.threshold": with_(measure={"threshold": 0.9}),
     "measure.sampler": with_(measure={"sampler": "ddpm"}),
-    "measure.sampler_steps": with_(measure={"sampler_steps": 9}),
+    "measure.sampler.n_solver_steps": with_(measure={"sampler_steps": 9}),
     "data.dim": with_(data={"dim": 3}),
     "data.name": with_(data={"name": "gaussian"}),
     "optimizer.name": with_(optimizer={"name": "sgd"}),
     "schedule.kind": replace(BASE, schedule=ScheduleConfig(kind="cosine")),
-    "train.t": with_(train={"t": 0.1}),
+    "train.diffusion_time": with_(train={"t": 0.1}),
     "train.precision": with_(train={"precision": "bfloat16"}),
     "model.kind": replace(BASE, model=FeaturesConfig()),
     "model.blocks": with_(model={"blocks": 2}),

@@ -11,6 +11,7 @@ from memhorizon.experiments.record import record
 from memhorizon.experiments.rules import check_rules, rules_of
 from memhorizon.experiments.run import run
 from memhorizon.networks.mlp import MLPConfig
+from memhorizon.samplers import SamplerConfig
 from memhorizon.timescales.rules import Rules, read_rules
 from memhorizon.training import TrainConfig
 
@@ -69,8 +70,16 @@ def planned(name="mixture", n_holdout=16, n_samples=10, t=None):
     return Config(
         data=DataConfig(name=name, n_train=4, n_holdout=n_holdout),
         model=MLPConfig(width=4, blocks=1),
-        train=TrainConfig(steps=1, t=t),
-        measure=MeasureConfig(1, 1, n_samples, sampler_steps=1, times=(0.01, 0.3), repeats=1, keep=False),
+        train=TrainConfig(n_updates=1, diffusion_time=t),
+        measure=MeasureConfig(
+            1,
+            1,
+            n_samples,
+            sampler=SamplerConfig(n_solver_steps=1),
+            diffusion_times=(0.01, 0.3),
+            repeats=1,
+            keep=False,
+        ),
     )
 
 
@@ -91,7 +100,7 @@ def planned(name="mixture", n_holdout=16, n_samples=10, t=None):
 def test_rules_of_a_curve_that_will_not_be_measured_are_refused(config, rules, message):
     with pytest.raises(InputError, match=message):
         check_rules([config], rules)
-    whole = Config(data=DataConfig(name="mixture"), measure=MeasureConfig(times=(0.1, 0.2, 0.3)))
+    whole = Config(data=DataConfig(name="mixture"), measure=MeasureConfig(diffusion_times=(0.1, 0.2, 0.3)))
     check_rules([whole], rules)
     with pytest.raises(InputError, match=config.key):
         check_rules([whole, config], rules)

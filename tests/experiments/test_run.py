@@ -18,6 +18,7 @@ from memhorizon.experiments.run import execute, measure, run, snapshot_steps
 from memhorizon.experiments.run_directory import RunDir, read_tensors, write_atomically
 from memhorizon.experiments.sweep import grid, sweep
 from memhorizon.networks.mlp import MLPConfig
+from memhorizon.samplers import SamplerConfig
 from memhorizon.training import OptimizerConfig, TrainConfig
 
 
@@ -26,8 +27,10 @@ def small(**changes):
         "data": DataConfig(name="mixture", n_train=8, n_holdout=16),
         "model": MLPConfig(width=16, blocks=1),
         "optimizer": OptimizerConfig(lr=1e-3),
-        "train": TrainConfig(steps=40, batch_size=4, ema=0.9),
-        "measure": MeasureConfig(snapshots=5, first=5, n_samples=12, sampler_steps=4, repeats=2),
+        "train": TrainConfig(n_updates=40, batch_size=4, ema=0.9),
+        "measure": MeasureConfig(
+            snapshots=5, first=5, n_samples=12, sampler=SamplerConfig(n_solver_steps=4), repeats=2
+        ),
     }
     return Config(**{**parts, **changes})
 
@@ -90,7 +93,7 @@ def test_what_a_killed_process_leaves_behind_is_not_read(whole, tmp_path):
 
 
 def test_kill_9_at_any_moment(tmp_path):
-    config = small(train=TrainConfig(steps=600, batch_size=4))
+    config = small(train=TrainConfig(n_updates=600, batch_size=4))
     code = (
         "import sys, torch; from memhorizon.experiments.run import run;"
         "from memhorizon.experiments.config import from_json;"
@@ -161,7 +164,7 @@ def test_a_diverging_run_says_so(tmp_path):
     ],
 )
 def test_damaged_directories_are_refused(tmp_path, damage, message):
-    directory = run(small(train=TrainConfig(steps=6, batch_size=4)), root=tmp_path)
+    directory = run(small(train=TrainConfig(n_updates=6, batch_size=4)), root=tmp_path)
     damage(directory.path)
     with pytest.raises(InputError, match=message):
         read_everything(directory.path)

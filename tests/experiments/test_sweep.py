@@ -27,8 +27,8 @@ from memhorizon.training import TrainConfig
 BASE = Config(
     data=DataConfig(name="gaussian", dim=2, n_holdout=0),
     model=MLPConfig(width=8, blocks=1),
-    train=TrainConfig(steps=4, batch_size=4),
-    measure=MeasureConfig(snapshots=1, first=2, n_samples=0, repeats=1, times=(0.1,)),
+    train=TrainConfig(n_updates=4, batch_size=4),
+    measure=MeasureConfig(snapshots=1, first=2, n_samples=0, repeats=1, diffusion_times=(0.1,)),
 )
 FILES = (
     "config.json",
@@ -120,7 +120,7 @@ from memhorizon.experiments.config import MeasureConfig
 from memhorizon.experiments.executors import Local
 config = mh.Config(
     data=mh.DataConfig(name="gaussian", dim=2, n_holdout=0), model=mh.MLPConfig(width=8, blocks=1),
-    train=mh.TrainConfig(steps=100_000, batch_size=4),
+    train=mh.TrainConfig(n_updates=100_000, batch_size=4),
     measure=MeasureConfig(snapshots=1, first=100_000, n_samples=0))
 GUARD
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what starts the tests may have it ignored

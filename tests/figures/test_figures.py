@@ -18,6 +18,7 @@ from memhorizon.figures import style
 from memhorizon.figures.records import groups, level_of
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.results import Time
+from memhorizon.samplers import SamplerConfig
 from memhorizon.timescales.rules import Rules
 from memhorizon.training import TrainConfig
 from sweeps import THRESHOLD, make_runs
@@ -344,8 +345,10 @@ def test_points_have_no_picture_of_samples(tmp_path):
     config = Config(
         data=DataConfig(name="mixture", dim=4, n_train=16, n_holdout=32),
         model=MLPConfig(width=16),
-        train=TrainConfig(steps=20),
-        measure=MeasureConfig(snapshots=4, first=2, n_samples=20, sampler_steps=4, repeats=1),
+        train=TrainConfig(n_updates=20),
+        measure=MeasureConfig(
+            snapshots=4, first=2, n_samples=20, sampler=SamplerConfig(n_solver_steps=4), repeats=1
+        ),
     )
     directory = run_once(config, root=tmp_path)
     assert directory.sample_steps()

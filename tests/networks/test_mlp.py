@@ -25,7 +25,7 @@ def test_mlp_has_the_papers_number_of_parameters(dim, width, count):
 
 
 def test_mlp_equals_its_formula():
-    net = MLPConfig(width=6, blocks=2, steps=20).build((3,), seed=0).double()
+    net = MLPConfig(width=6, blocks=2).build((3,), n_levels=20, seed=0).double()
     x, index = draws(4, 3).double(), torch.tensor([0, 1, 7, 19])
     w = {k: v.detach().numpy() for k, v in net.state_dict().items()}
     frequency = np.array([1, 1e-2, 1e-4])
@@ -131,7 +131,6 @@ def test_activations_are_those_of_the_theory(activation):
         (lambda: MLPConfig(width=7), "width"),
         (lambda: MLPConfig(width=2), "width"),
         (lambda: MLPConfig(blocks=0), "blocks"),
-        (lambda: MLPConfig(steps=0), "steps"),
         (lambda: FeaturesConfig(n_features=0), "n_features"),
         (lambda: FeaturesConfig(t=0.0), "t: "),
         (lambda: FeaturesConfig(t=-1.0), "t: "),
@@ -147,7 +146,7 @@ def test_bad_configurations_are_named(make, word):
         make()
 
 
-MLP, FEATURES = MLPConfig(width=8, steps=10).build((4,), seed=0), FeaturesConfig(5).build((4,), seed=0)
+MLP, FEATURES = MLPConfig(width=8).build((4,), n_levels=10, seed=0), FeaturesConfig(5).build((4,), seed=0)
 ZEROS = torch.zeros(2, dtype=torch.int64)
 
 

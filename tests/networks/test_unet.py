@@ -42,7 +42,7 @@ def test_parameter_counts_are_the_papers(width, trained, with_table):
         (UNetConfig(width=8), (1, 8, 8)),
         (UNetConfig(width=8, blocks=1), (3, 16, 8)),
         (
-            UNetConfig(width=12, multipliers=(1, 1), attention=(True, True), heads=2, groups=4, steps=50),
+            UNetConfig(width=12, multipliers=(1, 1), attention=(True, True), heads=2, groups=4),
             (2, 6, 10),
         ),
         (UNetConfig(width=8, multipliers=(2,), attention=(False,), blocks=3), (1, 5, 5)),
@@ -52,7 +52,7 @@ def test_parameter_counts_are_the_papers(width, trained, with_table):
 def test_equals_its_plain_twin_in_output_and_gradient(config, shape):
     net = config.build(shape, seed=1).double()
     twin = PlainUNet.like(net, config).double()
-    x, index = batch_of(shape, steps=config.steps)
+    x, index = batch_of(shape)
     x = x.double()
     ours, theirs = net(x, index), twin(x, index)
     # rounding: some hundred operations in sequence, each within some eps = 2.2e-16 of numbers of order 100

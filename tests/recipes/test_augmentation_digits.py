@@ -80,7 +80,7 @@ def test_a_bound_on_the_time_is_a_bound_on_the_number():
 def test_kinds_of_a_seed_share_images_and_length_differs():
     one, other = (augmentation.config(kind, 1, "here") for kind in ("none", "both"))
     assert (one.data, one.seed, one.model) == (other.data, other.seed, other.model)
-    assert other.train.steps > one.train.steps
+    assert other.train.n_updates > one.train.n_updates
 
 
 def test_the_record_of_augmentation_follows_from_its_curves():

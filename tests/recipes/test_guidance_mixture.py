@@ -11,7 +11,7 @@ from memhorizon.distributions import GaussianMixture
 from memhorizon.errors import InputError
 from memhorizon.experiments import recipes
 from memhorizon.networks.mlp import MLPConfig
-from memhorizon.samplers import samples
+from memhorizon.samplers import sample
 from memhorizon.schedule import Schedule
 from memhorizon.training import OptimizerConfig, TrainConfig, TrainState, train
 
@@ -84,7 +84,7 @@ def test_one_label_in_ten_is_withheld_and_the_seed_says_which(monkeypatch):
     def labels_of(seed):
         seen.clear()
         state = TrainState.new(model.Labelled(net, labels), OptimizerConfig("sgd", lr=1e-9))
-        config = TrainConfig(steps=20, batch_size=None)
+        config = TrainConfig(n_updates=20, batch_size=None)
         list(train(state, data, schedule=Schedule.linear(), config=config, seed=seed))
         return torch.stack(seen)
 
@@ -122,13 +122,13 @@ def test_samples_of_a_class_do_not_depend_on_the_other_and_have_seeds_of_their_o
     own = guidance.replace(guidance.config(64, 0, "tiny"), measure=guidance.tiny_of(guidance.MIXTURE).measure)
     found = model.class_samples(net, 1, 0.0, own)
     start = model.SAMPLE_SEED + own.measure.n_samples
-    wanted = samples(
+    wanted = sample(
         lambda x, index: net(x, index, torch.ones(len(x), dtype=torch.int64)),
         (8,),
         schedule=own.schedule.build(),
         seeds=range(start, start + own.measure.n_samples),
         method=own.measure.sampler,
-        steps=own.measure.sampler_steps,
+        steps=own.measure.sampler.n_solver_steps,
         device="cpu",
     )
     assert torch.equal(found, wanted)

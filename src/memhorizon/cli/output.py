@@ -108,7 +108,7 @@ def follow_sweep(
 def _announce(configs: Sequence[Config], root: Path, device: str | None) -> None:
     """Say what a sweep will take, before it begins."""
     done = [_done(root, config) for config in configs]
-    left = sum(step < config.train.steps for step, config in zip(done, configs, strict=True))
+    left = sum(step < config.train.n_updates for step, config in zip(done, configs, strict=True))
     if not left:
         return
     at_once = min(cores(), len(configs))
@@ -124,14 +124,14 @@ def _announce(configs: Sequence[Config], root: Path, device: str | None) -> None
 
 def _wall(configs: Sequence[Config], seconds: Sequence[float], at_once: int) -> float:
     """Seconds until all runs of a sweep are done: the one with the most steps begins first."""
-    order = sorted(range(len(configs)), key=lambda k: -configs[k].train.steps)
+    order = sorted(range(len(configs)), key=lambda k: -configs[k].train.n_updates)
     return START + wall_seconds([seconds[k] for k in order], at_once)
 
 
 def _done(root: Path, config: Config) -> int:
     """Updates that the run of a configuration has done already."""
     run = RunDir(root / config.key)
-    return config.train.steps if run.done else run.last_step()
+    return config.train.n_updates if run.done else run.last_step()
 
 
 def _place(device: str | None, threads: int | None = None) -> str:

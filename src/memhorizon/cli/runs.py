@@ -40,7 +40,7 @@ DEFAULT = Config(
     data=DataConfig(name="digits", n_train=64, n_holdout=256),
     model=demo_recipe.NETWORK,
     optimizer=demo_recipe.OPTIMIZER,
-    train=TrainConfig(steps=3000, batch_size=32),
+    train=TrainConfig(n_updates=3000, batch_size=32),
     measure=demo_recipe.MEASURE,
 )
 WITHOUT_T = ("frechet", "kl")  # curves of quality that are not of a diffusion time
@@ -123,7 +123,7 @@ def train(
     """Train one network and measure its snapshots; the same command resumes.
 
     Without flags: a small U-Net on 64 handwritten digits, one or two minutes on two cores. The options of a
-    network come last, after its name: `train --train.steps 2000 model:mlp-config --model.width 64`.
+    network come last, after its name: `train --train.n_updates 2000 model:mlp-config --model.width 64`.
 
     Args:
         config: what to train on what.
@@ -288,7 +288,7 @@ def _row(run: RunDir) -> tuple[str, str, bool]:
 
 def _state(run: RunDir) -> str:
     """Where a run stands, in words."""
-    total = run.config.train.steps
+    total = run.config.train.n_updates
     seen = [row for row in run.measures() if row["measure"] == "memorized"]
     copied = f"f_mem {seen[-1]['value']:.3f} at {seen[-1]['step']:,}" if seen else "not yet measured"
     if run.done:

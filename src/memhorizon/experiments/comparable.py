@@ -19,8 +19,8 @@ FREE = (
     *("seed", "data.seed", "data.subset", "data.n_train", "data.n_holdout"),
     *("model.width", "model.n_features", "model.dropout"),
     *("optimizer.lr", "optimizer.momentum", "optimizer.weight_decay"),
-    *("train.steps", "train.batch_size", "train.ema"),
-    *("measure.snapshots", "measure.first", "measure.n_samples", "measure.times"),
+    *("train.n_updates", "train.batch_size", "train.ema"),
+    *("measure.snapshots", "measure.first", "measure.n_samples", "measure.diffusion_times"),
     *("measure.repeats", "measure.n_train_loss", "measure.keep"),
 )
 KNOBS = ("dropout", "momentum", "weight_decay", "ema")  # no powers: times of two values share no power law
@@ -67,7 +67,7 @@ def trajectory(config: Config) -> Row:
     entries = effective(config)
     if config.optimizer.name == "adamw" and config.optimizer.weight_decay == 0:
         entries["optimizer.name"] = "adam"  # they differ in the decay alone
-    looked = {name for name in FREE if name.startswith("measure.")} | {"train.steps", "data.n_holdout"}
+    looked = {name for name in FREE if name.startswith("measure.")} | {"train.n_updates", "data.n_holdout"}
     return {name: value for name, value in entries.items() if name not in looked}
 
 

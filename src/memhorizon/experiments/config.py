@@ -9,14 +9,14 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from memhorizon.checks import check_choice, check_flag, check_number, check_tuple, check_whole
+from memhorizon.checks import check_flag, check_number, check_tuple, check_whole
 from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
 from memhorizon.files.plain import digest, parse_json
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.random_features import FeaturesConfig
 from memhorizon.networks.unet import UNetConfig
-from memhorizon.samplers import check_last_level
+from memhorizon.samplers import SamplerConfig, check_last_level
 from memhorizon.schedule import Schedule, ScheduleConfig
 from memhorizon.training import OptimizerConfig, TrainConfig
 
@@ -32,9 +32,8 @@ class MeasureConfig:
         first: step of the first snapshot.
         n_samples: samples generated at each snapshot for f_mem and quality.
         sampler: how they are generated.
-        sampler_steps: solver steps of the sampler.
         threshold: a sample is a copy where d1 / d2 is below.
-        times: diffusion times at which the losses are measured.
+        diffusion_times: diffusion times at which the losses are measured.
         repeats: fixed noises per item in the losses.
         n_train_loss: at most this many training items enter the losses.
         keep: whether snapshots stay on disk, to be measured again later.
@@ -43,32 +42,30 @@ class MeasureConfig:
     snapshots: int = 30
     first: int = 50
     n_samples: int = 1000
-    sampler: Literal["ddpm", "ddim", "heun"] = "ddim"
-    sampler_steps: int = 50
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)
     threshold: float = 1 / 3
-    times: tuple[float, ...] = (0.01, 0.1, 0.3, 1.0)
+    diffusion_times: tuple[float, ...] = (0.01, 0.1, 0.3, 1.0)
     repeats: int = 5
     n_train_loss: int = 2048
     keep: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("snapshots", "first", "sampler_steps", "repeats", "n_train_loss"):
+        for name in ("snapshots", "first", "repeats", "n_train_loss"):
             check_whole(name, getattr(self, name), least=1, most=LARGEST - 1)
         check_whole("n_samples", self.n_samples, least=0, most=LARGEST - 1)
-        check_choice("sampler", self.sampler, get_args(get_type_hints(MeasureConfig)["sampler"]))
         check_number("threshold", self.threshold, above=0, below=1)
         check_flag("keep", self.keep)
         self._check_times()
 
     def _check_times(self) -> None:
         """Refuse what are no diffusion times, and times whose curves would have the same name."""
-        check_tuple("times", self.times)
-        for t in self.times:
-            check_number("times", t, above=0)
-        names = [time_name(t) for t in self.times]
+        check_tuple("diffusion_times", self.diffusion_times)
+        for t in self.diffusion_times:
+            check_number("diffusion_times", t, above=0)
+        names = [time_name(t) for t in self.diffusion_times]
         if not names or len(set(names)) < len(names):
             wanted = "at least one diffusion time, none of them twice (to six digits)"
-            raise InputError(f"times: expected {wanted}, got {self.times}")
+            raise InputError(f"diffusion_times: expected {wanted}, got {self.diffusion_times}")
 
 
 def time_name(t: float) -> str:
@@ -100,30 +97,27 @@ class Config:
 
     def __post_init__(self) -> None:
         check_whole("seed", self.seed, least=0, most=LARGEST - 1)
-        if self.measure.first > self.train.steps:
+        if self.measure.first > self.train.n_updates:
             raise InputError(
-                f"measure.first: expected at most train.steps = {self.train.steps}, got {self.measure.first}"
+                f"measure.first: expected at most train.n_updates = {self.train.n_updates}, "
+                f"got {self.measure.first}"
             )
         self._check_levels()
 
     def _check_levels(self) -> None:
         """Refuse now what would be refused at the first snapshot, or at the first unlucky batch."""
         schedule = self.schedule.build()
-        if self.measure.sampler_steps > len(schedule):
-            got = f"{self.measure.sampler_steps} for schedule.steps = {len(schedule)}"
-            raise InputError(f"measure.sampler_steps: expected at most one per noise level, got {got}")
+        if self.measure.sampler.n_solver_steps > len(schedule):
+            got = f"{self.measure.sampler.n_solver_steps} for schedule.n_levels = {len(schedule)}"
+            raise InputError(
+                f"measure.sampler.n_solver_steps: expected at most one per noise level, got {got}"
+            )
         if self.measure.n_samples:
             check_last_level(schedule)
-        known = getattr(self.model, "steps", None)  # length of the network's table of times
-        if known is not None and known < len(schedule):
-            raise InputError(
-                f"model.steps: expected at least schedule.steps = {len(schedule)}, or the network "
-                f"does not know the last noise levels, got {known}"
-            )
-        if self.train.t is None:
-            _check_times("measure.times", self.measure.times, schedule)
+        if self.train.diffusion_time is None:
+            _check_times("measure.diffusion_times", self.measure.diffusion_times, schedule)
         else:
-            _check_times("train.t", (self.train.t,), schedule)
+            _check_times("train.diffusion_time", (self.train.diffusion_time,), schedule)
 
     @property
     def key(self) -> str:
@@ -135,7 +129,11 @@ class Config:
 
 def measured_times(config: Config) -> tuple[float, ...]:
     """Where losses are measured: a network that was trained at one time only is measured there."""
-    return config.measure.times if config.train.t is None else (config.train.t,)
+    return (
+        config.measure.diffusion_times
+        if config.train.diffusion_time is None
+        else (config.train.diffusion_time,)
+    )
 
 
 def _check_times(name: str, times: tuple[float, ...], schedule: Schedule) -> None:

@@ -3,6 +3,7 @@
 from memhorizon.datasets.split import DataConfig
 from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.networks.unet import UNetConfig
+from memhorizon.samplers import SamplerConfig
 from memhorizon.timescales.rules import Rules
 from memhorizon.training import OptimizerConfig, TrainConfig
 
@@ -10,7 +11,9 @@ STEPS = {16: 1000, 32: 1600, 64: 3000}  # well past tau_mem at each n_train
 SEEDS = (0, 1)
 NETWORK = UNetConfig(width=16, multipliers=(1, 2), blocks=1, attention=(False, True))
 OPTIMIZER = OptimizerConfig(name="adam", lr=2e-3)
-MEASURE = MeasureConfig(snapshots=14, first=20, n_samples=250, sampler_steps=20, repeats=2)
+MEASURE = MeasureConfig(
+    snapshots=14, first=20, n_samples=250, sampler=SamplerConfig(n_solver_steps=20), repeats=2
+)
 RULES = Rules(quality="holdout", t=0.3, memorized=0.1)
 
 
@@ -21,7 +24,7 @@ def configs() -> list[Config]:
             data=DataConfig(name="digits", n_train=n, n_holdout=256, subset=seed, scale=2.0),
             model=NETWORK,
             optimizer=OPTIMIZER,
-            train=TrainConfig(steps=steps, batch_size=32),
+            train=TrainConfig(n_updates=steps, batch_size=32),
             measure=MEASURE,
             seed=seed,
         )

@@ -63,12 +63,12 @@ class Cost:
 
     def seconds(self, config: Config, *, done: int = 0) -> float:
         """Seconds that a run takes after `done` of its updates; 0 for a finished one."""
-        if done >= config.train.steps:
+        if done >= config.train.n_updates:
             return 0.0
-        marks = snapshot_steps(config.measure.first, config.train.steps, config.measure.snapshots)
+        marks = snapshot_steps(config.measure.first, config.train.n_updates, config.measure.snapshots)
         snapshots = sum(mark > done for mark in marks)
-        updates = config.train.steps - done
-        rows = updates / math.ceil(config.train.steps / LOG_ROWS) + snapshots
+        updates = config.train.n_updates - done
+        rows = updates / math.ceil(config.train.n_updates / LOG_ROWS) + snapshots
         return self.start + updates * self.update + rows * self.row + snapshots * self.snapshot
 
 
@@ -139,17 +139,20 @@ class _Stopwatch:
         shape = tuple(split.train.shape[1:])
         network = (config.model, shape)
         model, building = self.once(
-            network, lambda: _timed(lambda: config.model.build(shape, seed=0).to(self.device))
+            network,
+            lambda: _timed(
+                lambda: config.model.build(shape, n_levels=config.schedule.n_levels, seed=0).to(self.device)
+            ),
         )
         items = min(config.train.batch_size or len(split.train), len(split.train))
         optimizer = replace(config.optimizer, lr=1.0, weight_decay=0.0)
         update = self.once(
-            (*network, items, optimizer, replace(config.train, steps=1)),
+            (*network, items, optimizer, replace(config.train, n_updates=1)),
             lambda: _scaled(items, lambda size: _updates(config, split, size, self.device)),
         )
         looks = replace(config.measure, snapshots=1, first=1)
         rest, calls = self.once(
-            (data, config.schedule, config.train.prediction, config.train.t, looks),
+            (data, config.schedule, config.train.prediction, config.train.diffusion_time, looks),
             lambda: _free_snapshot(config, split),
         )
         looking = sum(
@@ -179,7 +182,7 @@ class _Free(nn.Module):
 def _free_snapshot(config: Config, split: Split) -> tuple[float, dict[int, float]]:
     """Seconds of a snapshot without its network, and the calls of the network by their rows."""
     wanted = config.measure.n_samples
-    steps = config.measure.sampler_steps
+    steps = config.measure.sampler.n_solver_steps
     most = max(100, int(PATH_VALUES / (steps * split.train[0].numel())))
 
     def look(n_samples: int) -> tuple[float, Counter[int]]:
@@ -225,9 +228,11 @@ def _within(times: Iterator[float]) -> Iterator[float]:
 
 def _updates(config: Config, split: Split, size: int, device: torch.device) -> Iterator[float]:
     """Seconds of each of a few updates on `size` items."""
-    model = config.model.build(tuple(split.train.shape[1:]), seed=0).to(device)
+    model = config.model.build(tuple(split.train.shape[1:]), n_levels=config.schedule.n_levels, seed=0).to(
+        device
+    )
     state = TrainState.new(model, config.optimizer, ema=config.train.ema)
-    trial = replace(config.train, steps=WARM + MOST, batch_size=size)
+    trial = replace(config.train, n_updates=WARM + MOST, batch_size=size)
     steps = train(state, split.train, schedule=config.schedule.build(), config=trial, seed=0)
     before = time.perf_counter()
     for step in steps:

@@ -15,7 +15,7 @@ from memhorizon.measure.memorization import gap_ratios, memorized_fraction
 from memhorizon.measure.neighbors import nearest
 from memhorizon.measure.quality import frechet_distance, kernel_distance, pca_features
 from memhorizon.measure.truth import kl_divergence, score_error
-from memhorizon.samplers import samples as draw_samples
+from memhorizon.samplers import sample as draw_samples
 
 SHOWN = 24  # samples kept for the eye
 LOSS_SEED, SAMPLE_SEED = 1, 1_000_000
@@ -51,8 +51,7 @@ def observe(model: nn.Module, split: Split, config: Config) -> Observation:
         tuple(split.train.shape[1:]),
         schedule=config.schedule.build(),
         seeds=range(SAMPLE_SEED, SAMPLE_SEED + config.measure.n_samples),
-        method=config.measure.sampler,
-        steps=config.measure.sampler_steps,
+        sampler=config.measure.sampler,
         prediction=config.train.prediction,
         device=split.train.device,
     )

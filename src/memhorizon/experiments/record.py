@@ -24,7 +24,7 @@ from memhorizon.experiments.rules import rules_of
 from memhorizon.experiments.run_directory import Row, RunDir
 from memhorizon.experiments.sweep import AXES, axes_of
 from memhorizon.records.check import check_facts, check_row
-from memhorizon.results import Curve, Fraction, ScalingLaw, Time, Timescales, TimeStatus, plain
+from memhorizon.results import Curve, Fraction, ScalingLaw, Status, Time, Timescales, plain
 from memhorizon.timescales.power_law import collapse_quality, fit_scaling, unfitted
 from memhorizon.timescales.rules import AT_A_TIME, DEFAULT_T, Rules
 from memhorizon.timescales.times import quality_level, still_improving, timescales
@@ -175,7 +175,7 @@ def _trivial(configs: Sequence[Config], rules: Rules) -> float | None:
     return TRIVIAL_NOISE_LOSS if of_noise else None
 
 
-def _level(quality: Sequence[Curve], rules: Rules, trivial: float | None) -> tuple[float | None, TimeStatus]:
+def _level(quality: Sequence[Curve], rules: Rules, trivial: float | None) -> tuple[float | None, Status]:
     """One level for all runs, or why there is none.
 
     Runs whose best value is not known, for they were still improving, and runs that never did better than a

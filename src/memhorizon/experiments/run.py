@@ -70,7 +70,7 @@ def execute(directory: RunDir, *, device: str | torch.device | None = None) -> I
         InputError: as `run`.
     """
     config = directory.config
-    finished = Progress(config.train.steps, config.train.steps, directory)
+    finished = Progress(config.train.n_updates, config.train.n_updates, directory)
     if directory.done:
         check_finished(directory)
         yield finished
@@ -120,8 +120,8 @@ def _prepare(directory: RunDir, config: Config, device: str | torch.device | Non
         return _Ready(split, schedule, state, None, place)
     tensors, streams = saved
     state.load({name: tensor.to(place) for name, tensor in tensors.items()})
-    if not 0 <= state.step <= config.train.steps:
-        steps = config.train.steps
+    if not 0 <= state.step <= config.train.n_updates:
+        steps = config.train.n_updates
         raise InputError(f"state: expected a step up to {steps:,}, got {state.step:,}; {directory.path}")
     if config.measure.keep:
         _check_snapshots(directory, _marks_until(config, state.step))
@@ -142,7 +142,9 @@ def _load(
     directory.check_data(split.facts())
     schedule = config.schedule.build()
     try:
-        model = config.model.build(split.item_shape, seed=config.seed).to(place)
+        model = config.model.build(split.item_shape, n_levels=config.schedule.n_levels, seed=config.seed).to(
+            place
+        )
         split = split.to(place)
         with eval_mode(model), torch.no_grad():
             predict(model, split.train[:1], torch.full((1,), len(schedule) - 1, device=place))
@@ -171,11 +173,11 @@ def _execute(directory: RunDir, config: Config, ready: _Ready) -> Iterator[Progr
     directory.rewind(state.step)
     if ready.streams is not None:
         yield from _repair(directory, config, ready)
-    marks = snapshot_steps(config.measure.first, config.train.steps, config.measure.snapshots)
-    log_every = math.ceil(config.train.steps / LOG_ROWS)
+    marks = snapshot_steps(config.measure.first, config.train.n_updates, config.measure.snapshots)
+    log_every = math.ceil(config.train.n_updates / LOG_ROWS)
     measured = replace(config, measure=directory.measure_config)
     started = last_saved = time.monotonic()
-    yield Progress(state.step, config.train.steps, directory)
+    yield Progress(state.step, config.train.n_updates, directory)
     for step in train(state, split.train, schedule=ready.schedule, config=config.train, seed=config.seed):
         at_mark = step.step in marks
         if at_mark or step.step % log_every == 0:
@@ -183,7 +185,7 @@ def _execute(directory: RunDir, config: Config, ready: _Ready) -> Iterator[Progr
             if not math.isfinite(loss):
                 raise InputError(f"lr: the loss is not finite at step {step.step}; a smaller one may help")
             directory.append_step({"step": step.step, "loss": loss, "seconds": time.monotonic() - started})
-            yield Progress(step.step, config.train.steps, directory)
+            yield Progress(step.step, config.train.n_updates, directory)
         if at_mark:
             if config.measure.keep:
                 directory.write_snapshot(state.step, state.shipped.state_dict())
@@ -192,7 +194,7 @@ def _execute(directory: RunDir, config: Config, ready: _Ready) -> Iterator[Progr
             directory.write_state(state.tensors())
             last_saved = time.monotonic()
     directory.finish({"step": state.step, "skipped": [vars(item) for item in split.skipped]})
-    yield Progress(state.step, config.train.steps, directory)
+    yield Progress(state.step, config.train.n_updates, directory)
 
 
 def _measured(directory: RunDir, model: nn.Module, split: Split, config: Config, step: int) -> list[Row]:
@@ -220,7 +222,7 @@ def _repair(directory: RunDir, config: Config, ready: _Ready) -> Iterator[Progre
 
 
 def _marks_until(config: Config, last: int) -> list[int]:
-    marks = snapshot_steps(config.measure.first, config.train.steps, config.measure.snapshots)
+    marks = snapshot_steps(config.measure.first, config.train.n_updates, config.measure.snapshots)
     return [step for step in marks if step <= last]
 
 
@@ -236,7 +238,9 @@ def _measure_again(
     directory: RunDir, config: Config, split: Split, steps: list[int], settings: MeasureConfig
 ) -> Iterator[Progress]:
     _check_snapshots(directory, steps)
-    model = config.model.build(split.item_shape, seed=config.seed).to(split.train.device)
+    model = config.model.build(split.item_shape, n_levels=config.schedule.n_levels, seed=config.seed).to(
+        split.train.device
+    )
     rows: list[Row] = []
     for step in steps:
         yield Progress(step, steps[-1], directory)
@@ -270,7 +274,7 @@ def measure(
     snapshots = directory.snapshots()
     if not snapshots:
         raise InputError(f"run: no snapshots in {directory.path} (measure.keep off, or not begun)")
-    last = own.train.steps if directory.done else snapshots[-1]
+    last = own.train.n_updates if directory.done else snapshots[-1]
     steps = sorted({*_marks_until(own, last), *snapshots})
     with directory.locked(), _threads_of(directory):
         split, _, _ = _load(directory, own, device)

@@ -170,7 +170,7 @@ def execute_sweep(
     if not isinstance(root, str | os.PathLike):
         raise InputError(f"root: expected the path of a folder, got {root!r}")
     runs = tuple(RunDir(Path(root) / config.key) for config in configs)
-    steps = {run.path: config.train.steps for run, config in zip(runs, configs, strict=True)}
+    steps = {run.path: config.train.n_updates for run, config in zip(runs, configs, strict=True)}
     outcomes: list[Outcome] = []
     open_runs: dict[Path, int] = {}
 

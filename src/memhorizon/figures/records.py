@@ -133,7 +133,7 @@ IGNORED = (
     "data.subset",
     "data.n_train",
     "model.width",
-    "train.steps",
+    "train.n_updates",
     "measure.",
     ".kind",
 )

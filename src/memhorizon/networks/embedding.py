@@ -50,12 +50,12 @@ class TimeTable(nn.Module):
     their logarithm from 1 to 1/10,000. The table is not part of the state: it follows from its shape.
     """
 
-    table: Float[Tensor, " steps width"]
+    table: Float[Tensor, " levels width"]
 
-    def __init__(self, steps: int, width: int):
+    def __init__(self, n_levels: int, width: int):
         super().__init__()
         frequency = torch.logspace(0, -4, width // 2, dtype=torch.float64)  # [width/2]
-        angle = torch.arange(steps, dtype=torch.float64)[:, None] * frequency  # [steps, width/2]
+        angle = torch.arange(n_levels, dtype=torch.float64)[:, None] * frequency  # [levels, width/2]
         self.register_buffer("table", torch.cat([angle.sin(), angle.cos()], 1).float(), persistent=False)
 
     def forward(self, index: Tensor, batch: int) -> Float[Tensor, " batch width"]:
@@ -71,7 +71,9 @@ class TimeTable(nn.Module):
         try:
             return self.table[index]
         except IndexError:
-            wanted = f"expected grid positions below {len(self.table)} (the configuration's `steps`)"
+            wanted = (
+                f"expected grid positions below {len(self.table)} (`n_levels`, the length of the schedule)"
+            )
             raise InputError(f"index: {wanted}, got up to {int(index.max())}") from None
 
 

@@ -33,10 +33,10 @@ class ResidualMLP(nn.Module):
     Source: [bonnaire2025] Fig. 8
     """
 
-    def __init__(self, dim: int, width: int, blocks: int, steps: int):
+    def __init__(self, dim: int, width: int, blocks: int, n_levels: int):
         super().__init__()
         self.dim = dim
-        self.time = TimeTable(steps, width)
+        self.time = TimeTable(n_levels, width)
         self.inlet = nn.Linear(dim, width)
         self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(blocks))
         self.outlet = nn.Linear(width, dim)
@@ -61,18 +61,16 @@ class MLPConfig:
     Attributes:
         width: W, even.
         blocks: how many residual blocks.
-        steps: length of the diffusion grid that the time table covers.
     """
 
     width: int = 128
     blocks: int = 3
-    steps: int = 1000
 
     def __post_init__(self) -> None:
-        check_positive(blocks=self.blocks, steps=self.steps)
+        check_positive(blocks=self.blocks)
         check_even(width=self.width)
 
-    def build(self, item_shape: tuple[int, ...], *, seed: int) -> ResidualMLP:
+    def build(self, item_shape: tuple[int, ...], *, n_levels: int = 1000, seed: int) -> ResidualMLP:
         """Make the network for items of this shape.
 
         Raises:
@@ -80,4 +78,4 @@ class MLPConfig:
         """
         dim = elements(item_shape)
         with seeded(seed):
-            return ResidualMLP(dim, self.width, self.blocks, self.steps)
+            return ResidualMLP(dim, self.width, self.blocks, n_levels)

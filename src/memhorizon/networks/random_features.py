@@ -78,8 +78,8 @@ class FeaturesConfig:
         check_choice("activation", self.activation, get_args(Activation))
         check_number("t", self.t, above=0)
 
-    def build(self, item_shape: tuple[int, ...], *, seed: int) -> RandomFeatures:
-        """Make the network for items of this shape.
+    def build(self, item_shape: tuple[int, ...], *, n_levels: int = 1000, seed: int) -> RandomFeatures:
+        """Make the network for items of this shape; it holds at its own time, whatever the schedule's length.
 
         Raises:
             InputError: if an item would be empty.

@@ -28,7 +28,6 @@ class UNetConfig:
         groups: groups of each group norm.
         dropout: chance that the second half of a residual block loses a channel while training. The published
             code used 0.1, which the paper does not mention.
-        steps: length of the diffusion grid that the time table covers.
     """
 
     width: int = 32
@@ -38,10 +37,9 @@ class UNetConfig:
     heads: int = 4
     groups: int = 8
     dropout: float = 0.0
-    steps: int = 1000
 
     def __post_init__(self) -> None:
-        check_positive(blocks=self.blocks, heads=self.heads, groups=self.groups, steps=self.steps)
+        check_positive(blocks=self.blocks, heads=self.heads, groups=self.groups)
         check_even(width=self.width)
         check_number("dropout", self.dropout, least=0, below=1)
         self._check_resolutions()
@@ -71,7 +69,7 @@ class UNetConfig:
         """Height and width of the images must be divisible by this."""
         return 2 ** (len(self.multipliers) - 1)
 
-    def build(self, item_shape: tuple[int, ...], *, seed: int) -> "UNet":
+    def build(self, item_shape: tuple[int, ...], *, n_levels: int = 1000, seed: int) -> "UNet":
         """Make the network for images of this shape, (channels, height, width).
 
         Raises:
@@ -83,7 +81,7 @@ class UNetConfig:
             wanted = f"height and width divisible by {self.factor} for {len(self.multipliers)} resolutions"
             raise InputError(f"item_shape: expected {wanted}, got {item_shape}")
         with seeded(seed):
-            return UNet(self, item_shape[0])
+            return UNet(self, item_shape[0], n_levels)
 
 
 class Conv(nn.Module):
@@ -185,11 +183,11 @@ class UNet(nn.Module):
     Source: [bonnaire2025] Sec. 2
     """
 
-    def __init__(self, config: UNetConfig, channels: int):
+    def __init__(self, config: UNetConfig, channels: int, n_levels: int):
         super().__init__()
         W, levels = config.width, list(zip(config.multipliers, config.attention, strict=True))
         self.channels, self.factor = channels, config.factor
-        self.table = TimeTable(config.steps, W)
+        self.table = TimeTable(n_levels, W)
         self.time = nn.Sequential(nn.Linear(W, 4 * W), nn.SiLU(), nn.Linear(4 * W, 4 * W), nn.SiLU())
         self.inlet = Conv(channels, W)
         now, kept = W, [W]  # channels of the signal, and of each output that is kept for the way up

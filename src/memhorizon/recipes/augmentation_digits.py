@@ -70,7 +70,7 @@ def config(kind: str, seed: int, size: Size) -> Config:
         return replace(PAPER, data=replace(PAPER.data, subset=seed), seed=seed)
     base = tiny_of(DIGITS) if size == "tiny" else DIGITS
     measure = base.measure if size == "tiny" else replace(base.measure, snapshots=SNAPSHOTS, first=50)
-    train = base.train if size == "tiny" else replace(base.train, steps=STEPS[kind])
+    train = base.train if size == "tiny" else replace(base.train, n_updates=STEPS[kind])
     data = replace(base.data, n_train=N, subset=seed)
     return replace(base, data=data, train=train, measure=measure, seed=seed)
 

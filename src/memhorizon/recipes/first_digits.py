@@ -24,13 +24,20 @@ from memhorizon.recipes.parts import Job, parts
 from memhorizon.recipes.settings import DIGITS, PAPER
 from memhorizon.recipes.settings import tiny as tiny_of
 from memhorizon.recipes.snapshots import generate
+from memhorizon.samplers import SamplerConfig
 from memhorizon.training import TrainState, train
 
 NAME = "first_digits"
 COPIES = {1: 20, 2: 4, 4: 2, 8: 1}  # so many images have so many copies: 27 images, 44 entries
 SEEDS, STEPS, DENSITY = range(6), 3000, 10
 MEASURE = MeasureConfig(
-    snapshots=14, first=150, n_samples=600, sampler_steps=25, times=(0.3,), repeats=8, keep=False
+    snapshots=14,
+    first=150,
+    n_samples=600,
+    sampler=SamplerConfig(n_solver_steps=25),
+    diffusion_times=(0.3,),
+    repeats=8,
+    keep=False,
 )
 TRAIN_NOISE, HOLDOUT_NOISE = 1, 2
 COLUMNS = {
@@ -55,7 +62,7 @@ def config(seed: int, size: Size) -> Config:
     """The run of one seed, on images of its own."""
     base = {"tiny": tiny_of(DIGITS), "here": replace(DIGITS, measure=MEASURE), "paper": PAPER}[size]
     if size == "here":
-        base = replace(base, train=replace(base.train, steps=STEPS))
+        base = replace(base, train=replace(base.train, n_updates=STEPS))
     n_train = base.data.n_train if size == "paper" else sum(COPIES.values())
     return replace(base, data=replace(base.data, n_train=n_train, subset=seed), seed=seed)
 
@@ -126,7 +133,7 @@ def train_seed(seed: int, run: Config) -> dict[str, Any]:
     model = run.model.build(split.item_shape, seed=seed)
     state = TrainState.new(model, run.optimizer)
     repeated = split.train.repeat_interleave(torch.from_numpy(copies), dim=0)
-    marks = snapshot_steps(run.measure.first, run.train.steps, run.measure.snapshots)
+    marks = snapshot_steps(run.measure.first, run.train.n_updates, run.measure.snapshots)
     steps = train(state, repeated, schedule=run.schedule.build(), config=run.train, seed=seed)
     seen = [observe(state, split, run) for step in steps if step.step in marks]
     null = copies_found(split.holdout, split.train, run.measure.threshold)

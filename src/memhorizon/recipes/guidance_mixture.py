@@ -70,7 +70,7 @@ def config(n_train: int, seed: int, size: Size) -> Config:
         return replace(base, model=replace(base.model, width=64))
     if size == "here":
         measure = replace(base.measure, snapshots=18, first=300, n_samples=PER_CLASS)
-        base = replace(base, measure=measure, train=replace(base.train, steps=STEPS[n_train]))
+        base = replace(base, measure=measure, train=replace(base.train, n_updates=STEPS[n_train]))
     return replace(base, train=replace(base.train, batch_size=None))
 
 

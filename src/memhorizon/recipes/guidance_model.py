@@ -23,7 +23,7 @@ from memhorizon.measure.truth import kl_divergence
 from memhorizon.networks.embedding import seeded
 from memhorizon.networks.mlp import MLPConfig, ResidualMLP
 from memhorizon.recipes.parts import Part
-from memhorizon.samplers import samples
+from memhorizon.samplers import sample
 from memhorizon.training import TrainState, train
 
 CLASSES, DROP = 2, 0.1
@@ -126,13 +126,12 @@ class Classes:
 def class_samples(net: ConditionalMLP, label: int, scale: float, own: Config) -> Tensor:
     """Finite samples of one class; the classes have seeds of their own, [m, dim]."""
     start = SAMPLE_SEED + label * own.measure.n_samples
-    made = samples(
+    made = sample(
         guided(net, label, scale),
         (own.data.dim,),
         schedule=own.schedule.build(),
         seeds=range(start, start + own.measure.n_samples),
-        method=own.measure.sampler,
-        steps=own.measure.sampler_steps,
+        sampler=own.measure.sampler,
         device="cpu",
     )
     return made[made.isfinite().all(1)]
@@ -146,7 +145,7 @@ def train_case(case: Case, own: Config, scales: Sequence[float]) -> Part:
     with seeded(own.seed):
         net = ConditionalMLP(inner, own.model.width)
     state = TrainState.new(Labelled(net, classes.labels), own.optimizer)
-    marks = snapshot_steps(own.measure.first, own.train.steps, own.measure.snapshots)
+    marks = snapshot_steps(own.measure.first, own.train.n_updates, own.measure.snapshots)
 
     def copies(points: Tensor) -> int:
         return int((gap_ratios(points, classes.items) < own.measure.threshold).sum())

@@ -77,7 +77,7 @@ def config(n_train: int, half: int, pair: int, size: Size) -> Config:
     base = {"tiny": tiny_of(DIGITS), "here": DIGITS, "paper": PAPER_ADAM}[size]
     if size == "here":
         measure = replace(base.measure, snapshots=SNAPSHOTS, first=30, n_samples=N_SAMPLES)
-        base = replace(base, measure=measure, train=replace(base.train, steps=STEPS[n_train]))
+        base = replace(base, measure=measure, train=replace(base.train, n_updates=STEPS[n_train]))
     return replace(base, data=replace(base.data, n_train=n_train, subset=2 * pair + half), seed=pair)
 
 

@@ -8,6 +8,7 @@ from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.experiments.sweep import grid
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.unet import UNetConfig
+from memhorizon.samplers import SamplerConfig
 from memhorizon.timescales.rules import Rules
 from memhorizon.training import OptimizerConfig, TrainConfig
 
@@ -16,7 +17,14 @@ MIXTURE = Config(
     model=MLPConfig(width=128),
     optimizer=OptimizerConfig("adam", lr=1e-3),
     train=TrainConfig(batch_size=512),
-    measure=MeasureConfig(snapshots=28, first=10, n_samples=1000, sampler_steps=50, repeats=3, keep=False),
+    measure=MeasureConfig(
+        snapshots=28,
+        first=10,
+        n_samples=1000,
+        sampler=SamplerConfig(n_solver_steps=50),
+        repeats=3,
+        keep=False,
+    ),
 )
 
 SGD = OptimizerConfig("sgd", lr=6e-3, momentum=0.95)  # the paper's for the mixture
@@ -28,7 +36,9 @@ DIGITS = Config(
     model=SMALL_UNET,
     optimizer=OptimizerConfig("adam", lr=1e-3),
     train=TrainConfig(batch_size=32),
-    measure=MeasureConfig(snapshots=24, first=20, n_samples=500, sampler_steps=25, repeats=2, keep=False),
+    measure=MeasureConfig(
+        snapshots=24, first=20, n_samples=500, sampler=SamplerConfig(n_solver_steps=25), repeats=2, keep=False
+    ),
 )
 
 FASHION = replace(
@@ -42,8 +52,10 @@ PAPER = Config(  # one H100 takes days for each of these
     data=DataConfig(name="celeba", path="CelebA", size=32, grey=True, n_train=1024, n_holdout=2048),
     model=UNetConfig(width=32, dropout=0.1),
     optimizer=OptimizerConfig("sgd", lr=1e-2, momentum=0.95),
-    train=TrainConfig(steps=2_000_000, batch_size=512),
-    measure=MeasureConfig(snapshots=40, first=1000, n_samples=10_000, sampler_steps=200, repeats=5),
+    train=TrainConfig(n_updates=2_000_000, batch_size=512),
+    measure=MeasureConfig(
+        snapshots=40, first=1000, n_samples=10_000, sampler=SamplerConfig(n_solver_steps=200), repeats=5
+    ),
 )
 PAPER_ADAM = replace(
     PAPER, model=UNetConfig(width=64, dropout=0.1), optimizer=OptimizerConfig("adam", lr=1e-4)
@@ -52,8 +64,8 @@ PAPER_MIXTURE = Config(  # hours on one GPU
     data=DataConfig(name="mixture", dim=8, n_train=2048, n_holdout=10_000),
     model=MLPConfig(width=128),
     optimizer=OptimizerConfig("sgd", lr=6e-3, momentum=0.95),
-    train=TrainConfig(steps=4_000_000, batch_size=None),
-    measure=MeasureConfig(snapshots=40, first=100, n_samples=10_000, sampler="ddpm", sampler_steps=1000),
+    train=TrainConfig(n_updates=4_000_000, batch_size=None),
+    measure=MeasureConfig(snapshots=40, first=100, n_samples=10_000, sampler=SamplerConfig("ddpm", 1000)),
 )
 PAPER_N = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 
@@ -61,7 +73,9 @@ PAPER_N = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 MIXTURE_RULES = Rules(quality="kl", t=None, tolerance=1.0, memorized=0.2)
 IMAGE_RULES = Rules(quality="holdout", t=0.3, tolerance=0.05, memorized=0.1)
 
-TINY = MeasureConfig(snapshots=6, first=3, n_samples=40, sampler_steps=5, repeats=1, keep=False)
+TINY = MeasureConfig(
+    snapshots=6, first=3, n_samples=40, sampler=SamplerConfig(n_solver_steps=5), repeats=1, keep=False
+)
 
 
 def at_each_n(base: Config, steps: Mapping[int, int], **axes: Sequence[int | float]) -> list[Config]:
@@ -70,7 +84,9 @@ def at_each_n(base: Config, steps: Mapping[int, int], **axes: Sequence[int | flo
         config
         for n_train, length in steps.items()
         for config in grid(
-            replace(base, data=replace(base.data, n_train=n_train), train=replace(base.train, steps=length)),
+            replace(
+                base, data=replace(base.data, n_train=n_train), train=replace(base.train, n_updates=length)
+            ),
             **axes,
         )
     ]
@@ -79,4 +95,4 @@ def at_each_n(base: Config, steps: Mapping[int, int], **axes: Sequence[int | flo
 def tiny(base: Config, steps: int = 24) -> Config:
     """The same kind of run in a second or two: it shows that the recipe works, not what it claims."""
     model = replace(base.model, width=8)
-    return replace(base, model=model, train=replace(base.train, steps=steps), measure=TINY)
+    return replace(base, model=model, train=replace(base.train, n_updates=steps), measure=TINY)

@@ -10,7 +10,7 @@ from memhorizon.experiments.config import Config
 from memhorizon.experiments.observe import LOSS_SEED, SAMPLE_SEED
 from memhorizon.experiments.run import snapshot_steps
 from memhorizon.measure.losses import denoising_losses
-from memhorizon.samplers import samples
+from memhorizon.samplers import sample
 from memhorizon.training import TrainState, train
 
 LEVEL = 0.3  # diffusion time of the held-out loss
@@ -36,7 +36,7 @@ def snapshots(own: Config, split: Split, data: Tensor) -> Iterator[Snapshot]:
     """
     schedule, measure = own.schedule.build(), own.measure
     state = TrainState.new(own.model.build(split.item_shape, seed=own.seed), own.optimizer)
-    marks = snapshot_steps(measure.first, own.train.steps, measure.snapshots)
+    marks = snapshot_steps(measure.first, own.train.n_updates, measure.snapshots)
     for step in train(state, data, schedule=schedule, config=own.train, seed=own.seed):
         if step.step not in marks:
             continue
@@ -55,11 +55,10 @@ def snapshots(own: Config, split: Split, data: Tensor) -> Iterator[Snapshot]:
 
 def generate(model: nn.Module, split: Split, own: Config) -> Tensor:
     """Samples of a network from the seeds that runs of sweeps have. [m, *item]."""
-    return samples(
+    return sample(
         model,
         split.item_shape,
         schedule=own.schedule.build(),
         seeds=range(SAMPLE_SEED, SAMPLE_SEED + own.measure.n_samples),
-        method=own.measure.sampler,
-        steps=own.measure.sampler_steps,
+        sampler=own.measure.sampler,
     )

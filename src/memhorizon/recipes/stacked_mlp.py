@@ -23,7 +23,7 @@ from memhorizon.measure.memorization import gap_ratios
 from memhorizon.measure.truth import kl_divergence
 from memhorizon.networks.mlp import MLPConfig, ResidualMLP
 from memhorizon.recipes.parts import Part
-from memhorizon.samplers import samples
+from memhorizon.samplers import sample
 from memhorizon.training import TrainState, train
 
 
@@ -88,13 +88,12 @@ def copies(points: Tensor, split: Split, threshold: float) -> int:
 
 def look(stack: StackedMLP, splits: Sequence[Split], own: Config) -> Iterator[dict[str, float]]:
     """Of every network: copies among its finite samples, their number, and KL from them to the law."""
-    made = samples(
+    made = sample(
         stack,
         (len(splits), *splits[0].item_shape),
         schedule=own.schedule.build(),
         seeds=range(SAMPLE_SEED, SAMPLE_SEED + own.measure.n_samples),
-        method=own.measure.sampler,
-        steps=own.measure.sampler_steps,
+        sampler=own.measure.sampler,
     )
     for points, split in zip(made.unbind(1), splits, strict=True):
         finite = points[points.isfinite().all(1)]
@@ -109,7 +108,7 @@ def train_stack(configs: Sequence[Config]) -> Part:
     begun, own, splits = perf_counter(), configs[0], [load_split(each.data) for each in configs]
     stack, measure = stack_of(configs, splits[0].item_shape), own.measure
     state, schedule = TrainState.new(stack, own.optimizer), own.schedule.build()
-    marks = snapshot_steps(measure.first, own.train.steps, measure.snapshots)
+    marks = snapshot_steps(measure.first, own.train.n_updates, measure.snapshots)
     curves: list[dict[str, Any]] = [
         {
             "n_train": each.data.n_train,

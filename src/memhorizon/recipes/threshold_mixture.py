@@ -64,7 +64,7 @@ def config(width: int, n_train: int, seed: int, size: Size) -> Config:
     base = tiny_of(MIXTURE) if size == "tiny" else MIXTURE
     if size == "here":
         measure = replace(base.measure, snapshots=SNAPSHOTS, first=FIRST)
-        base = replace(base, measure=measure, train=replace(base.train, steps=STEPS))
+        base = replace(base, measure=measure, train=replace(base.train, n_updates=STEPS))
     data, train_all = replace(base.data, n_train=n_train, subset=seed), replace(base.train, batch_size=None)
     return replace(base, data=data, model=MLPConfig(width=width), train=train_all, seed=seed)
 

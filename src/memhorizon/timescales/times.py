@@ -15,7 +15,7 @@ from scipy import stats
 
 from memhorizon.checks import check_number
 from memhorizon.errors import InputError
-from memhorizon.results import Curve, Estimate, Fraction, Time, Timescales, TimeStatus
+from memhorizon.results import Curve, Estimate, Fraction, Status, Time, Timescales
 from memhorizon.timescales.crossing import ANGLE, SHARED, Crossing, angle_of_counts, crossing
 
 _LARGEST = 1e100  # value of a curve of means, see _deviation
@@ -204,7 +204,7 @@ def timescales(
     null: Fraction | float = 0.0,
     gap: Curve | None = None,
     gap_level: float | None = None,
-    status: TimeStatus = "not measured",
+    status: Status = "not measured",
 ) -> Timescales:
     """Both clocks of a run, with the argmin of its quality and the opening of its loss gap beside them.
 
