@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,12 @@ import pytest
 
 from memhorizon import figures
 from memhorizon.errors import InputError
-from memhorizon.experiments import recipes
 from memhorizon.experiments.record import record
 from memhorizon.figures import exponents as picture
 from memhorizon.timescales.rules import Rules
 from sweeps import make_runs
 
-recipe = recipes.load("exponents")
+recipe = import_module("memhorizon.recipes.exponents")
 RESULTS = Path(__file__).parents[2] / "results"
 
 

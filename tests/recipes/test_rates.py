@@ -3,15 +3,15 @@
 import hashlib
 import json
 import math
+from importlib import import_module
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from evidence_records import RECORDS, drawn, lines_of, observed, read, rows_of, shown
-from memhorizon.experiments import recipes
 
-recipe = recipes.load("rates")
+recipe = import_module("memhorizon.recipes.rates")
 KNOBS = {
     "lr_sgd_mixture": [(1e-3, 0.95), (2e-3, 0.95), (4e-3, 0.95)],
     "momentum_mixture": [(4e-3, 0.0), (4e-3, 0.8), (4e-3, 0.9)],

@@ -2,20 +2,21 @@
 
 import hashlib
 import math
+from importlib import import_module
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from evidence_records import RECORDS, lines_of, observed, read, rows_of, shown
-from memhorizon.experiments import recipes
+from memhorizon.recipes.sweeps import SWEEPS
 
-recipe = recipes.load("reruns")
+recipe = import_module("memhorizon.recipes.reruns")
 
 
 @pytest.mark.parametrize("name", recipe.SWEEPS)
 def test_a_rerun_shares_nothing_but_the_configuration(name):
-    first = recipes.load(name).configs("here")
+    first = SWEEPS[name].configs("here")
     other = recipe.again(name, "here")
     assert len(first) == len(other)
     assert not {own.seed for own in first} & {own.seed for own in other}

@@ -90,7 +90,7 @@ def follow_sweep(
         InputError: if runs failed and none has any measures.
     """
     if not quiet:
-        _announce(configs, root, device)
+        announce(configs, root, device)
     last: SweepProgress | None = None
     with tqdm(desc=str(root), unit="step", dynamic_ncols=True, disable=quiet) as bar:
         try:
@@ -105,7 +105,7 @@ def follow_sweep(
     return list(last.runs) if last else [], ""
 
 
-def _announce(configs: Sequence[Config], root: Path, device: str | None) -> None:
+def announce(configs: Sequence[Config], root: Path, device: str | None) -> None:
     """Say what a sweep will take, before it begins."""
     done = [_done(root, config) for config in configs]
     left = sum(step < config.train.n_updates for step, config in zip(done, configs, strict=True))

@@ -1,22 +1,20 @@
 """Commands about records: run a recipe, redraw figures."""
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from types import ModuleType
 
 import tyro
+from tqdm import tqdm
 
-from memhorizon import figures
+from memhorizon import figures, recipes
+from memhorizon.cli.output import announce, say
 from memhorizon.cli.output import dry_run as show_dry_run
-from memhorizon.cli.output import follow_sweep, say, stamp
 from memhorizon.cli.typed import remember
 from memhorizon.errors import InputError
-from memhorizon.experiments import recipes
-from memhorizon.experiments.recipe import Size
-from memhorizon.experiments.record import record
+from memhorizon.experiments.recipe import Progress, Recipe, Size
 from memhorizon.experiments.run_directory import RunDir
-from memhorizon.files.plain import read_object, write_atomically
+from memhorizon.files.plain import read_object
 
 Positional = tyro.conf.Positional
 
@@ -26,6 +24,7 @@ def reproduce(
     size: Size = "here",
     out: Path = Path("results"),
     root: Path = Path("runs"),
+    records: Path = Path("results"),
     device: str | None = None,
     dry_run: bool = False,
     quiet: bool = False,
@@ -36,48 +35,53 @@ def reproduce(
         name: which recipe.
         size: "here" for our records, "tiny" to see that it works, "paper" for the paper's sizes, on a GPU.
         out: records and pictures go here.
-        root: run directories are made in here.
+        root: run directories and parts are made in here; the same command goes on with them.
+        records: folder with the records that some recipes read.
         device: where to compute, such as cpu, cuda, cuda:1 or mps; the accelerator of the machine by default.
         dry_run: print the configurations and the estimated time (at the paper's sizes without it), and stop.
         quiet: show no progress.
     """
     if not name:
-        for known, claim in recipes.claims().items():
-            print(f"{known}: {claim}")
-        return 0
+        return _list()
     recipe = recipes.load(name)
-    if not hasattr(recipe, "configs"):
-        if device is not None:
-            raise InputError(f"device: {name} chooses its own, expected none, got {device!r}")
-        return _own_way(recipe, name, size, out, dry_run)
-    configs = recipe.configs(size)
     if dry_run:
-        estimate = size != "paper"
-        return show_dry_run(configs, root / name, device=device, side_by_side=True, estimate=estimate)
-    runs, failed = follow_sweep(configs, root / name, device=device, quiet=quiet)
-    made = record(runs, recipe.RULES, name=name)
-    made |= {"claim": recipe.CLAIM, "size": size, "seconds": _seconds_of(runs), **stamp()}
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / (f"{name}.json" if size == "here" else f"{name}-{size}.json")
-    write_atomically(path, json.dumps(made).encode())
-    _draw(path, runs)
-    if failed:
-        say(f"memhorizon: {failed}")
-    return 1 if failed else 0
+        return _plan(recipe, size, out, root, device)
+    if recipe.is_sweep and not quiet:
+        announce(recipe.plan(size), root / name, device)
+    watch = partial(_shown, name, quiet)
+    made = recipe.reproduce(out, size, root=root, records=records, device=device, watch=watch)
+    _draw(made.path, made.runs)
+    if made.failed:
+        say(f"memhorizon: {made.failed}")
+    return 1 if made.failed else 0
 
 
-def _own_way(recipe: ModuleType, name: str, size: Size, out: Path, dry_run: bool) -> int:
-    """A recipe that writes its record itself; those that train have `planned`."""
-    planned = recipe.planned(size) if hasattr(recipe, "planned") else []
-    if dry_run:
-        print((recipe.run.__doc__ or "").strip())
-        return show_dry_run(planned, out, estimate=False)
-    if size == "paper":
-        has = "is planned only: --dry-run shows it" if planned else "does not exist: nothing is trained"
-        raise InputError(f"size: expected here or tiny, got paper, which for {name} {has}")
-    folder = out / "theory" if name.startswith("theory_") else out
-    _draw(recipe.run(folder, size == "tiny"))
+def _list() -> int:
+    """Every recipe with its claim and the paper's figure."""
+    for name in recipes.names():
+        recipe = recipes.load(name)
+        figure = f" ({recipe.paper_figure})" if recipe.paper_figure else ""
+        print(f"{name}: {recipe.claim}{figure}")
     return 0
+
+
+def _plan(recipe: Recipe, size: Size, out: Path, root: Path, device: str | None) -> int:
+    """What would be done; where a recipe is a sweep, how long it would take here."""
+    print(f"Write {recipe.record_path(out, size)}. {recipe.takes}")
+    estimate = recipe.is_sweep and size != "paper"
+    folder = root / recipe.name
+    return show_dry_run(recipe.plan(size), folder, device=device, side_by_side=True, estimate=estimate)
+
+
+def _shown(name: str, quiet: bool, events: Iterable[Progress]) -> Iterator[Progress]:
+    """Show the progress on its way."""
+    with tqdm(desc=name, dynamic_ncols=True, disable=quiet) as bar:
+        for event in events:
+            bar.unit = event.unit
+            bar.total = event.total
+            bar.update(event.done - bar.n)
+            bar.set_postfix_str(event.note)
+            yield event
 
 
 def figure(name: Positional[str], results: Path = Path("results")) -> int:
@@ -117,11 +121,6 @@ def _draw(path: Path, runs: Sequence[RunDir] = ()) -> None:
         target = path.with_name(f"{path.stem}-{label}.png")
         figures.save(picture.plot(), target)
         print(target)
-
-
-def _seconds_of(runs: Sequence[RunDir]) -> float:
-    """Time spent in the runs, without the pauses between resumed parts."""
-    return sum(run.seconds() for run in runs)
 
 
 def commands(arguments: Sequence[str]) -> list[tuple[str, Callable[..., int]]]:

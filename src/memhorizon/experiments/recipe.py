@@ -1,59 +1,271 @@
-"""Recipes: modules of `memhorizon.recipes`, one per figure or claim.
+"""What a recipe is: a claim, and how to make the record that shows whether it holds.
 
-A recipe of a sweep has `CLAIM`, `RULES` and `configs(size)` with size "here", "tiny" or "paper". Any other
-recipe has `run(out, tiny)`, which writes its record itself, and `planned(size)`, the configurations that it
-trains, where it trains any.
+The recipes are modules and packages of `memhorizon.recipes`; each defines its `RECIPE`.
 """
 
-import ast
-from importlib import import_module
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from pathlib import Path
-from types import ModuleType
-from typing import Literal
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
+from memhorizon.checks import check_choice
 from memhorizon.errors import InputError
+from memhorizon.experiments.config import Config
+from memhorizon.experiments.executors import Executor
+from memhorizon.experiments.run import environment
+from memhorizon.experiments.run_directory import RunDir
+from memhorizon.records.sweep import SweepRecord
+from memhorizon.records.table import TableRecord
 
 Size = Literal["here", "tiny", "paper"]
-FOLDER = Path(__file__).resolve().parents[1] / "recipes"
+Record: TypeAlias = SweepRecord | TableRecord
 
 
-def find() -> dict[str, Path]:
-    """Names and files of all recipes; none of them is imported.
+@runtime_checkable
+class Picture(Protocol):
+    """A figure: its numbers, and its drawing (a matplotlib figure)."""
 
-    Raises:
-        InputError: if there is no folder of recipes.
+    def frame(self) -> list[dict[str, object]]:
+        """Return the numbers, one row per point."""
+        ...
+
+    def plot(self) -> object:
+        """Draw it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a recipe is.
+
+    Attributes:
+        done: updates or parts that are done.
+        total: of how many.
+        unit: what is counted.
+        note: a word on it.
     """
-    if not FOLDER.is_dir():
-        raise InputError(f"recipes: expected the repository's folder of them (install from it), no {FOLDER}")
-    return {path.stem: path for path in sorted(FOLDER.glob("*.py")) if _is_recipe(path)}
+
+    done: int
+    total: int
+    unit: str = "part"
+    note: str = ""
 
 
-def claims() -> dict[str, str]:
-    """Names and first lines of all recipes, read from their sources.
+Watch: TypeAlias = Callable[[Iterable[Progress]], Iterator[Progress]]
 
-    Raises:
-        InputError: if there is no folder of recipes.
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a recipe.
+
+    Attributes:
+        size: "here" for the committed records, "tiny" to see that it works, "paper" for the paper's sizes.
+        work: the folder in which it keeps its runs and parts, so that it goes on where it was cut off.
+        records: the folder with the records that it reads.
+        executor: who does runs and parts; None for one process per core.
+        device: where to compute; None for what suits the work.
+        watch: hands the progress on, and may show it.
     """
-    texts = {name: ast.get_docstring(_parsed(path)) or "" for name, path in find().items()}
-    return {name: text.partition("\n")[0] for name, text in texts.items()}
+
+    size: Size
+    work: Path
+    records: Path
+    executor: Executor | None = None
+    device: str | None = None
+    watch: Watch = iter
+
+    @property
+    def tiny(self) -> bool:
+        """Whether it is only to be seen that the recipe works."""
+        return self.size == "tiny"
 
 
-def load(name: str) -> ModuleType:
-    """Import a recipe.
+@dataclass(frozen=True)
+class Found:
+    """What a recipe gives.
 
-    Raises:
-        InputError: if there is none of this name.
+    Attributes:
+        record: the numbers.
+        runs: run directories of a sweep, for pictures of their samples.
+        failed: which runs failed and why; empty where none did.
     """
-    known = find()
-    if name not in known:
-        raise InputError(f"name: expected one of {', '.join(known)}; got {name!r}")
-    return import_module(f"memhorizon.recipes.{name}")
+
+    record: Record
+    runs: tuple[RunDir, ...] = ()
+    failed: str = ""
 
 
-def _parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+@dataclass(frozen=True)
+class Reproduced(Found):
+    """What a recipe gave, and where it is written.
+
+    Attributes:
+        path: of the record.
+    """
+
+    path: Path = Path()
 
 
-def _is_recipe(path: Path) -> bool:
-    defined = {node.name for node in _parsed(path).body if isinstance(node, ast.FunctionDef)}
-    return bool(defined & {"configs", "run"})
+def trains_nothing(size: Size) -> Sequence[Config]:
+    """The plan of a recipe without runs."""
+    return ()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A claim and the way to its record.
+
+    Attributes:
+        name: of the recipe.
+        claim: what is to be shown, in a sentence.
+        paper_figure: the figure of the paper that it stands for; empty where the paper has none.
+        make: does the work; name, command, claim, date and seconds are added to its record.
+        plan: the configurations that it trains at a size.
+        figures: the pictures of its record by name; those of a sweep follow from what was measured.
+        reads: the records that it reads, by name.
+        takes: how long it takes.
+        sizes: at which it can be run; others are planned only.
+        path: of its record in the folder of results, without suffix; the name where empty.
+    """
+
+    name: str
+    claim: str
+    make: Callable[[Request], Found]
+    paper_figure: str = ""
+    plan: Callable[[Size], Sequence[Config]] = trains_nothing
+    figures: Mapping[str, Callable[[TableRecord], Picture]] = field(default_factory=dict)
+    reads: tuple[str, ...] = ()
+    takes: str = "Seconds; nothing is trained."
+    sizes: tuple[Size, ...] = ("here", "tiny")
+    path: str = ""
+
+    @property
+    def is_sweep(self) -> bool:
+        """Whether its plan is all that it does, so that the plan says how long it takes."""
+        return "paper" in self.sizes
+
+    @property
+    def record_name(self) -> str:
+        """The name of its record."""
+        return Path(self.path or self.name).name
+
+    def record_path(self, out: Path, size: Size) -> Path:
+        """Where its record is written; that of another size lies beside the committed one, not over it."""
+        suffix = "" if size == "here" else f"-{size}"
+        return out / f"{self.path or self.name}{suffix}.json"
+
+    def run(
+        self,
+        out: Path | str = "results",
+        size: Size = "here",
+        *,
+        root: Path | str = "runs",
+        records: Path | str = "results",
+        executor: Executor | None = None,
+        device: str | None = None,
+    ) -> Path:
+        """Make the record and write it; the same call goes on where it was cut off.
+
+        Args:
+            out: folder of the record.
+            size: "here" for the committed record, "tiny" to see that it works, "paper" for the paper's sizes.
+            root: runs and parts are kept in ROOT/NAME.
+            records: folder of the records that it reads.
+            executor: who does runs and parts; None for one process per core.
+            device: where to compute; None for what suits the work.
+
+        Returns:
+            The path of the record.
+
+        Raises:
+            InputError: if it cannot be run at this size, a record that it reads is missing, or runs failed;
+                in the last case the record of the others is written.
+        """
+        made = self.reproduce(out, size, root=root, records=records, executor=executor, device=device)
+        if made.failed:
+            raise InputError(made.failed)
+        return made.path
+
+    def reproduce(
+        self,
+        out: Path | str = "results",
+        size: Size = "here",
+        *,
+        root: Path | str = "runs",
+        records: Path | str = "results",
+        executor: Executor | None = None,
+        device: str | None = None,
+        watch: Watch = iter,
+    ) -> Reproduced:
+        """Do as `run` does, show the progress on the way, and say what failed instead of raising it.
+
+        Args:
+            out: folder of the record.
+            size: "here", "tiny" or "paper".
+            root: runs and parts are kept in ROOT/NAME.
+            records: folder of the records that it reads.
+            executor: who does runs and parts; None for one process per core.
+            device: where to compute; None for what suits the work.
+            watch: hands the progress on, and may show it.
+
+        Raises:
+            InputError: if it cannot be run at this size, or a record that it reads is missing.
+        """
+        out = Path(out)
+        request = Request(
+            size=self._sized(size),
+            work=Path(root) / (self.name if size == "here" else f"{self.name}-{size}"),
+            records=Path(records),
+            executor=executor,
+            device=device,
+            watch=watch,
+        )
+        self._check_inputs(request.records)
+        begun = time.perf_counter()
+        found = self.make(request)
+        record = self._stamped(found.record, size, time.perf_counter() - begun)
+        path = self.record_path(out, size)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(record, path)
+        return Reproduced(record, found.runs, found.failed, path)
+
+    def _sized(self, size: Size) -> Size:
+        check_choice("size", size, ("here", "tiny", "paper"))
+        if size not in self.sizes:
+            planned = "is planned only: --dry-run shows it" if self.plan(size) else "does not exist"
+            wanted = " or ".join(self.sizes)
+            raise InputError(f"size: expected {wanted}, got {size}, which for {self.name} {planned}")
+        return size
+
+    def _check_inputs(self, records: Path) -> None:
+        missing = [name for name in self.reads if not (records / f"{name}.json").is_file()]
+        if missing:
+            names = ", ".join(f"{name}.json" for name in missing)
+            raise InputError(
+                f"records: expected a folder with {names}, which {self.name} reads; {records} has none"
+                f" (`memhorizon reproduce {missing[0]}` makes the first)"
+            )
+
+    def _stamped(self, record: Record, size: Size, seconds: float) -> Record:
+        """The record with its origin."""
+        command = f"memhorizon reproduce {self.name}" + ("" if size == "here" else f" --size {size}")
+        made = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        if isinstance(record, dict):  # until experiments.record is typed
+            return {**record, "command": command, "claim": self.claim, "date": made, "size": size}
+        took = seconds if record.seconds is None else record.seconds
+        stamped = replace(record, command=command, claim=self.claim, made=made, seconds=took)
+        if isinstance(stamped, TableRecord):
+            return replace(stamped, tiny=size == "tiny", environment=stamped.environment or environment())
+        return replace(stamped, size=size)
+
+
+def _write(record: Record, path: Path) -> None:
+    if isinstance(record, dict):  # until experiments.record is typed
+        path.write_text(json.dumps(record))
+        return
+    from memhorizon.records.files import write_record
+
+    write_record(record, path)

@@ -1,1 +1,91 @@
-"""The experiments: one module per claim or figure, each with a tiny and a paper-size twin."""
+"""The experiments of the paper and beyond: modules and packages with a `RECIPE`, or `RECIPES` where many.
+
+A new recipe is a new file or folder here: nothing else lists it.
+"""
+
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from memhorizon.errors import InputError
+from memhorizon.experiments.recipe import Picture, Recipe, Record, Reproduced
+from memhorizon.records.table import TableRecord
+
+
+def names() -> list[str]:
+    """The names of all recipes, sorted."""
+    return sorted(_every())
+
+
+def load(name: str) -> Recipe:
+    """The recipe of this name.
+
+    Raises:
+        InputError: if there is none.
+    """
+    alone = {recipe.name: recipe for recipe in _recipes_of(name)} if name in _modules() else {}
+    if name in alone:
+        return alone[name]
+    if name not in _every():
+        raise InputError(f"name: expected one of {', '.join(names())}; got {name!r}")
+    return _every()[name]
+
+
+def figures_of(record: Record) -> dict[str, Picture]:
+    """The pictures of the record of a recipe by name; none where no recipe draws it.
+
+    Raises:
+        InputError: if its rows are not those of the recipe.
+    """
+    if not isinstance(record, TableRecord):
+        return {}
+    makers = [recipe for recipe in _every().values() if recipe.record_name == record.name]
+    return {label: draw(record) for recipe in makers for label, draw in recipe.figures.items()}
+
+
+@cache
+def _modules() -> tuple[str, ...]:
+    """Everything in this folder; nothing is imported."""
+    return tuple(found.name for found in pkgutil.iter_modules(__path__))
+
+
+@cache
+def _every() -> dict[str, Recipe]:
+    return {recipe.name: recipe for module in _modules() for recipe in _recipes_of(module)}
+
+
+def _recipes_of(name: str) -> Iterator[Recipe]:
+    """What a module of this folder defines: none where it only helps others."""
+    module = import_module(f"{__name__}.{name}")
+    if hasattr(module, "RECIPE"):
+        yield module.RECIPE
+    yield from getattr(module, "RECIPES", ())
+    if hasattr(module, "run") and hasattr(module, "COLUMNS") and not hasattr(module, "RECIPE"):
+        yield _old(module, name)
+
+
+class _OldRecipe(Recipe):
+    """One that writes its record itself: until all are of the new form."""
+
+    def reproduce(self, out="results", size="here", *, records="results", **_):  # type: ignore[override]
+        out = Path(out)
+        self._check_inputs(Path(records))
+        place = (out / (self.path or self.name)).parent
+        module = self.make
+        more = {"results": Path(records)} if "results" in inspect.signature(module.run).parameters else {}
+        return Reproduced(None, path=module.run(place, self._sized(size) == "tiny", **more))
+
+
+def _old(module: ModuleType, name: str) -> Recipe:
+    claim = (module.__doc__ or "").partition("\n")[0]
+    plan = getattr(module, "planned", None)
+    other = getattr(module, "REFERENCE", None)
+    reads = (*getattr(module, "SWEEPS", ()), *([other] if isinstance(other, str) else []))
+    path = f"theory/{name.removeprefix('theory_')}" if name.startswith("theory_") else ""
+    more = {"plan": plan} if plan else {}
+    takes = (module.run.__doc__ or "").partition(".json")[2].lstrip(".")
+    return _OldRecipe(name, claim, module, reads=reads, path=path, takes=takes, **more)

@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from memhorizon.cli.output import follow_sweep
-from memhorizon.errors import InputError
-from memhorizon.experiments import recipes
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.recipe import Size
 from memhorizon.experiments.record import record, varied
+from memhorizon.experiments.sweep import sweep
 from memhorizon.figures.records import time_of
+from memhorizon.recipes import sweeps
 from memhorizon.recipes.inputs import RESULTS, read_sweeps
 from memhorizon.recipes.theory_record import write_record
 from memhorizon.recipes.times import SIDES, as_time, plain_time, power
@@ -56,7 +55,7 @@ COLUMNS = {
 
 def again(name: str, size: Size) -> list[Config]:
     """The configurations of a sweep with other seeds."""
-    configs = recipes.load(name).configs(size)
+    configs = sweeps.SWEEPS[name].configs(size)
     moved = [replace(own, data=replace(own.data, subset=own.data.subset + SHIFT)) for own in configs]
     return [replace(own, seed=own.seed + SHIFT) for own in moved]
 
@@ -150,11 +149,9 @@ def run(out: Path, tiny: bool = False, results: Path = RESULTS) -> Path:
     made: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
     seconds = 0.0
     for name, first in sweeps.items():
-        rules = recipes.load(name).RULES
+        rules = sweeps.SWEEPS[name].rules
         folder = out / (f"{NAME}-tiny_parts" if tiny else f"{NAME}_parts") / name
-        runs, failed = follow_sweep(again(name, "tiny" if tiny else "here"), folder)
-        if failed:
-            raise InputError(failed)
+        runs = sweep(again(name, "tiny" if tiny else "here"), root=folder)
         made[name] = (first, record(runs, rules, name=name))
         seconds += sum(own.seconds() for own in runs)
     return write_record(
