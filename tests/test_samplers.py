@@ -12,6 +12,7 @@ from memhorizon.distributions import Empirical, Gaussian, GaussianMixture
 from memhorizon.errors import InputError
 from memhorizon.samplers import MOST_SIGNAL, SamplerConfig, sample, sample_path, visited_indices
 from memhorizon.schedule import Schedule
+from typecheck import unchecked
 
 METHODS = ("ddpm", "ddim", "heun")
 PREDICTIONS = ("noise", "x0", "v")
@@ -386,7 +387,7 @@ def test_samples_of_a_steep_schedule_are_those_of_the_law(last, steps, predictio
 
 def test_a_step_that_heun_would_lose_to_rounding_is_refused():
     """From 1e-60 in 50 steps of float32 it gave a mean of -736,460 where the law's is 2."""
-    with pytest.raises(InputError, match=r"schedule, steps: .* at most 4.1e\+03 in a step"):
+    with pytest.raises(InputError, match=r"schedule, n_solver_steps: .* at most 4.1e\+03 per step"):
         sample_path(elementwise, (2,), schedule=steep(1e-60), seeds=[0], sampler=SamplerConfig("heun", 50))
 
 
@@ -456,9 +457,11 @@ def past_the_checker(function):
     return getattr(function, "__wrapped__", function)
 
 
-def call(function=sample, **changes):
-    arguments = {"model": elementwise, "item_shape": (2, 3), "schedule": LINEAR, "seeds": [0, 1], "steps": 4}
+def call(function=sample, *, method="ddim", n_solver_steps=4, **changes):
+    arguments = {"model": elementwise, "item_shape": (2, 3), "schedule": LINEAR, "seeds": [0, 1]}
     arguments.update(changes)
+    if "sampler" not in arguments:
+        arguments["sampler"] = unchecked(SamplerConfig, method=method, n_solver_steps=n_solver_steps)
     model, item_shape = arguments.pop("model"), arguments.pop("item_shape")
     return past_the_checker(function)(model, item_shape, **arguments)
 
@@ -468,7 +471,7 @@ BAD = {
     "half a size": ({"item_shape": (2.5,)}, "item_shape: expected a whole number"),
     "one seed": ({"seeds": 7}, "seeds: expected a sequence"),
     "unknown device": ({"device": "abacus"}, "device: expected one of this machine"),
-    "true steps": ({"steps": True}, "steps: expected a whole number"),
+    "true steps": ({"n_solver_steps": True}, "n_solver_steps: expected a whole number"),
     "no dimension": ({"item_shape": ()}, r"item_shape: .*\(\)"),
     "empty dimension": ({"item_shape": (3, 0)}, "item_shape: .* at least 1, got 0"),
     "seeds by name": ({"seeds": {0: 1}}, "seeds: expected a sequence of integers, got dict"),
@@ -476,15 +479,19 @@ BAD = {
     "no schedule": ({"schedule": None}, "schedule: expected a Schedule, got NoneType"),
     "a table": ({"schedule": LINEAR.alpha_bar}, "schedule: expected a Schedule, got Tensor"),
     "beyond float32": ({"schedule": steep(1e-100)}, "schedule: expected a last level .* at least 7.89e-31"),
-    "a steep step": ({"schedule": steep(1e-30), "steps": 1}, "schedule, steps: .* more steps"),
+    "a steep step": (
+        {"schedule": steep(1e-30), "n_solver_steps": 1},
+        "schedule, n_solver_steps: .* more steps",
+    ),
     "no seeds": ({"seeds": []}, "seeds: expected at least one"),
     "negative seed": ({"seeds": [1, -1]}, r"seeds: .*\[1, -1\]"),
     "large seed": ({"seeds": [2**32]}, "seeds: .*4294967296"),
     "broken seed": ({"seeds": [1.5]}, "seeds: expected integers"),
     "method": ({"method": "euler"}, "method: .*'euler'"),
     "prediction": ({"prediction": "eps"}, "prediction: .*'eps'"),
-    "no steps": ({"steps": 0}, "steps: expected 1 to 1000"),
-    "too many steps": ({"steps": 1001}, "steps: expected 1 to 1000 .*got 1001"),
+    "no steps": ({"n_solver_steps": 0}, "n_solver_steps: expected a whole number of at least 1"),
+    "too many steps": ({"n_solver_steps": 1001}, "n_solver_steps: expected 1 to 1000 .*got 1001"),
+    "a word for a sampler": ({"sampler": "ddim"}, "sampler: expected a SamplerConfig, got 'ddim'"),
 }
 
 

@@ -141,7 +141,7 @@ def _check_path(schedule: Schedule, levels: Sequence[float], method: Method) -> 
     most = MOST_GAIN[method]
     if gain > most:
         raise InputError(
-            f"schedule, steps: expected sqrt(alpha_bar) to grow by at most {most:.3g} in a step, got "
+            f"schedule, n_solver_steps: expected sqrt(alpha_bar) to grow by at most {most:.3g} per step, got "
             f"{gain:.3g} from alpha_bar {now:.3g} of {schedule.name!r}: take more steps, or leave out "
             "the last levels"
         )

@@ -54,6 +54,7 @@ class TimeTable(nn.Module):
 
     def __init__(self, n_levels: int, width: int):
         super().__init__()
+        check_positive(n_levels=n_levels)
         frequency = torch.logspace(0, -4, width // 2, dtype=torch.float64)  # [width/2]
         angle = torch.arange(n_levels, dtype=torch.float64)[:, None] * frequency  # [levels, width/2]
         self.register_buffer("table", torch.cat([angle.sin(), angle.cos()], 1).float(), persistent=False)
