@@ -11,12 +11,15 @@ import pytest
 import torch
 from PIL import Image
 
-from memhorizon import datasets
-from memhorizon.datasets.split import FASHION_MNIST, DataConfig, load_split, order
+from memhorizon.datasets import sources
+from memhorizon.datasets.config import DataConfig
+from memhorizon.datasets.sources import FASHION_MNIST, order
+from memhorizon.datasets.split import load_split
 from memhorizon.distributions import Gaussian, GaussianMixture
 from memhorizon.errors import InputError
 from memhorizon.files import layouts
 from memhorizon.files.formats import decode, is_coloured
+from memhorizon.files.images import load_images
 from memhorizon.files.layouts import read_digits
 from memhorizon.measure.memorization import gap_ratios, memorized_fraction
 
@@ -189,7 +192,7 @@ def test_a_partial_copy_of_celeba_lists_what_is_missing(tmp_path):
 
 
 def test_fashion_mnist_elsewhere_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(datasets, "FASHION_MNIST", "/nowhere/fashion")
+    monkeypatch.setattr(sources, "FASHION_MNIST", "/nowhere/fashion")
     with pytest.raises(
         InputError, match="/nowhere/fashion; install Debian's dataset-fashion-mnist, or give the folder"
     ):
@@ -775,3 +778,40 @@ def test_a_folder_given_as_a_file_says_what_was_passed_over(folder):
     split = load_split(DataConfig("file", path=str(folder), n_train=25, n_holdout=9))
     assert len(split.skipped) == 6
     assert torch.equal(split.train, load_split(config(folder, n_train=25, n_holdout=9)).train)
+
+
+# Items that are given.
+
+
+def test_items_that_are_given_are_split_as_a_file_that_holds_them(tmp_path):
+    pixels = noise(60, 9, 7, 3)
+    np.save(tmp_path / "x.npy", pixels)
+    options = {"n_train": 18, "n_holdout": 12, "size": 6}
+    from_file = load_split(DataConfig("file", path=str(tmp_path / "x.npy"), **options))
+    images = load_images(pixels)
+    for items in (pixels, torch.from_numpy(pixels), list(pixels), images, tmp_path / "x.npy"):
+        given = load_split(DataConfig("file", **options), items)
+        assert torch.equal(given.train, from_file.train)
+        assert torch.equal(given.holdout, from_file.holdout)
+        assert given.facts() == from_file.facts()
+
+
+def test_a_folder_that_is_given_is_read_as_the_folder_of_the_path(folder):
+    split = load_split(DataConfig("file", n_train=25, n_holdout=9), folder)
+    assert torch.equal(split.train, load_split(config(folder, n_train=25, n_holdout=9)).train)
+    assert len(split.skipped) == 6
+
+
+@pytest.mark.parametrize("data", [DataConfig(), DataConfig("mixture"), DataConfig("file", path="x.npy")])
+def test_items_beside_another_source_are_refused(data):
+    with pytest.raises(InputError, match='items: expected a configuration with the name "file" and no path'):
+        load_split(data, torch.rand(9, 4, generator=torch.Generator().manual_seed(0)))
+
+
+def test_a_split_prints_its_shapes_and_not_its_pixels():
+    text = repr(load_split(DataConfig(n_train=1000, n_holdout=50, scale=2.0)))
+    assert text.startswith("Split(digits: 1,000 training and 50 held-out items of 1 x 8 x 8; center 0.3")
+    assert text.endswith(", scale 2)")
+    assert len(text) < 120
+    empty = load_split(DataConfig("gaussian", n_train=3, n_holdout=0))
+    assert repr(empty) == "Split(gaussian: 3 training and 0 held-out items of 8; center 0, scale 1)"

@@ -34,7 +34,9 @@ def test_draws_follow_the_law(law):
 def test_streams_are_different_and_independent(law):
     """The correlation of n independent pairs has standard error 1/sqrt(n)."""
     n = 10000
-    seeds = [stream_seed(seed, stream) for seed in range(50) for stream in ("train", "holdout", "law")]
+    seeds = [
+        stream_seed(seed, stream) for seed in range(50) for stream in ("train", "holdout", "distribution")
+    ]
     assert len(set(seeds)) == 150
     assert all(0 <= seed < 2**63 for seed in seeds)
     a, b = (draw(law, 0, n, seed=stream_seed(0, stream))[:, 0] for stream in ("train", "holdout"))

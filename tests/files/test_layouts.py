@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from memhorizon.datasets.split import FASHION_MNIST
+from memhorizon.datasets.sources import FASHION_MNIST
 from memhorizon.errors import InputError
 from memhorizon.files.layouts import (
     list_celeba,

@@ -8,7 +8,7 @@ import pytest
 
 from memhorizon import figures
 from memhorizon.cli import main
-from memhorizon.datasets.split import FASHION_MNIST
+from memhorizon.datasets.sources import FASHION_MNIST
 from memhorizon.experiments import recipes
 from memhorizon.experiments.config import from_json, to_json
 from memhorizon.experiments.executors import Inline

@@ -14,22 +14,25 @@ from memhorizon.errors import InputError
 
 Basis = Literal["axes", "random"]
 BLOCK = 1024  # rows drawn at once; part of what a seed means, so it never changes
-STREAMS = ("train", "holdout", "law")
+STREAMS = ("train", "holdout", "distribution")
 
 
-def stream_seed(seed: int, stream: Literal["train", "holdout", "law"]) -> int:
+def stream_seed(seed: int, stream: Literal["train", "holdout", "distribution"]) -> int:
     """Derive independent seeds from one."""
     state = np.random.SeedSequence([seed, STREAMS.index(stream)]).generate_state(1, np.uint64)
     return int(state[0] >> np.uint64(1))  # torch takes 63 bits without a sign
 
 
-def draw(law: Gaussian | GaussianMixture, start: int, count: int, *, seed: int) -> Float[Tensor, "count dim"]:
+def draw(
+    distribution: Gaussian | GaussianMixture, start: int, count: int, *, seed: int
+) -> Float[Tensor, "count dim"]:
     """Give rows start to start + count of the endless sequence of draws that belongs to `seed`."""
     generator = torch.Generator().manual_seed(seed)
-    out = torch.empty(count, law.dim)
+    out = torch.empty(count, distribution.dim)
     for first in range(0, start + count if count else 0, BLOCK):
-        block = law.sample(BLOCK, generator=generator)
-        low, high = max(start - first, 0), min(start + count - first, BLOCK)
+        block = distribution.sample(BLOCK, generator=generator)
+        low = max(start - first, 0)
+        high = min(start + count - first, BLOCK)
         if low < high:
             out[first + low - start : first + high - start] = block[low:high]
     return out

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from memhorizon.datasets.split import SYNTHETIC
+from memhorizon.datasets.config import SYNTHETIC
 from memhorizon.experiments.config import Config, flat
 from memhorizon.experiments.run_directory import Row
 from memhorizon.results import Curve, Fraction

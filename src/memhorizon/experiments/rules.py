@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from memhorizon.datasets.split import SYNTHETIC
+from memhorizon.datasets.config import SYNTHETIC
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, measured_times, time_name
 from memhorizon.experiments.observe import KL_NEIGHBOURS

@@ -94,8 +94,8 @@ def load_images(
     sequence of float pictures of which some lie within -1 to 1 and others reach 16 is refused.
 
     Args:
-        source: a tensor or array; a folder, read through all its subfolders in the order of the names; a
-            .npy, .npz or .safetensors file (its only array, or the one called images, samples or arr_0; any
+        source: a tensor, an array or an ImageSet; a folder, read through all its subfolders in the order of
+            the names; a .npy, .npz or .safetensors file (its only array, or the one called images, samples or arr_0; any
             other as "FILE.npz::KEY"); or a sequence of pictures (paths, Pillow images, arrays, tensors).
         size: resize the short side to this (bicubic, antialiased, within each picture's own range of values),
             then crop the centre to size x size.
@@ -116,6 +116,8 @@ def load_images(
             return _load_files(list_pictures(path), size, grey)
         where = printable("::".join(str(part) for part in split_key(path) if part is not None))
         return _load_array(as_tensor(load_array(path), where, channels=channels), where, size, grey)
+    if isinstance(source, ImageSet):
+        return replace(source, images=prepare(source.images, size=size, grey=grey))
     if isinstance(source, Tensor | np.ndarray):
         return _load_array(as_tensor(source, "images", channels=channels), "images", size, grey)
     if isinstance(source, Sequence) and not isinstance(source, bytes | bytearray | memoryview):
