@@ -1,8 +1,12 @@
 """How the documentation is built: `make docs`, offline, every warning an error."""
 
-from importlib.metadata import version
+import os
+import subprocess
+import sys
+from importlib import metadata
 
 from docutils import nodes
+from docutils.parsers.rst import Directive
 from latex2mathml.converter import convert
 from sphinx.application import Sphinx
 from sphinx.writers.html5 import HTML5Translator
@@ -10,7 +14,7 @@ from sphinx.writers.html5 import HTML5Translator
 project = "memhorizon"
 author = "the memhorizon authors"
 copyright = author  # noqa: A001 - the name that Sphinx reads
-release = version("memhorizon")
+release = metadata.version("memhorizon")
 
 extensions = [
     "myst_parser",
@@ -57,8 +61,25 @@ def block_formula(translator: HTML5Translator, node: nodes.Element) -> None:
     formula(translator, node, "block")
 
 
+class CommandHelp(Directive):
+    """The help page of a command of memhorizon, as it is printed."""
+
+    required_arguments = 1
+    optional_arguments = 2
+
+    def run(self) -> list[nodes.Node]:
+        """Run the command with --help and show what it prints."""
+        words = [sys.executable, "-m", "memhorizon", *self.arguments, "--help"]
+        plain = {**os.environ, "COLUMNS": "96", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
+        done = subprocess.run(words, capture_output=True, text=True, env=plain, check=True, encoding="utf-8")
+        block = nodes.literal_block(done.stdout, done.stdout)
+        block["language"] = "text"
+        return [block]
+
+
 def setup(app: Sphinx) -> None:
-    """Register the writer of formulas."""
+    """Register the writer of formulas and the directive of commands."""
+    app.add_directive("command", CommandHelp)
     app.add_html_math_renderer("mathml", (inline_formula, None), (block_formula, None))
 
 
