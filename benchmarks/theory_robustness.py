@@ -4,8 +4,8 @@
 
 Each model draws psi_n, psi_p (0.3 to 200, log-uniform), t (1e-3 to 3, log-uniform), 1 to 3 atoms (0.05 to 5,
 log-uniform, random weights) and an activation; a tenth lie on or next to the hard edge psi_p = 1 + psi_n.
-Checked per model: all statuses; the integral of the density over the intervals found (another road than the
-masses, which come from signs), by a quadrature of this file; the first moment; 40 densities at random places
+Checked per model: all statuses; the integral of the density over the intervals found (the
+masses come from signs), by a quadrature of this file; the first moment; 40 densities at random places
 inside, in all gaps and outside; the loss curve at 60 times, against its limit from z = 0; that L_train falls,
 and that nothing is NaN.
 """
@@ -86,7 +86,7 @@ def examine(model: FeatureModel, rng: np.random.Generator) -> dict[str, float | 
         model, np.concatenate([[0.0], np.geomspace(1e-2 * fastest, 1e2 * slowest, 58), [np.inf]])
     )
     L_train, L_gen = limits(equations)
-    clocks = timescales(model)
+    found = timescales(model)
     values = np.concatenate(
         [
             density.density,
@@ -95,8 +95,8 @@ def examine(model: FeatureModel, rng: np.random.Generator) -> dict[str, float | 
         ]
     )
     return {
-        "status": "/".join([support.status, curves.status, clocks.status]),
-        "failed_points": int(np.sum(density.status == "failed")),
+        "status": "/".join([support.status, curves.status, found.status]),
+        "failed_points": int(np.sum(density.place == "failed")),
         "nan": int(np.sum(np.isnan(values))),
         "mass": abs(mass + support.atom_weight - 1),
         "own_residual": support.residual,
@@ -105,7 +105,7 @@ def examine(model: FeatureModel, rng: np.random.Generator) -> dict[str, float | 
         "L_train_limit": abs(curves.L_train[-1] - L_train),
         "L_gen_limit": abs(curves.L_gen[-1] - L_gen) / max(1.0, abs(L_gen)),
         "L_train_rise": float(max(0.0, np.max(np.diff(curves.L_train)))),
-        "argmin_inside": float(clocks.others["argmin"].observed),
+        "argmin_inside": float(found.others["argmin"].observed),
         "intervals": len(support.masses),
     }
 

@@ -40,7 +40,7 @@ def test_cumulative_is_the_integral(model):
         np.testing.assert_allclose((up - down) / (2 * h), spectral_density(model, place).density, rtol=1e-6)
     ends = spectral_density(model, [0.5 * support.lowest, 2 * support.intervals[-1, 1]])
     np.testing.assert_allclose(ends.cumulative, [0, 1], atol=1e-14)
-    assert list(ends.status) == ["outside", "outside"]
+    assert list(ends.place) == ["outside", "outside"]
 
 
 def test_cumulative_counts_the_eigenvalues_of_a_matrix():
@@ -62,14 +62,14 @@ def test_density_is_the_imaginary_part():
     )
 
 
-def test_special_places_have_a_status():
+def test_special_places_have_a_name():
     atom, hard, soft = MODELS[0], MODELS[3], MODELS[1]
     at = spectral_density(atom, [coefficients(atom).s2])
-    assert at.status[0] == "atom"
+    assert at.place[0] == "atom"
     assert at.density[0] == 0
     assert at.cumulative[0] == pytest.approx(0.25)
     assert np.isinf(spectral_density(hard, [coefficients(hard).s2]).density[0])
-    assert spectral_density(soft, [coefficients(soft).s2]).status[0] == "outside"
+    assert spectral_density(soft, [coefficients(soft).s2]).place[0] == "outside"
     assert spectral_density(soft, [-1.0, 0.0]).density.tolist() == [0, 0]
     with pytest.raises(InputError, match="eigenvalues"):
         spectral_density(atom, [np.inf])
@@ -127,5 +127,5 @@ def test_density_is_known_within_rounding_of_an_edge(model):
         reach = (high - low) * np.concatenate([[0.0], np.logspace(-17, -8, 400)])
         for place in (low + reach, high - reach):
             found = density_at(equations, place)
-            assert np.all(found.status != "failed")
+            assert np.all(found.place != "failed")
             assert np.all((found.density >= 0) & (found.density <= 1.01 * found.density[-1]))

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from memhorizon.errors import InputError
+from memhorizon.results import Status
 from memhorizon.theory import FeatureModel, Spectrum, bulk_edges, coefficients, loss_curves, simulate
-from memhorizon.theory.contour import limits, pair_kernel
+from memhorizon.theory.contour import Point, limits, pair_kernel, trace
 from memhorizon.theory.equations import Equations
 from theory_reference import equivalent_matrices
 
@@ -28,7 +29,7 @@ def test_both_ends_of_training(model):
     L_train, L_gen = limits(Equations.of(model))
     assert c.L_train[1] == pytest.approx(L_train, abs=1e-13)
     assert c.L_gen[1] == pytest.approx(L_gen, rel=1e-12)
-    assert c.status == "solved"
+    assert c.status is Status.SOLVED
     assert np.max(c.residual) < 1e-8
 
 
@@ -56,7 +57,8 @@ def test_isotropic_pair_kernel_by_the_resolvent_identity():
     z = np.array([0.3 + 0.2j, 1.5 - 0.4j, -0.2 + 0.1j, 4 + 1j])
     upper = eq.solve(np.where(z.imag < 0, z.conj(), z) - eq.s2)
     X, kappa = (np.where(z.imag < 0, x.conj(), x) for x in (upper.X, upper.kappa))
-    K1, pair = pair_kernel(eq, X, kappa, X, kappa)
+    K1 = trace(eq, Point(X, kappa))
+    pair = pair_kernel(eq, Point(X, kappa), Point(X, kappa))
     alpha = eq.al[0]
     for i in range(4):
         for j in range(4):
@@ -74,7 +76,8 @@ def test_pair_kernel_of_sampled_matrices():
     eq, c = Equations.of(model), coefficients(model)
     z = np.array([0.2 + 0.3j, 2 + 0.5j])
     found = eq.solve(z - eq.s2)
-    _, pair = pair_kernel(eq, found.X, found.kappa, found.X, found.kappa)
+    point = Point(found.X, found.kappa)
+    pair = pair_kernel(eq, point, point)
     values = []
     for seed in range(seeds):
         U, C, W = equivalent_matrices(model, dim, seed)
@@ -117,7 +120,8 @@ def test_ridge_by_the_closed_form_at_its_pole():
     model, ridge = MODELS[2], 0.02
     eq = Equations.of(model)
     found = eq.solve(np.array([-ridge - eq.s2]))
-    _, pair = pair_kernel(eq, found.X, found.kappa, found.X, found.kappa)
+    point = Point(found.X, found.kappa)
+    pair = pair_kernel(eq, point, point)
     assert loss_curves(model, [np.inf], ridge=ridge).L_gen[0] == pytest.approx(
         eq.b2 * pair[0, 0].real, rel=1e-11
     )
@@ -203,7 +207,8 @@ def test_score_error_needs_gaussian_data():
     spectrum = Spectrum.from_data(np.random.default_rng(0).normal(size=(200, 5)))
     c = loss_curves(FeatureModel(2, 4, 0.1, "tanh", spectrum), [1.0])
     assert np.isnan(c.E_score[0])
-    assert "Gaussian" in c.status
+    assert c.status is Status.SOLVED
+    assert "Gaussian" in c.note
     assert np.isfinite(c.L_test[0])
 
 

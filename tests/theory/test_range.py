@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from memhorizon.errors import InputError
+from memhorizon.results import Status
 from memhorizon.theory import (
     FeatureModel,
     Spectrum,
@@ -51,23 +52,23 @@ def test_a_model_from_anywhere_is_answered_with_a_status_or_refused(seed):
         s = bulk_edges(model)
     except InputError:
         return
-    if s.status == "solved":
+    if s.status is Status.SOLVED:
         assert s.masses.sum() + s.atom_weight == pytest.approx(1, abs=1e-7)
     assert np.all(np.diff(s.offsets, axis=1) > 0)
     c = loss_curves(model, TIMES)
-    if c.status == "solved":
+    if c.status is Status.SOLVED:
         assert np.all(np.isfinite([c.L_train, c.L_gen, c.E_score]))
         assert c.L_train[0] == pytest.approx(1, abs=1e-7)  # nothing is learned yet
         assert c.L_train[1] == c.L_train[0]
         assert c.L_gen[3] == pytest.approx(c.L_gen[4], rel=1e-9, abs=1e-9)
     places = [*s.intervals.mean(axis=1), s.atom_location, 0.0, -1e50, 1e50]
     d = spectral_density(model, places)
-    known = d.status != "failed"
+    known = d.place != "failed"
     assert np.all(np.isnan(d.density[~known]))
-    assert np.all(d.density[known & (d.status != "atom")] >= 0)
-    clocks = timescales(model)
-    assert clocks.status in ("solved", "not resolved")
-    assert clocks.tau_gen.status in ("observed", "not reached", "before first")
+    assert np.all(d.density[known & (d.place != "atom")] >= 0)
+    found = timescales(model)
+    assert found.status in (Status.SOLVED, Status.NOT_RESOLVED)
+    assert found.tau_gen.status in ("observed", "not reached", "before first")
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ def test_a_tiny_eigenvalue_is_a_zero():
     """At lambda = 1e-300 the data do not vary there; the groups of the others stay."""
     tiny, zero = (FeatureModel(8, 64, 0.01, spectrum=Spectrum.atoms([low, 1.0])) for low in (1e-300, 0.0))
     np.testing.assert_array_equal(bulk_edges(tiny).offsets, bulk_edges(zero).offsets)
-    assert bulk_edges(tiny).status == "solved"
+    assert bulk_edges(tiny).status is Status.SOLVED
 
 
 def test_groups_of_few_eigenvalues_keep_their_names():
@@ -151,9 +152,9 @@ def test_constants_that_have_not_converged_are_said_by_every_answer():
     """A kink where no panel ends; the slope keeps it from being even."""
     model = FeatureModel(2, 4, 0.1, lambda x: np.abs(x - 0.1) + x)
     assert not coefficients(model).converged
-    assert bulk_edges(model).status == "not resolved"
-    assert timescales(model).status == "not resolved"
-    assert "not converged" in loss_curves(model, [1.0]).status
+    assert bulk_edges(model).status is Status.NOT_CONVERGED
+    assert timescales(model).status is Status.NOT_CONVERGED
+    assert loss_curves(model, [1.0]).status is Status.NOT_CONVERGED
 
 
 def test_the_number_of_atoms_is_bounded():
@@ -166,7 +167,7 @@ def test_the_number_of_atoms_is_bounded():
 def test_places_far_outside():
     model = FeatureModel(8, 64, 0.01)
     found = spectral_density(model, [-1e50, 1e50])
-    np.testing.assert_array_equal(found.status, ["outside", "outside"])
+    np.testing.assert_array_equal(found.place, ["outside", "outside"])
     np.testing.assert_allclose(found.cumulative, [0, 1], atol=1e-12)
     np.testing.assert_allclose(stieltjes(model, [1e50, 1e50j]), [-1e-50, 1e-50j], rtol=1e-12)
     for wrong in (1e60, np.inf, np.nan):
@@ -221,6 +222,8 @@ rows = {
     "z": lambda x: T.stieltjes(model, x),
     "atoms": T.Spectrum.atoms,
     "weights": lambda x: T.Spectrum.atoms([1.0, 2.0], "" if x is None else x),
+    "all eigenvalues": lambda x: T.Spectrum.from_eigenvalues("" if np.size(x) == 0 else x),
+    "covariance": lambda x: T.Spectrum.from_covariance("" if np.shape(x) == (2, 2) else x),
     "data": lambda x: T.Spectrum.from_data([1.0] if isinstance(x, np.ndarray) and x.shape == (2, 2) else x),
 }
 for table, values in ((calls, words), (rows, lists)):

@@ -2,6 +2,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 
+from memhorizon.results import Status
 from memhorizon.theory import FeatureModel, Spectrum, bulk_edges, coefficients, spectral_density
 from memhorizon.theory.density import density_at
 from memhorizon.theory.equations import Equations
@@ -31,7 +32,7 @@ def test_groups_and_masses(psi_n, psi_p, t, labels, counts):
     assert s.atom_weight == pytest.approx(max(0, 1 - (1 + psi_n) / psi_p), abs=1e-15)
     assert s.atom_location == coefficients(FeatureModel(psi_n, psi_p, t)).s2
     assert s.residual < 1e-9  # by integration, a road that the masses do not take
-    assert s.status == "solved"
+    assert s.status is Status.SOLVED
 
 
 def test_each_data_eigenvalue_can_make_its_own_sub_bulk():
@@ -92,8 +93,8 @@ def test_density_lives_between_the_edges(model):
         step = 1e-9 * np.array([low, high])
         inside = spectral_density(model, [low + step[0], high - step[1]])
         outside = spectral_density(model, [low - step[0], high + step[1]])
-        assert list(inside.status) == ["inside", "inside"]
-        assert list(outside.status) == ["outside", "outside"]
+        assert list(inside.place) == ["inside", "inside"]
+        assert list(outside.place) == ["outside", "outside"]
 
 
 def test_an_atom_split_in_two_changes_nothing():
@@ -111,7 +112,7 @@ def test_zero_eigenvalues_are_data_that_do_not_vary():
     zero, small = (
         bulk_edges(FeatureModel(4, 16, 0.1, "tanh", Spectrum.atoms([low, 2.0]))) for low in (0.0, 1e-9)
     )
-    assert zero.status == "solved"
+    assert zero.status is Status.SOLVED
     assert zero.labels == small.labels
     np.testing.assert_allclose(zero.offsets, small.offsets, rtol=1e-6)
     np.testing.assert_allclose(zero.masses, small.masses, atol=1e-12)

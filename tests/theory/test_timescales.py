@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from memhorizon.errors import InputError
-from memhorizon.results import Timescales
+from memhorizon.results import Status, Timescales
 from memhorizon.theory import (
     FeatureModel,
     Spectrum,
@@ -26,7 +26,7 @@ def test_published_times(t, psi_n, argmin, E_min, onset, g10, g50, g90):
     s = timescales(FeatureModel(psi_n, 64, t))
     assert isinstance(s, Timescales)
     assert s.unit == "tau"
-    assert s.status == "solved"
+    assert s.status is Status.SOLVED
     names = ("argmin", "onset", "gap_10", "gap_50", "gap_90")
     printed = (argmin, onset, g10, g50, g90)
     np.testing.assert_allclose([s.others[k].value for k in names], printed, rtol=0.04)  # two printed digits
@@ -99,12 +99,12 @@ def test_edge_times_come_from_the_support():
 
 def test_what_is_never_reached_is_censored():
     s = timescales(FeatureModel(256, 64, 0.01))
-    assert s.tau_mem.status == "not reached"
+    assert s.tau_mem.status is Status.NOT_REACHED
     assert np.isinf(s.tau_mem.value)
-    assert timescales(FeatureModel(0.5, 64, 0.01), score_level=1e-6).tau_gen.status == "not reached"
+    assert timescales(FeatureModel(0.5, 64, 0.01), score_level=1e-6).tau_gen.status is Status.NOT_REACHED
 
 
-def test_other_data_have_clocks_but_no_score_error():
+def test_other_data_have_timescales_but_no_score_error():
     spectrum = Spectrum.from_data(np.random.default_rng(0).normal(size=(400, 6)))
     s = timescales(FeatureModel(2, 8, 0.1, "tanh", spectrum))
     assert s.tau_gen.observed
@@ -117,14 +117,14 @@ def test_other_data_have_clocks_but_no_score_error():
 def test_threshold_is_where_the_final_gap_crosses():
     model = FeatureModel(1.0, 64, 0.1)
     found = overfitting_threshold(model, gap_level=0.05)
-    assert found.status == "observed"
+    assert found.status is Status.OBSERVED
     gaps = [
         loss_curves(FeatureModel(found.psi_n * f, 64, 0.1), [np.inf]).L_gen[0] for f in (0.99, 1.0, 1.01, 100)
     ]
     assert gaps[1] == pytest.approx(0.05, rel=1e-9)
     assert gaps[0] > 0.05 > gaps[2] > gaps[3]
-    assert overfitting_threshold(model, gap_level=1e6).status == "never reached"
-    assert overfitting_threshold(model, gap_level=1e-9).status == "not reached"
+    assert overfitting_threshold(model, gap_level=1e6).status is Status.NEVER_REACHED
+    assert overfitting_threshold(model, gap_level=1e-9).status is Status.NOT_REACHED
 
 
 @pytest.mark.parametrize("name", ["score_level", "gap_level"])

@@ -3,15 +3,30 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import comb, factorial
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
-from scipy.special import erf, expit
+from scipy.special import erf, expit, ndtr
 
 from memhorizon.errors import InputError
 
 Function = Callable[[np.ndarray], np.ndarray]
-Moments = tuple[float, float, float, float]  # mu0, a, v2, s2
+
+
+class Moments(NamedTuple):
+    """Constants of sigma(h), h = signal * u + noise * g with u and g standard normal.
+
+    Attributes:
+        mu0: E sigma(h).
+        a: E sigma'(h).
+        v2: variance over u of E_g sigma beyond its linear part.
+        s2: mean variance over g of sigma beyond its linear part.
+    """
+
+    mu0: float
+    a: float
+    v2: float
+    s2: float
 
 
 @dataclass(frozen=True)
@@ -21,8 +36,7 @@ class Activation:
     Attributes:
         name: how it is called.
         function: from an array to an array of the same shape.
-        moments: (signal, noise) -> (mu0, a, v2, s2) in closed form, for h = signal * u + noise * g;
-            None: by quadrature.
+        moments: (signal, noise) -> constants in closed form; None: by quadrature.
     """
 
     name: str
@@ -37,17 +51,15 @@ def resolve(activation: object) -> Activation:
         InputError: if the name is unknown, or the activation is linear.
     """
     if callable(activation):
-        return Activation(getattr(activation, "__name__", "callable"), cast(Function, activation))
-    if isinstance(activation, str) and activation == "linear":
-        raise InputError(
-            "activation: expected a nonlinear one, got 'linear': then v2 = s2 = 0, the features span only d "
-            "directions, U is singular and nothing in the theory separates memorising from generalising"
-        )
-    if not isinstance(activation, str) or activation not in ACTIVATIONS:
-        raise InputError(
-            f"activation: expected one of {sorted(ACTIVATIONS)} or a callable, got {activation!r:.200}"
-        )
-    return ACTIVATIONS[activation]
+        name = getattr(activation, "__name__", "callable")
+        return Activation(name, cast(Function, activation))
+    name = activation if isinstance(activation, str) else ""
+    if name in ACTIVATIONS:
+        return ACTIVATIONS[name]
+    if name == "linear":
+        raise InputError(_LINEAR)
+    names = ", ".join(ACTIVATIONS)
+    raise InputError(f"activation: expected one of {names} or a callable, got {activation!r:.200}")
 
 
 def activation_function(activation: object) -> Function:
@@ -64,42 +76,91 @@ def relu(x: np.ndarray) -> np.ndarray:
     return np.maximum(x, 0.0)
 
 
+def gelu(x: np.ndarray) -> np.ndarray:
+    """Return x Phi(x), Phi the distribution function of the standard normal (not its tanh approximation)."""
+    return x * ndtr(x)
+
+
+def silu(x: np.ndarray) -> np.ndarray:
+    """Return x/(1 + exp(-x)), also called swish."""
+    return x * expit(x)
+
+
+def softplus(x: np.ndarray) -> np.ndarray:
+    """Return log(1 + exp(x))."""
+    return np.logaddexp(0.0, x)
+
+
+# The closed forms below are differences of a kernel, K(C) = E[sigma(h) sigma(h')] with Var h = G^2 and
+# Cov(h, h') = C: v2 = K(signal^2) - mu0^2 - a^2 signal^2 and s2 = K(G^2) - K(signal^2) - a^2 noise^2, where
+# G^2 = signal^2 + noise^2. They are rearranged so that no difference or root loses digits or sign.
+
+
 def _erf_moments(signal: float, noise: float) -> Moments:
-    """Arcsine kernel K(C) = (2/pi) asin(2C/(1+2G^2)); no difference or root loses digits or sign."""
-    total = 1 + 2 * (signal**2 + noise**2)
-    x0 = 2 * signal**2 / total
-    gap = 2 * noise**2 / total
+    """From the arcsine kernel K(C) = (2/pi) asin(2C/(1 + 2G^2))."""
+    total = 1 + 2 * (signal**2 + noise**2)  # 1 + 2 G^2
+    a = 2 / np.sqrt(np.pi * total)
+    x0 = 2 * signal**2 / total  # argument of the arcsine at C = signal^2
+    gap = 2 * noise**2 / total  # what C = G^2 adds to it
+    v2 = 2 / np.pi * _asin_excess(x0)
+    s2 = 2 / np.pi * _asin_gain(x0, gap, total, noise)
+    return Moments(0.0, float(a), float(v2), float(s2))
+
+
+def _asin_excess(x0: float) -> float:
+    """Return asin x0 - x0."""
+    return np.arcsin(x0) - x0 if x0 > 0.1 else _rise(_ASIN, 0.0, x0)
+
+
+def _asin_gain(x0: float, gap: float, total: float, noise: float) -> float:
+    """Return asin x1 - asin x0 - (x1 - x0), x1 = x0 + gap."""
     x1 = x0 + gap
-    v2 = 2 / np.pi * (np.arcsin(x0) - x0 if x0 > 0.1 else _rise(_ASIN, 0.0, x0))
+    if x1 <= 0.1:
+        return _rise(_ASIN, x0, gap)
+    cos0 = np.sqrt((1 + 2 * noise**2) / total * (1 + x0))  # sqrt(1 - x0^2)
+    cos1 = np.sqrt((1 + x1) / total)  # sqrt(1 - x1^2)
     # asin x1 - asin x0 = asin(x1 cos0 - x0 cos1), and that difference times the sum is x1^2 - x0^2
-    cos0 = np.sqrt((1 + 2 * noise**2) / total * (1 + x0))
-    cos1 = np.sqrt((1 + x1) / total)
-    turn = np.arcsin(gap * (x1 + x0) / (x1 * cos0 + x0 * cos1))
-    s2 = 2 / np.pi * (turn - gap if x1 > 0.1 else _rise(_ASIN, x0, gap))
-    return 0.0, float(2 / np.sqrt(np.pi * total)), float(v2), float(s2)
+    sine = gap * (x1 + x0) / (x1 * cos0 + x0 * cos1)
+    return np.arcsin(sine) - gap
 
 
 def _sin_moments(signal: float, noise: float) -> Moments:
-    """K(C) = exp(-G^2) sinh C, with the exponentials joined so that a large variance does not overflow."""
-    c, delta = signal**2, noise**2
-    scale = np.exp(-(c + delta))
-    v2 = scale * _rise(_SINH, 0.0, c) if c < 0.5 else -0.5 * np.exp(-delta) * np.expm1(-2 * c) - c * scale
+    """From K(C) = exp(-G^2) sinh C, exponentials joined so that a large variance does not overflow."""
+    c = signal**2
+    delta = noise**2
+    scale = np.exp(-(c + delta))  # a^2 = exp(-G^2)
+    v2 = _sinh_excess(c, delta, scale)
+    s2 = _sinh_gain(c, delta, scale)
+    return Moments(0.0, float(np.sqrt(scale)), float(v2), float(s2))
+
+
+def _sinh_excess(c: float, delta: float, scale: float) -> float:
+    """Return exp(-c - delta) (sinh c - c)."""
+    if c < 0.5:
+        return scale * _rise(_SINH, 0.0, c)
+    return -0.5 * np.exp(-delta) * np.expm1(-2 * c) - c * scale
+
+
+def _sinh_gain(c: float, delta: float, scale: float) -> float:
+    """Return exp(-c - delta) (sinh(c + delta) - sinh c - delta)."""
     if c + delta < 0.5:
-        s2 = scale * _rise(_SINH, c, delta)
-    else:
-        s2 = (np.exp(-delta / 2) + np.exp(-2 * c - 1.5 * delta)) * np.sinh(delta / 2) - delta * scale
-    return 0.0, float(np.sqrt(scale)), float(v2), float(s2)
+        return scale * _rise(_SINH, c, delta)
+    # sinh(c + delta) - sinh c = 2 cosh(c + delta/2) sinh(delta/2)
+    cosh = np.exp(-delta / 2) + np.exp(-2 * c - 1.5 * delta)
+    return cosh * np.sinh(delta / 2) - delta * scale
 
 
 def _relu_moments(signal: float, noise: float) -> Moments:
-    """K(C) = (G^2/2pi) (sin th + (pi - th) cos th), cos th = C/G^2 (the arc-cosine kernel of order one)."""
-    total = signal**2 + noise**2
-    cosine, sine = signal**2 / total, noise * np.sqrt(2 * signal**2 + noise**2) / total
-    angle = np.arctan2(sine, cosine)
-    complement = np.arctan2(cosine, sine)
+    """From the arc-cosine kernel K(C) = (G^2/2pi) (sin th + (pi - th) cos th), cos th = C/G^2."""
+    total = signal**2 + noise**2  # G^2
+    cosine = signal**2 / total
+    sine = noise * np.sqrt(2 * signal**2 + noise**2) / total
+    angle = np.arctan2(sine, cosine)  # th
+    complement = np.arctan2(cosine, sine)  # pi/2 - th
+    mu0 = np.sqrt(total / (2 * np.pi))
     v2 = total / (2 * np.pi) * (cosine * complement - cosine**2 / (1 + sine))
     s2 = noise**2 / 4 - total / (2 * np.pi) * (sine - angle * cosine)
-    return float(np.sqrt(total / (2 * np.pi))), 0.5, float(v2), float(s2)
+    return Moments(float(mu0), 0.5, float(v2), float(s2))
 
 
 def _rise(series: Sequence[float], x0: float, gap: float) -> float:
@@ -115,6 +176,10 @@ def _rise(series: Sequence[float], x0: float, gap: float) -> float:
     return total
 
 
+_LINEAR = (
+    "activation: expected a nonlinear one, got 'linear': then v2 = s2 = 0, the features span only d "
+    "directions, U is singular and nothing in the theory separates memorization from generalization"
+)
 # asin x - x up to x = 0.1: (2k-1)!!/((2k)!! (2k+1)), 1e-24 at the end; sinh x - x up to 1/2: 1/(2k+1)!
 _ASIN = [comb(2 * k, k) / 4**k / (2 * k + 1) for k in range(1, 12)]
 _SINH = [1 / factorial(2 * k + 1) for k in range(1, 9)]
@@ -125,4 +190,7 @@ ACTIVATIONS = {
     "relu": Activation("relu", relu, _relu_moments),
     "sin": Activation("sin", np.sin, _sin_moments),
     "sigmoid": Activation("sigmoid", expit),
+    "gelu": Activation("gelu", gelu),
+    "silu": Activation("silu", silu),
+    "softplus": Activation("softplus", softplus),
 }

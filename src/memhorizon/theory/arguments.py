@@ -36,11 +36,7 @@ def array(name: str, value: object, *, kinds: str = "biuf") -> Shaped[np.ndarray
     """
     try:
         found = np.asarray(value)
-    except (
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:  # torch refuses what needs a gradient or lies on a GPU
+    except (RuntimeError, TypeError, ValueError) as error:  # torch: needs a gradient, or lies on a GPU
         raise InputError(f"{name}: expected numbers, got {type(value).__name__}: {error}") from error
     if found.dtype.kind not in kinds:
         raise InputError(f"{name}: expected numbers, got {value!r:.200}")

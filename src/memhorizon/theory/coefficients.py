@@ -1,19 +1,22 @@
 """The five constants to which an activation reduces in high dimension."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from memhorizon.errors import InputError
-from memhorizon.theory.activations import Activation, Function, resolve
+from memhorizon.results import Status
+from memhorizon.theory.activations import Activation, Function, Moments, resolve
 from memhorizon.theory.arguments import array
 from memhorizon.theory.model import FeatureModel
 
 _RANGE = 10.0  # the Gaussian weight is 2e-22 there
 LARGEST_DEVIATION = 1e3  # standard deviation of h up to which a quadrature resolves functions of unit scale
 _STEEPEST = 1e3  # data over noise up to which the panels of `_kinked` are tried: their number grows with it
+_CONVERGED = 1e-10  # largest residual of constants that can be relied on
 _BLOCK = 2**20  # entries of the largest temporary array
 
 
@@ -30,7 +33,8 @@ class Coefficients:
         residual: change of the constants on the last refinement of the quadrature, absolute; 0 for closed
             forms. Rounding alone moves v2 by 1e-33, and for odd functions it falls as exp(-6t): that of tanh
             is good to 0.2 % at t = 11.
-        status: "closed form", "quadrature", or "not converged" where the residual is above 1e-10.
+        status: SOLVED, or NOT_CONVERGED where the residual is above 1e-10.
+        note: "closed form" or "quadrature".
     """
 
     mu0: float
@@ -39,18 +43,19 @@ class Coefficients:
     v2: float
     s2: float
     residual: float
-    status: str
+    status: Status
+    note: str
 
     @property
     def converged(self) -> bool:
         """Whether the constants are those of the activation."""
-        return self.status != "not converged"
+        return self.status is Status.SOLVED
 
 
 def coefficients(model: FeatureModel) -> Coefficients:
     """Compute the constants, as sums of squares: the differences of the paper lose digits at small t.
 
-    With a mean (relu, sigmoid) v2 has mu0^2 removed: it only adds one outlier to U.
+    With a mean (relu, gelu, sigmoid, ...) v2 has mu0^2 removed: it only adds one outlier to U.
 
     Raises:
         InputError: if the activation is linear, or not finite, or does not keep the shape of its argument.
@@ -71,86 +76,142 @@ def coefficients(model: FeatureModel) -> Coefficients:
 
 def _coefficients(activation: Activation, signal: float, noise: float) -> Coefficients:
     """For h = signal * u + noise * g."""
-    residual, status = 0.0, "closed form"
-    if activation.moments is None and np.hypot(signal, noise) > LARGEST_DEVIATION:
-        raise InputError(
-            f"spectrum: expected a standard deviation below {LARGEST_DEVIATION:g}, got {signal:g}; rescale"
-        )
     if activation.moments is not None:
-        mu0, a, v2, s2 = activation.moments(signal, noise)
+        found = _Found(activation.moments(signal, noise), 0.0)
+        status, note = Status.SOLVED, "closed form"
     else:
-        (mu0, a, v2, s2), residual = _converged(_smooth, activation.function, signal, noise)
-        if residual > 1e-14 and signal < _STEEPEST * noise:
-            kinked, other = _converged(_kinked, activation.function, signal, noise)
-            if other < residual:
-                (mu0, a, v2, s2), residual = kinked, other
-        status = "quadrature" if residual < 1e-10 else "not converged"
-    if v2 + s2 <= 1e-20 * (mu0**2 + a**2 * (signal**2 + noise**2)):
-        raise InputError(
-            "activation: expected a nonlinear one, got a linear function, or one that is linear on the scale "
-            f"of the data ({np.hypot(signal, noise):.3g}): then v2 = s2 = 0"
-        )
-    return Coefficients(mu0, a, noise * a, v2, s2, residual, status)
+        found = _integrated(activation.function, signal, noise)
+        status = Status.SOLVED if found.residual < _CONVERGED else Status.NOT_CONVERGED
+        note = "quadrature"
+    mu0, a, v2, s2 = found.moments
+    _check_nonlinear(found.moments, signal, noise)
+    return Coefficients(mu0, a, noise * a, v2, s2, found.residual, status, note)
 
 
 _known_coefficients = lru_cache(maxsize=1024)(_coefficients)
 
 
-def _converged(
-    rule: Callable[..., np.ndarray], function: Function, signal: float, noise: float
-) -> tuple[tuple[float, float, float, float], float]:
+class _Found(NamedTuple):
+    """Constants, and how far they moved on the last refinement."""
+
+    moments: Moments
+    residual: float
+
+
+def _check_nonlinear(moments: Moments, signal: float, noise: float) -> None:
+    """Refuse sigma(h) that is linear in h to all digits.
+
+    Raises:
+        InputError: if it is.
+    """
+    mu0, a, v2, s2 = moments
+    if v2 + s2 > 1e-20 * (mu0**2 + a**2 * (signal**2 + noise**2)):
+        return
+    raise InputError(
+        "activation: expected a nonlinear one, got a linear function, or one that is linear on the scale "
+        f"of the data ({np.hypot(signal, noise):.3g}): then v2 = s2 = 0"
+    )
+
+
+def _integrated(function: Function, signal: float, noise: float) -> _Found:
+    """Constants by quadrature: the trapezoid rule, and where it does not converge panels for kinks.
+
+    Raises:
+        InputError: if the data spread too far for a quadrature.
+    """
+    if np.hypot(signal, noise) > LARGEST_DEVIATION:
+        raise InputError(
+            f"spectrum: expected a standard deviation below {LARGEST_DEVIATION:g}, got {signal:g}; rescale"
+        )
+    smooth = _converged(_smooth, function, signal, noise)
+    if smooth.residual <= 1e-14 or signal >= _STEEPEST * noise:
+        return smooth
+    kinked = _converged(_kinked, function, signal, noise)
+    return kinked if kinked.residual < smooth.residual else smooth
+
+
+Rule = Callable[[Function, float, float, int], np.ndarray]  # function, signal, noise, level -> constants [4]
+
+
+def _converged(rule: Rule, function: Function, signal: float, noise: float) -> _Found:
     """Refine a rule until its constants stop changing."""
-    before, change = rule(function, signal, noise, 0), np.inf
+    before = rule(function, signal, noise, 0)
+    change = np.inf
     for level in range(1, 5):
         after = rule(function, signal, noise, level)
-        change = float(np.max(np.abs(after - before) / np.maximum(1.0, np.abs(after))))
+        change = _largest_change(before, after)
         before = after
         if change < 4e-15:
             break
-    mu0, a, v2, s2 = (float(value) for value in before)
-    return (mu0, a, v2, s2), change
+    return _Found(Moments(*map(float, before)), change)
+
+
+def _largest_change(before: np.ndarray, after: np.ndarray) -> float:
+    """Absolute below 1, relative above."""
+    scale = np.maximum(1.0, np.abs(after))
+    return float(np.max(np.abs(after - before) / scale))
 
 
 def _smooth(function: Function, signal: float, noise: float, level: int) -> np.ndarray:
     """Trapezoid rule in (u, g): geometric convergence for analytic functions."""
-    x, w = _gaussian_trapezoid(0.1 / 2**level)
-    total = np.hypot(signal, noise)
-    mu0 = w @ _values(function, total * x)
-    a = w @ (x * _values(function, total * x)) / total
-    v2 = s2 = 0.0
-    parts = 1 + len(x) ** 2 // _BLOCK
-    for u, share in zip(np.array_split(x, parts), np.array_split(w, parts), strict=True):
-        values = _values(function, signal * u[:, None] + noise * x)  # [u, g]
-        mean = values @ w  # E_g sigma [u]
+    x, weight = _gaussian_trapezoid(0.1 / 2**level)  # [m]
+    # mu0 = E sigma(G x), a = E[x sigma(G x)]/G
+    G = np.hypot(signal, noise)
+    marginal = _values(function, G * x)  # [m]
+    mu0 = weight @ marginal
+    a = weight @ (x * marginal) / G
+    # v2 = E_u (E_g sigma - mu0 - a signal u)^2, s2 = E (sigma - E_g sigma - a noise g)^2
+    v2 = 0.0
+    s2 = 0.0
+    for u, share in _parts(x, weight, 1 + len(x) ** 2 // _BLOCK):
+        sigma = _values(function, signal * u[:, None] + noise * x)  # [u, g]
+        mean = sigma @ weight  # E_g sigma [u]
         v2 += share @ (mean - mu0 - a * signal * u) ** 2
-        s2 += share @ ((values - mean[:, None] - a * noise * x) ** 2 @ w)
+        s2 += share @ ((sigma - mean[:, None] - a * noise * x) ** 2 @ weight)
     return np.array([mu0, a, v2, s2])
 
 
 def _kinked(function: Function, signal: float, noise: float, level: int) -> np.ndarray:
     """Gauss rules in h on panels that end at multiples of 1/4: exact across kinks and jumps there."""
-    total = np.hypot(signal, noise)
-    panels = int(np.ceil(4 * _RANGE * total)) * 2**level
+    G = np.hypot(signal, noise)
+    h, dh = _panels(G, level)  # [m]
+    sigma = _values(function, h)  # [m]
+    # mu0 = E sigma(h), a = E[h sigma(h)]/G^2, h of variance G^2
+    marginal = dh * _density(h / G) / G
+    mu0 = marginal @ sigma
+    a = marginal @ (sigma * h) / G**2
+    # v2 and s2 as in _smooth, with h in place of g = (h - signal u)/noise
+    v2 = 0.0
+    s2 = 0.0
+    u, weight = _gaussian_trapezoid(min(0.05, 0.7 * noise / signal))  # E_g sigma varies on this scale
+    for part, share in _parts(u, weight, 1 + len(u) // 16):
+        near = _reach(h, signal * part, noise)
+        g = (h[near] - signal * part[:, None]) / noise  # [u, h]
+        given = dh[near] * _density(g) / noise  # [u, h]
+        mean = given @ sigma[near]  # [u]
+        v2 += share @ (mean - mu0 - a * signal * part) ** 2
+        s2 += share @ (given * (sigma[near] - mean[:, None] - a * noise * g) ** 2).sum(axis=1)
+    return np.array([mu0, a, v2, s2])
+
+
+def _panels(G: float, level: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights in h of Gauss rules on panels of width 1/4 and less."""
+    count = int(np.ceil(4 * _RANGE * G)) * 2**level  # on each side of zero
     width = 0.25 / 2**level
     node, weight = np.polynomial.legendre.leggauss(12)
-    h = (width * (np.arange(-panels, panels)[:, None] + 0.5 + 0.5 * node)).ravel()
-    dh = np.tile(0.5 * width * weight, 2 * panels)
-    values = _values(function, h)
-    u, w = _gaussian_trapezoid(min(0.05, 0.7 * noise / signal))  # E_g sigma varies on this scale
-    marginal = dh * _density(h / total) / total
-    mu0 = marginal @ values
-    a = marginal @ (values * h) / total**2
-    v2 = s2 = 0.0
-    parts = 1 + len(u) // 16
-    for part, share in zip(np.array_split(u, parts), np.array_split(w, parts), strict=True):
-        reach = signal * part[[0, -1]] + noise * _RANGE * np.array([-1, 1])
-        near = slice(*np.searchsorted(h, reach))  # where the noise can bring this part of u
-        g = (h[near] - signal * part[:, None]) / noise  # [u, h]
-        given = dh[near] * _density(g) / noise
-        mean = given @ values[near]
-        v2 += share @ (mean - mu0 - a * signal * part) ** 2
-        s2 += share @ (given * (values[near] - mean[:, None] - a * noise * g) ** 2).sum(axis=1)
-    return np.array([mu0, a, v2, s2])
+    h = width * (np.arange(-count, count)[:, None] + 0.5 + 0.5 * node)
+    return h.ravel(), np.tile(0.5 * width * weight, 2 * count)
+
+
+def _reach(h: np.ndarray, means: np.ndarray, noise: float) -> slice:
+    """Nodes h that the noise can reach from these means, which ascend."""
+    ends = means[[0, -1]] + noise * _RANGE * np.array([-1, 1])
+    return slice(*np.searchsorted(h, ends))
+
+
+def _parts(x: np.ndarray, weight: np.ndarray, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Nodes and weights in `count` pieces."""
+    return zip(np.array_split(x, count), np.array_split(weight, count), strict=True)
 
 
 def _gaussian_trapezoid(step: float) -> tuple[np.ndarray, np.ndarray]:
@@ -165,6 +226,11 @@ def _density(x: np.ndarray) -> np.ndarray:
 
 
 def _values(function: Function, x: np.ndarray) -> np.ndarray:
+    """Evaluate an activation and look at what it gives.
+
+    Raises:
+        InputError: if it is not one finite number per entry.
+    """
     values = array("activation", function(x)).astype(float)
     if values.shape != x.shape:
         raise InputError(f"activation: expected values of shape {x.shape}, got shape {values.shape}")

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Complex, Float
 
 from memhorizon.errors import InputError
+from memhorizon.results import Status
 from memhorizon.theory.equations import Equations
 from memhorizon.theory.support import Support
 
@@ -44,38 +45,47 @@ class Contour:
     """
 
     def __init__(self, equations: Equations, support: Support) -> None:
-        low, high = np.log(support.lowest), np.log(support.intervals[-1, 1])
-        nodes = 256 if high - low < np.log(1e4) else 512
-        middle, half = 0.5 * (high + low), 0.5 * (high - low)
-        angle = (np.arange(nodes // 2) + 0.5) * 2 * np.pi / nodes
-        u = np.arcsinh(_HEIGHT / half) + 1j * angle
-        self.z: Complex[np.ndarray, " n"] = np.exp(middle + half * np.cosh(u))
-        self.weight = self.z * half * np.sinh(u) / nodes  # dz/(2 pi i)
-        found = equations.solve(self.z - equations.s2)
-        self.solved = bool(np.all(found.solved)) and support.status == "solved"
+        self.z, self.weight = _ellipse(support.lowest, float(support.intervals[-1, 1]))
         self.b2 = equations.b2
-        self.sign = np.where(np.arange(nodes // 2) % 2, -1.0, 1.0)
-        K1, self.same = pair_kernel(equations, found.X, found.kappa, found.X, found.kappa)
-        _, self.mirrored = pair_kernel(equations, found.X, found.kappa, found.X.conj(), found.kappa.conj())
-        self.once = -2 * self.b2 * self.weight * K1
+        self.sign = np.where(np.arange(len(self.z)) % 2, -1.0, 1.0)
+        found = equations.solve(self.z - equations.s2)
+        self.solved = bool(np.all(found.solved)) and support.status is Status.SOLVED
+        point = Point(found.X, found.kappa)
+        K1 = trace(equations, point)  # [n]
+        self.same = pair_kernel(equations, point, point)  # [n, n]
+        self.mirrored = pair_kernel(equations, point, point.mirrored)  # [n, n]
+        self.once = -2 * self.b2 * self.weight * K1  # both half planes
 
     def losses(self, f: Complex[np.ndarray, "m n"]) -> Losses:
-        """Losses of filters given by their values at the nodes."""
-        F = f * self.weight
-        single, pairs = (self.z * f * f - 2 * f) * self.once, F * self._rows(F)  # [m, n]
-        # every second node of the whole contour is a rule of its own: here even ones, in the mirror odd ones
+        """Losses of filters given by their values at the nodes.
+
+        Source: [bonnaire2025] Eq. (10)
+        """
+        F = f * self.weight  # [m, n]
+        single = (self.z * f * f - 2 * f) * self.once  # (z f^2 - 2 f) K1 [m, n]
+        pairs = F * self._rows(F)  # f(z) f(z') (1 - kappa kappa') M, summed over z' [m, n]
+        drop = np.sum(np.real(single), axis=1)
+        gap = 2 * self.b2 * np.sum(np.real(pairs), axis=1)
+        return Losses(drop, gap, self._change(F, single, pairs))
+
+    def _change(self, F: np.ndarray, single: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+        """How far both losses are from those of half of the nodes. [m].
+
+        Every second node of the whole contour is a rule of its own: here even ones, in the mirror odd ones.
+        """
+        once = np.abs(np.imag(single) @ self.sign)
         alternating = F * self.sign
         other = alternating @ self.same - alternating.conj() @ self.mirrored.T
-        change = np.abs(np.imag(single) @ self.sign) + 2 * self.b2 * (
-            np.abs(np.sum(np.real(alternating * other), axis=1)) + 2 * np.abs(np.imag(pairs) @ self.sign)
-        )
-        return Losses(np.sum(np.real(single), axis=1), 2 * self.b2 * np.sum(np.real(pairs), axis=1), change)
+        twice = np.abs(np.sum(np.real(alternating * other), axis=1))
+        mixed = np.abs(np.imag(pairs) @ self.sign)
+        return once + 2 * self.b2 * (twice + 2 * mixed)
 
     def slopes(
         self, f: Complex[np.ndarray, "m n"], df: Complex[np.ndarray, "m n"]
     ) -> Float[np.ndarray, " m"]:
         """Derivative of L_test when the filters change by df."""
-        single, pairs = (self.z * f - 1) * 2 * df * self.once, f * self.weight * self._rows(df * self.weight)
+        single = (self.z * f - 1) * 2 * df * self.once
+        pairs = f * self.weight * self._rows(df * self.weight)
         return np.sum(np.real(single), axis=1) + 4 * self.b2 * np.sum(np.real(pairs), axis=1)
 
     def _rows(self, F: np.ndarray) -> np.ndarray:
@@ -83,23 +93,64 @@ class Contour:
         return F @ self.same + F.conj() @ self.mirrored.T
 
 
-def pair_kernel(
-    equations: Equations, X: np.ndarray, kappa: np.ndarray, X2: np.ndarray, kappa2: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """K1(z) [n] and (1 - kappa kappa') M(z, z') [n, n'].
+def _ellipse(lowest: float, highest: float) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes of the upper half z and weights dz/(2 pi i) around the interval of the spectrum, both [n]."""
+    low = np.log(lowest)
+    high = np.log(highest)
+    nodes = 256 if high - low < np.log(1e4) else 512
+    middle = 0.5 * (high + low)
+    half = 0.5 * (high - low)
+    # z = exp(middle + half cosh u), u on a line: foci at log lowest and log highest
+    angle = (np.arange(nodes // 2) + 0.5) * 2 * np.pi / nodes
+    u = np.arcsinh(_HEIGHT / half) + 1j * angle
+    z = np.exp(middle + half * np.cosh(u))
+    return z, z * half * np.sinh(u) / nodes
+
+
+class Point(NamedTuple):
+    """Places of the complex plane, by the solution there."""
+
+    X: np.ndarray  # [n]
+    kappa: np.ndarray  # [n]
+
+    @property
+    def mirrored(self) -> "Point":
+        """The complex conjugates."""
+        return Point(self.X.conj(), self.kappa.conj())
+
+    def resolvent(self, equations: Equations) -> np.ndarray:
+        """1/D, D = X + b^2 + kappa al. [k, n]."""
+        return 1 / (self.X + equations.b2 + self.kappa * equations.al[:, None])
+
+
+def trace(equations: Equations, point: Point) -> np.ndarray:
+    """K1 = tr W^T R W/d^2 = <1/D>. [n]."""
+    return equations.weights @ point.resolvent(equations)
+
+
+def pair_kernel(equations: Equations, point: Point, other: Point) -> np.ndarray:
+    """(1 - kappa kappa') M(z, z'), M = tr W^T R C R' W/d^2. [n, n'].
 
     By leaving out one sample, then one column of W; see docs/theory.md, section 5.
     """
-    eq, weights, al = equations, equations.weights[:, None], equations.al[:, None]
-    R, R2 = 1 / (X + eq.b2 + kappa * al), 1 / (X2 + eq.b2 + kappa2 * al)  # [k, n], [k, n']
-    XX, kk = np.outer(X, X2), np.outer(kappa, kappa2)
-    h0, h1, h2 = (R.T @ (weights * al**power * R2) for power in range(3))  # <al^j/(D D')> [n, n']
-    mixed = (1 - X * R).T @ (weights * (1 - X2 * R2))  # <m m'/(D D')>, m = b^2 + kappa al
-    lift = eq.v2 + XX * h1
-    both = lift / (XX * (eq.psi_p - mixed))  # Y2 (v2 + <al h>)
+    weights = equations.weights[:, None]
+    al = equations.al[:, None]
+    R = point.resolvent(equations)  # 1/D [k, n]
+    R2 = other.resolvent(equations)  # 1/D' [k, n']
+    XX = np.outer(point.X, other.X)
+    kk = np.outer(point.kappa, other.kappa)
+    # h_j = X X' <al^j/(D D')>, here without the factor X X'
+    h0, h1, h2 = (R.T @ (weights * al**power * R2) for power in range(3))  # [n, n']
+    # Y = 1/(X X' (psi_p - <m m'/(D D')>)), m = b^2 + kappa al
+    mixed = (1 - point.X * R).T @ (weights * (1 - other.X * R2))
+    lift = equations.v2 + XX * h1
+    both = lift / (XX * (equations.psi_p - mixed))  # Y (v2 + h_1)
+    # N = Y h_0 (v2 + h_1) + h_1/(X X')
     N = XX * h0 * both + h1
-    chi = (both * lift + h2) / eq.psi_n
-    return eq.weights @ R, (1 - kk) * N / (1 - kk * chi)
+    # chi = (Y (v2 + h_1)^2 + h_2/(X X'))/psi_n
+    chi = (both * lift + h2) / equations.psi_n
+    # M = N/(1 - kappa kappa' chi)
+    return (1 - kk) * N / (1 - kk * chi)
 
 
 def limits(equations: Equations) -> tuple[float, float]:
@@ -113,6 +164,8 @@ def limits(equations: Equations) -> tuple[float, float]:
         raise InputError(
             f"model: expected one that is solved to 1e-11 at z = 0, got residual {found.residual[0]:.2g}"
         )
-    X, kappa = np.real(found.X), np.real(found.kappa)
-    K1, pair = pair_kernel(equations, X, kappa, X, kappa)
-    return float(1 - equations.b2 * K1[0]), float(equations.b2 * pair[0, 0])
+    zero = Point(np.real(found.X), np.real(found.kappa))
+    # f = 1/z: L_train = 1 - b^2 K1(0) and L_gen = b^2 (1 - kappa^2) M(0, 0)
+    L_train = 1 - equations.b2 * trace(equations, zero)[0]
+    L_gen = equations.b2 * pair_kernel(equations, zero, zero)[0, 0]
+    return float(L_train), float(L_gen)

@@ -36,84 +36,149 @@ class Points(NamedTuple):
     w: np.ndarray  # [2, m]
 
 
+class Averages(NamedTuple):
+    """Of e and d = 1 - e over the eigenvalues of Sigma, at each eta; all [m]."""
+
+    d: np.ndarray  # <d>
+    d2: np.ndarray  # <d^2>
+    ed: np.ndarray  # <e d>
+    h: np.ndarray  # <e^2> - psi_n
+
+
+Places = tuple[np.ndarray, np.ndarray]  # cells and coordinates of points [m]
+Value = Callable[[Points], np.ndarray]  # a function on the eta axis [m]
+
+
 class Curve:
     """The real curve of one model, and grids on it."""
 
     def __init__(self, equations: Equations) -> None:
         self.eq = equations
-        self.al, self.weights = equations.al[equations.al > 0], equations.weights[equations.al > 0]
+        positive = equations.al > 0
+        self.al = equations.al[positive]
+        self.weights = equations.weights[positive]
         self.null = float(equations.weights[equations.al == 0].sum())
         self.poles = np.append(-1 / self.al, 0.0)  # of eta, ascending
-        self.between = self.poles[:, None] - self.poles
-        self.between[:-1, :-1] = (self.al[:, None] - self.al) / np.outer(self.al, self.al)  # to all digits
+        self.between = self._pole_differences()
+        b = np.sqrt(equations.b2)
+        c = np.sqrt(equations.v2 / equations.psi_n)
         self.c = equations.v2 / equations.psi_n
-        b, c = np.sqrt(equations.b2), np.sqrt(self.c)
         self.folds = ((b + c) ** 2, (b - c) ** 2)  # the roots are real where g is not between them
+
+    def _pole_differences(self) -> np.ndarray:
+        """Pole i minus pole j, to all digits. [k + 1, k + 1]."""
+        between = self.poles[:, None] - self.poles
+        # -1/al_i + 1/al_j = (al_i - al_j)/(al_i al_j)
+        between[:-1, :-1] = (self.al[:, None] - self.al) / np.outer(self.al, self.al)
+        return between
 
     def critical(self) -> Float[np.ndarray, " m"]:
         """All stationary values of w, ascending, those of solutions that are not physical included."""
         with np.errstate(all="ignore"):  # the ends of the grid may overflow; nothing is stationary there
-            grid = np.arange(-_REACH, _REACH, _SPACING)
-            cells = np.arange(len(self.poles) + 1)
-            points = self._at(np.repeat(cells, len(grid)), np.tile(grid, len(cells)))
-            points = self._with(points, *self._zeros(points, lambda p: p.h))  # g is monotone in between now
+            points = self._first_grid()
+            points = self._with(points, self._zeros(points, lambda p: p.h))  # g is monotone in between now
             for level in (*self.folds, 0.0):  # rho has square roots at the folds and a pole at g = 0
-                cell, x = self._zeros(points, lambda p, level=level: p.g - level)
-                around = (x + _AROUND[:, None]).ravel()
-                points = self._with(points, np.tile(cell, len(_AROUND)), around)
+                points = self._with(points, self._around(points, level))
             points = self._refined(points, self._coarse, 8)
             points = self._refined(points, self._dips, 30)
-            return np.sort(np.concatenate([self._stationary(points, root) for root in (0, 1)]))
+            found = [self._stationary(points, root) for root in (0, 1)]
+        return np.sort(np.concatenate(found))
+
+    def _first_grid(self) -> Points:
+        """The same coordinates in every interval between poles."""
+        grid = np.arange(-_REACH, _REACH, _SPACING)
+        cells = np.arange(len(self.poles) + 1)
+        return self._at(np.repeat(cells, len(grid)), np.tile(grid, len(cells)))
+
+    def _around(self, points: Points, level: float) -> Places:
+        """Places that cluster at the points where g is this large."""
+        cell, x = self._zeros(points, lambda p: p.g - level)
+        return np.tile(cell, len(_AROUND)), (x + _AROUND[:, None]).ravel()
 
     def _at(self, cell: np.ndarray, x: np.ndarray) -> Points:
         """Evaluate; where the roots are complex, their common real part takes their place."""
-        eq, distance = self.eq, self._distances(cell, x)
-        eta, e, d = distance[-1], distance[-1] / distance[:-1], 1 / (self.al[:, None] * distance[:-1])
-        mean_d, mean_d2 = self.null + self.weights @ d, self.null + self.weights @ d**2
-        h = 1 - eq.psi_n - self.null - self.weights @ (d * (1 + e))
-        g = (eq.psi_n - 1 + mean_d) / (eq.psi_n * eta)
-        rho, sigma = self._roots(g)
-        miss = 1 - 2 * rho * mean_d + rho**2 * mean_d2
-        left, right = eq.v2 * eta / rho, rho * (self.weights @ (e * d))
-        J = (eq.psi_p - miss) * h + (left + right) ** 2
-        J /= (eq.psi_p + np.abs(miss)) * np.abs(h) + (np.abs(left) + np.abs(right)) ** 2
-        w = eq.b2 / sigma * (eq.v2 * eta - (eq.psi_p - 1) * rho - rho**2 * mean_d)
-        return Points(cell, x, h, g, np.log(np.abs([rho, sigma])), J, w)
+        eq = self.eq
+        distance = self._distances(cell, x)  # [k + 1, m]
+        eta = distance[-1]
+        mean = self._averages(distance)
+        # g = (psi_n - 1 + <d>)/(psi_n eta)
+        g = (eq.psi_n - 1 + mean.d) / (eq.psi_n * eta)
+        rho, sigma = self._roots(g)  # sigma = 1 - rho [2, m]
+        J = self._stationarity(eta, rho, mean)
+        # w = Y (v2 eta - (psi_p - 1) rho - rho^2 <d>), Y = b2/(1 - rho)
+        w = eq.b2 / sigma * (eq.v2 * eta - (eq.psi_p - 1) * rho - rho**2 * mean.d)
+        return Points(cell, x, mean.h, g, np.log(np.abs([rho, sigma])), J, w)
+
+    def _averages(self, distance: np.ndarray) -> Averages:
+        """From the distances of eta to the poles: e = eta/(eta - pole), d = 1/(al (eta - pole))."""
+        e = distance[-1] / distance[:-1]  # [k, m]
+        d = 1 / (self.al[:, None] * distance[:-1])  # [k, m]
+        return Averages(
+            d=self.null + self.weights @ d,
+            d2=self.null + self.weights @ d**2,
+            ed=self.weights @ (e * d),
+            # e^2 = 1 - d (1 + e)
+            h=1 - self.eq.psi_n - self.null - self.weights @ (d * (1 + e)),
+        )
+
+    def _stationarity(self, eta: np.ndarray, rho: np.ndarray, mean: Averages) -> np.ndarray:
+        """J in units of the sum of its terms. [2, m]."""
+        eq = self.eq
+        miss = 1 - 2 * rho * mean.d + rho**2 * mean.d2  # <(1 - rho d)^2>
+        left = eq.v2 * eta / rho
+        right = rho * mean.ed
+        # J = (psi_p - <(1 - rho d)^2>)(<e^2> - psi_n) + (v2 eta/rho + rho <e d>)^2
+        J = (eq.psi_p - miss) * mean.h + (left + right) ** 2
+        unit = (eq.psi_p + np.abs(miss)) * np.abs(mean.h) + (np.abs(left) + np.abs(right)) ** 2
+        return J / unit
 
     def _distances(self, cell: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Eta minus each pole (the last one is eta itself), to all digits."""
+        """Eta minus each pole (the last one is eta itself), to all digits. [k + 1, m]."""
         last = len(self.poles)
-        left, right = np.clip(cell - 1, 0, None), np.clip(cell, None, last - 1)
-        inner = (cell > 0) & (cell < last)
-        width = np.where(inner, self.between[right, left], np.abs(self.poles[right]) + 1 / self.al[-1])
-        from_left = width * np.where(inner, 1 / (1 + np.exp(-x)), np.exp(x))
-        to_right = width * np.where(inner, 1 / (1 + np.exp(x)), np.exp(-x))
+        left = np.clip(cell - 1, 0, None)
+        right = np.clip(cell, None, last - 1)
+        from_left, to_right = self._ends(cell, x, left, right)
         passed = np.arange(last)[:, None] < cell
         return np.where(passed, from_left + self.between[left].T, -(to_right + self.between[:, right]))
 
+    def _ends(self, cell: np.ndarray, x: np.ndarray, left: np.ndarray, right: np.ndarray) -> Places:
+        """Distances of eta to the poles on its left and on its right. [m]."""
+        inner = (cell > 0) & (cell < len(self.poles))
+        outer_width = np.abs(self.poles[right]) + 1 / self.al[-1]
+        width = np.where(inner, self.between[right, left], outer_width)
+        # between two poles eta is a logistic function of x, outside an exponential one
+        from_left = width * np.where(inner, 1 / (1 + np.exp(-x)), np.exp(x))
+        to_right = width * np.where(inner, 1 / (1 + np.exp(x)), np.exp(-x))
+        return from_left, to_right
+
     def _roots(self, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Both roots rho and 1 - rho, each in the form that does not cancel."""
-        b2, c, sign = self.eq.b2, self.c, np.array([[1.0], [-1.0]])
-        split = sign * np.sqrt(np.clip((g - self.folds[0]) * (g - self.folds[1]), 0.0, None))
-        m, n = g - b2 + c, g + b2 - c
+        """Both roots rho and 1 - rho, each in the form that does not cancel. [2, m]."""
+        b2 = self.eq.b2
+        c = self.c
+        # root of the discriminant of g rho^2 - (g - b2 + c) rho + c = 0
+        size = np.sqrt(np.clip((g - self.folds[0]) * (g - self.folds[1]), 0.0, None))
+        split = np.array([[1.0], [-1.0]]) * size
+        m = g - b2 + c
+        n = g + b2 - c
         rho = np.where(m * split > 0, (m + split) / (2 * g), 2 * c / (m - split))
         sigma = np.where(n * split < 0, (n - split) / (2 * g), 2 * b2 / (n + split))
         return rho, sigma
 
-    def _with(self, points: Points, cell: np.ndarray, x: np.ndarray) -> Points:
+    def _with(self, points: Points, places: Places) -> Points:
         """Add grid points, in order."""
-        new = self._at(cell, x)
-        merged = [np.concatenate([a, b], axis=-1) for a, b in zip(points, new, strict=True)]
-        order = np.lexsort((merged[1], merged[0]))
+        new = self._at(*places)
+        merged = Points(*(np.concatenate([a, b], axis=-1) for a, b in zip(points, new, strict=True)))
+        order = np.lexsort((merged.x, merged.cell))
         return Points(*(column[..., order] for column in merged))
 
-    def _refined(self, points: Points, where: Callable[[Points], np.ndarray], rounds: int) -> Points:
+    def _refined(self, points: Points, where: Value, rounds: int) -> Points:
         """Halve the steps that `where` picks until it picks none."""
         for _ in range(rounds):
             i = where(points)
             if len(i) == 0:
                 break
-            points = self._with(points, points.cell[i], 0.5 * (points.x[i] + points.x[i + 1]))
+            middle = 0.5 * (points.x[i] + points.x[i + 1])
+            points = self._with(points, (points.cell[i], middle))
         return points
 
     def _coarse(self, points: Points) -> np.ndarray:
@@ -124,13 +189,8 @@ class Curve:
     def _dips(self, points: Points) -> np.ndarray:
         """Steps next to a point where J comes near zero without changing sign."""
         joined = self._joined(points)
-        size = np.abs(points.J)
-        fall = size[:, :-1] - size[:, 1:]  # positive where J approaches zero
-        same = points.J[:, :-1] * points.J[:, 1:] > 0
-        low = joined[:-1] & joined[1:] & np.all([same[:, :-1], same[:, 1:]], axis=0)
-        low = low & (fall[:, :-1] >= 0) & (fall[:, 1:] <= 0)
-        low &= np.maximum(fall[:, :-1], -fall[:, 1:]) > 0.02 * size[:, 1:-1]
-        low &= self._near(points)[:, 1:-1] & (size[:, 1:-1] > 1e-13)  # below that J is rounding noise
+        low = joined[:-1] & joined[1:] & _dipping(points.J)
+        low &= self._near(points)[:, 1:-1]
         i = np.flatnonzero(np.any(low, axis=0))
         return np.unique(np.concatenate([i, i + 1]))
 
@@ -143,31 +203,49 @@ class Curve:
         """Where w is no larger than the spectrum of U; far outside J is rounding noise."""
         return np.abs(points.w) < 2 * self.eq.top
 
-    def _zeros(self, points: Points, of: Callable[[Points], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    def _zeros(self, points: Points, of: Value) -> Places:
         """Both ends of the last bracket of each sign change along the eta axis."""
         value = of(points)
-        i = np.flatnonzero((np.diff(points.cell) == 0) & ((value[:-1] > 0) != (value[1:] > 0)))
-        cell, low, high = self._bracket(points, i, of)
+        changed = (np.diff(points.cell) == 0) & _changes(value)
+        cell, low, high = self._bracket(points, np.flatnonzero(changed), of)
         return np.tile(cell, 2), np.concatenate([low, high])
 
     def _stationary(self, points: Points, root: int) -> np.ndarray:
         """Stationary values of w along one root."""
-        J, near = points.J[root], self._near(points)[root]
-        crossed = ((J[:-1] > 0) != (J[1:] > 0)) & (near[:-1] | near[1:])
-        i = np.flatnonzero(self._joined(points) & crossed)
-        cell, low, high = self._bracket(points, i, lambda p: p.J[root])
+        near = self._near(points)[root]
+        crossed = _changes(points.J[root]) & (near[:-1] | near[1:]) & self._joined(points)
+        cell, low, high = self._bracket(points, np.flatnonzero(crossed), lambda p: p.J[root])
         return self._at(cell, 0.5 * (low + high)).w[root]
 
-    def _bracket(
-        self, points: Points, i: np.ndarray, of: Callable[[Points], np.ndarray]
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _bracket(self, points: Points, i: np.ndarray, of: Value) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Cut the steps i, over which a function changes sign, into 16 parts again and again."""
-        cell, low, high = points.cell[i], points.x[i], points.x[i + 1]
+        cell = points.cell[i]
+        low = points.x[i]
+        high = points.x[i + 1]
         rising = of(points)[i + 1] > 0
         for _ in range(_ROUNDS):
             x = low + (high - low) * (np.arange(1, _PARTS) / _PARTS)[:, None]  # [parts - 1, i]
             value = of(self._at(np.tile(cell, _PARTS - 1), x.ravel())).reshape(x.shape)
             past = np.sum(np.cumsum((value > 0) == rising, axis=0) == 0, axis=0)  # parts before the change
-            ladder = np.concatenate([[low], x, [high]])
-            low, high = ladder[past, np.arange(len(i))], ladder[past + 1, np.arange(len(i))]
+            ladder = np.concatenate([[low], x, [high]])  # [parts + 1, i]
+            low = ladder[past, np.arange(len(i))]
+            high = ladder[past + 1, np.arange(len(i))]
         return cell, low, high
+
+
+def _changes(value: np.ndarray) -> np.ndarray:
+    """Steps over which a function changes sign."""
+    return (value[:-1] > 0) != (value[1:] > 0)
+
+
+def _dipping(J: np.ndarray) -> np.ndarray:
+    """Inner points [2, m - 2] at which |J| is lowest without a change of sign, and not by rounding."""
+    size = np.abs(J)
+    fall = size[:, :-1] - size[:, 1:]  # positive where J approaches zero
+    before = fall[:, :-1]
+    after = fall[:, 1:]
+    same = J[:, :-1] * J[:, 1:] > 0
+    inner = size[:, 1:-1]
+    lowest = (before >= 0) & (after <= 0) & same[:, :-1] & same[:, 1:]
+    steep = np.maximum(before, -after) > 0.02 * inner
+    return lowest & steep & (inner > 1e-13)  # below that J is rounding noise

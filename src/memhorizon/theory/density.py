@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from memhorizon.results import Status
 from memhorizon.theory.arguments import row
 from memhorizon.theory.equations import Equations, Solution, within
 from memhorizon.theory.model import FeatureModel
@@ -19,7 +20,7 @@ class SpectralDensity:
         density: of the continuous part; it integrates to 1 minus the weight of the atom. [m]
         cumulative: fraction of all eigenvalues, atom included, up to here. [m]
         residual: relative residual of the equations. [m]
-        status: "inside" the support, "outside", "atom" (exactly at s2, where q is infinite), or "failed": no
+        place: "inside" the support, "outside", "atom" (exactly at s2, where q is infinite), or "failed": no
             physical solution was found, density and cumulative are NaN. [m]
     """
 
@@ -27,7 +28,12 @@ class SpectralDensity:
     density: Float[np.ndarray, " m"]
     cumulative: Float[np.ndarray, " m"]
     residual: Float[np.ndarray, " m"]
-    status: Shaped[np.ndarray, " m"]
+    place: Shaped[np.ndarray, " m"]
+
+    @property
+    def status(self) -> Status:
+        """SOLVED, or NOT_RESOLVED where a place has failed."""
+        return Status.NOT_RESOLVED if np.any(self.place == "failed") else Status.SOLVED
 
 
 def spectral_density(model: FeatureModel, eigenvalues: object) -> SpectralDensity:
@@ -50,16 +56,28 @@ def spectral_density(model: FeatureModel, eigenvalues: object) -> SpectralDensit
 def density_at(equations: Equations, w: Float[np.ndarray, " m"]) -> SpectralDensity:
     """Evaluate at s2 + w, for callers that know w to more digits than s2 + w has."""
     found = equations.solve(w)
+    density = _density(equations, found)
+    total = cumulative(equations, w, found)
+    density[~found.solved] = np.nan
+    total[~found.solved] = np.nan
+    return SpectralDensity(equations.s2 + w, density, total, found.residual, _places(found))
+
+
+def _density(equations: Equations, found: Solution) -> np.ndarray:
+    """Im q/pi, q = 1/(psi_p X). [m]."""
     atom = found.X == 0
     with np.errstate(divide="ignore", invalid="ignore"):
         density = np.where(atom, 0.0, (1 / found.X).imag / (np.pi * equations.psi_p))
     density[atom & (equations.atom == 0)] = np.inf  # a hard edge
-    total = cumulative(equations, w, found)
-    density[~found.solved] = total[~found.solved] = np.nan
-    status = np.where(np.imag(found.X) < 0, "inside", "outside")
-    status[atom] = "atom"
-    status[~found.solved] = "failed"
-    return SpectralDensity(equations.s2 + w, density, total, found.residual, status)
+    return density
+
+
+def _places(found: Solution) -> np.ndarray:
+    """Where each point lies, in words. [m]."""
+    place = np.where(np.imag(found.X) < 0, "inside", "outside")
+    place[found.X == 0] = "atom"
+    place[~found.solved] = "failed"
+    return place
 
 
 def cumulative(equations: Equations, w: Float[np.ndarray, " m"], found: Solution) -> Float[np.ndarray, " m"]:
@@ -72,10 +90,11 @@ def cumulative(equations: Equations, w: Float[np.ndarray, " m"], found: Solution
     Source: [bonnaire2025] Eq. (147)
     """
     X, kappa = found.X, found.kappa
-    D = X + equations.b2 + kappa * equations.al[:, None]  # [k, m]
+    lifted = kappa * equations.al[:, None]  # kappa al [k, m]
+    D = X + equations.b2 + lifted  # [k, m]
     with np.errstate(divide="ignore", invalid="ignore"):
         phase = (equations.psi_p - 1) * _angle(X) - equations.psi_n * _angle(kappa)
-        phase += equations.weights @ (_angle(D) - (kappa * equations.al[:, None] / D).imag) - (w / X).imag
+        phase += equations.weights @ (_angle(D) - (lifted / D).imag) - (w / X).imag
     return np.where(X == 0, equations.atom, -phase / (np.pi * equations.psi_p))
 
 

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Complex, Float
 
+from memhorizon.results import Status
 from memhorizon.theory.arguments import number, times
-from memhorizon.theory.coefficients import coefficients
-from memhorizon.theory.contour import Contour
+from memhorizon.theory.coefficients import Coefficients, coefficients
+from memhorizon.theory.contour import Contour, Losses
 from memhorizon.theory.equations import Equations
 from memhorizon.theory.model import FeatureModel
 from memhorizon.theory.support import support_of
 
 LARGEST_RIDGE = 1e100
+RESOLVED = 1e-7  # largest residual of curves that can be relied on
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,10 @@ class LossCurves:
         L_train: train loss per coordinate, 1 at tau = 0. [m]
         L_test: the same over fresh data. [m]
         L_gen: L_test - L_train. [m]
-        E_score: mean square distance to the true score, per coordinate; NaN where `status` says why. [m]
+        E_score: mean square distance to the true score, per coordinate; NaN where `note` says why. [m]
         residual: bound on the absolute error of the losses; None where they come from a finite network. [m]
-        status: "solved", or what limits the numbers.
+        status: SOLVED; NOT_RESOLVED; NOT_CONVERGED (the constants of the activation); LEADING_ORDER.
+        note: what else limits the numbers.
     """
 
     tau: Float[np.ndarray, " m"]
@@ -35,7 +38,8 @@ class LossCurves:
     L_gen: Float[np.ndarray, " m"]
     E_score: Float[np.ndarray, " m"]
     residual: Float[np.ndarray, " m"] | None = None
-    status: str = "solved"
+    status: Status = Status.SOLVED
+    note: str = ""
 
 
 def loss_curves(model: FeatureModel, tau: object, *, ridge: float = 0.0) -> LossCurves:
@@ -45,7 +49,7 @@ def loss_curves(model: FeatureModel, tau: object, *, ridge: float = 0.0) -> Loss
     |A|^2 is added to the train loss that is descended (U -> U + ridge), not to the losses reported.
 
     The score error is (L_test - L_opt)/Delta_t, which holds for Gaussian data: other spectra get NaN and a
-    status that says so.
+    note that says so.
 
     Args:
         model: what is trained.
@@ -67,13 +71,36 @@ def loss_curves(model: FeatureModel, tau: object, *, ridge: float = 0.0) -> Loss
     equations = Equations.from_constants(model, constants)
     contour = Contour(equations, support_of(equations))
     found = contour.losses(flow_filter(contour.z, rate(model, places), ridge))
-    train, excess = 1 + found.drop, (found.drop + found.gap) / model.delta_t + initial_error(model)
-    status = "solved" if contour.solved and np.all(found.residual < 1e-7) else "not resolved"
-    if not constants.converged:
-        status += "; the constants of the activation have not converged"
-    if not model.spectrum.gaussian:
-        excess, status = np.full_like(excess, np.nan), status + "; E_score holds for Gaussian data only"
-    return LossCurves(places, train, train + found.gap, found.gap, excess, found.residual, status)
+    L_train = 1 + found.drop
+    resolved = contour.solved and bool(np.all(found.residual < RESOLVED))
+    return LossCurves(
+        tau=places,
+        L_train=L_train,
+        L_test=L_train + found.gap,
+        L_gen=found.gap,
+        E_score=_score_error(model, found),
+        residual=found.residual,
+        status=status_of(resolved, constants),
+        note="" if model.spectrum.gaussian else "E_score holds for Gaussian data only",
+    )
+
+
+def status_of(resolved: bool, constants: Coefficients) -> Status:
+    """How an answer came about that needs the curves resolved and the constants converged."""
+    if not resolved:
+        return Status.NOT_RESOLVED
+    return constants.status
+
+
+def _score_error(model: FeatureModel, found: Losses) -> np.ndarray:
+    """E_score = (L_test - L_opt)/Delta_t; NaN where the data are not Gaussian. [m]."""
+    excess = excess_loss(model, found)
+    return excess if model.spectrum.gaussian else np.full_like(excess, np.nan)
+
+
+def excess_loss(model: FeatureModel, found: Losses) -> np.ndarray:
+    """(L_test - L_opt)/Delta_t, L_opt the test loss of the best linear denoiser. [m]."""
+    return (found.drop + found.gap) / model.delta_t + initial_error(model)
 
 
 def rate(model: FeatureModel, tau: np.ndarray) -> np.ndarray:
@@ -93,7 +120,8 @@ def flow_filter(
 ) -> Complex[np.ndarray, "m n"]:
     """f(z) = (1 - exp(-c (z + ridge)))/(z + ridge), 1/(z + ridge) at c = inf."""
     shifted = z + ridge
-    finite = np.where(np.isfinite(c), c, 0.0)
+    known = np.isfinite(c)
     gone = 1e4 / np.min(shifted.real)  # by then exp(-c z) is 0 at every node
-    decayed = -np.expm1(-np.minimum(finite, gone)[:, None] * shifted)
-    return np.where(np.isfinite(c)[:, None], decayed, 1.0) / shifted
+    finite = np.minimum(np.where(known, c, 0.0), gone)
+    decayed = -np.expm1(-finite[:, None] * shifted)  # [m, n]
+    return np.where(known[:, None], decayed, 1.0) / shifted

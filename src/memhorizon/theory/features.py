@@ -7,6 +7,7 @@ coefficients in one dimension and from the correlations of the rows of W (Mehler
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import exp, sqrt
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -14,7 +15,7 @@ from jaxtyping import Float
 from memhorizon.errors import InputError
 from memhorizon.theory.activations import resolve
 from memhorizon.theory.arguments import count
-from memhorizon.theory.coefficients import LARGEST_DEVIATION, coefficients
+from memhorizon.theory.coefficients import LARGEST_DEVIATION, Coefficients, coefficients
 from memhorizon.theory.mehler import gaussian_moments
 from memhorizon.theory.model import FeatureModel
 from memhorizon.theory.spectra import Spectrum
@@ -64,15 +65,20 @@ class FiniteMatrices:
         Raises:
             InputError: if there are not more features than these directions.
         """
-        p, d = self.V.shape
-        if p <= self.points.shape[1] + d:
-            raise InputError(
-                f"psi_p: expected more than n + d = {self.points.shape[1] + d} features, got {p}"
-            )
-        Q, _ = np.linalg.qr(np.hstack([self.points, self.V]))  # [p, n + d]
-        U, U_test = Q.T @ self.U @ Q, Q.T @ self.U_test @ Q
-        V, V_test, W, points = (Q.T @ m for m in (self.V, self.V_test, self.W, self.points))
-        return replace(self, U=U, V=V, U_test=U_test, V_test=V_test, W=W, points=points)
+        span = np.hstack([self.points, self.V])  # [p, n + d]
+        p, directions = span.shape
+        if p <= directions:
+            raise InputError(f"psi_p: expected more than n + d = {directions} features, got {p}")
+        Q, _ = np.linalg.qr(span)  # [p, n + d]
+        return replace(
+            self,
+            U=Q.T @ self.U @ Q,
+            V=Q.T @ self.V,
+            U_test=Q.T @ self.U_test @ Q,
+            V_test=Q.T @ self.V_test,
+            W=Q.T @ self.W,
+            points=Q.T @ self.points,
+        )
 
 
 def finite_matrices(
@@ -101,6 +107,35 @@ def finite_matrices(
     Source: [bonnaire2025] Eq. (9)
     """
     n, p = sizes(model, dim)
+    _check_draw(model, seed, features, noise_draws)
+    rng_w, rng_x, rng_rest = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(3))
+    W = _weights(rng_w, p, dim, equal_norms)
+    lam = finite_eigenvalues(model.spectrum, dim)  # [d]
+    X = np.sqrt(lam)[:, None] * rng_x.standard_normal((dim, n))
+    draw = _Draw(model, W, X, lam, noise_draws, rng_rest.standard_normal)
+    found = _true_moments(draw) if features == "true" else _equivalent_moments(draw)
+    return FiniteMatrices(
+        U=found.U,
+        V=found.V,
+        U_test=found.U_test,
+        V_test=found.V_test,
+        W=W,
+        data=X,
+        points=found.points,
+        scale=found.scale,
+        floor=optimal_loss(lam, model.t),
+        delta_t=model.delta_t,
+        psi_p=p / dim,
+        truncation=found.truncation,
+    )
+
+
+def _check_draw(model: FeatureModel, seed: object, features: object, noise_draws: object) -> None:
+    """Refuse what cannot be drawn.
+
+    Raises:
+        InputError: naming it.
+    """
     count("seed", seed, 0, 2**64 - 1)
     if not isinstance(features, str) or features not in ("true", "equivalent"):
         raise InputError(f"features: expected 'true' or 'equivalent', got {features!r:.200}")
@@ -111,19 +146,14 @@ def finite_matrices(
             f"spectrum: expected a variance below {LARGEST_DEVIATION**2:g}, "
             f"got {model.spectrum.variance:g}; rescale"
         )
-    rng_w, rng_x, rng_rest = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(3))
-    W = rng_w.standard_normal((p, dim))
+
+
+def _weights(rng: np.random.Generator, p: int, dim: int, equal_norms: bool) -> np.ndarray:
+    """Gaussian first-layer weights. [p, d]."""
+    W = rng.standard_normal((p, dim))
     if equal_norms:
         W *= sqrt(dim) / np.linalg.norm(W, axis=1, keepdims=True)
-    lam = finite_eigenvalues(model.spectrum, dim)
-    X = np.sqrt(lam)[:, None] * rng_x.standard_normal((dim, n))
-    make = _true_moments if features == "true" else _equivalent_moments
-    *moments, scale, truncation = make(model, W, X, lam, noise_draws, rng_rest.standard_normal)
-    U, V, U_test, V_test, points = moments
-    floor = optimal_loss(lam, model.t)
-    return FiniteMatrices(
-        U, V, U_test, V_test, W, X, points, scale, floor, model.delta_t, p / dim, truncation
-    )
+    return W
 
 
 def sizes(model: FeatureModel, dim: int) -> tuple[int, int]:
@@ -133,7 +163,8 @@ def sizes(model: FeatureModel, dim: int) -> tuple[int, int]:
         InputError: if one of them, or `dim`, is below 1, or there are too many features to diagonalise.
     """
     count("dim", dim, 1, MAX_ENTRIES)
-    n, p = round(model.psi_n * dim), round(model.psi_p * dim)
+    n = round(model.psi_n * dim)
+    p = round(model.psi_p * dim)
     if p > MAX_FEATURES:
         raise InputError(
             f"dim: expected psi_p * dim of at most {MAX_FEATURES} features (U is p x p), got {p}"
@@ -151,7 +182,7 @@ def sizes(model: FeatureModel, dim: int) -> tuple[int, int]:
 
 
 def finite_eigenvalues(spectrum: Spectrum, dim: int) -> Float[np.ndarray, " d"]:
-    """The `dim` data variances that stand for a spectrum: quantiles at the middles of `dim` equal steps."""
+    """The `dim` data variances that represent a spectrum: quantiles at the middles of `dim` equal steps."""
     level = np.searchsorted(np.cumsum(spectrum.weights), (np.arange(dim) + 0.5) / dim)
     return spectrum.eigenvalues[np.minimum(level, len(spectrum.eigenvalues) - 1)]
 
@@ -162,60 +193,90 @@ def optimal_loss(eigenvalues: Float[np.ndarray, " d"], t: float) -> float:
     return float(1 - delta * np.mean(1 / (exp(-2 * t) * eigenvalues + delta)))
 
 
-Moments = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, float, float]
 Normal = Callable[[tuple[int, int]], np.ndarray]  # standard normal numbers of a given shape
 
 
-def _true_moments(
-    model: FeatureModel,
-    W: np.ndarray,
-    X: np.ndarray,
-    lam: np.ndarray,
-    noise_draws: int | None,
-    normal: Normal,
-) -> Moments:
-    """U, V, U_test, V_test, points, scale, truncation of the network itself."""
-    d, delta = W.shape[1], model.delta_t
+class _Draw(NamedTuple):
+    """One draw of weights and training points."""
+
+    model: FeatureModel
+    W: np.ndarray  # [p, d]
+    X: np.ndarray  # [d, n]
+    lam: np.ndarray  # variances of the data [d]
+    noise_draws: int | None
+    normal: Normal
+
+    @property
+    def projected(self) -> np.ndarray:
+        """e^-t W X/sqrt(d), the part of the pre-activations that the data make. [p, n]."""
+        return self.model.decay * self.W @ self.X / sqrt(self.W.shape[1])
+
+
+class _Moments(NamedTuple):
+    """What `FiniteMatrices` holds of the features."""
+
+    U: np.ndarray  # [p, p]
+    V: np.ndarray  # [p, d]
+    U_test: np.ndarray  # [p, p]
+    V_test: np.ndarray  # [p, d]
+    points: np.ndarray  # [p, n]
+    scale: float
+    truncation: float
+
+
+def _true_moments(draw: _Draw) -> _Moments:
+    """Moments of the network itself."""
+    model, W, X = draw.model, draw.W, draw.X
+    d = W.shape[1]
+    delta = model.delta_t
     sigma = resolve(model.activation)
-    center = model.decay * W @ X / sqrt(d)  # [p, n]
-    fresh, variance = np.zeros((len(W), 1)), model.decay**2 * lam + delta
-    U_test, V_test, _, bound_test = gaussian_moments(sigma, W, fresh, variance, delta)
-    if noise_draws is None:
+    center = draw.projected  # [p, n]
+    # fresh points: x_t has the variances e^-2t lam + Delta
+    fresh = np.zeros((len(W), 1))
+    U_test, V_test, _, bound_test = gaussian_moments(
+        sigma, W, fresh, model.decay**2 * draw.lam + delta, delta
+    )
+    if draw.noise_draws is None:
+        # training points: only the noise varies
         U, V, points, bound = gaussian_moments(sigma, W, center, np.full(d, delta), delta)
-        return U, V, U_test, V_test, points, 1.0, max(bound, bound_test)
+        return _Moments(U, V, U_test, V_test, points, 1.0, max(bound, bound_test))
 
     def features(z: np.ndarray) -> np.ndarray:
         return sigma.function(center + sqrt(delta / d) * W @ z)
 
-    U, V, points, scale = _sampled_moments(features, (*W.shape, X.shape[1]), noise_draws, normal)
-    return U, V, U_test, V_test, points, scale, bound_test
+    U, V, points, scale = _sampled_moments(features, (*W.shape, X.shape[1]), draw.noise_draws, draw.normal)
+    return _Moments(U, V, U_test, V_test, points, scale, bound_test)
 
 
-def _equivalent_moments(
-    model: FeatureModel,
-    W: np.ndarray,
-    X: np.ndarray,
-    lam: np.ndarray,
-    noise_draws: int | None,
-    normal: Normal,
-) -> Moments:
+def _equivalent_moments(draw: _Draw) -> _Moments:
     """The same for the Gaussian equivalent, with the mean mu0 of the features kept as their one outlier."""
-    (p, d), n = W.shape, X.shape[1]
-    c, diagonal = coefficients(model), np.diag_indices(p)
-    points = c.mu0 + c.a * model.decay * W @ X / sqrt(d) + sqrt(c.v2) * normal((p, n))
-    noise_part = c.b**2 * W @ W.T / d
-    noise_part[diagonal] += c.s2
-    U_test = c.mu0**2 + (c.a * model.decay) ** 2 * (W * lam) @ W.T / d + noise_part
-    U_test[diagonal] += c.v2
+    model, W, normal = draw.model, draw.W, draw.normal
+    (p, d), n = W.shape, draw.X.shape[1]
+    c = coefficients(model)
+    # points = mu0 + a e^-t W X/sqrt(d) + v Omega
+    points = c.mu0 + c.a * model.decay * W @ draw.X / sqrt(d) + sqrt(c.v2) * normal((p, n))
+    # E_z of what the noise adds: b^2 W W^T/d + s2
+    noise_part = c.b**2 * W @ W.T / d  # [p, p]
+    noise_part[np.diag_indices(p)] += c.s2
+    U_test = _equivalent_population(draw, c, noise_part)
     V = c.b * W / sqrt(d)
-    if noise_draws is None:
-        return points @ points.T / n + noise_part, V, U_test, V, points, 1.0, 0.0
+    if draw.noise_draws is None:
+        return _Moments(points @ points.T / n + noise_part, V, U_test, V, points, 1.0, 0.0)
 
     def features(z: np.ndarray) -> np.ndarray:
         return points + c.b / sqrt(d) * W @ z + sqrt(c.s2) * normal((p, n))
 
-    U, V_train, _, scale = _sampled_moments(features, (p, d, n), noise_draws, normal)
-    return U, V_train, U_test, V, points, scale, 0.0
+    U, V_train, _, scale = _sampled_moments(features, (p, d, n), draw.noise_draws, normal)
+    return _Moments(U, V_train, U_test, V, points, scale, 0.0)
+
+
+def _equivalent_population(draw: _Draw, c: Coefficients, noise_part: np.ndarray) -> np.ndarray:
+    """U_test = mu0^2 + a^2 e^-2t W Sigma W^T/d + v2 + what the noise adds. [p, p]."""
+    W = draw.W
+    p, d = W.shape
+    U_test = c.mu0**2 + (c.a * draw.model.decay) ** 2 * (W * draw.lam) @ W.T / d + noise_part
+    U_test[np.diag_indices(p)] += c.v2
+    return U_test
 
 
 def _sampled_moments(
@@ -226,12 +287,16 @@ def _sampled_moments(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """U, V, mean features and mean |z|^2/d over `noise_draws` noises per training point; shape (p, d, n)."""
     p, d, n = shape
-    U, V, points, scale = np.zeros((p, p)), np.zeros((p, d)), np.zeros((p, n)), 0.0
+    U = np.zeros((p, p))
+    V = np.zeros((p, d))
+    points = np.zeros((p, n))
+    scale = 0.0
     for _ in range(noise_draws):
         z = normal((d, n))
-        Z = features(z)
+        Z = features(z)  # [p, n]
         U += Z @ Z.T
         V += Z @ z.T
         points += Z
         scale += float(np.mean(z**2))
-    return U / (n * noise_draws), V / (n * noise_draws), points / noise_draws, scale / noise_draws
+    total = n * noise_draws
+    return U / total, V / total, points / noise_draws, scale / noise_draws

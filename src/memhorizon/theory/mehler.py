@@ -31,34 +31,67 @@ def gaussian_moments(
     Source: [mehler1866]
     """
     p, d = W.shape
-    covariance = (W * variance) @ W.T / d
-    spread = np.sqrt(np.diagonal(covariance).copy())  # [p]
-    R = covariance / np.outer(spread, spread)
-    off = np.abs(R)
-    np.fill_diagonal(off, 0.0)
-    largest = float(np.max(off))
-    U, slope = np.zeros((p, p)), np.zeros(p)
-    diagonal, points, bound = np.zeros(p), np.empty_like(center), 0.0
-    for block in _blocks(center.shape[1], p, _nodes(float(np.max(spread)))[0].size):
+    n = center.shape[1]
+    spread, R = _correlations(W, variance)
+    sums = _Sums(p, n, R)
+    for block in _blocks(n, p, len(_nodes(float(np.max(spread)))[0])):
         coefficient, square = hermite_coefficients(sigma, center[:, block], spread)
-        diagonal += square.sum(axis=1)
-        points[:, block], first = coefficient[0], coefficient[1]
-        slope += first.sum(axis=1) / spread
-        power, rest, tail = np.ones_like(R), square.copy(), 0.0
+        sums.add(block, coefficient, square, spread)
+    np.fill_diagonal(sums.U, sums.diagonal)
+    # Stein: E[z sigma] is E[sigma'] times the slope of the argument in z
+    V = sqrt(noise_variance / d) * (sums.slope / n)[:, None] * W  # [p, d]
+    return sums.U / n, V, sums.points, sums.bound
+
+
+def _correlations(W: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Standard deviations [p] and correlations [p, p] of W y/sqrt(d)."""
+    covariance = (W * variance) @ W.T / W.shape[1]
+    spread = np.sqrt(np.diagonal(covariance).copy())
+    return spread, covariance / np.outer(spread, spread)
+
+
+class _Sums:
+    """Sums over the training points, made block by block.
+
+    Attributes:
+        U: sum of E[sigma sigma^T], right off the diagonal. [p, p]
+        diagonal: sum of E[sigma^2]. [p]
+        slope: sum of E[sigma']. [p]
+        points: E[sigma] of each point. [p, n]
+        bound: on the error of an entry of U/n.
+    """
+
+    def __init__(self, p: int, n: int, R: np.ndarray) -> None:
+        self.R = R
+        off = np.abs(R)
+        np.fill_diagonal(off, 0.0)
+        self.largest = float(np.max(off))
+        self.U = np.zeros((p, p))
+        self.diagonal = np.zeros(p)
+        self.slope = np.zeros(p)
+        self.points = np.empty((p, n))
+        self.bound = 0.0
+
+    def add(self, block: slice, coefficient: np.ndarray, square: np.ndarray, spread: np.ndarray) -> None:
+        """Add points by their Hermite coefficients [k, p, block] and E[sigma^2] [p, block]."""
+        self.points[:, block] = coefficient[0]
+        self.slope += coefficient[1].sum(axis=1) / spread  # E[g sigma] = spread E[sigma']
+        self.diagonal += square.sum(axis=1)
+        self.bound = max(self.bound, self._add_series(coefficient, square))
+
+    def _add_series(self, coefficient: np.ndarray, square: np.ndarray) -> float:
+        """U_ij += sum_k R_ij^k c_ik c_jk until no entry can change; returns what is left out at most."""
+        power = np.ones_like(self.R)  # R^k, entry by entry
+        rest = square.copy()  # sum of c_k^2 beyond k, by Parseval
+        tail = 0.0
         for k, c in enumerate(coefficient):
-            U += power * (c @ c.T)
-            rest -= c**2  # what the terms beyond k still hold: Parseval
-            tail = largest ** (k + 1) * max(float(np.max(rest)), 0.0)
+            self.U += power * (c @ c.T)
+            rest -= c**2
+            tail = self.largest ** (k + 1) * max(float(np.max(rest)), 0.0)
             if tail < ENTRY_TOLERANCE:
                 break
-            power *= R
-        bound = max(bound, tail)
-    np.fill_diagonal(U, diagonal)
-    n = center.shape[1]
-    V = (
-        sqrt(noise_variance / d) * (slope / n)[:, None] * W
-    )  # Stein: E[z sigma] = E[sigma'] times the slope in z
-    return U / n, V, points, bound
+            power *= self.R
+        return tail
 
 
 def hermite_coefficients(
@@ -77,19 +110,25 @@ def hermite_coefficients(
     node, weight = _nodes(float(np.max(spread)))
     value = sigma.function(center[None] + s[None] * node[:, None, None])  # [nodes, p, n]
     flat = value.reshape(len(node), -1)
-    coefficient = (_hermite(node) * weight) @ flat
+    coefficient = (_hermite(node) * weight) @ flat  # [k, p n]
     np.square(flat, out=flat)
-    return coefficient.reshape(-1, *center.shape), (weight @ flat).reshape(center.shape)
+    square = weight @ flat  # [p n]
+    return coefficient.reshape(-1, *center.shape), square.reshape(center.shape)
 
 
 def _relu_coefficients(x: np.ndarray, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The same for relu with x = m/s: all derivatives beyond the first are those of a Gaussian density."""
-    density, below = np.exp(-(x**2) / 2) / sqrt(2 * np.pi), ndtr(x)
+    density = np.exp(-(x**2) / 2) / sqrt(2 * np.pi)
+    below = ndtr(x)
+    # c_0 = s (x Phi(x) + phi(x)), c_1 = s Phi(x)
     coefficient = [s * (x * below + density), s * below]
+    # c_k = (-1)^k s phi(x) He_{k-2}(x)/sqrt(k!), He_{k-2}/sqrt(k!) = h_{k-2}/sqrt(k (k - 1))
     hermite = _hermite(x.ravel()).reshape(-1, *x.shape)
-    for k in range(2, MAX_ORDER + 1):  # h_{k-2} sqrt((k-2)!/k!) = He_{k-2}/sqrt(k!)
+    for k in range(2, MAX_ORDER + 1):
         coefficient.append((-1) ** k * s * density * hermite[k - 2] / sqrt(k * (k - 1)))
-    return np.stack(coefficient), s**2 * ((1 + x**2) * below + x * density)
+    # E sigma^2 = s^2 ((1 + x^2) Phi(x) + x phi(x))
+    square = s**2 * ((1 + x**2) * below + x * density)
+    return np.stack(coefficient), square
 
 
 def _hermite(x: np.ndarray) -> np.ndarray:

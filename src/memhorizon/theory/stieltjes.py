@@ -33,14 +33,24 @@ def stieltjes(model: FeatureModel, z: object) -> Complex[np.ndarray, " m"]:
     """
     points = within("z", row("z", z, kinds="biufc").astype(complex))
     equations = Equations.of(model)
-    below = np.imag(points) < 0
+    below = np.imag(points) < 0  # the mirror images of what is solved
     w = np.where(below, points.conj(), points) - equations.s2
     found = equations.solve(np.where(np.imag(w) < _REAL * np.abs(w), np.real(w), w))
-    if not np.all(found.solved):
-        failed = points[~found.solved].tolist()
-        raise InputError(
-            f"z: expected points at which the equations are solved to 1e-11, got {failed!s:.200} for {model}"
-        )
+    _check_solved(model, points, found.solved)
     with np.errstate(divide="ignore", invalid="ignore"):
         q = np.where(found.X == 0, np.inf, 1 / (equations.psi_p * found.X))
     return np.where(below, q.conj(), q)
+
+
+def _check_solved(model: FeatureModel, points: np.ndarray, solved: np.ndarray) -> None:
+    """Name the points that are not solved.
+
+    Raises:
+        InputError: if there are any.
+    """
+    if np.all(solved):
+        return
+    failed = points[~solved].tolist()
+    raise InputError(
+        f"z: expected points at which the equations are solved to 1e-11, got {failed!s:.200} for {model}"
+    )

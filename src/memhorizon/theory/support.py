@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from memhorizon.errors import InputError
+from memhorizon.results import Status
 from memhorizon.theory.coefficients import coefficients
 from memhorizon.theory.curve import Curve
 from memhorizon.theory.density import density_at
@@ -31,8 +32,8 @@ class Support:
         atom_weight: fraction of the eigenvalues exactly there, 1 - (1 + psi_n)/psi_p or 0.
         offsets: the edges minus s2, which have digits where the edges themselves have lost them. [k, 2]
         residual: largest difference between a mass and the integral of the density over its interval.
-        status: "solved", or "not resolved" where the residual is above 1e-7 or the constants of the
-            activation have not converged.
+        status: SOLVED; NOT_RESOLVED where the residual is above 1e-7; NOT_CONVERGED where the constants of
+            the activation have not converged.
     """
 
     intervals: Float[np.ndarray, "k 2"]
@@ -42,7 +43,7 @@ class Support:
     atom_weight: float
     offsets: Float[np.ndarray, "k 2"]
     residual: float
-    status: str
+    status: Status
 
     @property
     def lowest(self) -> float:
@@ -54,7 +55,7 @@ def bulk_edges(model: FeatureModel) -> Support:
     """Find all intervals of the support.
 
     Edges are stationary points of w = z - s2 on the real solutions. The mass below a gap follows from the
-    signs of X, kappa and D there, exactly; the integral of the density, another road, gives the residual.
+    signs of X, kappa and D there, exactly; the integral of the density gives the residual.
 
     Raises:
         InputError: if the spectrum of the data has more than 128 positive eigenvalues, or the interval of
@@ -68,33 +69,17 @@ def bulk_edges(model: FeatureModel) -> Support:
     """
     constants = coefficients(model)
     found = support_of(Equations.from_constants(model, constants))
-    return found if constants.converged else replace(found, status="not resolved")
+    return found if constants.converged else replace(found, status=constants.status)
 
 
 def support_of(equations: Equations) -> Support:
     """Find the support from the equations of a model."""
-    atoms = int(np.sum(equations.al > 0))
-    if atoms > MAX_ATOMS:
-        raise InputError(
-            f"spectrum: expected at most {MAX_ATOMS} positive eigenvalues, got {atoms}: edges cost the cube "
-            "(Spectrum.from_data, power_law and marchenko_pastur have `nodes`)"
-        )
-    edges = _candidates(equations)
-    middles = np.sqrt(edges[:-1] * edges[1:]) if edges[0] > 0 else 0.5 * (edges[:-1] + edges[1:])
-    inside = np.concatenate([[False], density_at(equations, middles).status == "inside", [False]])
-    starts, ends = np.flatnonzero(inside[1:] & ~inside[:-1]), np.flatnonzero(inside[:-1] & ~inside[1:])
-    if len(starts) == 0:
-        raise InputError(
-            "model: expected a spectrum whose edges double precision can tell from s2, got none for "
-            f"psi_n = {equations.psi_n:g}, psi_p = {equations.psi_p:g}, s2 = {equations.s2:.3g}, "
-            f"v2 = {equations.v2:.3g}"
-        )
-    offsets = np.stack([edges[starts], edges[ends]], axis=1)
-    gaps = 0.5 * (offsets[:-1, 1] + offsets[1:, 0])
-    below = np.concatenate([[equations.atom], density_at(equations, gaps).cumulative, [1.0]])
+    _check_size(equations)
+    offsets = _intervals(equations)
+    below = _fractions_below(equations, offsets)
     masses = np.diff(below)
-    integrals = np.array([_integral(equations, a, b, m) for (a, b), m in zip(offsets, masses, strict=True)])
-    residual = float(np.max(np.abs(integrals - masses)))
+    integrals = [_integral(equations, a, b, m) for (a, b), m in zip(offsets, masses, strict=True)]
+    residual = float(np.max(np.abs(np.array(integrals) - masses)))
     return Support(
         intervals=equations.s2 + offsets,
         masses=masses,
@@ -103,58 +88,121 @@ def support_of(equations: Equations) -> Support:
         atom_weight=equations.atom,
         offsets=offsets,
         residual=residual,
-        status="solved" if residual < 1e-7 else "not resolved",
+        status=Status.SOLVED if residual < 1e-7 else Status.NOT_RESOLVED,
     )
+
+
+def _check_size(equations: Equations) -> None:
+    """Refuse spectra of the data whose edges would take minutes.
+
+    Raises:
+        InputError: if there are too many positive eigenvalues.
+    """
+    atoms = int(np.sum(equations.al > 0))
+    if atoms > MAX_ATOMS:
+        raise InputError(
+            f"spectrum: expected at most {MAX_ATOMS} positive eigenvalues, got {atoms}: edges cost the cube "
+            "(Spectrum.from_data, power_law and marchenko_pastur have `nodes`)"
+        )
+
+
+def _intervals(equations: Equations) -> Float[np.ndarray, "k 2"]:
+    """Lower and upper ends of the intervals of the support, as w = z - s2.
+
+    Raises:
+        InputError: if rounding leaves none.
+    """
+    edges = _candidates(equations)
+    # geometric means, but where an end is zero
+    middles = np.sqrt(edges[:-1] * edges[1:]) if edges[0] > 0 else 0.5 * (edges[:-1] + edges[1:])
+    inside = np.concatenate([[False], density_at(equations, middles).place == "inside", [False]])
+    starts = np.flatnonzero(inside[1:] & ~inside[:-1])
+    ends = np.flatnonzero(inside[:-1] & ~inside[1:])
+    if len(starts) == 0:
+        raise InputError(
+            "model: expected a spectrum whose edges double precision can tell from s2, got none for "
+            f"psi_n = {equations.psi_n:g}, psi_p = {equations.psi_p:g}, s2 = {equations.s2:.3g}, "
+            f"v2 = {equations.v2:.3g}"
+        )
+    return np.stack([edges[starts], edges[ends]], axis=1)
 
 
 def _candidates(equations: Equations) -> Float[np.ndarray, " m"]:
     """Stationary values of w >= 0, where U has its spectrum; a hard edge at w = 0 is none of them."""
     values = Curve(equations).critical()
-    hard = abs(equations.psi_p - 1 - equations.psi_n) < 1e-9 * equations.psi_p  # then the edge is below 1e-18
-    values = values[np.isfinite(values) & (values > (1e-16 * equations.top if hard else 0.0))]
-    return np.append(0.0, values) if hard else values
+    if not _hard_edge(equations):
+        return values[np.isfinite(values) & (values > 0)]
+    values = values[np.isfinite(values) & (values > 1e-16 * equations.top)]
+    return np.append(0.0, values)
+
+
+def _hard_edge(equations: Equations) -> bool:
+    """Whether psi_p = 1 + psi_n, so nearly that the lowest edge, of second order in it, is 1e-18 and less."""
+    return abs(equations.psi_p - 1 - equations.psi_n) < 1e-9 * equations.psi_p
+
+
+def _fractions_below(equations: Equations, offsets: np.ndarray) -> np.ndarray:
+    """Fraction of the eigenvalues below each interval, and 1. [k + 1]."""
+    gaps = 0.5 * (offsets[:-1, 1] + offsets[1:, 0])
+    return np.concatenate([[equations.atom], density_at(equations, gaps).cumulative, [1.0]])
 
 
 def _integral(equations: Equations, low: float, high: float, mass: float) -> float:
     """Integral of the density over one interval, refined until it is the mass or no panel changes.
 
-    With w = low + (high - low) sin^2(theta/2) the square roots at the edges are smooth in theta; over many
-    decades log w takes the place of w. Panels are halved where that changes their share: at closing gaps.
+    Panels are halved where that changes their share: at closing gaps.
     """
-    wide = high > 30 * low > 0
-    start, length = (np.log(low), np.log(high / low)) if wide else (low, high - low)
-
-    def panels(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        theta = left[:, None] + (right - left)[:, None] * _NODES  # [panels, nodes]
-        place = start + length * np.sin(theta / 2) ** 2
-        w = np.exp(place) if wide else place
-        rho = density_at(equations, w.ravel()).density.reshape(w.shape)
-        return (rho * np.sin(theta) * (w if wide else 1.0)) @ _WEIGHTS * (right - left) * length / 2
-
+    integrand = _Integrand(equations, low, high)
     ends = np.linspace(0, np.pi, 5)
-    left, right, done = ends[:-1], ends[1:], 0.0
-    share = panels(left, right)
+    left = ends[:-1]
+    right = ends[1:]
+    share = integrand.panels(left, right)
+    done = 0.0
     for _ in range(40):
         if len(share) == 0 or abs(done + np.sum(share) - mass) < 1e-11:
             break
         middle = 0.5 * (left + right)
-        halves = panels(np.concatenate([left, middle]), np.concatenate([middle, right])).reshape(2, -1)
+        halves = integrand.panels(np.concatenate([left, middle]), np.concatenate([middle, right]))
+        halves = halves.reshape(2, -1)
         moved = np.abs(halves.sum(axis=0) - share) > 1e-13
         done += float(np.sum(halves[:, ~moved]))
-        left, right = (
-            np.concatenate([left[moved], middle[moved]]),
-            np.concatenate([middle[moved], right[moved]]),
-        )
+        left = np.concatenate([left[moved], middle[moved]])
+        right = np.concatenate([middle[moved], right[moved]])
         share = halves[:, moved].ravel()
     return float(done + np.sum(share))
+
+
+class _Integrand:
+    """The density over one interval as a function of theta in [0, pi].
+
+    With w = low + (high - low) sin^2(theta/2) the square roots at the edges are smooth in theta; over many
+    decades log w takes the place of w.
+    """
+
+    def __init__(self, equations: Equations, low: float, high: float) -> None:
+        self.equations = equations
+        self.wide = high > 30 * low > 0
+        self.start = np.log(low) if self.wide else low
+        self.length = np.log(high / low) if self.wide else high - low
+
+    def panels(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Integrals over panels of theta. [panels]."""
+        theta = left[:, None] + (right - left)[:, None] * _NODES  # [panels, nodes]
+        place = self.start + self.length * np.sin(theta / 2) ** 2
+        w = np.exp(place) if self.wide else place
+        rho = density_at(self.equations, w.ravel()).density.reshape(w.shape)
+        # dw = length sin(theta) dtheta/2, times w where the place is log w
+        return (rho * np.sin(theta) * (w if self.wide else 1.0)) @ _WEIGHTS * (right - left) * self.length / 2
 
 
 def _label(equations: Equations, below: float, above: float) -> str:
     """Name the groups whose eigenvalues, counted from the bottom, lie between two fractions."""
     n, p = equations.psi_n, equations.psi_p
     cuts = np.sort([1 - n / p, 1 - 1 / p])
-    starts, ends = np.array([equations.atom, *cuts]), np.array([*cuts, 1.0])
+    starts = np.array([equations.atom, *cuts])
+    ends = np.array([*cuts, 1.0])
     names = ("sub_bulk", "rho_1" if n >= 1 else "unsampled", "rho_2")
     shared = np.minimum(ends, above) - np.maximum(starts, below)
     least = np.minimum(1e-9, 1e-3 * (ends - starts))  # above rounding, also where a group is that small
-    return "+".join(name for name, part, low in zip(names, shared, least, strict=True) if part > low)
+    held = [name for name, part, low in zip(names, shared, least, strict=True) if part > low]
+    return "+".join(held)

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from memhorizon.errors import InputError
+from memhorizon.results import Status
 from memhorizon.theory.arguments import times
 from memhorizon.theory.coefficients import coefficients
 from memhorizon.theory.dynamics import LossCurves
@@ -66,36 +67,97 @@ def third_group(model: FeatureModel) -> ThirdGroup:
     if model.psi_p <= model.psi_n:
         raise InputError(f"psi_p: expected more than psi_n = {model.psi_n:g} features, got {model.psi_p:g}")
     c = coefficients(model)
-    lam, w = np.asarray(model.spectrum.eigenvalues), np.asarray(model.spectrum.weights)
-    r, delta = model.psi_p / model.psi_n, float(-np.expm1(-2 * model.t))
-    with np.errstate(divide="ignore", over="ignore"):
-        e = np.expm1(2 * model.t) / lam  # = b^2/(alpha lam) = minus kappa at the center; inf: no data there
-        separated = r > (1 + e) ** 2
-    e_k = np.where(separated, e, np.nan)
-    margin = r - (1 + e_k) ** 2
-    center = c.s2 + c.v2 * e_k * (r / (1 + e_k) - 1)
-    width = 2 * np.sqrt(w / model.psi_n * margin * r) * c.v2 * e_k / (1 + e_k) ** 2
-    drop = w * e_k * c.v2 * margin / ((1 + e_k) ** 2 * center)
-    gap = w * e_k * (1 - e_k) * c.v2**2 * r * margin / ((1 + e_k) ** 3 * center**2)
-    lower, upper = (c.s2 + c.v2 * (1 + s * np.sqrt(r)) ** 2 for s in (-1, 1))
+    w = model.spectrum.weights
+    r = model.psi_p / model.psi_n
+    e, separated = _noise_shares(model, r)
+    modes = _Modes(c.v2, c.s2, r, model.psi_n, w, np.where(separated, e, np.nan))
+    center = modes.center()
+    low, high = _first_bulk(c.v2, c.s2, r)
     kappa = _kappa_at_zero(c.v2, c.s2, r)
-
     return ThirdGroup(
-        data_eigenvalues=lam,
+        data_eigenvalues=model.spectrum.eigenvalues,
         separated=separated,
         centers=center,
-        half_widths=width,
+        half_widths=modes.half_width(),
         masses=np.where(separated, w / model.psi_p, np.nan),
-        train_drop=drop,
-        gap=gap,
-        time=model.psi_p / (2 * delta * center),
-        first_bulk=(float(lower), float(upper)),
-        first_time=float(model.psi_p / (2 * delta * lower)),
-        onset=float(model.psi_n / (2 * delta * c.v2)),
+        train_drop=modes.drop(center),
+        gap=modes.gap(center),
+        time=model.psi_p / (2 * model.delta_t * center),
+        first_bulk=(low, high),
+        first_time=float(model.psi_p / (2 * model.delta_t * low)),
+        onset=float(model.psi_n / (2 * model.delta_t * c.v2)),
+        # with kappa at z = 0: 1 - L_train = <1/(1 + kappa/e)>
         total_drop=float(np.sum(w / (1 + kappa / e))),
-        total_gap=float((1 - kappa**2) * np.sum(w / e / (1 + kappa / e) ** 2) / (1 - (1 - kappa) ** 2 / r)),
+        total_gap=_total_gap(w, e, kappa, r),
+        # the same at kappa = 1
         second_drop=float(np.sum(w / (1 + 1 / e))),
     )
+
+
+def _noise_shares(model: FeatureModel, r: float) -> tuple[np.ndarray, np.ndarray]:
+    """Shares e = (exp(2t) - 1)/lambda, infinite where the data do not vary, and r > (1 + e)^2; both [k].
+
+    e = b^2/(alpha lambda) is minus kappa at the center of the group.
+    """
+    with np.errstate(divide="ignore", over="ignore"):
+        e = np.expm1(2 * model.t) / model.spectrum.eigenvalues
+        return e, r > (1 + e) ** 2
+
+
+@dataclass(frozen=True)
+class _Modes:
+    """The leading order of the group of each data eigenvalue; arrays are [k].
+
+    Attributes:
+        v2: v^2.
+        s2: s^2.
+        r: psi_p/psi_n.
+        psi_n: n/d.
+        w: weights of the eigenvalues of Sigma.
+        e: shares of noise, NaN where the group is not separated.
+    """
+
+    v2: float
+    s2: float
+    r: float
+    psi_n: float
+    w: np.ndarray
+    e: np.ndarray
+
+    @property
+    def margin(self) -> np.ndarray:
+        """Difference r - (1 + e)^2, zero where the group touches the first bulk."""
+        return self.r - (1 + self.e) ** 2
+
+    def center(self) -> np.ndarray:
+        """Position s2 + v2 e (r/(1 + e) - 1)."""
+        return self.s2 + self.v2 * self.e * (self.r / (1 + self.e) - 1)
+
+    def half_width(self) -> np.ndarray:
+        """Half-width 2 sqrt(w margin r/psi_n) v2 e/(1 + e)^2."""
+        return 2 * np.sqrt(self.w / self.psi_n * self.margin * self.r) * self.v2 * self.e / (1 + self.e) ** 2
+
+    def drop(self, center: np.ndarray) -> np.ndarray:
+        """Share of the train loss, w e v2 margin/((1 + e)^2 center)."""
+        return self.w * self.e * self.v2 * self.margin / ((1 + self.e) ** 2 * center)
+
+    def gap(self, center: np.ndarray) -> np.ndarray:
+        """Share of L_gen, w e (1 - e) v2^2 r margin/((1 + e)^3 center^2)."""
+        e = self.e
+        return self.w * e * (1 - e) * self.v2**2 * self.r * self.margin / ((1 + e) ** 3 * center**2)
+
+
+def _first_bulk(v2: float, s2: float, r: float) -> tuple[float, float]:
+    """Edges of the first bulk, s2 + v2 (1 -+ sqrt r)^2."""
+    low = s2 + v2 * (1 - np.sqrt(r)) ** 2
+    high = s2 + v2 * (1 + np.sqrt(r)) ** 2
+    return float(low), float(high)
+
+
+def _total_gap(w: np.ndarray, e: np.ndarray, kappa: float, r: float) -> float:
+    """L_gen(inf) = (1 - kappa^2) <1/(e (1 + kappa/e)^2)>/(1 - (1 - kappa)^2/r), kappa at z = 0."""
+    average = np.sum(w / e / (1 + kappa / e) ** 2)
+    return float((1 - kappa**2) * average / (1 - (1 - kappa) ** 2 / r))
 
 
 def _kappa_at_zero(v2: float, s2: float, r: float) -> float:
@@ -121,15 +183,25 @@ def early_overfitting(model: FeatureModel, tau: object) -> LossCurves:
 
     Source: [bonnaire2025] Eq. (10)
     """
-    closed, lam, w = third_group(model), model.spectrum.eigenvalues, model.spectrum.weights
+    lam = model.spectrum.eigenvalues
     if lam[0] == 0:
         raise InputError("spectrum: expected positive eigenvalues, got one of zero")
+    closed = third_group(model)
     places = times(tau)
     s = places / closed.onset
-    e = np.expm1(2 * model.t) * float(w @ (1 / lam))
-    train, gap = 1 - closed.second_drop - 2 * e * s, e * (2 * s + s**2)
+    inverse = float(model.spectrum.weights @ (1 / lam))  # <1/lambda>
+    e = np.expm1(2 * model.t) * inverse  # <e>
+    L_train = 1 - closed.second_drop - 2 * e * s
+    L_gen = e * (2 * s + s**2)
+    E_score = inverse * s**2
     return LossCurves(
-        places, train, train + gap, gap, float(w @ (1 / lam)) * s**2, status="leading order at large psi"
+        places,
+        L_train,
+        L_train + L_gen,
+        L_gen,
+        E_score,
+        status=Status.LEADING_ORDER,
+        note="leading order at large psi",
     )
 
 
@@ -159,14 +231,19 @@ def group_drops(model: FeatureModel, *, nodes: int = 400) -> GroupDrops:
     """
     equations = Equations.of(model)
     support = support_of(equations)
-    x, weight = np.polynomial.legendre.leggauss(nodes)
-    theta, drops = 0.5 * np.pi * (x + 1), []
-    for low, high in support.offsets:
-        w = low + (high - low) * np.sin(theta / 2) ** 2  # removes the square roots at both edges
-        slope = 0.25 * np.pi * (high - low) * np.sin(theta) * weight
-        found = equations.solve(w)
-        K1 = equations.sums(found.X, found.kappa)[0]
-        drops.append(float(slope @ (K1.imag / (np.pi * (equations.s2 + w)))) * equations.b2)
+    drops = [_drop(equations, low, high, nodes) for low, high in support.offsets]
     zero = equations.solve(np.array([-equations.s2]))
-    total = float(equations.b2 * equations.sums(zero.X, zero.kappa)[0, 0].real)
+    K1 = equations.sums(zero.X, zero.kappa)[0, 0]
+    total = float(equations.b2 * K1.real)  # 1 - L_train(inf) = b^2 K1(0)
     return GroupDrops(support.labels, np.array(drops), abs(sum(drops) - total))
+
+
+def _drop(equations: Equations, low: float, high: float, nodes: int) -> float:
+    """Integral of b^2 Im K1/(pi u) over one interval, u = s2 + w."""
+    x, weight = np.polynomial.legendre.leggauss(nodes)
+    theta = 0.5 * np.pi * (x + 1)
+    w = low + (high - low) * np.sin(theta / 2) ** 2  # removes the square roots at both edges
+    dw = 0.25 * np.pi * (high - low) * np.sin(theta) * weight
+    found = equations.solve(w)
+    K1 = equations.sums(found.X, found.kappa)[0]
+    return float(dw @ (K1.imag / (np.pi * (equations.s2 + w)))) * equations.b2

@@ -1,4 +1,4 @@
-"""The two clocks of a model in the limit, and the sample size beyond which overfitting fades."""
+"""The two timescales of a model in the limit, and the sample size beyond which overfitting fades."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -7,11 +7,11 @@ from typing import cast
 import numpy as np
 from scipy.optimize import brentq
 
-from memhorizon.results import Time, Timescales
+from memhorizon.results import Status, Time, Timescales
 from memhorizon.theory.arguments import number
 from memhorizon.theory.coefficients import coefficients
 from memhorizon.theory.contour import Contour, limits
-from memhorizon.theory.dynamics import flow_filter, initial_error, rate
+from memhorizon.theory.dynamics import RESOLVED, excess_loss, flow_filter, rate, status_of
 from memhorizon.theory.equations import Equations
 from memhorizon.theory.model import FeatureModel
 from memhorizon.theory.support import Support, support_of
@@ -23,7 +23,7 @@ _DROP, _GAP, _EXCESS = 0, 1, 2  # rows of the curves
 
 @dataclass(frozen=True)
 class ModelTimescales(Timescales):
-    """The clocks of a theory model, in tau, with the levels that the curves reach.
+    """The timescales of a theory model, in tau, with the levels that the curves reach.
 
     The excess is the test loss above that of the best linear denoiser, in units of Delta_t; for Gaussian data
     it is the score error.
@@ -32,13 +32,13 @@ class ModelTimescales(Timescales):
         levels: "E_min" and "E_inf" (smallest and last excess), "L_train_inf", "L_gen_inf".
         support: of the spectrum that the rates come from.
         residual: bound on the error of the curves at the times read.
-        status: "solved", or "not resolved".
+        status: SOLVED, NOT_RESOLVED, or NOT_CONVERGED (the constants of the activation).
     """
 
     levels: Mapping[str, float] = field(default_factory=dict)
     support: Support | None = None
     residual: float = float("nan")
-    status: str = "solved"
+    status: Status = Status.SOLVED
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,17 @@ class Threshold:
         psi_n: n/d at which L_gen(tau = inf) falls below the level for good; 0 where it never reaches it.
         gap_level: the level.
         gap: L_gen(tau = inf) at psi_n, for the check.
-        status: "observed", "never reached" (at no n), or "not reached" (psi_n is then the largest looked at).
+        status: OBSERVED, NEVER_REACHED (at no n), or NOT_REACHED (psi_n is then the largest looked at).
     """
 
     psi_n: float
     gap_level: float
     gap: float
-    status: str
+    status: Status
 
 
 def timescales(model: FeatureModel, *, score_level: float = 0.2, gap_level: float = 0.05) -> ModelTimescales:
-    """Read the clocks off the exact curves.
+    """Read the timescales off the exact curves.
 
     tau_gen is the first time at which the excess test loss falls to score_level/Gamma_t^2, Gamma_t^2 the
     variance of a coordinate of x_t; tau_mem the first at which L_gen reaches `gap_level`. What is not reached
@@ -68,6 +68,9 @@ def timescales(model: FeatureModel, *, score_level: float = 0.2, gap_level: floa
     u of the support: "onset" (upper edge of what lies below the top group), "rho_1" (lower edge of the
     interval of rho_1), "slowest" (lowest edge, that of the sub-bulk if there is one; the atom carries no
     weight). A group that is not there has no entry.
+
+    The paper's tau_mem = psi_p/(Delta_t lambda_min), lambda_min the lower edge of rho_1, is another rule: it
+    is twice the time "rho_1" here (A decays as exp(-2 Delta_t u tau/psi_p); the paper leaves out the 2).
 
     Raises:
         InputError: if a level is not a number from 1e-100 to 1e100, or the model not solved (`bulk_edges`).
@@ -81,27 +84,19 @@ def timescales(model: FeatureModel, *, score_level: float = 0.2, gap_level: floa
     number("score_level", score_level, *LEVELS)
     number("gap_level", gap_level, *LEVELS)
     curves = _Curves(model)
-    gap_inf = curves.at(np.inf)[_GAP]
-    others = {"argmin": curves.argmin()}
-    for share in (10, 50, 90):
-        rule = f"first time that L_gen reaches {share} % of its limit"
-        others[f"gap_{share}"] = curves.first(_GAP, share / 100 * gap_inf, rule)
     target = score_level / model.total_variance
     gen = f"first time that the excess test loss per Delta_t falls to {score_level:g}/Gamma_t^2"
+    mem = f"first time that L_gen reaches {gap_level:g}"
+    argmin = curves.argmin()
     return ModelTimescales(
         tau_gen=curves.first(_EXCESS, target, gen),
-        tau_mem=curves.first(_GAP, gap_level, f"first time that L_gen reaches {gap_level:g}"),
-        others={**others, **curves.edge_times()},
+        tau_mem=curves.first(_GAP, gap_level, mem),
+        others={"argmin": argmin, **curves.gap_times(), **curves.edge_times()},
         unit="tau",
-        levels={
-            "E_min": float(curves.at(others["argmin"].value)[_EXCESS]),
-            "E_inf": float(curves.at(np.inf)[_EXCESS]),
-            "L_train_inf": float(1 + curves.at(np.inf)[_DROP]),
-            "L_gen_inf": float(gap_inf),
-        },
+        levels=curves.levels(argmin.value),
         support=curves.support,
         residual=curves.residual,
-        status="solved" if curves.solved else "not resolved",
+        status=curves.status,
     )
 
 
@@ -123,17 +118,21 @@ def overfitting_threshold(model: FeatureModel, *, gap_level: float = 0.05) -> Th
     equations = Equations.of(model)
 
     def excess(log_psi_n: float) -> float:
-        return limits(replace(equations, psi_n=float(np.exp(log_psi_n))))[1] - gap_level
+        _, L_gen = limits(replace(equations, psi_n=float(np.exp(log_psi_n))))
+        return L_gen - gap_level
 
     grid = np.log(max(1.0, model.psi_p)) + np.log(10) * np.linspace(-3, 6, 73)
     values = np.array([excess(x) for x in grid])
     above = np.flatnonzero(values >= 0)
     if len(above) == 0:
-        return Threshold(0.0, gap_level, float(np.max(values)) + gap_level, "never reached")
-    if above[-1] == len(grid) - 1:
-        return Threshold(float(np.exp(grid[-1])), gap_level, float(values[-1]) + gap_level, "not reached")
-    root, _ = _root(excess, float(grid[above[-1]]), float(grid[above[-1] + 1]))
-    return Threshold(float(np.exp(root)), gap_level, excess(root) + gap_level, "observed")
+        return Threshold(0.0, gap_level, float(np.max(values)) + gap_level, Status.NEVER_REACHED)
+    last = above[-1]
+    if last == len(grid) - 1:
+        return Threshold(
+            float(np.exp(grid[-1])), gap_level, float(values[-1]) + gap_level, Status.NOT_REACHED
+        )
+    root, _ = _root(excess, float(grid[last]), float(grid[last + 1]))
+    return Threshold(float(np.exp(root)), gap_level, excess(root) + gap_level, Status.OBSERVED)
 
 
 class _Curves:
@@ -142,46 +141,68 @@ class _Curves:
     def __init__(self, model: FeatureModel) -> None:
         self.model = model
         constants = coefficients(model)
-        self.equations = Equations.from_constants(model, constants)
-        self.support = support_of(self.equations)
-        self.contour = Contour(self.equations, self.support)
-        first, last = (
-            1e-3 * self.decay_time(self.support.intervals[-1, 1]),
-            1e3 * self.decay_time(self.support.lowest),
-        )
-        self.tau = np.geomspace(first, last, int(_PER_DECADE * np.log10(last / first)))
+        equations = Equations.from_constants(model, constants)
+        self.support = support_of(equations)
+        self.contour = Contour(equations, self.support)
+        self.tau = self._grid()
         self.values, residual = self._evaluate(self.tau)
         self.residual = float(np.max(residual))
-        self.solved = constants.converged and self.contour.solved and self.residual < 1e-7
+        resolved = self.contour.solved and self.residual < RESOLVED
+        self.status = status_of(resolved, constants)
+
+    def _grid(self) -> np.ndarray:
+        """Times from long before the fastest mode decays to long after the slowest has. [m]."""
+        first = 1e-3 * self.decay_time(self.support.intervals[-1, 1])
+        last = 1e3 * self.decay_time(self.support.lowest)
+        return np.geomspace(first, last, int(_PER_DECADE * np.log10(last / first)))
 
     def decay_time(self, eigenvalue: float) -> float:
-        """Time in which A moves by a factor e along a mode."""
+        """Time in which A moves by a factor e along a mode: psi_p/(2 Delta u)."""
         return self.model.psi_p / (2 * self.model.delta_t * eigenvalue)
 
     def _evaluate(self, tau: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """L_train - 1, L_gen and the excess [3, m], and the residual [m]."""
         found = self.contour.losses(flow_filter(self.contour.z, rate(self.model, tau)))
-        excess = (found.drop + found.gap) / self.model.delta_t + initial_error(self.model)
+        excess = excess_loss(self.model, found)
         return np.stack([found.drop, found.gap, excess]), found.residual
 
     def at(self, tau: float) -> np.ndarray:
         """L_train - 1, L_gen and the excess at one time. [3]."""
-        return self._evaluate(np.array([tau]))[0][:, 0]
+        values, _ = self._evaluate(np.array([tau]))
+        return values[:, 0]
+
+    def levels(self, argmin: float) -> dict[str, float]:
+        """What the curves reach at the minimum and at infinity."""
+        last = self.at(np.inf)
+        return {
+            "E_min": float(self.at(argmin)[_EXCESS]),
+            "E_inf": float(last[_EXCESS]),
+            "L_train_inf": float(1 + last[_DROP]),
+            "L_gen_inf": float(last[_GAP]),
+        }
 
     def first(self, which: int, level: float, rule: str) -> Time:
         """When a curve first crosses a level, from the side on which it starts."""
         start = self.at(0.0)[which] - level
         past = np.flatnonzero((self.values[which] - level) * np.sign(start) <= 0)
         if start == 0:
-            return Time(0.0, 0.0, 0.0, "observed", rule, 1.0)
+            return _exact(0.0, rule)
         if len(past) == 0:
-            return Time(np.inf, np.inf, np.inf, "not reached", rule, 1.0)
+            return _never(rule)
         i = past[0]
-        low = self.tau[i - 1] if i > 0 else 1e-12 * self.tau[0]
-        low, high = float(np.log(low)), float(np.log(self.tau[i]))
+        low = float(np.log(self.tau[i - 1] if i > 0 else 1e-12 * self.tau[0]))
+        high = float(np.log(self.tau[i]))
         log_tau, _ = _root(lambda x: self.at(np.exp(x))[which] - level, low, high)
-        tau = float(np.exp(log_tau))
-        return Time(tau, tau, tau, "observed", rule, 1.0)
+        return _exact(float(np.exp(log_tau)), rule)
+
+    def gap_times(self) -> dict[str, Time]:
+        """When L_gen has done 10, 50 and 90 % of its way."""
+        gap_inf = self.at(np.inf)[_GAP]
+        times = {}
+        for share in (10, 50, 90):
+            rule = f"first time that L_gen reaches {share} % of its limit"
+            times[f"gap_{share}"] = self.first(_GAP, share / 100 * gap_inf, rule)
+        return times
 
     def argmin(self) -> Time:
         """When the test loss is smallest."""
@@ -189,43 +210,64 @@ class _Curves:
         slope = self._slopes(self.tau)
         turns = np.flatnonzero((slope[:-1] < 0) & (slope[1:] >= 0))
         if len(turns) == 0:
-            return Time(np.inf, np.inf, np.inf, "not reached", rule, 1.0)
-        excess = self.values[_EXCESS]
-        i = turns[np.argmin(excess[turns])]
+            return _never(rule)
+        i = turns[np.argmin(self.values[_EXCESS][turns])]
         ends = np.log(self.tau[i : i + 2])
         log_tau, bracketed = _root(lambda x: self._slopes(np.exp([x]))[0], *ends)
         tau = float(np.exp(log_tau))
-        if bracketed:
-            return Time(tau, tau, tau, "observed", rule, 1.0)
-        level = self.tau[excess <= np.min(excess) * (1 + 1e-14)]  # so flat that the slope is rounding noise
-        low, high = min(level[0], tau), max(level[-1], tau)
-        return Time(tau, float(low), float(high), "observed", f"{rule}, flat to rounding", 1.0)
+        return _exact(tau, rule) if bracketed else self._flat(tau, f"{rule}, flat to rounding")
+
+    def _flat(self, tau: float, rule: str) -> Time:
+        """A minimum so flat that the slope is rounding noise: all times at which the curve is that low."""
+        excess = self.values[_EXCESS]
+        level = self.tau[excess <= np.min(excess) * (1 + 1e-14)]
+        low = min(level[0], tau)
+        high = max(level[-1], tau)
+        return Time(tau, float(low), float(high), Status.OBSERVED, rule, 1.0)
 
     def _slopes(self, tau: np.ndarray) -> np.ndarray:
         """Derivative of the test loss, up to a positive factor. [m]."""
-        c, z = rate(self.model, tau), self.contour.z
+        c = rate(self.model, tau)
+        z = self.contour.z
         return self.contour.slopes(flow_filter(z, c), np.exp(-c[:, None] * z))
 
     def edge_times(self) -> dict[str, Time]:
         """Exponential times of edges of the support."""
-        labels, intervals = self.support.labels, self.support.intervals
-        top = min(i for i, label in enumerate(labels) if "rho_2" in label)
-        edges = {"slowest": intervals[0, 0]}
-        if top > 0 and labels[top] == "rho_2":
-            edges["onset"] = intervals[top - 1, 1]
-        holder = [i for i, label in enumerate(labels) if "rho_1" in label]
-        if holder:
-            edges["rho_1"] = intervals[holder[0], 0]
         times = {}
-        for name, edge in edges.items():
-            tau = self.decay_time(float(edge))
-            times[name] = Time(tau, tau, tau, "observed", f"psi_p/(2 Delta_t u) at u = {edge:.6g}", 1.0)
+        for name, edge in _edges(self.support).items():
+            tau = self.decay_time(edge)
+            times[name] = _exact(tau, f"psi_p/(2 Delta_t u) at u = {edge:.6g}")
         return times
+
+
+def _edges(support: Support) -> dict[str, float]:
+    """The edges whose times have names; a group that is not there has none."""
+    labels = support.labels
+    intervals = support.intervals
+    edges = {"slowest": intervals[0, 0]}
+    top = min(i for i, label in enumerate(labels) if "rho_2" in label)
+    if top > 0 and labels[top] == "rho_2":
+        edges["onset"] = intervals[top - 1, 1]
+    holder = [i for i, label in enumerate(labels) if "rho_1" in label]
+    if holder:
+        edges["rho_1"] = intervals[holder[0], 0]
+    return {name: float(edge) for name, edge in edges.items()}
+
+
+def _exact(tau: float, rule: str) -> Time:
+    """A time that is computed, not measured."""
+    return Time(tau, tau, tau, Status.OBSERVED, rule, 1.0)
+
+
+def _never(rule: str) -> Time:
+    """What does not happen in finite time."""
+    return Time(np.inf, np.inf, np.inf, Status.NOT_REACHED, rule, 1.0)
 
 
 def _root(of: Callable[[float], float], low: float, high: float) -> tuple[float, bool]:
     """Root in a bracket, and True; the end nearer zero, and False, where rounding made the bracket."""
-    ends = of(low), of(high)
-    if not ends[0] * ends[1] <= 0:
-        return (low if abs(ends[0]) < abs(ends[1]) else high), False
+    at_low = of(low)
+    at_high = of(high)
+    if not at_low * at_high <= 0:
+        return (low if abs(at_low) < abs(at_high) else high), False
     return cast(float, brentq(of, low, high, xtol=1e-13)), True
