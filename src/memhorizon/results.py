@@ -60,6 +60,19 @@ class Fraction:
     total: int
     confidence: float = 0.95
 
+    def __post_init__(self) -> None:
+        whole = isinstance(self.count, int) and isinstance(self.total, int)
+        if not (whole and 0 <= self.count <= self.total and self.total >= 1):
+            raise InputError(
+                f"fraction: expected whole numbers with 0 <= count <= total, got {self.count!r}, {self.total!r}"
+            )
+        check_confidence(self.confidence)
+        _check_interval("fraction", self.value, self.low, self.high)
+        inside = 0 <= self.low and self.high <= 1
+        if not (inside and math.isclose(self.value, self.count / self.total, abs_tol=ROUNDING)):
+            got = f"{self.value} [{self.low}, {self.high}] of {self.count} / {self.total}"
+            raise InputError(f"fraction: expected count / total with an interval in [0, 1], got {got}")
+
     @classmethod
     def of(cls, count: int | np.integer, total: int | np.integer, *, confidence: float = 0.95) -> "Fraction":
         """Estimate a proportion from its counts.
@@ -263,6 +276,7 @@ class Status(str, Enum):
 CENSORED = (Status.NOT_REACHED, Status.BEFORE_FIRST)  # a time that is known as a bound
 UNKNOWN = (Status.NOT_MEASURED, Status.STILL_IMPROVING, Status.TRIVIAL_LEVEL)  # these are no times
 TIME_STATUSES = (Status.OBSERVED, *CENSORED, *UNKNOWN)
+LAW_STATUSES = (Status.FITTED, Status.MOSTLY_CENSORED, Status.NOT_FITTED)
 
 
 @dataclass(frozen=True)
@@ -285,7 +299,7 @@ class Time:
     low: float
     high: float
     status: Status
-    rule: str
+    rule: str = ""
     confidence: float = 0.95
 
     def __post_init__(self) -> None:
@@ -356,11 +370,13 @@ class ScalingLaw:
         scatter: residual standard deviation of log time.
         observed: number of times that were observed.
         censored: number of times that entered as bounds.
-        status: "fitted", or why the numbers should not be trusted.
+        status: fitted, fitted with most times censored, or not fitted.
         confidence: nominal coverage of the intervals.
         explained: share of the variance of the observed log times that the law explains.
         degrees: degrees of freedom of the t intervals; 0 where they are normal.
         left_out: number of rows that have no time, only the reason why.
+        note: why it is not fitted, and for which reasons rows were left out; empty where there is nothing to
+            add.
     """
 
     exponents: Mapping[str, Estimate]
@@ -369,11 +385,23 @@ class ScalingLaw:
     scatter: float
     observed: int
     censored: int
-    status: str
+    status: Status
     confidence: float = 0.95
     explained: float = math.nan
     degrees: int = 0
     left_out: int = 0
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.status not in LAW_STATUSES:  # a text that is one of them becomes the member
+            raise InputError(f"status: expected one of {', '.join(LAW_STATUSES)}, got {str(self.status)!r}")
+        object.__setattr__(self, "status", Status(self.status))
+        check_confidence(self.confidence)
+
+    @property
+    def fitted(self) -> bool:
+        """Whether it has numbers."""
+        return self.status is not Status.NOT_FITTED
 
     def predict(self, **factors: float) -> Estimate:
         """Expected time at these factors, with the interval of the fitted line (not of one more run).

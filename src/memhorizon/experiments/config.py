@@ -2,12 +2,8 @@
 
 import json
 import re
-import types
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
-from numbers import Real
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
-
-import numpy as np
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
 
 from memhorizon.checks import check_flag, check_number, check_tuple, check_whole
 from memhorizon.datasets.split import DataConfig
@@ -16,11 +12,14 @@ from memhorizon.files.plain import digest, parse_json
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.random_features import FeaturesConfig
 from memhorizon.networks.unet import UNetConfig
+from memhorizon.records import codec
+from memhorizon.records.codec import encode as encode
 from memhorizon.samplers import SamplerConfig, check_last_level
 from memhorizon.schedule import Schedule, ScheduleConfig
 from memhorizon.training import OptimizerConfig, TrainConfig
 
-LARGEST = 2**63  # integers of a configuration are below
+LARGEST = codec.LARGEST_INTEGER  # integers of a configuration are below
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ def _short(text: str) -> str:
     return digest(text.encode()).removeprefix("sha256:")[:8]
 
 
-def name_fits(name: str, tree: Any) -> bool:
+def name_fits(name: str, tree: object) -> bool:
     """Whether a directory of this name can be that of the configuration, given as plain values.
 
     A name that does not end as a key does was given by hand, and says nothing.
@@ -158,16 +157,16 @@ def name_fits(name: str, tree: Any) -> bool:
     return found is None or found[1] == _short(_dumps(tree))
 
 
-def to_json(config: Any) -> str:
-    """Write a configuration, with a `kind` where several classes could stand."""
+def to_json(config: object) -> str:
+    """Write a configuration, with a `kind` where there are several classes."""
     return _dumps(encode(config))
 
 
-def _dumps(tree: Any) -> str:
+def _dumps(tree: object) -> str:
     return json.dumps(tree, indent=1, sort_keys=True)
 
 
-def from_json(text: str, kind: type = Config) -> Any:
+def from_json(text: str, kind: type[T] = Config) -> T:
     """Read a configuration back.
 
     Raises:
@@ -176,79 +175,13 @@ def from_json(text: str, kind: type = Config) -> Any:
     return decode(parse_json(text, "configuration"), kind)
 
 
-def decode(tree: Any, kind: type = Config) -> Any:
+def decode(tree: object, kind: type[T] = Config) -> T:
     """Build a configuration from plain values.
 
     Raises:
         InputError: if they have unknown, missing or wrong entries; the entry is named.
     """
-    return _decode(tree, kind, "config")
-
-
-def encode(value: Any) -> Any:
-    """Turn a configuration into plain values, tagged with their `kind`."""
-    if is_dataclass(value) and not isinstance(value, type):
-        entries = {f.name: encode(getattr(value, f.name)) for f in fields(value)}
-        return {"kind": type(value).__name__} | entries
-    if isinstance(value, tuple | list):
-        return [encode(entry) for entry in value]
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, Real) and not isinstance(value, int | float):  # a fraction, for one
-        return float(value)
-    return value
-
-
-def _decode(value: Any, hint: Any, where: str) -> Any:
-    if is_dataclass(hint):
-        return _decode_dataclass(value, hint, where)
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin in (Union, types.UnionType):
-        return _decode_union(value, arguments, where)
-    if origin is Literal:
-        if value not in arguments:
-            raise InputError(f"{where}: expected one of {arguments}, got {value!r}")
-        return value
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise InputError(f"{where}: expected a list, got {value!r}")
-        inner = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
-        if len(inner) != len(value):
-            raise InputError(f"{where}: expected {len(inner)} entries, got {value!r}")
-        pairs = enumerate(zip(value, inner, strict=True))
-        return tuple(_decode(v, h, f"{where}[{i}]") for i, (v, h) in pairs)
-    number = hint is float and isinstance(value, int) and not isinstance(value, bool)
-    if not number and type(value) is not hint:
-        raise InputError(f"{where}: expected {getattr(hint, '__name__', hint)}, got {repr(value)[:60]}")
-    if isinstance(value, int) and abs(value) >= LARGEST:
-        raise InputError(f"{where}: expected a number below 2**63, got one of {value.bit_length()} bits")
-    return value
-
-
-def _decode_union(value: Any, hints: tuple[Any, ...], where: str) -> Any:
-    kinds: dict[str, Any] = {str(hint.__name__): hint for hint in hints if isinstance(hint, type)}
-    kinds = {name: hint for name, hint in kinds.items() if is_dataclass(hint)}
-    if kinds and isinstance(value, dict):
-        if value.get("kind") not in kinds:
-            raise InputError(f"{where}.kind: expected one of {sorted(kinds)}, got {value.get('kind')!r}")
-        return _decode_dataclass(value, kinds[value["kind"]], where)
-    if value is None and type(None) in hints:
-        return None
-    return _decode(value, next(hint for hint in hints if hint is not type(None)), where)
-
-
-def _decode_dataclass(value: Any, kind: Any, where: str) -> Any:
-    if not isinstance(value, dict):
-        raise InputError(f"{where}: expected an object with the entries of {kind.__name__}, got {value!r}")
-    known = {f.name: f for f in fields(kind)}
-    hints = get_type_hints(kind)
-    given = {k: v for k, v in value.items() if k != "kind" or k in known}  # a schedule has a kind of its own
-    if unknown := sorted(set(given) - set(known)):
-        raise InputError(f"{where}: unknown entries {unknown}; known are {sorted(known)}")
-    required = {n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING}
-    if missing := sorted(required - set(given)):
-        raise InputError(f"{where}: missing entries {missing}")
-    return kind(**{name: _decode(v, hints[name], f"{where}.{name}") for name, v in given.items()})
+    return codec.decode(tree, kind, "config")
 
 
 def flat(config: Config) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """What a sweep found, as one typed value: runs with their curves and times, and the laws over them."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from memhorizon.errors import InputError
 from memhorizon.records.plain import Plain
-from memhorizon.results import Curve, Estimate, Fraction, ScalingLaw, Status, Timescales
+from memhorizon.results import LAW_STATUSES, Curve, Estimate, Fraction, ScalingLaw, Status, Timescales
 from memhorizon.timescales.rules import Rules
 
 
@@ -93,6 +95,10 @@ class RunRecord:
     timescales: Timescales
     n_updates: int = 0
 
+    def factor(self, name: str) -> float | int | str | None:
+        """What the run has of a hyperparameter, n_train and seed included; None where it has none."""
+        return {"n_train": self.n_train, "seed": self.seed}.get(name, self.factors.get(name))
+
 
 @dataclass(frozen=True)
 class Contrast:
@@ -123,6 +129,16 @@ class Contrast:
     note: str = ""
     left_out: int = 0
     at_least: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.timescale not in ("tau_gen", "tau_mem"):
+            raise InputError(f"timescale: expected tau_gen or tau_mem, got {str(self.timescale)[:60]!r}")
+        if self.status not in LAW_STATUSES:
+            raise InputError(f"status: expected one of {', '.join(LAW_STATUSES)}, got {str(self.status)!r:.60}")
+        object.__setattr__(self, "status", Status(self.status))
+        bounds = (self.reference, self.value, 0.0 if self.at_least is None else self.at_least)
+        if not all(math.isfinite(number) for number in bounds):
+            raise InputError(f"contrast: expected finite values of {self.factor!r:.60}, got {bounds}")
 
 
 @dataclass(frozen=True)

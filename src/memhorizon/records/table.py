@@ -21,6 +21,7 @@ class TableRecord:
         tiny: whether it only shows that the recipe works.
         claim: what the recipe was to show.
         seconds: time that it took; None where unknown.
+        cpu_seconds: time of the processor; None where unknown.
         made: date and time (UTC), where known.
     """
 
@@ -34,4 +35,5 @@ class TableRecord:
     tiny: bool = False
     claim: str = ""
     seconds: float | None = None
+    cpu_seconds: float | None = None
     made: str = ""
