@@ -2,9 +2,10 @@
 
     python dev/migrate_records.py [results]
 
-The comparison knows nothing of the package: both files are read as plain JSON whose numbers are texts, digit by
-digit, and each number must be found again at the place that `NEW_PLACE` and the lists below say. What is dropped
-(the length of a network's table, which was that of the schedule) and what is added (copies, defaults) is counted.
+The comparison knows nothing of the package: both files are read as plain JSON whose numbers are texts, digit
+by digit, and each number must be found again at the place that `NEW_PLACE` and the lists below say. What is
+dropped (the length of a network's table, which was that of the schedule) and what is added (copies, defaults)
+is counted.
 """
 
 import argparse

@@ -3,11 +3,11 @@
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -26,7 +26,10 @@ from memhorizon.files.plain import write_atomically
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.random_features import FeaturesConfig
 from memhorizon.networks.unet import UNetConfig
+from memhorizon.records.files import to_plain, write_record
+from memhorizon.records.sweep import SweepRecord
 from memhorizon.report import report, sentence
+from memhorizon.timescales.rules import Rules
 
 START = 3.0  # seconds until a process of a sweep has imported torch
 # Parameters below which one thread computes a network: a second one brings little, and where other programs
@@ -197,46 +200,44 @@ def duration(seconds: float) -> str:
 
 
 def finish(
-    made: Row, runs: Sequence[RunDir], folder: Path, *, failed: str = "", as_json: bool = False
+    made: SweepRecord, runs: Sequence[RunDir], folder: Path, *, failed: str = "", as_json: bool = False
 ) -> int:
     """Write record and page, name the file to open, and say what is missing.
 
     Returns:
         The exit status: 1 where runs failed.
     """
-    made |= stamp()
-    write_atomically(folder / "record.json", json.dumps(made, indent=1).encode())
+    made = stamped(made)
+    write_record(made, folder / "record.json")
     page = folder / "report.html"
     write_atomically(page, report(made, runs).encode())
     if as_json:
-        print(json.dumps(made))
+        print(json.dumps(to_plain(made)))
     else:
-        print(f"{sentence(made)}\n{rule_text(made['rules'])}\nopen {page}")
-    for other in made.get("others", []):
-        entries = ", ".join(f"{name} = {value}" for name, value in other["differs"].items())
-        say(f"apart on the page, for they do not compare: {len(other['runs'])} of the runs, with {entries}")
-    for row in made.get("left_out", []):
-        say(f"left out: {row['key']}: {row['reason']}")
+        print(f"{sentence(made)}\n{rule_text(made.rules)}\nopen {page}")
+    for other in made.others:
+        entries = ", ".join(f"{name} = {value}" for name, value in other.differs.items())
+        say(f"apart on the page, for they do not compare: {len(other.runs)} of the runs, with {entries}")
+    for run in made.left_out:
+        say(f"left out: {run.key}: {run.reason}")
     if failed:
         say(f"memhorizon: {failed}")
     return 1 if failed else 0
 
 
-def stamp() -> Row:
-    """When a record was made, and by which command."""
+def stamped(made: SweepRecord) -> SweepRecord:
+    """The record with the time when it was made, and the command that made it."""
     now = datetime.now(timezone.utc)
-    return {"command": command(), "date": now.isoformat(timespec="seconds")}
+    return replace(made, command=command(), made=now.isoformat(timespec="seconds"))
 
 
-def rule_text(rules: Mapping[str, Any]) -> str:
+def rule_text(rules: Rules) -> str:
     """Say how both times were read.
 
-    >>> rule_text({"quality": "holdout", "t": 0.3, "tolerance": 0.05, "memorized": 0.1})
+    >>> rule_text(Rules(t=0.3))
     'tau_gen: held-out loss at t = 0.3, 5% above the worst run; tau_mem: f_mem 0.1 above its null'
     """
-    quality = QUALITY_LABELS.get(rules["quality"], rules["quality"])
-    where = "" if rules["t"] is None else f" at t = {rules['t']:g}"
-    level = (
-        f"{100 * rules['tolerance']:.3g}% above the worst run"  # above the largest of the runs' best values
-    )
-    return f"tau_gen: {quality}{where}, {level}; tau_mem: f_mem {rules['memorized']:g} above its null"
+    quality = QUALITY_LABELS.get(rules.quality, rules.quality)
+    where = "" if rules.t is None else f" at t = {rules.t:g}"
+    level = f"{100 * rules.tolerance:.3g}% above the worst run"  # above the largest of the runs' best values
+    return f"tau_gen: {quality}{where}, {level}; tau_mem: f_mem {rules.memorized:g} above its null"

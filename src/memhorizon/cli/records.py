@@ -14,7 +14,7 @@ from memhorizon.cli.typed import remember
 from memhorizon.errors import InputError
 from memhorizon.experiments.recipe import Progress, Recipe, Size
 from memhorizon.experiments.run_directory import RunDir
-from memhorizon.files.plain import read_object
+from memhorizon.records.files import load_record
 
 Positional = tyro.conf.Positional
 
@@ -117,7 +117,7 @@ def _draw_all(paths: Sequence[Path]) -> int:
 
 
 def _draw(path: Path, runs: Sequence[RunDir] = ()) -> None:
-    for label, picture in figures.of(read_object(path), runs).items():
+    for label, picture in figures.of(load_record(path), runs).items():
         target = path.with_name(f"{path.stem}-{label}.png")
         figures.save(picture.plot(), target)
         print(target)

@@ -106,7 +106,7 @@ def demo(
     started = time.monotonic()
     runs, failed = follow_sweep(demo_recipe.configs(), root, device=device, quiet=quiet)
     made = record(runs, demo_recipe.RULES, name="demo")
-    made["seconds"] = time.monotonic() - started
+    made = replace(made, seconds=time.monotonic() - started)
     return finish(made, runs, root, failed=failed, as_json=json)
 
 

@@ -7,12 +7,14 @@ alone: their times are then times of the same thing.
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from memhorizon.datasets.config import SYNTHETIC
 from memhorizon.experiments.config import Config, flat
-from memhorizon.experiments.run_directory import Row
-from memhorizon.results import Curve, Fraction
+from memhorizon.experiments.reading import Reading
+from memhorizon.records.codec import encode
+from memhorizon.records.plain import Plain
+from memhorizon.records.sweep import LeftOut
 
 # What compares may differ in: axes of sweeps, seeds, and what was looked at how closely.
 FREE = (
@@ -27,21 +29,7 @@ KNOBS = ("dropout", "momentum", "weight_decay", "ema")  # no powers: times of tw
 LAW = ("dim", "components", "mean", "eigenvalues", "exponent", "basis")  # of synthetic data
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What a run directory holds, read once."""
-
-    key: str
-    config: Config
-    curves: dict[str, Curve]
-    null: Fraction | float
-    environment: Row
-    data: Row
-
-    @property
-    def last_step(self) -> float:
-        """The last step that was measured."""
-        return max(float(curve.step[-1]) for curve in self.curves.values())
+Settings = dict[str, Plain]  # a configuration, flat, by dotted names
 
 
 def batch_of(config: Config) -> int:
@@ -49,7 +37,7 @@ def batch_of(config: Config) -> int:
     return min(config.data.n_train, config.train.batch_size or config.data.n_train)
 
 
-def effective(config: Config) -> Row:
+def effective(config: Config) -> Settings:
     """The configuration, flat, without what has no effect on the weights or on what they are measured by."""
     entries = flat(replace(config, train=replace(config.train, batch_size=batch_of(config))))
     unused = {"optimizer.betas"} if config.optimizer.name == "sgd" else {"optimizer.momentum"}
@@ -62,7 +50,7 @@ def effective(config: Config) -> Row:
     return {name: value for name, value in entries.items() if name not in unused}
 
 
-def trajectory(config: Config) -> Row:
+def trajectory(config: Config) -> Settings:
     """What decides the weights and what is measured of them, not for how long and how closely."""
     entries = effective(config)
     if config.optimizer.name == "adamw" and config.optimizer.weight_decay == 0:
@@ -71,12 +59,12 @@ def trajectory(config: Config) -> Row:
     return {name: value for name, value in entries.items() if name not in looked}
 
 
-def setting(config: Config) -> Row:
+def setting(config: Config) -> Settings:
     """What has to be the same in runs whose times are compared."""
     return {name: value for name, value in effective(config).items() if name not in FREE}
 
 
-def once(readings: Sequence[Reading]) -> tuple[list[Reading], list[Row]]:
+def once(readings: Sequence[Reading]) -> tuple[list[Reading], list[LeftOut]]:
     """Each trajectory once, where it was followed longest; and the others with a reason."""
     kept: dict[str, Reading] = {}
     left_out = []
@@ -87,7 +75,7 @@ def once(readings: Sequence[Reading]) -> tuple[list[Reading], list[Row]]:
             kept |= dict.fromkeys(names, reading)
         else:
             reason = f"the same run as {first.key}: one training counts once, whatever it is called"
-            left_out.append({"key": reading.key, "reason": reason})
+            left_out.append(LeftOut(reading.key, reason))
     chosen = {id(reading) for reading in kept.values()}
     return [reading for reading in readings if id(reading) in chosen], left_out
 
@@ -95,31 +83,31 @@ def once(readings: Sequence[Reading]) -> tuple[list[Reading], list[Row]]:
 def _names(reading: Reading) -> list[str]:
     """By its configuration and, where the items are known, by these in place of where they came from."""
     own = trajectory(reading.config)
-    items = reading.data.get("fingerprint")
-    if items is None:
+    items = reading.data.fingerprint
+    if not items:
         return [_text(own)]
     rest = {name: value for name, value in own.items() if not name.startswith("data.")}
     return [_text(own), _text(rest | {"fingerprint": items})]
 
 
-def same_data(readings: Sequence[Reading]) -> tuple[list[Reading], list[Row]]:
+def same_data(readings: Sequence[Reading]) -> tuple[list[Reading], list[LeftOut]]:
     """Runs whose items are those of the first of the same source; and the others with a reason."""
     first: dict[str, Reading] = {}
     kept = []
     left_out = []
     for reading in readings:
         source = _text({k: v for k, v in effective(reading.config).items() if k.startswith("data.")})
-        known = reading.data.get("fingerprint")
+        known = reading.data.fingerprint
         other = first.setdefault(source, reading) if known else reading
-        if other.data.get("fingerprint") == known:
+        if other.data.fingerprint == known:
             kept.append(reading)
         else:
             reason = f"other items than {other.key} under the same name: the data were changed in between"
-            left_out.append({"key": reading.key, "reason": reason})
+            left_out.append(LeftOut(reading.key, reason))
     return kept, left_out
 
 
-def apart(readings: Sequence[Reading], by: Callable[[Reading], Row]) -> list[list[Reading]]:
+def apart(readings: Sequence[Reading], by: Callable[[Reading], Settings]) -> list[list[Reading]]:
     """Runs with the same entries together, the largest group first, the earlier of equal ones."""
     found: dict[str, list[Reading]] = {}
     for reading in readings:
@@ -127,11 +115,11 @@ def apart(readings: Sequence[Reading], by: Callable[[Reading], Row]) -> list[lis
     return sorted(found.values(), key=len, reverse=True)
 
 
-def differs(other: Row, first: Row) -> Row:
+def differs(other: Settings, first: Settings) -> Settings:
     """Entries of one setting that are not those of the first; null where it has none."""
     names = [*other, *(name for name in first if name not in other)]
     return {name: other.get(name) for name in names if other.get(name) != first.get(name)}
 
 
-def _text(entries: Row) -> str:
-    return json.dumps(entries, sort_keys=True, default=list)
+def _text(entries: Settings) -> str:
+    return json.dumps(encode(entries), sort_keys=True)

@@ -1,117 +1,79 @@
-"""From run directories to one record: curves, both clocks, laws. It is all that figures and reports read."""
+"""From run directories to one record: curves, both timescales, laws. Figures and reports read only this."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, replace
-from itertools import product
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from memhorizon.errors import InputError
-from memhorizon.experiments.comparable import (
-    KNOBS,
-    Reading,
-    apart,
-    batch_of,
-    differs,
-    once,
-    same_data,
-    setting,
-)
-from memhorizon.experiments.config import Config, encode
+from memhorizon.experiments.comparable import KNOBS, apart, batch_of, differs, once, same_data, setting
+from memhorizon.experiments.config import Config
+from memhorizon.experiments.reading import Reading, curves, key_of, null_fraction, read_run
 from memhorizon.experiments.rules import rules_of
-from memhorizon.experiments.run_directory import Row, RunDir
+from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import AXES, axes_of
-from memhorizon.records.check import check_facts, check_row
-from memhorizon.results import Curve, Fraction, ScalingLaw, Status, Time, Timescales, plain
-from memhorizon.timescales.power_law import collapse_quality, fit_scaling, unfitted
+from memhorizon.records.codec import encode, encode_object
+from memhorizon.records.plain import Plain
+from memhorizon.records.sweep import Contrast, LeftOut, RunRecord, SweepRecord
+from memhorizon.results import Curve, Estimate, ScalingLaw, Status, Time, Timescales
+from memhorizon.results import plain as plain  # until recipes use records.codec
+from memhorizon.timescales.collapse import collapse_quality
+from memhorizon.timescales.contrasts import SeededTime, time_ratio
+from memhorizon.timescales.power_law import fit_scaling, unfitted
 from memhorizon.timescales.rules import AT_A_TIME, DEFAULT_T, Rules
 from memhorizon.timescales.times import quality_level, still_improving, timescales
 
-__all__ = [
-    "Rules",
-    "curves",
-    "factors",
-    "null_fraction",
-    "plain",
-    "read_times",
-    "record",
-    "rules_of",
-    "varied",
-]
+__all__ = ["curves", "factors", "null_fraction", "read_times", "record", "rules_of", "varied"]
 
 POWERS = ("n_train", "width", "lr", "batch_size")  # times are fitted as powers of these
 TRIVIAL_NOISE_LOSS = 1.0  # E|noise|^2 / d: a network that predicts nothing where it is to predict the noise
 
-
-def curves(run: RunDir) -> dict[str, Curve]:
-    """All curves of a run by name: "memorized", "holdout@0.1", "train@0.1", "gap@0.1", "frechet", ...
-
-    Raises:
-        InputError: if nothing was measured yet, or a row is damaged.
-    """
-    rows = _rows(run)
-    if not rows:
-        raise InputError(f"run: nothing is measured yet in {run.path}")
-    series: dict[str, list[Row]] = {}
-    for row in (row for row in rows if row["value"] is not None):
-        name = row["measure"] if "t" not in row else f"{row['measure']}@{row['t']:g}"
-        series.setdefault(name, []).append(row)
-    return {name: _curve(name, points) for name, points in series.items()}
+Factors = dict[str, float | int | str | None]
 
 
-def _rows(run: RunDir) -> list[Row]:
-    """What was measured, each row such that a curve can be made of it."""
-    rows = run.measures()
-    for row in rows:
-        try:
-            check_row(row)
-        except InputError as error:
-            raise InputError(f"file: {run.path / 'measures.jsonl'} is damaged: {error}") from error
-    return rows
+def record(
+    runs: Sequence[RunDir], rules: Rules | None = None, *, name: str = "", command: str = ""
+) -> SweepRecord:
+    """Everything that was measured in these runs and what follows from it.
 
+    Runs that cannot be read, and those that are a run of the list once more, are left out and listed under
+    `left_out` with the reason. Runs that do not compare with the largest group of those that do are further
+    records, under `others`.
 
-def _curve(name: str, rows: list[Row]) -> Curve:
-    steps = [row["step"] for row in rows]
-    if len({"count" in row for row in rows}) > 1:
-        raise InputError(f"curve: expected counts in all rows of {name!r} or in none, got some")
-    if "count" in rows[0]:
-        return Curve.of_fractions(steps, [Fraction.of(row["count"], row["total"]) for row in rows], name=name)
-    errors = [math.inf if row["se"] is None else row["se"] for row in rows]  # of too few items to know
-    return Curve.of_means(steps, [row["value"] for row in rows], errors, name=name)
-
-
-def null_fraction(run: RunDir) -> Fraction | float:
-    """The share of held-out items that count as copies under the same threshold; 0 without held-out items."""
-    rows = [row for row in _rows(run) if row["measure"] == "memorized"]
-    if not rows or "null_total" not in rows[0]:
-        return 0.0
-    return Fraction.of(rows[0]["null_count"], rows[0]["null_total"])
-
-
-def read_run(run: RunDir) -> Reading:
-    """Everything of a run that a record is made from.
+    Args:
+        runs: run directories.
+        rules: how times are read; the default ones take the measured diffusion time nearest to 0.1.
+        name: of the record.
+        command: that made it.
 
     Raises:
-        InputError: if nothing was measured yet, or a file is damaged.
+        InputError: if there is no run or none can be read, or no run has the curve that the rules name.
     """
-    config = replace(run.config, measure=run.measure_config)
-    environment = run.environment
-    data = run.data
-    try:
-        check_facts(environment, data)
-    except InputError as error:
-        raise InputError(f"run: {run.path} is damaged: {error}") from error
-    return Reading(_key(run), config, curves(run), null_fraction(run), environment, data)
+    if not runs:
+        raise InputError("runs: expected at least one, got none")
+    readings, damaged = _readable(runs)
+    readings, repeated = once(readings)
+    readings, replaced = same_data(readings)
+    _check_rules(readings, rules)
+    groups = _groups(readings)
+    first, *others = [_record(group, rules, name, command) for group in groups]
+    here = _about(groups[0][0])
+    apart_from_it = [differs(_about(group[0]), here) for group in groups[1:]]
+    named = zip(others, apart_from_it, strict=True)
+    return replace(
+        first,
+        left_out=(*damaged, *repeated, *replaced),
+        others=tuple(replace(other, differs=_plain_settings(settings)) for other, settings in named),
+    )
 
 
-def _key(run: RunDir) -> str:
-    return run.path.absolute().name  # that of "." is empty
+def _plain_settings(settings: Mapping[str, Plain]) -> dict[str, Plain]:
+    return {name: encode(entry) for name, entry in settings.items()}
 
 
 def read_times(runs: Sequence[RunDir], rules: Rules | None = None) -> list[Timescales]:
-    """Both clocks of every run, with one quality level for all of them.
+    """Both timescales of every run, with one quality level for all of them.
 
     Raises:
         InputError: if there is no run, one cannot be read, or none has the curve that the rules name.
@@ -121,6 +83,75 @@ def read_times(runs: Sequence[RunDir], rules: Rules | None = None) -> list[Times
     readings = [read_run(run) for run in runs]
     _check_rules(readings, rules)
     return _times(readings, _rules_for(readings, rules))
+
+
+def factors(config: Config) -> Factors:
+    """What runs of a sweep differ in; None is what a network lacks, and Adam has no momentum at all."""
+    known = {name: getattr(getattr(config, part), name, None) for name, part in AXES.items()}
+    del known["n_train"]
+    if "momentum" not in axes_of(config):
+        del known["momentum"]
+    if known["width"] is None:
+        known["width"] = getattr(config.model, "n_features", None)
+    return {**known, "batch_size": batch_of(config), "optimizer": config.optimizer.name}
+
+
+def varied(runs: Sequence[RunRecord]) -> list[str]:
+    """Which of the factors in powers of which times are fitted take more than one value.
+
+    A batch that changes because there are fewer items than it could hold is not a factor by itself.
+    """
+    by = [factor for factor in POWERS if len({run.factor(factor) for run in runs} - {None}) > 1]
+    return [factor for factor in by if factor != "batch_size" or "n_train" not in by]
+
+
+# --- which runs ---
+
+
+def _readable(runs: Sequence[RunDir]) -> tuple[list[Reading], list[LeftOut]]:
+    """What can be read, and the others with the reason.
+
+    Raises:
+        InputError: if nothing can be read.
+    """
+    readings = []
+    left_out = []
+    for run in runs:
+        try:
+            readings.append(read_run(run))
+        except (InputError, OSError) as error:
+            left_out.append(LeftOut(key_of(run), str(error)))
+    if not readings:
+        raise InputError(left_out[0].reason)
+    return readings, left_out
+
+
+def _groups(readings: Sequence[Reading]) -> list[list[Reading]]:
+    """Runs that compare, the largest group first.
+
+    Where powers are varied, all runs of a group have the same value of each hyperparameter that is none.
+    """
+    untimed = Timescales(_NO_TIME, _NO_TIME)
+    groups = []
+    for group in apart(readings, lambda reading: setting(reading.config)):
+        runs = [_run(reading, untimed) for reading in group]
+        groups += apart(group, _contrasted) if varied(runs) else [group]
+    return sorted(groups, key=len, reverse=True)
+
+
+_NO_TIME = Time.unknown(Status.NOT_MEASURED, "")
+
+
+def _contrasted(reading: Reading) -> dict[str, Plain]:
+    known = factors(reading.config)
+    return {name: known.get(name) for name in KNOBS}
+
+
+def _about(reading: Reading) -> dict[str, Plain]:
+    return setting(reading.config) | _contrasted(reading)
+
+
+# --- rules and times ---
 
 
 def _check_rules(readings: Sequence[Reading], rules: Rules | None) -> None:
@@ -144,29 +175,37 @@ def _rules_for(readings: Sequence[Reading], rules: Rules | None) -> Rules:
     return replace(rules, t=min(times, key=lambda t: (abs(t - DEFAULT_T), t)))
 
 
+@dataclass(frozen=True)
+class _Level:
+    """The level of the quality at which tau_gen is read: one for all runs, or why there is none."""
+
+    value: float | None
+    status: Status
+
+
 def _times(readings: Sequence[Reading], rules: Rules) -> list[Timescales]:
-    quality = [reading.curves.get(rules.curve) for reading in readings]
-    measured = [
-        (own, reading.config) for own, reading in zip(quality, readings, strict=True) if own is not None
-    ]
-    level, status = _level([own for own, _ in measured], rules, _trivial([c for _, c in measured], rules))
-    found = []
-    for reading, own in zip(readings, quality, strict=True):
-        try:
-            clocks = timescales(
-                own,
-                reading.curves.get("memorized"),
-                quality_level=level,
-                memorized_level=rules.memorized,
-                null=reading.null,
-                gap=reading.curves.get(rules.curve.replace(rules.quality, "gap", 1)),
-                status=status,
-            )
-        except InputError as error:  # a curve that no time can be read from must not hide the other runs
-            unknown = Time.unknown("not measured", str(error))
-            clocks = Timescales(unknown, unknown)
-        found.append(clocks)
-    return found
+    measured = [reading for reading in readings if rules.curve in reading.curves]
+    quality = [reading.curves[rules.curve] for reading in measured]
+    trivial = _trivial([reading.config for reading in measured], rules)
+    level = _level(quality, rules, trivial)
+    return [_times_of(reading, rules, level) for reading in readings]
+
+
+def _times_of(reading: Reading, rules: Rules, level: _Level) -> Timescales:
+    gap = rules.curve.replace(rules.quality, "gap", 1)
+    try:
+        return timescales(
+            reading.curves.get(rules.curve),
+            reading.curves.get("memorized"),
+            quality_level=level.value,
+            memorized_level=rules.memorized,
+            null=reading.null or 0.0,
+            gap=reading.curves.get(gap),
+            status=level.status,
+        )
+    except InputError as error:  # a curve that no time can be read from must not hide the other runs
+        unknown = Time.unknown(Status.NOT_MEASURED, str(error))
+        return Timescales(unknown, unknown)
 
 
 def _trivial(configs: Sequence[Config], rules: Rules) -> float | None:
@@ -175,23 +214,23 @@ def _trivial(configs: Sequence[Config], rules: Rules) -> float | None:
     return TRIVIAL_NOISE_LOSS if of_noise else None
 
 
-def _level(quality: Sequence[Curve], rules: Rules, trivial: float | None) -> tuple[float | None, Status]:
+def _level(quality: Sequence[Curve], rules: Rules, trivial: float | None) -> _Level:
     """One level for all runs, or why there is none.
 
     Runs whose best value is not known, for they were still improving, and runs that never did better than a
     network that predicts nothing say nothing of the level, as long as there are others.
     """
     share = 1 + rules.tolerance
-    positive = [own for own in quality if own.value.min() > 0]  # or a relative tolerance means nothing
+    positive = [curve for curve in quality if curve.value.min() > 0]  # or a relative tolerance means nothing
     if not positive:
-        return None, "not measured"
-    learned = [own for own in positive if trivial is None or share * own.value.min() < trivial]
+        return _Level(None, Status.NOT_MEASURED)
+    learned = [curve for curve in positive if trivial is None or share * curve.value.min() < trivial]
     if not learned:
-        return None, "trivial level"
-    settled = [own for own in learned if not _improving(own, rules)]
+        return _Level(None, Status.TRIVIAL_LEVEL)
+    settled = [curve for curve in learned if not _improving(curve, rules)]
     if not settled:
-        return None, "still improving"
-    return quality_level(settled, tolerance=rules.tolerance), "observed"
+        return _Level(None, Status.STILL_IMPROVING)
+    return _Level(quality_level(settled, tolerance=rules.tolerance), Status.OBSERVED)
 
 
 def _improving(quality: Curve, rules: Rules) -> bool:
@@ -199,222 +238,128 @@ def _improving(quality: Curve, rules: Rules) -> bool:
     return finite and still_improving(quality, tolerance=rules.tolerance)
 
 
-def factors(config: Config) -> Row:
-    """What runs of a sweep differ in; null is what a network lacks, and Adam has no momentum at all."""
-    knobs = {name: getattr(getattr(config, part), name, None) for name, part in AXES.items()}
-    if "momentum" not in axes_of(config):
-        del knobs["momentum"]
-    if knobs["width"] is None:
-        knobs["width"] = getattr(config.model, "n_features", None)
-    return {
-        **knobs,
-        "batch_size": batch_of(config),
-        "optimizer": config.optimizer.name,
-        "seed": config.seed,
-    }
+# --- the record of runs that compare ---
 
 
-def record(runs: Sequence[RunDir], rules: Rules | None = None, *, name: str = "", command: str = "") -> Row:
-    """Everything that was measured in these runs and what follows from it, as plain values.
-
-    Runs that cannot be read, and those that are a run of the list once more, are left out and listed under
-    "left_out" with the reason. Runs that do not compare with the largest group of those that do are records
-    of their own, under "others".
-
-    Args:
-        runs: run directories.
-        rules: how times are read; the default ones take the measured diffusion time nearest to 0.1.
-        name: of the record.
-        command: that made it.
-
-    Raises:
-        InputError: if there is no run or none can be read, or no run has the curve that the rules name.
-    """
-    if not runs:
-        raise InputError("runs: expected at least one, got none")
-    readings, damaged = _readable(runs)
-    readings, repeated = once(readings)
-    readings, replaced = same_data(readings)
-    _check_rules(readings, rules)
-    groups = _groups(readings)
-    first, *others = [
-        {"kind": "sweep", "name": name, "command": command, **_record(group, rules)} for group in groups
-    ]
-    if left_out := [*damaged, *repeated, *replaced]:
-        first["left_out"] = left_out
-    if others:
-        here = _about(groups[0][0])
-        first["others"] = [
-            {**other, "differs": plain(differs(_about(group[0]), here))}
-            for other, group in zip(others, groups[1:], strict=True)
-        ]
-    return first
-
-
-def _readable(runs: Sequence[RunDir]) -> tuple[list[Reading], list[Row]]:
-    """What can be read, and the others with the reason.
-
-    Raises:
-        InputError: if nothing can be read.
-    """
-    readings = []
-    left_out = []
-    for run in runs:
-        try:
-            readings.append(read_run(run))
-        except (InputError, OSError) as error:
-            left_out.append({"key": _key(run), "reason": str(error)})
-    if not readings:
-        raise InputError(left_out[0]["reason"])
-    return readings, left_out
-
-
-def _groups(readings: Sequence[Reading]) -> list[list[Reading]]:
-    """Runs that compare, the largest group first; where powers are varied, one value of each knob in each."""
-    groups = []
-    for group in apart(readings, lambda reading: setting(reading.config)):
-        rows = [_row(reading) for reading in group]
-        groups += apart(group, _knobs) if varied(rows) else [group]
-    return sorted(groups, key=len, reverse=True)
-
-
-def _knobs(reading: Reading) -> Row:
-    own = factors(reading.config)
-    return {name: own.get(name) for name in KNOBS}
-
-
-def _about(reading: Reading) -> Row:
-    return setting(reading.config) | _knobs(reading)
-
-
-def _row(reading: Reading) -> Row:
-    return {"key": reading.key, "config": encode(reading.config), **factors(reading.config)}
-
-
-def _record(readings: Sequence[Reading], rules: Rules | None) -> Row:
-    """The record of runs that compare."""
+def _record(readings: Sequence[Reading], rules: Rules | None, name: str, command: str) -> SweepRecord:
     rules = _rules_for(readings, rules)
     times = _times(readings, rules)
-    rows = [
-        {
-            **_row(reading),
-            "environment": reading.environment,
-            "data": reading.data,
-            "curves": {label: plain(curve) for label, curve in reading.curves.items()},
-            "null": plain(reading.null),
-            "times": plain(own),
-        }
-        for reading, own in zip(readings, times, strict=True)
-    ]
-    memorized = [reading.curves.get("memorized") for reading in readings]
-    return {"rules": asdict(rules), "runs": rows, **_laws(rows, times, memorized)}
-
-
-def _laws(rows: list[Row], times: Sequence[Timescales], memorized: Sequence[Curve | None]) -> Row:
-    by = varied(rows)
+    runs = tuple(_run(reading, own) for reading, own in zip(readings, times, strict=True))
+    made = SweepRecord(name, command, rules, runs)
+    by = varied(runs)
     if not by:
-        found = _contrasts(rows, times)
-        return {"laws": {}, "collapse": {}, **({"contrasts": found} if found else {})}
-    own_times = {
-        "tau_gen": [own.tau_gen for own in times],
-        "tau_mem": [own.tau_mem for own in times],
-        "passes": [
-            _in_passes(own.tau_mem, row["batch_size"] / row["n_train"])
-            for row, own in zip(rows, times, strict=True)
-        ],
-    }
-    laws = {clock: _law(rows, values, by) for clock, values in own_times.items()}
-    return {"laws": plain(laws), "collapse": _collapse(rows, by, memorized)}
+        return replace(made, contrasts=tuple(_contrasts(runs)))
+    collapse, note = _collapse(runs, by)
+    return replace(made, laws=_laws(runs, by), collapse=collapse, collapse_note=note)
 
 
-def _law(rows: Sequence[Row], times: Sequence[Time], by: Sequence[str]) -> ScalingLaw:
-    """The law of one clock; without numbers where the runs do not tell the factors apart."""
+def _run(reading: Reading, times: Timescales) -> RunRecord:
+    return RunRecord(
+        key=reading.key,
+        n_train=reading.config.data.n_train,
+        seed=reading.config.seed,
+        factors=factors(reading.config),
+        config=encode_object(reading.config),
+        environment=reading.environment,
+        data=reading.data,
+        curves=reading.curves,
+        null=reading.null,
+        timescales=times,
+        n_updates=reading.config.train.n_updates,
+    )
+
+
+def _laws(runs: Sequence[RunRecord], by: Sequence[str]) -> dict[str, ScalingLaw]:
+    """The law of each timescale, and that of tau_mem in passes over the training set."""
+    tau_gen = [run.timescales.tau_gen for run in runs]
+    tau_mem = [run.timescales.tau_mem for run in runs]
+    passes = [_in_passes(run) for run in runs]
+    every = {"tau_gen": tau_gen, "tau_mem": tau_mem, "passes": passes}
+    return {name: _law(runs, times, by) for name, times in every.items()}
+
+
+def _law(runs: Sequence[RunRecord], times: Sequence[Time], by: Sequence[str]) -> ScalingLaw:
+    """The law of one timescale; without numbers where the runs do not tell the factors apart."""
     points = [
-        {**{factor: row[factor] for factor in by}, "time": time}
-        for row, time in zip(rows, times, strict=True)
+        {**{factor: run.factor(factor) for factor in by}, "time": time}
+        for run, time in zip(runs, times, strict=True)
     ]
     try:
         return fit_scaling(points, by=by)
     except InputError as error:
-        return unfitted(by, times, f"not fitted: {error}")
+        return unfitted(by, times, str(error))
 
 
-def _contrasts(rows: Sequence[Row], times: Sequence[Timescales]) -> list[Row]:
-    """Both clocks at each value of the one knob that is varied, over those at its smallest, seed by seed.
-
-    A ratio is e to the coefficient of that value, beside one of each seed, in a fit of log time that takes
-    censored times in; without these its interval is the t interval of the paired differences, where all
-    times are equally well known.
-    """
-    taken: dict[str, set[Any]] = {name: {row.get(name) for row in rows} for name in AXES}
-    knobs = [name for name, values in taken.items() if len(values) > 1 and None not in values]
-    if len(knobs) != 1:
-        return []
-    values, found = sorted(taken[knobs[0]]), []
-    for clock, value in product(("tau_gen", "tau_mem"), values[1:]):
-        pairs = [
-            (row, getattr(own, clock))
-            for row, own in zip(rows, times, strict=True)
-            if row[knobs[0]] in (values[0], value)
-        ]
-        about = {"factor": knobs[0], "reference": values[0], "value": value, "clock": clock}
-        found.append(about | _ratio([(row[knobs[0]] == value, row["seed"], time) for row, time in pairs]))
-    return found
-
-
-def _ratio(points: Sequence[tuple[bool, int, Time]]) -> Row:
-    """The ratio of times between two settings; of each time is given whether it is above, and its seed."""
-    seeds = sorted({seed for _, seed, _ in points})[1:]
-    rows = [
-        {"ratio": math.e if above else 1.0, "time": time}
-        | {f"seed {seed}": math.e if own == seed else 1.0 for seed in seeds}
-        for above, own, time in points
-    ]
-    try:
-        law = fit_scaling(rows, by=("ratio", *(f"seed {seed}" for seed in seeds)))
-    except InputError as error:  # no two runs of one seed
-        return {"ratio": None, "observed": 0, "censored": 0, "status": str(error)}
-    log = law.exponents["ratio"]
-    with np.errstate(over="ignore"):  # infinity is the answer beyond the largest number
-        ratio = {end: float(np.exp(getattr(log, end))) for end in ("value", "low", "high")}
-    late = [math.log(time.value) for above, _, time in points if above and time.status == "not reached"]
-    early = [math.log(time.value) for above, _, time in points if not above and time.observed]
-    found = {"ratio": plain(ratio), "observed": law.observed, "censored": law.censored, "status": law.status}
-    if law.left_out:
-        found["left_out"] = law.left_out
-    if len(late) == len(early) == len(points) / 2:  # none above was reached: a fit has nothing to go by
-        found["at_least"] = math.exp(np.mean(late) - np.mean(early))
-    return found
-
-
-def _collapse(rows: Sequence[Row], by: Sequence[str], memorized: Sequence[Curve | None]) -> Row:
-    """How well the curves of f_mem fall together in the paper's units of time, where n is varied."""
-    if "n_train" not in by or not set(by) <= {"n_train", "width"}:
-        return {}
-    rows = [row for row, curve in zip(rows, memorized, strict=True) if curve is not None]
-    measured = [curve for curve in memorized if curve is not None]
-    units = {"steps / n_train": [float(row["n_train"]) for row in rows]}
-    if "width" in by:
-        units["steps * width"] = [1 / row["width"] for row in rows]
-        units["steps * width / n_train"] = [row["n_train"] / row["width"] for row in rows]
-    try:
-        return {name: plain(collapse_quality(measured, factor, 1.0)) for name, factor in units.items()}
-    except InputError as error:  # curves without a common range: said, not hidden
-        return {"status": str(error)}
-
-
-def varied(rows: Sequence[Row]) -> list[str]:
-    """Which of the factors in powers of which times are fitted take more than one value.
-
-    A batch that changes because there are fewer items than it could hold is not a factor of its own.
-    """
-    by = [factor for factor in POWERS if len({row.get(factor) for row in rows} - {None}) > 1]
-    return [factor for factor in by if factor != "batch_size" or "n_train" not in by]
-
-
-def _in_passes(time: Time, share: float) -> Time:
-    """The same time counted in passes over the training set; a step sees this share of it.
+def _in_passes(run: RunRecord) -> Time:
+    """tau_mem in passes over the training set; a step sees batch_size of its n_train items.
 
     If copying were a matter of repetition its exponent of n would be 0.
     """
+    time = run.timescales.tau_mem
+    share = _number(run, "batch_size") / run.n_train
     return replace(time, value=time.value * share, low=time.low * share, high=time.high * share)
+
+
+def _contrasts(runs: Sequence[RunRecord]) -> list[Contrast]:
+    """Both timescales at each value of the one hyperparameter that is varied, over those at its smallest."""
+    taken = {name: {run.factor(name) for run in runs} for name in AXES}
+    several = [name for name, values in taken.items() if len(values) > 1 and None not in values]
+    if len(several) != 1:
+        return []
+    factor = several[0]
+    reference, *rest = sorted({_number(run, factor) for run in runs})
+    return [
+        _contrast(runs, factor, reference, value, timescale)
+        for timescale in ("tau_gen", "tau_mem")
+        for value in rest
+    ]
+
+
+def _contrast(
+    runs: Sequence[RunRecord], factor: str, reference: float, value: float, timescale: str
+) -> Contrast:
+    times = [
+        SeededTime(run.factor(factor) == value, run.seed, getattr(run.timescales, timescale))
+        for run in runs
+        if run.factor(factor) in (reference, value)
+    ]
+    found = time_ratio(times)
+    return Contrast(
+        factor=factor,
+        reference=reference,
+        value=value,
+        timescale=timescale,
+        ratio=found.ratio,
+        observed=found.observed,
+        censored=found.censored,
+        status=found.status,
+        note=found.note,
+        left_out=found.left_out,
+        at_least=found.at_least,
+    )
+
+
+def _collapse(runs: Sequence[RunRecord], by: Sequence[str]) -> tuple[dict[str, Estimate], str]:
+    """How well the curves of f_mem fall together in the paper's units of time, where n is varied.
+
+    Returns:
+        The spread that is left by unit of time; and why there is none, where there is none.
+    """
+    if "n_train" not in by or not set(by) <= {"n_train", "width"}:
+        return {}, ""
+    measured = [run for run in runs if "memorized" in run.curves]
+    units = {"steps / n_train": [float(run.n_train) for run in measured]}
+    if "width" in by:
+        units["steps * width"] = [1 / _number(run, "width") for run in measured]
+        units["steps * width / n_train"] = [run.n_train / _number(run, "width") for run in measured]
+    copied = [run.curves["memorized"] for run in measured]
+    try:
+        return {name: collapse_quality(copied, factor, 1.0) for name, factor in units.items()}, ""
+    except InputError as error:  # curves without a common range: written down, not hidden
+        return {}, str(error)
+
+
+def _number(run: RunRecord, factor: str) -> float:
+    """What a run has of a factor that is a number."""
+    value = run.factor(factor)
+    return float(value) if isinstance(value, int | float) else math.nan

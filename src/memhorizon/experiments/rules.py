@@ -1,6 +1,5 @@
 """Whether the runs that are planned will have the curves that rules name."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +7,9 @@ from memhorizon.datasets.config import SYNTHETIC
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, measured_times, time_name
 from memhorizon.experiments.observe import KL_NEIGHBOURS
-from memhorizon.timescales.rules import AT_A_TIME, DEFAULT_T, Rules, read_rules
+from memhorizon.records.files import load_record
+from memhorizon.records.sweep import SweepRecord
+from memhorizon.timescales.rules import AT_A_TIME, DEFAULT_T, Rules
 
 LEAST_FOR_KL = 2 * KL_NEIGHBOURS + 1  # samples
 
@@ -72,10 +73,7 @@ def rules_of(path: Path | str) -> Rules | None:
 
 
 def _rules_in(file: Path) -> Rules:
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"path: cannot read the record {file}: {error}") from error
-    if not isinstance(record, dict):
-        raise InputError(f"path: expected a record in {file}, got {type(record).__name__}")
-    return read_rules(record.get("rules"))
+    record = load_record(file)
+    if not isinstance(record, SweepRecord):
+        raise InputError(f"path: expected the record of a sweep in {file}, got a table")
+    return record.rules

@@ -1,7 +1,7 @@
 """What the types of a record do not say: which of its values can be drawn and written about.
 
-A record may come from a stranger, so nothing of it is taken on trust: `check_sweep` names the first entry that
-is wrong, such as record.runs[0].curves.holdout@0.1.step.
+A record may come from a stranger, so nothing of it is taken on trust: `check_sweep` names the first entry
+that is wrong, such as record.runs[0].curves.holdout@0.1.step.
 """
 
 import math
@@ -64,7 +64,7 @@ def _check_factors(factors: Mapping[str, float | int | str | None], where: str) 
 
 
 def _check_curve(curve: Curve, where: str) -> None:
-    if not (FIRST_STEP <= curve.step[0] and curve.step[-1] <= LAST_STEP):
+    if not (curve.step[0] >= FIRST_STEP and curve.step[-1] <= LAST_STEP):
         span = f"from {FIRST_STEP:g} to {LAST_STEP:g}"
         raise InputError(f"{where}.step: expected steps {span}, got {curve.step[[0, -1]].tolist()}")
     if curve.total is None:
@@ -119,3 +119,8 @@ def _check_contrast(contrast: Contrast, runs: tuple[RunRecord, ...], where: str)
 def _check_known(estimate: Estimate, where: str) -> None:
     if not math.isfinite(estimate.value):
         raise InputError(f"{where}.value: expected a finite number, got {estimate.value:g}")
+
+
+def check_record(record: SweepRecord) -> SweepRecord:
+    """`check_sweep`, until figures and report take records that were read by `load_record`."""
+    return check_sweep(record)

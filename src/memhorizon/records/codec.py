@@ -41,7 +41,7 @@ def encode(value: object) -> Plain:
     {'steps': [1, 2], 'high': 'inf'}
     """
     if is_dataclass(value) and not isinstance(value, type):
-        return _encode_dataclass(value)
+        return encode_object(value)
     if isinstance(value, Enum):
         return encode(value.value)
     if value is None or isinstance(value, bool | int | str):
@@ -67,7 +67,7 @@ def decode(tree: object, kind: type[T], where: str = "record", *, others: bool =
         others: whether objects may have entries that their dataclass has not; they are not looked at.
 
     Raises:
-        InputError: if an entry is unknown, missing, of another type, or refused by its dataclass; it is named.
+        InputError: if an entry is unknown, missing, of another type or refused by its dataclass; it is named.
 
     >>> from memhorizon.results import Estimate
     >>> decode({"value": 1.5, "low": "-inf", "high": 2.0}, Estimate)
@@ -115,7 +115,12 @@ def word(name: object) -> str:
 # --- to plain values ---
 
 
-def _encode_dataclass(value: object) -> dict[str, Plain]:
+def encode_object(value: object) -> dict[str, Plain]:
+    """Turn a dataclass into an object.
+
+    Raises:
+        InputError: if there is something in it that has no plain form.
+    """
     hints = _hints(type(value))
     tree: dict[str, Plain] = {}
     for name in _fields(type(value)):
@@ -175,7 +180,9 @@ class _Decoder:
         assert _is_dataclass(hint)
         known = _fields(hint)
         if not isinstance(tree, Mapping):
-            raise InputError(f"{where}: expected an object with the entries of {hint.__name__}, got {show(tree)}")
+            raise InputError(
+                f"{where}: expected an object with the entries of {hint.__name__}, got {show(tree)}"
+            )
         # a tag that repeats the class says nothing new
         given = {k: v for k, v in tree.items() if k in known or not (k == KIND and v == hint.__name__)}
         unknown = sorted(word(name) for name in set(given) - set(known))

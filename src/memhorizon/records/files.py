@@ -13,7 +13,7 @@ from pathlib import Path
 from memhorizon.errors import InputError
 from memhorizon.files.plain import parse_json, read_text, write_atomically
 from memhorizon.records.check import check_sweep
-from memhorizon.records.codec import check_plain, decode, encode, show
+from memhorizon.records.codec import check_plain, decode, encode_object, show
 from memhorizon.records.plain import Plain
 from memhorizon.records.sweep import SweepRecord
 from memhorizon.records.table import TableRecord
@@ -84,13 +84,11 @@ def to_plain(record: Record) -> dict[str, Plain]:
     kinds = [name for name, kind in KINDS.items() if isinstance(record, kind)]
     if not kinds:
         raise InputError(f"record: expected a SweepRecord or a TableRecord, got {type(record).__name__}")
-    tree = encode(record)
-    assert isinstance(tree, Mapping)
-    return {"format": FORMAT, "version": VERSION, "kind": kinds[0], **tree}
+    return {"format": FORMAT, "version": VERSION, "kind": kinds[0], **encode_object(record)}
 
 
 def to_text(record: Record) -> str:
-    """The file of a record: each entry, run and row on a line, so that a difference shows what is different."""
+    """The file of a record: an entry, run or row has a line, so that a diff shows what is different."""
     tree = to_plain(record)
     lines = [f" {_dumps(name)}: {_lines(entry)}" for name, entry in tree.items()]
     return "{\n" + ",\n".join(lines) + "\n}\n"

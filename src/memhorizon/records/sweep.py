@@ -134,7 +134,9 @@ class Contrast:
         if self.timescale not in ("tau_gen", "tau_mem"):
             raise InputError(f"timescale: expected tau_gen or tau_mem, got {str(self.timescale)[:60]!r}")
         if self.status not in LAW_STATUSES:
-            raise InputError(f"status: expected one of {', '.join(LAW_STATUSES)}, got {str(self.status)!r:.60}")
+            raise InputError(
+                f"status: expected one of {', '.join(LAW_STATUSES)}, got {str(self.status)!r:.60}"
+            )
         object.__setattr__(self, "status", Status(self.status))
         bounds = (self.reference, self.value, 0.0 if self.at_least is None else self.at_least)
         if not all(math.isfinite(number) for number in bounds):

@@ -1,7 +1,7 @@
 """From files of version 1 to the plain values of version 2.
 
-Version 1 had no number. It wrote infinity and NaN of sweeps as null, what the factors of a run were beside its
-other entries, details of a status within its text, and tables under other names.
+Version 1 had no number. It wrote infinity and NaN of sweeps as null, the factors of a run beside its other
+entries, details of a status within its text, and tables under other names.
 """
 
 import re
@@ -69,7 +69,9 @@ def _sweep(tree: Tree, where: str) -> dict[str, object]:
     if "differs" in tree:
         made["differs"] = _differs(_object(tree, "differs", where))
     others = enumerate(_list(tree, "others", where))
-    made["others"] = [_sweep(_as_object(other, f"others[{i}]"), f"{where}.others[{i}]") for i, other in others]
+    made["others"] = [
+        _sweep(_as_object(other, f"others[{i}]"), f"{where}.others[{i}]") for i, other in others
+    ]
     return made
 
 
@@ -174,7 +176,7 @@ def _law(law: object, where: str) -> dict[str, object]:
     law = _as_object(law, where)
     exponents = _object(law, "exponents", where)
     covariance = [_each(row, "nan") for row in _list(law, "covariance", where)]
-    unknown = dict.fromkeys(("log_prefactor", "scatter", "explained"), "nan")
+    unknown: dict[str, Plain] = dict.fromkeys(("log_prefactor", "scatter", "explained"), "nan")
     made = {
         **_filled_object(law, unknown),
         "exponents": {name: _estimate(entry) for name, entry in exponents.items()},
@@ -292,9 +294,7 @@ def _filled(entry: object, nulls: Mapping[str, Plain]) -> object:
 
 def _filled_object(entry: Tree, nulls: Mapping[str, Plain]) -> dict[str, object]:
     """An object with what null meant in its entries."""
-    return {
-        name: nulls[name] if value is None and name in nulls else value for name, value in entry.items()
-    }
+    return {name: nulls[name] if value is None and name in nulls else value for name, value in entry.items()}
 
 
 def _each(column: object, null: str) -> object:

@@ -12,7 +12,7 @@ from scipy.special import erfcx, log_ndtr
 
 from memhorizon.checks import check_number
 from memhorizon.errors import InputError
-from memhorizon.results import Estimate, ScalingLaw, Time
+from memhorizon.results import Estimate, ScalingLaw, Status, Time
 from memhorizon.timescales.collapse import best_exponent, collapse_quality
 
 __all__ = ["best_exponent", "collapse_quality", "fit_scaling", "unfitted"]
@@ -44,9 +44,9 @@ def fit_scaling(
         confidence: nominal coverage of the intervals.
 
     Returns:
-        The law. Where too few times are observed its numbers are NaN, its intervals unbounded and
-        `status` says so. Rows that have no time but a reason ("still improving", say) are left out, counted
-        and named in `status`.
+        The law. Where too few times are observed its numbers are NaN, its intervals unbounded, its status
+        "not fitted" and `note` says why. Rows that have no time but a reason ("still improving", say) are
+        left out, counted and named in `note`.
 
     Raises:
         InputError: if there are no rows, a factor or a time is missing or not positive, a factor does
@@ -65,16 +65,16 @@ def fit_scaling(
     data = _Data(data.y[known], data.error[known], data.side[known], data.X[known])
     seen = data.side == 0
     k = data.X.shape[1]
-    why = f"not fitted: {int(seen.sum())} observed times for {k} parameters and the scatter"
+    why = f"{int(seen.sum())} observed times for {k} parameters and the scatter"
     law = unfitted(by, clocks, why, confidence)
     if law.observed > k and _rank(data.X[seen]) < k:
-        law = replace(law, status="not fitted: the observed times do not vary in every factor")
+        law = replace(law, note="the observed times do not vary in every factor")
     elif law.observed > k:
         law = _fitted(law, data, means, by)
-    return replace(law, status=law.status + _left_out(clocks))
+    return replace(law, note="; ".join(filter(None, (law.note, _left_out(clocks)))))
 
 
-def unfitted(by: Sequence[str], times: Sequence[Time], status: str, confidence: float = 0.95) -> ScalingLaw:
+def unfitted(by: Sequence[str], times: Sequence[Time], note: str, confidence: float = 0.95) -> ScalingLaw:
     """A law without numbers, which says why."""
     size = len(by) + 1
     known = [time for time in times if time.known]
@@ -85,9 +85,10 @@ def unfitted(by: Sequence[str], times: Sequence[Time], status: str, confidence: 
         np.nan,
         sum(time.observed for time in known),
         sum(not time.observed for time in known),
-        status,
+        Status.NOT_FITTED,
         confidence,
         left_out=len(times) - len(known),
+        note=note,
     )
 
 
@@ -95,7 +96,7 @@ def _left_out(times: Sequence[Time]) -> str:
     """How many rows have no time, in words, by reason."""
     reasons = [time.status for time in times if not time.known]
     counts = [f"{reasons.count(reason)} {reason}" for reason in dict.fromkeys(reasons)]
-    return f"; left out: {', '.join(counts)}" if counts else ""
+    return f"left out: {', '.join(counts)}" if counts else ""
 
 
 @dataclass(frozen=True)
@@ -249,7 +250,7 @@ def _fitted(law: ScalingLaw, data: _Data, means: Float[np.ndarray, " k"], by: tu
     best, deviance = data.fit(start, scatters)
     known, flat = _covariance(data, best)
     if known is None:
-        return replace(law, status="not fitted: too little is known of the times to tell the factors apart")
+        return replace(law, note="too little is known of the times to tell the factors apart")
     covariance = known * law.observed / degrees
     t = float(stats.t.isf((1 - law.confidence) / 2, degrees))
     limit = deviance + law.observed * np.log1p(t**2 / degrees)  # exact for a plain regression
@@ -267,7 +268,8 @@ def _fitted(law: ScalingLaw, data: _Data, means: Float[np.ndarray, " k"], by: tu
         log_prefactor=float(best[0] - means @ best[1:k]),
         covariance=shift @ covariance @ shift.T,
         scatter=scatter,
-        status="fitted" if law.observed >= law.censored else "fitted, but most times are censored",
+        status=Status.FITTED if law.observed >= law.censored else Status.MOSTLY_CENSORED,
+        note="",
         explained=_explained(data.y[seen], data.X[seen] @ best[:-1]),
         degrees=degrees,
     )

@@ -204,7 +204,7 @@ def timescales(
     null: Fraction | float = 0.0,
     gap: Curve | None = None,
     gap_level: float | None = None,
-    status: Status = "not measured",
+    status: Status = Status.NOT_MEASURED,
 ) -> Timescales:
     """Both clocks of a run, with the argmin of its quality and the opening of its loss gap beside them.
 
@@ -228,13 +228,13 @@ def timescales(
     if gap is not None and gap_level is not None:
         others["gap_opening"] = gap_opening_time(gap, level=gap_level)
     if quality is None:
-        tau_gen = Time.unknown("not measured", "no quality with its error was measured")
+        tau_gen = Time.unknown(Status.NOT_MEASURED, "no quality with its error was measured")
     elif quality_level is None:
         tau_gen = Time.unknown(status, f"{quality.name or 'quality'} at a level relative to its best value")
     else:
         tau_gen = generalization_time(quality, level=quality_level)
     if memorized is None:
-        tau_mem = Time.unknown("not measured", "the memorized fraction was not measured")
+        tau_mem = Time.unknown(Status.NOT_MEASURED, "the memorized fraction was not measured")
     else:
         tau_mem = memorization_time(memorized, level=memorized_level, null=null)
     return Timescales(tau_gen, tau_mem, others)
@@ -304,11 +304,11 @@ def _time(curve: Curve, found: Crossing, rule: str, confidence: float) -> Time:
     first, last = float(curve.step[0]), float(curve.step[-1])
     low, high = float(np.exp(found.low)), float(np.exp(found.high))
     if found.centre == np.inf:
-        return Time(last, min(low, last), np.inf, "not reached", rule, confidence)
+        return Time(last, min(low, last), np.inf, Status.NOT_REACHED, rule, confidence)
     if found.centre == -np.inf:
-        return Time(first, 0.0, max(high, first), "before first", rule, confidence)
+        return Time(first, 0.0, max(high, first), Status.BEFORE_FIRST, rule, confidence)
     value = float(np.exp(found.centre))
-    return Time(value, min(low, value), max(high, value), "observed", rule, confidence)
+    return Time(value, min(low, value), max(high, value), Status.OBSERVED, rule, confidence)
 
 
 def _confidence(confidence: Any) -> float:
