@@ -11,6 +11,7 @@ import numpy as np
 
 from memhorizon.errors import InputError
 from memhorizon.records.codec import show, word
+from memhorizon.records.reading import check_config
 from memhorizon.records.sweep import Contrast, RunRecord, SweepRecord
 from memhorizon.results import Curve, Estimate, ScalingLaw, Time, Timescales
 
@@ -55,6 +56,10 @@ def _check_run(run: RunRecord, where: str) -> None:
     if memorized is not None and memorized.total is None:
         raise InputError(f"{where}.curves.memorized.total: expected counts, got none")
     _check_timescales(run.timescales, f"{where}.timescales")
+    try:
+        check_config(run)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
 
 
 def _check_factors(factors: Mapping[str, float | int | str | None], where: str) -> None:
@@ -98,7 +103,11 @@ def _check_law(law: ScalingLaw, where: str) -> None:
     size = len(law.exponents) + 1
     if law.covariance.shape != (size, size):
         raise InputError(f"{where}.covariance: expected {size} rows of {size}, got {law.covariance.shape}")
-    if math.isnan(law.log_prefactor):
+    if law.fitted == math.isnan(law.log_prefactor):
+        raise InputError(
+            f"{where}.log_prefactor: expected what goes with {law.status}, got {law.log_prefactor}"
+        )
+    if not law.fitted:
         return
     for name, exponent in law.exponents.items():
         _check_known(exponent, f"{where}.exponents.{word(name)}")

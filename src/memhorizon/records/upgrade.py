@@ -59,6 +59,8 @@ def upgrade(tree: Tree) -> dict[str, object]:
 
 def _sweep(tree: Tree, where: str) -> dict[str, object]:
     made = {name: tree[name] for name in tree if name in SAME}
+    if "date" in tree:
+        made["made"] = tree["date"]
     made["runs"] = [_run(run, f"{where}.runs[{i}]") for i, run in enumerate(_list(tree, "runs", where))]
     made["laws"] = {name: _law(law, f"{where}.laws") for name, law in _object(tree, "laws", where).items()}
     collapse = dict(_object(tree, "collapse", where))
