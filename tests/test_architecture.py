@@ -15,11 +15,12 @@ PACKAGE = ROOT / "src" / "memhorizon"
 LAYERS = [
     {"errors"},
     {"results"},
-    {"checks", "devices"},
+    {"checks", "devices", "eval_mode"},
     {"theory", "timescales"},
     {"schedule", "distributions"},
     {"files"},
     {"diffusion"},
+    {"denoiser"},
     {"samplers", "training"},
     {"networks"},
     {"measure"},

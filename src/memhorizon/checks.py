@@ -6,23 +6,29 @@ Each refusal names the option, what was expected and what came. Nothing here nee
 import math
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import TypeVar
 
 from memhorizon.errors import InputError
 
+LARGEST = 2**63  # integers of a configuration are below
 
-def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
-    """Refuse what is not one of some words.
+Word = TypeVar("Word", bound=str)
+
+
+def check_choice(name: str, value: object, choices: Sequence[Word]) -> Word:
+    """Return the one of some words that a value is.
 
     Raises:
         InputError: if `value` is none of `choices`.
     """
-    if not isinstance(value, str) or value not in choices:
-        words = ", ".join(f'"{choice}"' for choice in choices)
-        raise InputError(f"{name}: expected one of {words}, got {value!r}")
+    for choice in choices:
+        if isinstance(value, str) and value == choice:
+            return choice
+    words = ", ".join(f'"{choice}"' for choice in choices)
+    raise InputError(f"{name}: expected one of {words}, got {value!r}")
 
 
-def check_whole(name: str, value: Any, *, least: int | None = None, most: int | None = None) -> None:
+def check_whole(name: str, value: object, *, least: int | None = None, most: int | None = None) -> None:
     """Refuse what is no whole number from `least` to `most`, either end free where it is None.
 
     True and False are no numbers here, and 2.0 is not whole: a rounded quotient would pass unseen.
@@ -41,7 +47,7 @@ def check_whole(name: str, value: Any, *, least: int | None = None, most: int | 
 
 def check_number(
     name: str,
-    value: Any,
+    value: object,
     *,
     least: float | None = None,
     above: float | None = None,
@@ -62,7 +68,7 @@ def check_number(
     raise InputError(f"{name}: expected a finite number{f' {words}' if words else ''}, got {value!r}")
 
 
-def check_flag(name: str, value: Any) -> None:
+def check_flag(name: str, value: object) -> None:
     """Refuse what is neither True nor False.
 
     Raises:
@@ -72,7 +78,7 @@ def check_flag(name: str, value: Any) -> None:
         raise InputError(f"{name}: expected True or False, got {value!r}")
 
 
-def check_tuple(name: str, value: Any, *, size: int | None = None) -> None:
+def check_tuple(name: str, value: object, *, size: int | None = None) -> None:
     """Refuse what is no tuple, or one of another length than `size`.
 
     Raises:

@@ -21,27 +21,20 @@ DDPM and DDIM take a G up to 2^20, Heun one up to 2^12, which leaves 2^-4 and 1/
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from memhorizon.checks import check_choice, check_whole
+from memhorizon.denoiser import Denoiser, as_denoiser
 from memhorizon.devices import device_of
-from memhorizon.diffusion import (
-    Model,
-    Prediction,
-    check_prediction,
-    device_of_model,
-    eval_mode,
-    predict,
-    to_noise,
-    to_x0,
-)
+from memhorizon.diffusion import Model, Prediction, to_noise, to_x0
 from memhorizon.errors import InputError
+from memhorizon.eval_mode import device_of_model, eval_mode
 from memhorizon.schedule import Schedule
 
 Method = Literal["ddpm", "ddim", "heun"]
@@ -148,13 +141,13 @@ def _check_path(schedule: Schedule, levels: Sequence[float], method: Method) -> 
 
 
 def sample_path(
-    model: Model,
+    model: Model | Denoiser,
     item_shape: tuple[int, ...],
     *,
-    schedule: Schedule,
+    schedule: Schedule | None = None,
     seeds: Sequence[int],
     sampler: SamplerConfig = DEFAULT,
-    prediction: Prediction = "noise",
+    prediction: Prediction | None = None,
     device: torch.device | str | None = None,
 ) -> Iterator[Tensor]:
     """Generate samples step by step: one item per seed.
@@ -164,14 +157,15 @@ def sample_path(
     the caller's (see `sample`); no gradient is recorded.
 
     Args:
-        model: called as model(x, index).
+        model: called as model(x, index), or a Denoiser.
         item_shape: shape of one sample.
-        schedule: the noise levels that the model was trained on.
+        schedule: the noise levels that the model was trained on. A Denoiser has levels of its own, which
+            others may replace.
         seeds: one per sample, 0 to 2**32 - 1.
         sampler: by which method, in how many steps.
-        prediction: what the model puts out.
+        prediction: what the model puts out, by default the noise; a Denoiser knows.
         device: where to sample; None: where the first parameter of the model's networks is, also of those
-            behind a plain function (see `diffusion.networks`).
+            behind a plain function (see `eval_mode.networks`).
 
     Returns:
         x after each step, one after the other [m, *item_shape]; the last one is the sample.
@@ -183,56 +177,28 @@ def sample_path(
 
     Source: [ho2020] Alg. 2; [song2021] Eq. (12); [karras2022] Alg. 1
     """
-    _check(model, schedule, item_shape, seeds, sampler, prediction)
-    device = device_of_model(model) if device is None else device_of(device)
-    method = sampler.method
-    steps = sampler.n_solver_steps
-    indices = visited_indices(schedule, steps)
-    check_last_level(schedule)
-    levels = [*schedule.alpha_bar[indices].tolist(), 1.0]  # alpha_bar along the path; it ends without noise
-    _check_path(schedule, levels, method)
-    alpha_bar = torch.tensor(levels, dtype=torch.float64)
-
-    def estimates(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """E[x_0 | x] and E[noise | x] at the k-th level, in the wider dtype of x and the model's output."""
-        with torch.no_grad():
-            output = predict(model, x, torch.full((len(x),), indices[k], device=device))
-        x = x.to(torch.promote_types(x.dtype, output.dtype))
-        now = alpha_bar[k : k + 1]
-        return to_x0(output, x, now, prediction), to_noise(output, x, now, prediction)
-
-    def run() -> Iterator[Tensor]:
-        noise = _noise(item_shape, seeds, steps, device)
-        x = next(noise)  # [m, *item]
-        for k, (now, after) in enumerate(pairwise(levels)):
-            x0, eps = estimates(x, k)
-            x = x.to(x0.dtype)
-            if method == "ddpm":
-                x = _ddpm_step(x, x0, noise, now, after)
-            elif method == "ddim" or after == 1:  # the last step of Heun, to sigma = 0, is that of DDIM
-                x = math.sqrt(after) * x0 + math.sqrt(1 - after) * eps
-            else:
-                x = _heun_step(x, eps, lambda y, k=k: estimates(y, k + 1)[1], now, after)
-            yield x
-
-    return run()
+    denoiser = as_denoiser(model, schedule, prediction)
+    _check(item_shape, seeds, sampler)
+    place = device_of_model(model) if device is None else device_of(device)
+    levels = visited_levels(denoiser.schedule, sampler)
+    return _path(denoiser, levels, sampler, _noise(item_shape, seeds, sampler.n_solver_steps, place))
 
 
 def sample(
-    model: Model,
+    model: Model | Denoiser,
     item_shape: tuple[int, ...],
     *,
-    schedule: Schedule,
+    schedule: Schedule | None = None,
     seeds: Sequence[int],
     sampler: SamplerConfig = DEFAULT,
-    prediction: Prediction = "noise",
+    prediction: Prediction | None = None,
     device: torch.device | str | None = None,
     batch_size: int = 500,
 ) -> Tensor:
     """Generate samples to the end, in batches, with the model in eval mode and without gradients.
 
     Arguments as in `sample_path`. In eval mode are all networks found behind `model`; one that draws random
-    numbers nevertheless is warned about (see `diffusion.eval_mode`). The batch size only bounds memory:
+    numbers nevertheless is warned about (see `eval_mode.eval_mode`). The batch size only bounds memory:
     everything outside the model is the same to the byte for any of them; the model's matrix products may
     round differently for another number of rows.
 
@@ -243,21 +209,56 @@ def sample(
         InputError: as `sample_path`, and if `batch_size` is below 1.
     """
     check_whole("batch_size", batch_size, least=1)
-    _check(model, schedule, item_shape, seeds, sampler, prediction)
+    denoiser = as_denoiser(model, schedule, prediction)
+    _check(item_shape, seeds, sampler)
     done = []
     with eval_mode(model):
         for start in range(0, len(seeds), batch_size):
-            path = sample_path(
-                model,
-                item_shape,
-                schedule=schedule,
-                seeds=seeds[start : start + batch_size],
-                sampler=sampler,
-                prediction=prediction,
-                device=device,
-            )
+            some = seeds[start : start + batch_size]
+            path = sample_path(denoiser, item_shape, seeds=some, sampler=sampler, device=device)
             done += deque(path, maxlen=1)
     return torch.cat(done)
+
+
+def visited_levels(schedule: Schedule, sampler: SamplerConfig) -> list[float]:
+    """Give alpha_bar along the path of a sampler, from its start to 1, which is without noise.
+
+    Raises:
+        InputError: if the schedule has fewer levels than the sampler has steps, or its last level or the
+            steps between levels are none that can be sampled (see the module).
+    """
+    indices = visited_indices(schedule, sampler.n_solver_steps)
+    check_last_level(schedule)
+    levels = [*schedule.alpha_bar[indices].tolist(), 1.0]
+    _check_path(schedule, levels, sampler.method)
+    return levels
+
+
+def _path(
+    denoiser: Denoiser, levels: list[float], sampler: SamplerConfig, noise: Iterator[Tensor]
+) -> Iterator[Tensor]:
+    """Take the steps; `noise` gives the start, then that of each step."""
+    x = next(noise)  # [m, *item]
+    for now, after in pairwise(levels):
+        x0, eps = _estimates(denoiser, x, now)
+        x = x.to(x0.dtype)
+        if sampler.method == "ddpm":
+            x = _ddpm_step(x, x0, noise, now, after)
+        elif sampler.method == "ddim" or after == 1:  # the last step of Heun, to sigma = 0, is that of DDIM
+            x = math.sqrt(after) * x0 + math.sqrt(1 - after) * eps
+        else:
+            x = _heun_step(x, eps, denoiser, now, after)
+        yield x
+
+
+def _estimates(denoiser: Denoiser, x: Tensor, level: float) -> tuple[Tensor, Tensor]:
+    """E[x_0 | x] and E[noise | x] at alpha_bar = level, in the wider dtype of x and the model's output."""
+    alpha_bar = torch.tensor([level], dtype=torch.float64)
+    with torch.no_grad():
+        output = denoiser.output(x, alpha_bar)
+    x = x.to(torch.promote_types(x.dtype, output.dtype))
+    x0 = to_x0(output, x, alpha_bar, denoiser.prediction)
+    return x0, to_noise(output, x, alpha_bar, denoiser.prediction)
 
 
 def _ddpm_step(x: Tensor, x0: Tensor, noise: Iterator[Tensor], now: float, after: float) -> Tensor:
@@ -270,16 +271,14 @@ def _ddpm_step(x: Tensor, x0: Tensor, noise: Iterator[Tensor], now: float, after
     return mean + math.sqrt((1 - after) / (1 - now) * (1 - alpha)) * next(noise).to(mean.dtype)
 
 
-def _heun_step(
-    x: Tensor, eps: Tensor, eps_at: Callable[[Tensor], Tensor], now: float, after: float
-) -> Tensor:
+def _heun_step(x: Tensor, eps: Tensor, denoiser: Denoiser, now: float, after: float) -> Tensor:
     """Trapezoid rule for dy/dsigma = eps in y = x/sqrt(alpha_bar).
 
     Source: [karras2022] Alg. 1
     """
     y = x / math.sqrt(now)
     step = math.sqrt((1 - after) / after) - math.sqrt((1 - now) / now)
-    trial = eps_at((y + step * eps) * math.sqrt(after))
+    trial = _estimates(denoiser, (y + step * eps) * math.sqrt(after), after)[1]
     return (y + step * (eps + trial) / 2) * math.sqrt(after)
 
 
@@ -303,19 +302,18 @@ def _noise(
         left -= size
 
 
-def _check(model: Any, schedule: Any, item_shape: Any, seeds: Any, sampler: Any, prediction: str) -> None:
-    if not callable(model):
-        raise InputError(f"model: expected a callable model(x, index), got {type(model).__name__}")
-    if not isinstance(schedule, Schedule):
-        raise InputError(f"schedule: expected a Schedule, got {type(schedule).__name__}")
-    check_prediction(prediction)
+def _check(item_shape: object, seeds: object, sampler: object) -> None:
     if not isinstance(sampler, SamplerConfig):
         raise InputError(f"sampler: expected a SamplerConfig, got {sampler!r}")
     if not isinstance(item_shape, tuple | list) or not item_shape:
         raise InputError(f"item_shape: expected a tuple of at least one size, got {item_shape!r}")
     for size in item_shape:
         check_whole("item_shape", size, least=1)
-    rows = hasattr(seeds, "__len__") and hasattr(seeds, "__getitem__")
+    _check_seeds(seeds)
+
+
+def _check_seeds(seeds: object) -> None:
+    rows = isinstance(seeds, Collection) and hasattr(seeds, "__getitem__")
     if not rows or isinstance(seeds, Mapping):
         raise InputError(f"seeds: expected a sequence of integers, got {type(seeds).__name__}")
     if len(seeds) == 0:

@@ -10,7 +10,7 @@ from numbers import Real
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from memhorizon.checks import check_choice, check_number, check_whole
@@ -20,7 +20,7 @@ from memhorizon.errors import InputError
 Kind = Literal["linear", "cosine"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Schedule:
     """The noise level at each index of a diffusion grid of T levels, index 0 the cleanest.
 
@@ -85,8 +85,47 @@ class Schedule:
         beta = (1 - f[1:] / f[:-1]).clamp(max=0.999)  # [T]
         return cls((1 - beta).cumprod(0), "cosine")
 
+    @classmethod
+    def edm(
+        cls, n_levels: int = 1000, sigma_min: float = 0.002, sigma_max: float = 80.0, rho: float = 7.0
+    ) -> "Schedule":
+        """Build the levels that EDM samples at: sigma^(1/rho) grows linearly from sigma_min to sigma_max.
+
+        Raises:
+            InputError: if `n_levels` < 2, not 0 < sigma_min < sigma_max, or `rho` is not above 0.
+
+        Source: [karras2022] Eq. (5)
+        """
+        check_whole("n_levels", n_levels, least=2)
+        check_number("sigma_min", sigma_min, above=0)
+        check_number("sigma_max", sigma_max, above=sigma_min)
+        check_number("rho", rho, above=0)
+        ends = sigma_min ** (1 / rho), sigma_max ** (1 / rho)
+        sigma = torch.linspace(*ends, n_levels, dtype=torch.float64) ** rho  # [T]
+        return cls(1 / (1 + sigma.square()), "edm")
+
+    @classmethod
+    def flow(cls, n_levels: int = 1000) -> "Schedule":
+        """Build the levels of a straight path x_tau = (1 - tau) x_0 + tau noise, tau = k/(T + 1), k = 1..T.
+
+        Its noise-to-signal ratio is sigma = tau/(1 - tau).
+
+        Raises:
+            InputError: if `n_levels` < 1.
+
+        Source: [lipman2023] Eqs. (20)-(22)
+        """
+        check_whole("n_levels", n_levels, least=1)
+        tau = torch.arange(1, n_levels + 1, dtype=torch.float64) / (n_levels + 1)  # [T]
+        sigma = tau / (1 - tau)
+        return cls(1 / (1 + sigma.square()), "flow")
+
     def __len__(self) -> int:
         return len(self.alpha_bar)
+
+    def __repr__(self) -> str:
+        ends = self.sigma(torch.tensor([0, len(self) - 1]))
+        return f"Schedule({self.name}, {len(self)} levels, sigma {ends[0]:.3g} to {ends[1]:.3g})"
 
     def at(self, index: int | Tensor) -> Float64[Tensor, "*batch"]:
         """Give alpha_bar at these indices, on the device of `index`; on the CPU where that has no 64 bits."""
@@ -134,6 +173,18 @@ class Schedule:
     def index_of_alpha_bar(self, alpha_bar: float) -> int:
         """Give the index whose alpha_bar is nearest. Errors as for `index_of_t`."""
         return self._nearest("alpha_bar", alpha_bar, self.alpha_bar, 1.0)
+
+    def nearest(self, alpha_bar: Tensor) -> Int64[Tensor, "*batch"]:
+        """Give the indices whose sigma is nearest to that of each alpha_bar; of two as near, the cleaner.
+
+        Beyond the first or the last level that level is the nearest; `index_of_alpha_bar` would refuse.
+        """
+        table = self.sigma(torch.arange(len(self), device=alpha_bar.device)).to(alpha_bar.device)  # [T]
+        sigma = ((1 - alpha_bar) / alpha_bar).sqrt()
+        above = torch.searchsorted(table, sigma)
+        below = (above - 1).clamp(min=0)
+        above = above.clamp(max=len(self) - 1)
+        return torch.where(sigma - table[below] <= table[above] - sigma, below, above)
 
     def _nearest(self, name: str, value: float, table: Tensor, clean: float) -> int:
         """The index nearest to `value`; `clean` is the coordinate of no noise, one step before index 0."""

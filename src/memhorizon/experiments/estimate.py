@@ -26,8 +26,8 @@ from torch import Tensor, nn
 
 from memhorizon.datasets.split import Split, load_split
 from memhorizon.devices import device_of
-from memhorizon.diffusion import eval_mode
 from memhorizon.errors import InputError
+from memhorizon.eval_mode import eval_mode
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.observe import observe
 from memhorizon.experiments.processes import reason

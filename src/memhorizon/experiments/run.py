@@ -16,8 +16,9 @@ from torch import nn
 
 from memhorizon.datasets.split import Split, load_split
 from memhorizon.devices import default_device, device_of
-from memhorizon.diffusion import eval_mode, predict
+from memhorizon.diffusion import predict
 from memhorizon.errors import InputError
+from memhorizon.eval_mode import eval_mode
 from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.experiments.observe import observe
 from memhorizon.experiments.run_directory import Row, RunDir

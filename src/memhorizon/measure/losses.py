@@ -6,9 +6,8 @@ does.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +15,10 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from memhorizon.checks import check_whole
-from memhorizon.diffusion import Model, Prediction, check_prediction, eval_mode, item_losses
+from memhorizon.denoiser import Denoiser, as_denoiser
+from memhorizon.diffusion import Model, Prediction
 from memhorizon.errors import InputError
+from memhorizon.eval_mode import eval_mode
 from memhorizon.measure.items import Items, as_items
 from memhorizon.measure.means import Mean
 from memhorizon.schedule import Schedule
@@ -47,33 +48,39 @@ class DenoisingLosses:
         return self.items.std(0) / math.sqrt(n) if n > 1 else torch.full_like(self.mean, math.inf)
 
     @property
+    def levels(self) -> tuple[Mean, ...]:
+        """Loss at each noise level with its standard error."""
+        pairs = zip(self.mean.tolist(), self.standard_error.tolist(), strict=True)
+        return tuple(Mean(value, error, len(self.items)) for value, error in pairs)
+
+    @property
     def overall(self) -> Mean:
         """Loss averaged over the noise levels too; these share items, so the error is taken over items."""
         return Mean.of(self.items.mean(1))
 
 
 def denoising_losses(
-    model: Model,
+    model: Model | Denoiser,
     data: Items,
     *,
-    schedule: Schedule,
+    schedule: Schedule | None = None,
     indices: Sequence[int],
     repeats: int = 4,
     seed: int = 0,
-    prediction: Prediction = "noise",
+    prediction: Prediction | None = None,
     batch_size: int = 512,
 ) -> DenoisingLosses:
     """Measure the denoising loss of every item at each noise level, on fixed noise, in eval mode.
 
     Args:
-        model: network `model(x, index)` on the device of `data`, or a function around one; each module that
-            is found behind it (see `diffusion.eval_mode`) gets its mode back.
+        model: network `model(x, index)` on the device of `data`, a function around one, or a Denoiser; each
+            module that is found behind it (see `eval_mode.eval_mode`) gets its mode back.
         data: items, [n, *item]: floats, on the scale that the model was trained on.
-        schedule: the noise schedule.
+        schedule: the noise schedule; None for that of a Denoiser.
         indices: grid positions to measure at.
         repeats: draws of noise per item.
         seed: of the noise.
-        prediction: what the model puts out.
+        prediction: what the model puts out, by default the noise; a Denoiser knows.
         batch_size: items per call of the model; it does not change the noise.
 
     Raises:
@@ -82,24 +89,35 @@ def denoising_losses(
 
     Source: [bonnaire2025] Eqs. (4)-(5)
     """
-    check_prediction(prediction)
+    denoiser = as_denoiser(model, schedule, prediction)
     check_whole("repeats", repeats, least=1)
     check_whole("batch_size", batch_size, least=1)
     check_whole("seed", seed, least=0)
-    check_indices(indices, schedule)
+    check_indices(indices, denoiser.schedule)
     data = _checked(data)
-    total = torch.zeros(len(data), len(indices), dtype=torch.float64)
+    losses = []
     with eval_mode(model):
         for first in range(0, len(data), batch_size):
             x0 = data[first : first + batch_size]
             positions = range(first, first + len(x0))
+            batch = torch.zeros(len(x0), len(indices), dtype=torch.float64)
             for repeat in range(repeats):
                 noise = fixed_noise(x0.shape[1:], positions, repeat=repeat, seed=seed).to(x0)
-                for column, level in enumerate(indices):
-                    index = torch.full((len(x0),), level, device=x0.device)
-                    losses = item_losses(model, x0, index, noise, schedule=schedule, prediction=prediction)
-                    total[first : first + len(x0), column] += losses.cpu().double()
-    return DenoisingLosses(tuple(indices), total / repeats)
+                batch += _losses_at(denoiser, x0, noise, indices)
+            losses.append(batch)
+    return DenoisingLosses(tuple(indices), torch.cat(losses) / repeats)
+
+
+def _losses_at(
+    denoiser: Denoiser, x0: Tensor, noise: Tensor, indices: Sequence[int]
+) -> Float64[Tensor, "batch levels"]:
+    """Loss of each item at each level, on this noise."""
+    columns = []
+    for level in indices:
+        index = torch.full((len(x0),), level, device=x0.device)
+        losses = denoiser.item_losses(x0, noise, denoiser.schedule.at(index))
+        columns.append(losses.cpu().double())
+    return torch.stack(columns, 1)
 
 
 def loss_gap(train: DenoisingLosses, holdout: DenoisingLosses) -> tuple[Mean, ...]:
@@ -131,13 +149,13 @@ def fixed_noise(
     return torch.from_numpy(np.stack(noise))
 
 
-def check_indices(indices: Any, schedule: Schedule) -> None:
+def check_indices(indices: object, schedule: Schedule) -> None:
     """Refuse what are no levels of a schedule.
 
     Raises:
         InputError: if there is none, or one is no whole number within the schedule.
     """
-    if not hasattr(indices, "__len__") or len(indices) == 0:
+    if not isinstance(indices, Collection) or len(indices) == 0:
         raise InputError(f"indices: expected at least one level, got {indices!r}")
     for index in indices:
         check_whole("indices", index, least=0, most=len(schedule) - 1)

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from memhorizon.checks import check_whole
 from memhorizon.devices import wide
-from memhorizon.diffusion import eval_mode, networks
 from memhorizon.errors import InputError
+from memhorizon.eval_mode import eval_mode, networks
 from memhorizon.measure.items import Items, as_items, as_numbers, as_pair, check_units
 from memhorizon.measure.means import Mean, jackknife_error
 

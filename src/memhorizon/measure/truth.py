@@ -8,19 +8,12 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from memhorizon.checks import check_whole
+from memhorizon.denoiser import Denoiser, as_denoiser
 from memhorizon.devices import wide
-from memhorizon.diffusion import (
-    Model,
-    Prediction,
-    add_noise,
-    check_prediction,
-    device_of_model,
-    eval_mode,
-    predict,
-    to_score,
-)
+from memhorizon.diffusion import Model, Prediction, add_noise, to_score
 from memhorizon.distributions import Distribution, Gaussian, GaussianMixture
 from memhorizon.errors import InputError
+from memhorizon.eval_mode import device_of_model, eval_mode
 from memhorizon.measure.items import Items, as_items
 from memhorizon.measure.losses import check_indices, fixed_noise
 from memhorizon.measure.means import Mean, jackknife_error
@@ -32,15 +25,15 @@ _SPARE = 8  # neighbours beyond 2k, to stand in for those left out
 
 
 def score_error(
-    model: Model,
-    law: Distribution,
+    model: Model | Denoiser,
+    truth: Distribution,
     *,
-    schedule: Schedule,
+    schedule: Schedule | None = None,
     indices: Sequence[int],
     item_shape: Sequence[int] | None = None,
     n: int = 4096,
     seed: int = 0,
-    prediction: Prediction = "noise",
+    prediction: Prediction | None = None,
     batch_size: int = 1024,
 ) -> tuple[Mean, ...]:
     """Measure the error of the learned score, (1/d) E |s(x_t) - grad log P_t(x_t)|^2 with x_t drawn from P_t.
@@ -48,15 +41,15 @@ def score_error(
     The draws follow from the seed alone: the same at every snapshot and every noise level.
 
     Args:
-        model: network `model(x, index)`, or a function around one (see `diffusion.eval_mode`); its networks
-            lie on the device of the law, or the law on the CPU.
-        law: what the data were drawn from, in the coordinates of the flattened items.
-        schedule: the noise schedule.
+        model: network `model(x, index)`, a function around one (see `eval_mode.eval_mode`), or a Denoiser;
+            its networks lie on the device of the distribution, or the distribution on the CPU.
+        truth: the distribution of the data, in the coordinates of the flattened items.
+        schedule: the noise schedule; None for that of a Denoiser.
         indices: grid positions to measure at.
         item_shape: shape of the model's items; by default they are vectors.
         n: draws at each noise level.
         seed: of the draws.
-        prediction: what the model puts out.
+        prediction: what the model puts out, by default the noise; a Denoiser knows.
         batch_size: items per call of the model.
 
     Returns:
@@ -68,44 +61,37 @@ def score_error(
 
     Source: [bonnaire2025] Eq. (11)
     """
-    shape = tuple(item_shape or (law.dim,))
-    check_prediction(prediction)
+    denoiser = as_denoiser(model, schedule, prediction)
+    shape = tuple(item_shape or (truth.dim,))
     check_whole("n", n, least=1)
     check_whole("batch_size", batch_size, least=1)
-    check_indices(indices, schedule)
-    if math.prod(shape) != law.dim:
-        raise InputError(f"item_shape: expected {law.dim} entries in all, got {shape}")
-    clean = law.sample(n, generator=torch.Generator().manual_seed(seed)).float()  # [n, d]
+    check_indices(indices, denoiser.schedule)
+    if math.prod(shape) != truth.dim:
+        raise InputError(f"item_shape: expected {truth.dim} entries in all, got {shape}")
+    clean = truth.sample(n, generator=torch.Generator().manual_seed(seed)).float()  # [n, d]
     device = device_of_model(model)
     clean = clean.to(device) if device.type != "cpu" else clean
     noise = fixed_noise(clean.shape[1:], range(n), seed=seed).to(clean)
-    errors = []
+    means = []
     with eval_mode(model):
         for level in indices:
             index = torch.full((n,), level, device=clean.device)
-            x = add_noise(clean, noise, schedule.at(index))
-            parts = zip(x.split(batch_size), index.split(batch_size), strict=True)
-            errors.append(
-                Mean.of(
-                    torch.cat([_errors(model, law, *part, shape, schedule, prediction) for part in parts])
-                )
-            )
-    return tuple(errors)
+            alpha_bar = denoiser.schedule.at(index)
+            x = add_noise(clean, noise, alpha_bar)
+            parts = zip(x.split(batch_size), alpha_bar.split(batch_size), strict=True)
+            errors = [_errors(denoiser, truth, part, levels, shape) for part, levels in parts]
+            means.append(Mean.of(torch.cat(errors)))
+    return tuple(means)
 
 
 def _errors(
-    model: Model,
-    law: Distribution,
-    x: Tensor,
-    index: Tensor,
-    shape: tuple[int, ...],
-    schedule: Schedule,
-    prediction: Prediction,
+    denoiser: Denoiser, truth: Distribution, x: Tensor, alpha_bar: Tensor, shape: tuple[int, ...]
 ) -> Float64[Tensor, " batch"]:
-    output = wide(predict(model, x.reshape(-1, *shape), index).flatten(1))
-    learned = to_score(output, wide(x), schedule.at(index), prediction)
-    true = law.score(wide(x), float(schedule.t(int(index[0]))))
-    return (learned - true).square().mean(1)
+    """(1/d) |s(x_t) - grad log P_t(x_t)|^2 of each point, all at one noise level."""
+    output = denoiser.output(x.reshape(-1, *shape), alpha_bar).flatten(1)
+    learned = to_score(wide(output), wide(x), alpha_bar, denoiser.prediction)
+    t = float(-0.5 * alpha_bar[0].log())
+    return (learned - truth.score(wide(x), t)).square().mean(1)
 
 
 def kl_divergence(
