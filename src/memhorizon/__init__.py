@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from memhorizon import theory as theory
     from memhorizon.datasets.split import DataConfig as DataConfig
     from memhorizon.datasets.split import load_split as load_split
+    from memhorizon.denoiser import Denoiser as Denoiser
     from memhorizon.errors import InputError as InputError
     from memhorizon.experiments.config import Config as Config
     from memhorizon.experiments.run import run as run
@@ -44,6 +45,7 @@ _HOME = {
     "Config": "experiments.config",
     "Curve": "results",
     "DataConfig": "datasets.split",
+    "Denoiser": "denoiser",
     "Estimate": "results",
     "Fraction": "results",
     "InputError": "errors",

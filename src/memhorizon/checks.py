@@ -28,8 +28,8 @@ def check_choice(name: str, value: object, choices: Sequence[Word]) -> Word:
     raise InputError(f"{name}: expected one of {words}, got {value!r}")
 
 
-def check_whole(name: str, value: object, *, least: int | None = None, most: int | None = None) -> None:
-    """Refuse what is no whole number from `least` to `most`, either end free where it is None.
+def check_whole(name: str, value: object, *, least: int | None = None, most: int | None = None) -> int:
+    """Return a whole number from `least` to `most`, either end free where it is None.
 
     True and False are no numbers here, and 2.0 is not whole: a rounded quotient would pass unseen.
 
@@ -39,7 +39,7 @@ def check_whole(name: str, value: object, *, least: int | None = None, most: int
     if isinstance(value, Integral) and not isinstance(value, bool):
         number = int(value)
         if (least is None or number >= least) and (most is None or number <= most):
-            return
+            return number
     low = "" if least is None else f" of at least {least}"
     high = "" if most is None else f"{' and' if low else ' of'} at most {most}"
     raise InputError(f"{name}: expected a whole number{low}{high}, got {value!r}")
@@ -53,17 +53,18 @@ def check_number(
     above: float | None = None,
     most: float | None = None,
     below: float | None = None,
-) -> None:
-    """Refuse what is no finite number, or one that is outside of its range; ends that are None are free.
+) -> float:
+    """Return a finite number of a range as a float; ends that are None are free.
 
     Raises:
-        InputError: if `value` is not such a number.
+        InputError: if `value` is no finite number, or outside of the range.
     """
-    finite = isinstance(value, Real) and not isinstance(value, bool) and _finite(value)
     ends = {">=": least, ">": above, "<=": most, "<": below}
     wanted = {sign: end for sign, end in ends.items() if end is not None}
-    if finite and all(_holds(float(value), sign, end) for sign, end in wanted.items()):
-        return
+    if isinstance(value, Real) and not isinstance(value, bool) and _finite(value):
+        number = float(value)
+        if all(_holds(number, sign, end) for sign, end in wanted.items()):
+            return number
     words = " and ".join(f"{sign} {end:g}" for sign, end in wanted.items())
     raise InputError(f"{name}: expected a finite number{f' {words}' if words else ''}, got {value!r}")
 

@@ -12,7 +12,7 @@ such networks do ([karras2022] Table 1, c_in and c_noise of iDDPM). At its level
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 from jaxtyping import Float, Float64
@@ -294,7 +294,11 @@ def _sample_of(unet: Callable[..., object]) -> Model:
 
     def model(x: Tensor, timestep: Tensor) -> Tensor:
         output = unet(x, timestep)
-        return output if isinstance(output, Tensor) else getattr(output, "sample", output)
+        found = output if isinstance(output, Tensor) else getattr(output, "sample", None)
+        if not isinstance(found, Tensor):
+            got = type(output).__name__
+            raise InputError(f"unet: expected a tensor or an output whose `sample` is one, got {got}")
+        return found
 
     return model
 
@@ -307,7 +311,7 @@ def _each(values: Float64[Tensor, " any"], like: Tensor) -> Float[Tensor, " batc
 def _check_callable(model: object, form: str) -> Model:
     if not callable(model):
         raise InputError(f"model: expected a callable {form}, got {type(model).__name__}")
-    return model
+    return cast(Model, model)
 
 
 def _checked_schedule(schedule: object) -> Schedule:
@@ -322,8 +326,7 @@ def _checked_sigma(x: object, sigma: object) -> Float64[Tensor, " any"]:
         got = f"{x.dtype} of shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
         raise InputError(f"x: expected a tensor of floats, [batch, *item], got {got}")
     if not isinstance(sigma, Tensor):
-        check_number("sigma", sigma, above=0)
-        sigma = torch.tensor(float(sigma), dtype=torch.float64)  # pyright: ignore[reportArgumentType]
+        sigma = torch.tensor(check_number("sigma", sigma, above=0), dtype=torch.float64)
     values = wide(sigma).reshape(-1)
     if len(values) not in (1, len(x)) or not bool(((values > 0) & values.isfinite()).all()):
         wanted = f"one positive finite number, or one for each of the {len(x)} items"

@@ -313,8 +313,7 @@ def _check(item_shape: object, seeds: object, sampler: object) -> None:
 
 
 def _check_seeds(seeds: object) -> None:
-    rows = isinstance(seeds, Collection) and hasattr(seeds, "__getitem__")
-    if not rows or isinstance(seeds, Mapping):
+    if not isinstance(seeds, Collection) or isinstance(seeds, Mapping) or not hasattr(seeds, "__getitem__"):
         raise InputError(f"seeds: expected a sequence of integers, got {type(seeds).__name__}")
     if len(seeds) == 0:
         raise InputError("seeds: expected at least one, got none")
