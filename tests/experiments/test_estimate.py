@@ -94,7 +94,7 @@ class Counting(nn.Module):
 
 @pytest.mark.parametrize("sampler", ["ddim", "heun"])
 def test_the_calls_of_a_snapshot_are_those_that_are_made(sampler):
-    config = replace(SMALL, measure=replace(SMALL.measure, sampler=sampler))
+    config = replace(SMALL, measure=replace(SMALL.measure, sampler=SamplerConfig(sampler, n_solver_steps=4)))
     split, network = load_split(config.data), Counting()
     observe(network, split, config)
     _, calls = estimate._free_snapshot(config, split)
@@ -115,7 +115,7 @@ def test_many_samples_are_scaled_from_fewer(monkeypatch):
 class Sleepy(MLPConfig):
     """A network whose calls take known time: sleep is at least as long as it is asked to be."""
 
-    def build(self, item_shape, *, seed):
+    def build(self, item_shape, *, n_levels=1000, seed):
         return SleepyNetwork()
 
 

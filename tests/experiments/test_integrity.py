@@ -146,7 +146,7 @@ def test_measures_carry_the_settings_that_they_were_made_with(finished):
     assert finished.config == small()
     assert finished.measure_config == changed  # which snapshots there are was decided by the run
     said = record([finished])["runs"][0]["config"]["measure"]
-    assert (said["sampler_steps"], said["n_samples"], said["threshold"]) == (3, 9, 0.25)
+    assert (said["sampler"]["n_solver_steps"], said["n_samples"], said["threshold"]) == (3, 9, 0.25)
     assert all(row["total"] == 9 for row in finished.measures() if row["measure"] == "memorized")
     list(measure(finished))
     assert finished.measure_config == small().measure

@@ -14,10 +14,9 @@ import pytest
 
 from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
-from memhorizon.experiments import processes
 from memhorizon.experiments.config import Config, MeasureConfig
-from memhorizon.experiments.executors import Inline
-from memhorizon.experiments.processes import cores, single_threaded
+from memhorizon.experiments.executors import Inline, base, processes
+from memhorizon.experiments.executors.processes import cores, single_threaded
 from memhorizon.experiments.run import execute
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import execute_sweep, grid, sweep
@@ -109,7 +108,7 @@ def _kill_or_return(number):
 def test_what_a_job_raises_is_said():
     assert processes._result(partial(int, "x"), 10)[1].startswith("ValueError: invalid")
     for error, said in ((MemoryError(), "MemoryError: "), (InputError("n: no"), "n: no")):
-        assert processes.reason(error) == said
+        assert base.reason(error) == said
 
 
 SCRIPT = """

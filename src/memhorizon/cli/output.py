@@ -17,7 +17,7 @@ from memhorizon.devices import device_of
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, encode, to_json
 from memhorizon.experiments.estimate import costs, wall_seconds
-from memhorizon.experiments.processes import cores
+from memhorizon.experiments.executors.processes import cores
 from memhorizon.experiments.run import Progress, execute
 from memhorizon.experiments.run_directory import Row, RunDir
 from memhorizon.experiments.sweep import SweepProgress, execute_sweep

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from memhorizon.datasets.config import SYNTHETIC
 from memhorizon.experiments.config import Config, flat
+from memhorizon.experiments.hyperparameters import HYPERPARAMETERS
 from memhorizon.experiments.reading import Reading
 from memhorizon.records.codec import encode
 from memhorizon.records.plain import Plain
@@ -18,14 +19,11 @@ from memhorizon.records.sweep import LeftOut
 
 # What compares may differ in: axes of sweeps, seeds, and what was looked at how closely.
 FREE = (
-    *("seed", "data.seed", "data.subset", "data.n_train", "data.n_holdout"),
-    *("model.width", "model.n_features", "model.dropout"),
-    *("optimizer.lr", "optimizer.momentum", "optimizer.weight_decay"),
-    *("train.n_updates", "train.batch_size", "train.ema"),
+    *(entry.dotted for entry in HYPERPARAMETERS.values()),
+    *("seed", "data.seed", "data.subset", "data.n_holdout", "model.n_features", "train.n_updates"),
     *("measure.snapshots", "measure.first", "measure.n_samples", "measure.diffusion_times"),
     *("measure.repeats", "measure.n_train_loss", "measure.keep"),
 )
-KNOBS = ("dropout", "momentum", "weight_decay", "ema")  # no powers: times of two values share no power law
 LAW = ("dim", "components", "mean", "eigenvalues", "exponent", "basis")  # of synthetic data
 
 

@@ -29,8 +29,8 @@ from memhorizon.devices import device_of
 from memhorizon.errors import InputError
 from memhorizon.eval_mode import eval_mode
 from memhorizon.experiments.config import Config
+from memhorizon.experiments.executors.base import reason
 from memhorizon.experiments.observe import observe
-from memhorizon.experiments.processes import reason
 from memhorizon.experiments.run import LOG_ROWS, snapshot_steps
 from memhorizon.files.plain import append_lines
 from memhorizon.training import TrainState, train

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from memhorizon.errors import InputError
-from memhorizon.experiments.comparable import KNOBS, apart, batch_of, differs, once, same_data, setting
+from memhorizon.experiments.comparable import apart, batch_of, differs, once, same_data, setting
 from memhorizon.experiments.config import Config
+from memhorizon.experiments.hyperparameters import CONTRASTS, HYPERPARAMETERS, POWERS, axes_of
 from memhorizon.experiments.reading import Reading, curves, key_of, null_fraction, read_run
 from memhorizon.experiments.rules import rules_of
 from memhorizon.experiments.run_directory import RunDir
-from memhorizon.experiments.sweep import AXES, axes_of
 from memhorizon.records.codec import encode, encode_object
 from memhorizon.records.plain import Plain
 from memhorizon.records.sweep import Contrast, LeftOut, RunRecord, SweepRecord
@@ -26,7 +26,6 @@ from memhorizon.timescales.times import quality_level, still_improving, timescal
 
 __all__ = ["curves", "factors", "null_fraction", "read_times", "record", "rules_of", "varied"]
 
-POWERS = ("n_train", "width", "lr", "batch_size")  # times are fitted as powers of these
 TRIVIAL_NOISE_LOSS = 1.0  # E|noise|^2 / d: a network that predicts nothing where it is to predict the noise
 
 Factors = dict[str, float | int | str | None]
@@ -87,12 +86,10 @@ def read_times(runs: Sequence[RunDir], rules: Rules | None = None) -> list[Times
 
 def factors(config: Config) -> Factors:
     """What runs of a sweep differ in; None is what a network lacks, and Adam has no momentum at all."""
-    known = {name: getattr(getattr(config, part), name, None) for name, part in AXES.items()}
+    known = {name: entry.value_in(config) for name, entry in HYPERPARAMETERS.items()}
     del known["n_train"]
     if "momentum" not in axes_of(config):
         del known["momentum"]
-    if known["width"] is None:
-        known["width"] = getattr(config.model, "n_features", None)
     return {**known, "batch_size": batch_of(config), "optimizer": config.optimizer.name}
 
 
@@ -144,7 +141,7 @@ _NO_TIME = Time.unknown(Status.NOT_MEASURED, "")
 
 def _contrasted(reading: Reading) -> dict[str, Plain]:
     known = factors(reading.config)
-    return {name: known.get(name) for name in KNOBS}
+    return {name: known.get(name) for name in CONTRASTS}
 
 
 def _about(reading: Reading) -> dict[str, Plain]:
@@ -302,7 +299,7 @@ def _in_passes(run: RunRecord) -> Time:
 
 def _contrasts(runs: Sequence[RunRecord]) -> list[Contrast]:
     """Both timescales at each value of the one hyperparameter that is varied, over those at its smallest."""
-    taken = {name: {run.factor(name) for run in runs} for name in AXES}
+    taken = {name: {run.factor(name) for run in runs} for name in HYPERPARAMETERS}
     several = [name for name, values in taken.items() if len(values) > 1 and None not in values]
     if len(several) != 1:
         return []

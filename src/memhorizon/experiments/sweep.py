@@ -12,7 +12,9 @@ import numpy as np
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, decode, encode
 from memhorizon.experiments.executors import Executor, Local, Outcome
-from memhorizon.experiments.processes import reason
+from memhorizon.experiments.executors.base import reason
+from memhorizon.experiments.hyperparameters import HYPERPARAMETERS, axes_of
+from memhorizon.experiments.jobs import RunJob
 from memhorizon.experiments.run import check_finished
 from memhorizon.experiments.run_directory import RunDir
 
@@ -32,18 +34,6 @@ class SweepProgress:
     steps: int
     outcomes: tuple[Outcome, ...]
     runs: tuple[RunDir, ...]
-
-
-AXES = {
-    "n_train": "data",
-    "width": "model",
-    "dropout": "model",
-    "lr": "optimizer",
-    "momentum": "optimizer",
-    "weight_decay": "optimizer",
-    "batch_size": "train",
-    "ema": "train",
-}
 
 
 def grid(base: Config, **axes: Any) -> list[Config]:
@@ -93,7 +83,7 @@ def _fields_of(base: Config, axis: str) -> list[str]:
             wanted = "0, for a seed chooses the training items too"
             raise InputError(f"data.subset: expected {wanted}, got {base.data.subset} beside the axis seed")
         return ["seed", "data.subset"]
-    name = f"{AXES[axis]}.{axis}" if axis in AXES else axis
+    name = HYPERPARAMETERS[axis].dotted if axis in HYPERPARAMETERS else axis
     if name not in _names(encode(base)):
         raise _unknown(base, axis)
     return [name]
@@ -113,12 +103,6 @@ def _unknown(base: Config, axis: str) -> InputError:
     return InputError(
         f"axes: expected some of {had}, or of {dotted} (this network and optimizer), got {axis!r}"
     )
-
-
-def axes_of(config: Config) -> list[str]:
-    """Return the axes that a configuration has: not every network has them all, and only SGD has momentum."""
-    had = [axis for axis, part in AXES.items() if hasattr(getattr(config, part), axis)]
-    return [axis for axis in had if axis != "momentum" or config.optimizer.name == "sgd"]
 
 
 def sweep(
@@ -187,7 +171,8 @@ def execute_sweep(
         else:
             outcomes.append(outcome)
     longest_first = sorted(open_runs, key=lambda path: -open_runs[path])
-    for outcome in (executor or Local())(longest_first, device=device):
+    jobs = [RunJob(path) for path in longest_first]
+    for outcome in (executor or Local())(jobs, device=device):
         if outcome is not None:
             outcomes.append(outcome)
         yield progress()

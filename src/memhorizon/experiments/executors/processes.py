@@ -21,6 +21,7 @@ from typing import Any
 import torch
 
 from memhorizon.errors import InputError
+from memhorizon.experiments.executors.base import reason
 
 GUARD = (
     "executor: the processes cannot start. Each of them imports the script that starts them, so the call has "
@@ -203,14 +204,6 @@ def _result(function: Callable[[Any], Any], job: Any) -> tuple[Any, str]:
         return function(job), ""
     except Exception as error:  # noqa: BLE001  whatever ends a job ends this job only
         return None, reason(error)
-
-
-def reason(error: Exception) -> str:
-    """Say what ended a job: our own sentence, or the first line of somebody else's with its kind."""
-    if isinstance(error, InputError | OSError):
-        return str(error)
-    first = (str(error).strip().splitlines() or [""])[0][:300]
-    return f"{type(error).__name__}: {first}"
 
 
 def _die_with_parent() -> None:

@@ -1,0 +1,135 @@
+"""Jobs: a run of a sweep and a part of a recipe are both one, so every executor does both.
+
+    run   -> its run directory
+    part  -> a JSON file with the settings it was made with and what was found
+
+A job that is done is skipped; the same call again goes on where the last one was cut off.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from memhorizon.errors import InputError
+from memhorizon.experiments.executors import Executor, Job, Local, Outcome
+from memhorizon.experiments.run import execute
+from memhorizon.experiments.run_directory import RunDir
+from memhorizon.files.plain import Row, read_object, write_atomically
+from memhorizon.records.plain import Plain
+from memhorizon.results import plain
+
+
+@dataclass(frozen=True)
+class RunJob:
+    """The run of a directory that holds its configuration.
+
+    Attributes:
+        path: the run directory.
+    """
+
+    path: Path
+
+    @property
+    def done(self) -> bool:
+        """Whether the run has finished."""
+        return RunDir(self.path).done
+
+    def work(self, device: str | None) -> Iterator[object]:
+        """Do the run, yielding its progress."""
+        return execute(RunDir(self.path), device=device)
+
+
+@dataclass(frozen=True)
+class PartJob:
+    """A part of a recipe.
+
+    Attributes:
+        path: the file that it leaves.
+        settings: what it is made with; a file of other settings is made anew.
+        make: called with the device (None for its choice), returns what was found, in plain values. It has to
+            be a function of a module, or a partial of one, so that it can be sent to another process.
+    """
+
+    path: Path
+    settings: Mapping[str, Plain]
+    make: Callable[[str | None], Mapping[str, Plain]]
+
+    @property
+    def done(self) -> bool:
+        """Whether the file is there and was made with these settings."""
+        if not self.path.is_file():
+            return False
+        try:
+            found = read_object(self.path)
+        except InputError:  # cut off or edited: it is made again
+            return False
+        return found.get("settings") == _settled(self.settings)
+
+    def work(self, device: str | None) -> Iterator[object]:
+        """Make the part and write it."""
+        found = {"settings": _settled(self.settings)} | dict(plain(dict(self.make(device))))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.path, json.dumps(found).encode())
+        yield self.path
+
+
+def _settled(settings: Mapping[str, Plain]) -> object:
+    """Settings as they are read back from a file."""
+    return json.loads(json.dumps(plain(dict(settings))))
+
+
+def do_jobs(
+    jobs: Iterable[Job], *, executor: Executor | None = None, device: str | None = None
+) -> Iterator[Outcome | None]:
+    """Do what is not done yet.
+
+    Args:
+        jobs: in the order in which they should begin.
+        executor: who does them; None for one process per core.
+        device: where to compute, by name; None for the choice of each job.
+
+    Yields:
+        The outcome of each job as it ends, first of those that were done already, and None in between.
+    """
+    left = []
+    for job in jobs:
+        if job.done:
+            yield Outcome(job.path)
+        else:
+            left.append(job)
+    yield from (executor or Local())(left, device=device)
+
+
+def parts(
+    jobs: Sequence[PartJob], *, executor: Executor | None = None, device: str | None = None
+) -> list[Row]:
+    """What each part of a recipe finds: read where its file is there already, else made and written.
+
+    Args:
+        jobs: the parts.
+        executor: who does them; None for one process per core.
+        device: where to compute, by name; None for the choice of each part.
+
+    Returns:
+        The entries of each file, its "settings" among them, in the order of the jobs.
+
+    Raises:
+        InputError: if parts failed; the others are made all the same.
+    """
+    failed = []
+    with tqdm(total=len(jobs), desc=_folder_of(jobs), unit="part", disable=None) as bar:
+        for outcome in do_jobs(jobs, executor=executor, device=device):
+            bar.update(outcome is not None)
+            if outcome is not None and outcome.error:
+                failed.append(f"{outcome.path.stem}: {outcome.error}")
+    if failed:
+        lines = "\n".join(f"  {line}" for line in failed)
+        raise InputError(f"{len(failed)} of {len(jobs)} parts failed (the others are done):\n{lines}")
+    return [read_object(job.path) for job in jobs]
+
+
+def _folder_of(jobs: Sequence[PartJob]) -> str:
+    return str(jobs[0].path.parent) if jobs else ""
