@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from memhorizon.measure.neighbors import nearest as nearest
     from memhorizon.networks.mlp import MLPConfig as MLPConfig
     from memhorizon.networks.unet import UNetConfig as UNetConfig
+    from memhorizon.records.files import load_record as load_record
     from memhorizon.results import Curve as Curve
     from memhorizon.results import Estimate as Estimate
     from memhorizon.results import Fraction as Fraction
@@ -64,6 +65,7 @@ _HOME = {
     "generalization_time": "timescales.times",
     "grid": "experiments.sweep",
     "load_images": "files.images",
+    "load_record": "records.files",
     "load_split": "datasets.split",
     "memorization_time": "timescales.times",
     "memorized_fraction": "measure.memorization",

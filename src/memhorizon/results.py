@@ -16,6 +16,7 @@ from jaxtyping import Float
 
 from memhorizon.errors import InputError
 
+NORMAL_95 = 1.959963984540054  # standard deviations on both sides of a normal mean that hold 95 %
 MOST_COUNTED = 2**53  # whole numbers up to here are exact in float64
 ROUNDING = 1e-9  # relative: ends of an interval are computed apart from its value
 
@@ -29,6 +30,22 @@ def check_confidence(confidence: float) -> float:
     if not (isinstance(confidence, Real) and 0 < confidence <= 1):
         raise InputError(f"confidence: expected a number in (0, 1], got {confidence!r}")
     return confidence
+
+
+def two_sided(confidence: float, degrees: int = 0) -> float:
+    """How many standard errors on both sides of a mean are its interval.
+
+    Args:
+        confidence: nominal coverage, below 1.
+        degrees: degrees of freedom of a t interval; 0 for a normal one.
+
+    >>> round(two_sided(0.95, 2), 4)
+    4.3027
+    """
+    from scipy import stats  # half a second that the theory does not need
+
+    tail = (1 - confidence) / 2
+    return float(stats.t.isf(tail, degrees) if degrees else stats.norm.isf(tail))
 
 
 def _check_interval(what: str, value: float, low: float, high: float) -> None:
@@ -63,12 +80,11 @@ class Fraction:
     def __post_init__(self) -> None:
         whole = isinstance(self.count, int) and isinstance(self.total, int)
         if not (whole and 0 <= self.count <= self.total and self.total >= 1):
-            raise InputError(
-                f"fraction: expected whole numbers with 0 <= count <= total, got {self.count!r}, {self.total!r}"
-            )
+            got = f"{self.count!r}, {self.total!r}"
+            raise InputError(f"fraction: expected whole numbers with 0 <= count <= total, got {got}")
         check_confidence(self.confidence)
         _check_interval("fraction", self.value, self.low, self.high)
-        inside = 0 <= self.low and self.high <= 1
+        inside = self.low >= 0 and self.high <= 1
         if not (inside and math.isclose(self.value, self.count / self.total, abs_tol=ROUNDING)):
             got = f"{self.value} [{self.low}, {self.high}] of {self.count} / {self.total}"
             raise InputError(f"fraction: expected count / total with an interval in [0, 1], got {got}")
@@ -204,7 +220,7 @@ class Curve:
         error = _column(standard_error, f"curve {name!r}: standard_error")
         if len(centre) != len(error) or not np.all(error >= 0):
             raise InputError(f"curve {name!r}: expected one standard error >= 0 for each mean")
-        half = 1.959963984540054 * error
+        half = NORMAL_95 * error
         return cls(_column(step, f"curve {name!r}: step"), centre, centre - half, centre + half, name)
 
 
@@ -332,6 +348,11 @@ class Time:
         """Whether the event lies within the times looked at."""
         return self.status is Status.OBSERVED
 
+    @property
+    def determined(self) -> bool:
+        """Whether its interval excludes anything; what was observed with the interval [0, inf] is not."""
+        return not (self.observed and self.low <= 0 and self.high == math.inf)
+
     def __str__(self) -> str:
         if not self.known:
             return f"- ({self.status})"
@@ -413,15 +434,11 @@ class ScalingLaw:
             isinstance(value, Real) and 0 < value < math.inf for value in factors.values()
         ):
             raise InputError(f"factors: expected positive values for {sorted(self.exponents)}, got {factors}")
-        from scipy import stats
-
         x = np.array([1.0, *(math.log(factors[name]) for name in self.exponents)])
         beta = np.array([self.log_prefactor, *(e.value for e in self.exponents.values())])
         centre = float(x @ beta)
         variance = max(float(x @ self.covariance @ x), 0.0)  # rounding alone makes it negative; NaN stays
-        tail = (1 - self.confidence) / 2
-        quantile = float(stats.t.isf(tail, self.degrees) if self.degrees else stats.norm.isf(tail))
-        half = quantile * math.sqrt(variance)
+        half = two_sided(self.confidence, self.degrees) * math.sqrt(variance)
         with np.errstate(over="ignore"):  # infinity is the answer beyond the largest number
             value, low, high = np.exp([centre, centre - half, centre + half]).tolist()
         if math.isnan(half):

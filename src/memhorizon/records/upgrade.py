@@ -283,7 +283,7 @@ def _status(value: Tree) -> dict[str, object]:
         return {}
     if text.startswith(("fitted", "not fitted")):
         return status_and_note(text)
-    read_off_a_curve = set(value) == {"value", "low", "high", "status"}
+    read_off_a_curve = set(value) == {"value", "low", "high", "status"} and value["value"] is not None
     return {"status": "observed"} if read_off_a_curve and text == "undetermined" else {}
 
 

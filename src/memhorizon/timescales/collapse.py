@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
 
 from memhorizon.errors import InputError
-from memhorizon.results import Curve, Estimate
+from memhorizon.results import Curve, Estimate, two_sided
 from memhorizon.timescales.crossing import isotonic
 from memhorizon.timescales.times import _deviation, _log_step
 
@@ -88,7 +87,7 @@ def best_exponent(
     if degrees == 0:
         return Estimate(slope, -np.inf, np.inf, confidence)
     error = float(np.sqrt(np.sum((y - y.mean() - slope * x) ** 2) / degrees / (x @ x)))
-    half = float(stats.t.ppf(0.5 + confidence / 2, degrees)) * error
+    half = two_sided(confidence, degrees) * error
     return Estimate(slope, slope - half, slope + half, confidence)
 
 

@@ -23,6 +23,8 @@ from scipy import stats
 from scipy.optimize import isotonic_regression
 from scipy.special import expit, logit, ndtr
 
+from memhorizon.results import two_sided
+
 SHARED = 0.5
 _POINTS = 33  # per bracket, ends included; the test statistic is taken as straight between them
 
@@ -136,7 +138,7 @@ def _quantile(width: Float[np.ndarray, " g"], confidence: float) -> Float[np.nda
     """
     width = np.minimum(width, 40.0)  # beyond it the far end is never met
     low = np.full_like(width, stats.norm.isf(1 - confidence))
-    top = float(stats.norm.isf((1 - confidence) / 2))
+    top = two_sided(confidence)
     z = np.maximum(low, 0.0)
     for _ in range(20):  # Newton on a function that is concave above 0: never overshoots there
         missing = confidence - (ndtr(z + width) - ndtr(-z))

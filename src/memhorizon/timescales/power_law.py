@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy import optimize, stats
+from scipy import optimize
 from scipy.linalg import solve_triangular
 from scipy.special import erfcx, log_ndtr
 
 from memhorizon.checks import check_number
 from memhorizon.errors import InputError
-from memhorizon.results import Estimate, ScalingLaw, Status, Time
+from memhorizon.results import Estimate, ScalingLaw, Status, Time, two_sided
 from memhorizon.timescales.collapse import best_exponent, collapse_quality
 
 __all__ = ["best_exponent", "collapse_quality", "fit_scaling", "unfitted"]
@@ -202,7 +202,7 @@ def _read(rows: Sequence[Mapping[str, Any]], by: tuple[str, ...]) -> tuple[_Data
             f"by: the exponents of {by} are not identified: too few different values in the rows"
         )
     y = np.log(np.array([clock.value for clock in clocks]))
-    z = float(stats.norm.ppf(0.5 + _confidence_of(clocks) / 2))
+    z = two_sided(_confidence_of(clocks))
     error = np.array([_log_error(clock) for clock in clocks]) / z
     side = np.array([float(_SIDE.get(clock.status, np.nan)) for clock in clocks])
     return _Data(y, error, side, X), logs.mean(axis=0)
@@ -252,7 +252,7 @@ def _fitted(law: ScalingLaw, data: _Data, means: Float[np.ndarray, " k"], by: tu
     if known is None:
         return replace(law, note="too little is known of the times to tell the factors apart")
     covariance = known * law.observed / degrees
-    t = float(stats.t.isf((1 - law.confidence) / 2, degrees))
+    t = two_sided(law.confidence, degrees)
     limit = deviance + law.observed * np.log1p(t**2 / degrees)  # exact for a plain regression
     exponents = {}
     for i, name in enumerate(by, start=1):

@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
 
 from memhorizon.checks import check_number
 from memhorizon.errors import InputError
-from memhorizon.results import Curve, Estimate, Fraction, Status, Time, Timescales
+from memhorizon.results import Curve, Estimate, Fraction, Status, Time, Timescales, two_sided
 from memhorizon.timescales.crossing import ANGLE, SHARED, Crossing, angle_of_counts, crossing
 
 _LARGEST = 1e100  # value of a curve of means, see _deviation
@@ -126,7 +125,7 @@ def argmin_time(curve: Curve, *, confidence: float = 0.95) -> Time:
     x, sd = _log_step(curve), _deviation(curve)
     best, last = int(np.argmin(curve.value)), len(x) - 1
     spread = np.sqrt(sd**2 + sd[best] ** 2 - 2 * SHARED * sd * sd[best])
-    z = float(stats.norm.ppf(0.5 + _confidence(confidence) / 2))
+    z = two_sided(_confidence(confidence))
     alike = np.flatnonzero(curve.value - curve.value[best] <= z * spread)
     low = float(x[alike[0] - 1]) if alike[0] > 0 else -np.inf
     high = float(x[alike[-1] + 1]) if alike[-1] < last else np.inf
@@ -187,7 +186,7 @@ def still_improving(curve: Curve, *, tolerance: float = 0.05, confidence: float 
 
     def told_apart(above: int, below: int) -> bool:
         spread = np.sqrt(sd[above] ** 2 + sd[below] ** 2 - 2 * SHARED * sd[above] * sd[below])
-        z = float(stats.norm.ppf(0.5 + _confidence(confidence) / 2))
+        z = two_sided(_confidence(confidence))
         return bool(curve.value[above] - curve.value[below] > z * spread)
 
     at_end = not told_apart(len(curve.step) - 1, best)
@@ -274,7 +273,7 @@ def _deviation(curve: Curve) -> Float[np.ndarray, " m"]:
     The floor of 1e-150, and values and deviations of at most 1e100, keep squares of both and of slopes, and
     their inverses, within what numbers hold.
     """
-    sd = (curve.high - curve.low) / (2 * float(stats.norm.ppf(0.5 + _confidence(curve.confidence) / 2)))
+    sd = (curve.high - curve.low) / (2 * two_sided(_confidence(curve.confidence)))
     if not (np.all(np.isfinite(sd)) and np.all(sd >= 0)):
         raise InputError(f"curve {curve.name!r}: expected finite intervals with low <= high")
     if max(float(np.max(sd)), float(np.max(np.abs(curve.value)))) > _LARGEST:
@@ -287,7 +286,7 @@ def _null(null: Any) -> tuple[float, float]:
     if not isinstance(null, Fraction | Estimate):
         check_number("null", null)
         return float(null), 0.0
-    z = float(stats.norm.ppf(0.5 + _confidence(null.confidence) / 2))
+    z = two_sided(_confidence(null.confidence))
     if not (math.isfinite(null.value) and math.isfinite(null.high - null.low)):
         raise InputError(f"null: expected a number with a finite interval, got {null}")
     return null.value, (null.high - null.low) / (2 * z)
