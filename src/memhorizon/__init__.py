@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from memhorizon.experiments.sweep import grid as grid
     from memhorizon.experiments.sweep import sweep as sweep
     from memhorizon.files.images import load_images as load_images
+    from memhorizon.measure.duplicates import duplicate_groups as duplicate_groups
     from memhorizon.measure.memorization import gap_ratios as gap_ratios
     from memhorizon.measure.memorization import memorized_fraction as memorized_fraction
     from memhorizon.measure.neighbors import nearest as nearest
@@ -60,6 +61,7 @@ _HOME = {
     "TrainConfig": "training",
     "TrainState": "training",
     "UNetConfig": "networks.unet",
+    "duplicate_groups": "measure.duplicates",
     "fit_scaling": "timescales.power_law",
     "gap_ratios": "measure.memorization",
     "generalization_time": "timescales.times",

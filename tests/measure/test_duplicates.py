@@ -1,9 +1,15 @@
+"""Duplicates: against known groups, the graph of all distances, and the chance that the rule states."""
+
+import math
+
+import numpy as np
 import pytest
 import torch
 
+from memhorizon.errors import InputError
 from memhorizon.measure import duplicates
-from memhorizon.measure.duplicates import near_distance, near_groups, rule
-from memhorizon.measure.memorization import duplicate_groups
+from memhorizon.measure.duplicates import direct_groups, duplicate_groups, linked_groups, near_distance, rule
+from memhorizon.measure.memorization import gap_ratios, memorized_fraction
 
 
 def seeded(seed=0):
@@ -40,7 +46,7 @@ def test_it_scales_with_the_data_and_does_not_collapse_where_each_item_occurs_up
     noisy = points.repeat(4, 1) + 1e-3 * torch.randn(800, 30, generator=seeded(1))
     # of the five nearest three are copies, so the fifth is the second other one, and nearer than the fifth
     assert 0.5 * once < near_distance(noisy) < once
-    assert near_groups(noisy, near_distance(noisy)).tolist() == list(range(200)) * 4
+    assert linked_groups(noisy, near_distance(noisy)).tolist() == list(range(200)) * 4
 
 
 @pytest.mark.parametrize("count", [0, 1, 6])
@@ -66,19 +72,81 @@ def test_the_search_in_main_directions_finds_the_same_groups(case, monkeypatch):
     points[700:900] = points[:200] + 1e-3 * torch.randn(200, 400, generator=seeded(1))
     points[900:950] = points[100:150]
     near = near_distance(points)
-    expected = duplicate_groups(points, distance=near)
+    expected = direct_groups(points, near)
     assert len(expected.unique()) == 1400 - 250
-    assert torch.equal(near_groups(points, near), expected)
-    assert torch.equal(near_groups(points, 0.0), duplicate_groups(points))
+    assert torch.equal(linked_groups(points, near), expected)
+    assert torch.equal(linked_groups(points, 0.0), direct_groups(points, 0.0))
     monkeypatch.setattr(duplicates, "LINKS", 0)  # no coarse search is good enough
-    assert torch.equal(near_groups(points, near), expected)
+    assert torch.equal(linked_groups(points, near), expected)
 
 
 def test_no_item_no_group():
-    assert near_groups(torch.empty(0, 4), 1.0).tolist() == []
+    assert linked_groups(torch.empty(0, 4), 1.0).tolist() == []
 
 
 def test_the_rule_says_its_numbers():
     assert rule(0.0) == "exact: equal in every value"
     for word in ("at most 1.235", "0.2 of the median", "5th nearest", "0.001 of the items"):
         assert word in rule(1.23456)
+
+
+def test_duplicate_groups_are_exact_near_and_chained():
+    far = torch.tensor([[100.0, 0], [0, 100]])
+    chain = torch.tensor([[0.0, 0], [0.9, 0], [1.8, 0]])
+    train = torch.cat([far[:1], chain, far, chain[1:2]])
+    assert duplicate_groups(train, distance=0).tolist() == [0, 1, 2, 3, 0, 4, 2]
+    assert duplicate_groups(train, distance=0.5).tolist() == [0, 1, 2, 3, 0, 4, 2]
+    assert duplicate_groups(train, distance=1.0).tolist() == [0, 1, 1, 1, 0, 2, 1]
+    assert duplicate_groups(train, distance=1e4).tolist() == [0] * 7
+    minus = torch.tensor([[0.0], [-0.0]])
+    assert duplicate_groups(minus, distance=0).tolist() == [0, 0]
+
+
+def test_duplicate_groups_are_the_components_of_the_distance_graph():
+    points = torch.rand(150, 2, generator=seeded())
+    close = torch.stack([(row - points.double()).square().sum(1).sqrt() for row in points.double()]) <= 0.06
+    reach = torch.linalg.matrix_power(close.double(), 150) > 0
+    first = np.array([int(row.nonzero()[0]) for row in reach])  # each component by its first member
+    label = duplicate_groups(points, distance=0.06).numpy()
+    assert 10 < label.max() < 140  # neither all apart nor all in one
+    assert np.array_equal(label[first], label)
+    assert len(np.unique(first)) == label.max() + 1
+
+
+def test_near_duplicates_are_those_of_the_rule_and_serve_gap_ratios():
+    """60 pairs of near copies among 300 points: the groups are known from how they were made."""
+    points = torch.randn(240, 1, 5, 5, generator=seeded())
+    items = torch.cat([points, points[:60] + 1e-3 * torch.randn(60, 1, 5, 5, generator=seeded(1))])
+    expected = list(range(240)) + list(range(60))
+    group = duplicate_groups(items)
+    assert group.tolist() == expected
+    assert torch.equal(group, duplicate_groups(items, distance=near_distance(items)))
+    assert duplicate_groups(items, distance=0.0).tolist() == list(range(300))
+    # a copy of an item that occurs twice is found only where its duplicate is no second neighbour
+    copies = items[:60] + 1e-3 * torch.randn(60, 1, 5, 5, generator=seeded(2))
+    assert memorized_fraction(gap_ratios(copies, items, group=group)).count == 60
+    assert memorized_fraction(gap_ratios(copies, items)).count < 10
+
+
+def test_integer_pixels_and_few_items_are_grouped():
+    pixels = torch.randint(0, 256, (50, 3, 6, 6), generator=seeded()).byte()
+    assert duplicate_groups(torch.cat([pixels, pixels[:7]])).tolist() == [*range(50), *range(7)]
+    assert duplicate_groups(pixels[:1]).tolist() == [0]
+
+
+TRAIN = torch.eye(4)
+BAD = {
+    "another word": (lambda: duplicate_groups(TRAIN, distance="exact"), 'distance: expected one of "near"'),
+    "NaN, exactly": (lambda: duplicate_groups(TRAIN * math.nan, distance=0), "items: expected finite"),
+    "negative distance": (lambda: duplicate_groups(TRAIN, distance=-1.0), "distance: expected"),
+    "NaN distance": (lambda: duplicate_groups(TRAIN, distance=math.nan), "distance: expected"),
+    "nothing to group": (lambda: duplicate_groups(TRAIN[:0]), "items: expected items"),
+    "NaN to group": (lambda: duplicate_groups(TRAIN * math.nan, distance=1.0), "finite"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_named(case):
+    call, message = BAD[case]
+    with pytest.raises(InputError, match=message):
+        call()

@@ -5,19 +5,18 @@ import math
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from safetensors.torch import save_file
 
 from memhorizon.datasets.split import DataConfig, load_split
 from memhorizon.errors import InputError
-from memhorizon.files.images import ImageSet
+from memhorizon.files.images import ImageSet, load_images
+from memhorizon.measure.duplicates import duplicate_groups
+from memhorizon.measure.features import pca_features
 from memhorizon.measure.items import as_items
-from memhorizon.measure.memorization import (
-    duplicate_groups,
-    gap_ratios,
-    intrinsic_dimension,
-    memorized_fraction,
-)
+from memhorizon.measure.memorization import gap_ratios, intrinsic_dimension, memorized_fraction
 from memhorizon.measure.neighbors import nearest, pairs_within
-from memhorizon.measure.quality import frechet_distance, kernel_distance, pca_features
+from memhorizon.measure.quality import frechet_distance, kernel_distance
 
 
 def uniform(*shape, seed=0):
@@ -74,6 +73,80 @@ def test_other_forms_of_the_same_numbers_give_the_same_answer(name, form):
             torch.testing.assert_close(two.to(one.dtype), one, rtol=2.0**-22, atol=0)  # lists are 64 bits
         else:
             assert two.value == pytest.approx(one.value, rel=1e-9, abs=1e-12)
+
+
+# ---- paths
+
+
+def as_npy(x, folder):
+    np.save(folder / "x.npy", x.numpy())
+    return folder / "x.npy"
+
+
+def as_npz(x, folder):
+    np.savez(folder / "x.npz", images=x.numpy(), labels=np.arange(len(x)))
+    return str(folder / "x.npz")
+
+
+def as_npz_with_key(x, folder):
+    np.savez_compressed(folder / "y.npz", a=x.numpy(), b=np.zeros((2, 2)))
+    return f"{folder / 'y.npz'}::a"
+
+
+def as_safetensors(x, folder):
+    save_file({"samples": x.contiguous()}, folder / "x.safetensors")
+    return folder / "x.safetensors"
+
+
+FILES = {"npy": as_npy, "npz": as_npz, "npz with a key": as_npz_with_key, "safetensors": as_safetensors}
+
+
+@pytest.mark.parametrize("form", FILES)
+@pytest.mark.parametrize("name", [*PAIRS, *SINGLES, "near groups"])
+def test_a_path_gives_the_answer_of_what_it_holds(name, form, tmp_path):
+    (tmp_path / "train").mkdir()
+    samples = FILES[form](SAMPLES, tmp_path)
+    train = FILES[form](TRAIN, tmp_path / "train")
+    if name in PAIRS:
+        plain = PAIRS[name](SAMPLES, TRAIN)
+        found = PAIRS[name](samples, train)
+    else:
+        call = SINGLES.get(name, duplicate_groups)
+        plain = call(TRAIN)
+        found = call(train)
+    assert str(found) == str(plain)
+
+
+def test_a_folder_of_pictures_is_what_load_images_reads(tmp_path):
+    pixels = (TRAIN[:, 0] * 255).round().to(torch.uint8).numpy()
+    for i, picture in enumerate(pixels):
+        Image.fromarray(picture).save(tmp_path / f"{i:02}.png")
+    images = load_images(tmp_path)
+    for train in (tmp_path, str(tmp_path), images, images.images, pixels[:, None]):
+        assert memorized_fraction(gap_ratios(images.images[:20], train)).value == 1
+        assert torch.equal(nearest(images, train)[1], nearest(images.images, images.images)[1])
+    # one that cannot be used: nothing is left out unless the caller does so
+    (tmp_path / "broken.png").write_bytes(b"broken")
+    with pytest.raises(
+        InputError, match=r"train: expected a folder all of whose .* 1 would be .* broken.png"
+    ):
+        nearest(images, tmp_path)
+    assert torch.equal(nearest(images, load_images(tmp_path))[1], nearest(images, images)[1])
+
+
+def test_numbers_of_any_shape_come_from_files_too(tmp_path):
+    np.save(tmp_path / "ratios.npy", np.array([0.1, 0.9, 0.2]))
+    assert memorized_fraction(tmp_path / "ratios.npy").count == 2
+    np.save(tmp_path / "group.npy", np.arange(60) // 2)
+    group = torch.arange(60) // 2
+    assert torch.equal(
+        gap_ratios(SAMPLES, TRAIN, group=tmp_path / "group.npy"), gap_ratios(SAMPLES, TRAIN, group=group)
+    )
+    for call in (lambda x: memorized_fraction(x), lambda x: gap_ratios(SAMPLES, TRAIN, group=x)):
+        with pytest.raises(
+            InputError, match="(ratios|group): expected an array, or the path of one; .*no such"
+        ):
+            call(tmp_path / "missing.npy")
 
 
 NARROW = (torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.int8, torch.int64, torch.bfloat16)

@@ -2,14 +2,12 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from scipy import stats
 
 from memhorizon.errors import InputError
 from memhorizon.measure.memorization import (
-    duplicate_groups,
     gap_ratios,
     intrinsic_dimension,
     memorized_fraction,
@@ -161,29 +159,6 @@ def test_groups_of_one_change_nothing():
     assert torch.equal(gap_ratios(samples, train, group=torch.arange(60)), gap_ratios(samples, train))
 
 
-def test_duplicate_groups_are_exact_near_and_chained():
-    far = torch.tensor([[100.0, 0], [0, 100]])
-    chain = torch.tensor([[0.0, 0], [0.9, 0], [1.8, 0]])
-    train = torch.cat([far[:1], chain, far, chain[1:2]])
-    assert duplicate_groups(train).tolist() == [0, 1, 2, 3, 0, 4, 2]
-    assert duplicate_groups(train, distance=0.5).tolist() == [0, 1, 2, 3, 0, 4, 2]
-    assert duplicate_groups(train, distance=1.0).tolist() == [0, 1, 1, 1, 0, 2, 1]
-    assert duplicate_groups(train, distance=1e4).tolist() == [0] * 7
-    minus = torch.tensor([[0.0], [-0.0]])
-    assert duplicate_groups(minus).tolist() == [0, 0]
-
-
-def test_duplicate_groups_are_the_components_of_the_distance_graph():
-    points = torch.rand(150, 2, generator=generator())
-    close = torch.stack([(row - points.double()).square().sum(1).sqrt() for row in points.double()]) <= 0.06
-    reach = torch.linalg.matrix_power(close.double(), 150) > 0
-    first = np.array([int(row.nonzero()[0]) for row in reach])  # each component by its first member
-    label = duplicate_groups(points, distance=0.06).numpy()
-    assert 10 < label.max() < 140  # neither all apart nor all in one
-    assert np.array_equal(label[first], label)
-    assert len(np.unique(first)) == label.max() + 1
-
-
 TRAIN, RATIOS = torch.eye(4), torch.ones(3)
 BAD = {
     "one training point": (lambda: gap_ratios(TRAIN, TRAIN[:1]), "train: expected at least 2"),
@@ -199,11 +174,7 @@ BAD = {
     "threshold 0": (lambda: memorized_fraction(RATIOS, threshold=0.0), "threshold"),
     "threshold 1": (lambda: memorized_fraction(RATIOS, threshold=1.0), "threshold"),
     "null threshold": (lambda: null_fraction(Estimate(2, 1, 3), threshold=3.0), "threshold"),
-    "negative distance": (lambda: duplicate_groups(TRAIN, distance=-1.0), "distance: expected"),
-    "NaN distance": (lambda: duplicate_groups(TRAIN, distance=math.nan), "distance: expected"),
-    "nothing to group": (lambda: duplicate_groups(TRAIN[:0]), "train: expected items"),
     "one point, twice": (lambda: gap_ratios(TRAIN, TRAIN[[0, 0]]), "at least 2 groups of duplicates"),
-    "NaN to group": (lambda: duplicate_groups(TRAIN * math.nan, distance=1.0), "finite"),
     "two points": (lambda: intrinsic_dimension(TRAIN[:2]), "train: expected at least 3 distinct"),
     "three equal points": (lambda: intrinsic_dimension(torch.ones(3, 2)), "distinct points, got 1"),
 }

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from memhorizon.errors import InputError
-from memhorizon.measure.quality import frechet_distance, kernel_distance, pca_features
+from memhorizon.measure.features import pca_features
+from memhorizon.measure.quality import frechet_distance, kernel_distance
 from reference import frechet_slow, kernel_distance_slow
 
 

@@ -29,7 +29,7 @@ from memhorizon.datasets.sources import Source, hash_item, source_of
 from memhorizon.datasets.synthetic import covariance, draw, power_law, sign_vectors, stream_seed
 from memhorizon.distributions import Gaussian, GaussianMixture
 from memhorizon.files.layouts import Skipped
-from memhorizon.measure.duplicates import near_groups, rule
+from memhorizon.measure.duplicates import linked_groups, rule
 from memhorizon.measure.items import Items
 
 LISTED = 50  # pictures that were passed over and are named in the facts
@@ -85,9 +85,9 @@ class Split:
     def __post_init__(self) -> None:
         """Equal items are duplicates where nobody named the groups."""
         if len(self.group) != len(self.train):
-            object.__setattr__(self, "group", near_groups(self.train, 0.0))
+            object.__setattr__(self, "group", linked_groups(self.train, 0.0))
         if len(self.holdout_group) != len(self.holdout):
-            object.__setattr__(self, "holdout_group", near_groups(self.holdout, 0.0))
+            object.__setattr__(self, "holdout_group", linked_groups(self.holdout, 0.0))
 
     def __repr__(self) -> str:
         sizes = f"{len(self.train):,} training and {len(self.holdout):,} held-out items"
@@ -177,8 +177,8 @@ def _loaded(config: DataConfig, source: Source) -> Split:
         center,
         config.scale,
         labels,
-        group=near_groups(train, found.near),
-        holdout_group=near_groups(holdout, found.near),
+        group=linked_groups(train, found.near),
+        holdout_group=linked_groups(holdout, found.near),
         near=found.near,
         left_out=found.left_out,
         fingerprint=_fingerprint(config, found.train.hashes, found.holdout.hashes),
@@ -202,8 +202,8 @@ def _drawn(config: DataConfig) -> Split:
         torch.arange(start, start + config.n_train),
         torch.arange(config.n_holdout),
         truth=distribution,
-        group=near_groups(train, 0.0),  # draws are independent: only equal ones are duplicates
-        holdout_group=near_groups(holdout, 0.0),
+        group=linked_groups(train, 0.0),  # draws are independent: only equal ones are duplicates
+        holdout_group=linked_groups(holdout, 0.0),
         fingerprint=_fingerprint(config, train_hashes, holdout_hashes),
     )
 

@@ -13,7 +13,8 @@ from memhorizon.experiments.run_directory import Row
 from memhorizon.measure.losses import DenoisingLosses, denoising_losses, loss_gap
 from memhorizon.measure.memorization import gap_ratios, memorized_fraction
 from memhorizon.measure.neighbors import nearest
-from memhorizon.measure.quality import frechet_distance, kernel_distance, pca_features
+from memhorizon.measure.features import pca_features
+from memhorizon.measure.quality import frechet_distance, kernel_distance
 from memhorizon.measure.truth import kl_divergence, score_error
 from memhorizon.samplers import sample as draw_samples
 

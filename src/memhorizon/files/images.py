@@ -95,8 +95,9 @@ def load_images(
 
     Args:
         source: a tensor, an array or an ImageSet; a folder, read through all its subfolders in the order of
-            the names; a .npy, .npz or .safetensors file (its only array, or the one called images, samples or arr_0; any
-            other as "FILE.npz::KEY"); or a sequence of pictures (paths, Pillow images, arrays, tensors).
+            the names; a .npy, .npz or .safetensors file (its only array, or the one called images, samples or
+            arr_0; any other as "FILE.npz::KEY"); or a sequence of pictures (paths, Pillow images, arrays,
+            tensors).
         size: resize the short side to this (bicubic, antialiased, within each picture's own range of values),
             then crop the centre to size x size.
         grey: make grey after that, with the weights of ITU-R BT.601.

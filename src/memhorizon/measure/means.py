@@ -8,7 +8,7 @@ from torch import Tensor
 
 from memhorizon.devices import wide
 
-_Z95 = 1.959963984540054  # of the standard normal law, two-sided 95 %
+Z95 = 1.959963984540054  # of the standard normal distribution, two-sided 95 %
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Mean:
 
     Attributes:
         value: the estimate.
-        standard_error: of the value; infinity where nothing can be said.
+        standard_error: of the value; infinity where nothing can be concluded.
         count: how many independent items it rests on.
     """
 
@@ -29,18 +29,19 @@ class Mean:
     def of(cls, values: Shaped[Tensor, "..."]) -> "Mean":
         """Average independent values; the error of a single one is infinity."""
         values = wide(values)
-        error = float(values.std()) / math.sqrt(len(values)) if len(values) > 1 else math.inf
-        return cls(float(values.mean()), error, len(values))
+        count = len(values)
+        error = float(values.std()) / math.sqrt(count) if count > 1 else math.inf
+        return cls(float(values.mean()), error, count)
 
     @property
     def low(self) -> float:
         """Lower end of the normal 95 % interval."""
-        return self.value - _Z95 * self.standard_error
+        return self.value - Z95 * self.standard_error
 
     @property
     def high(self) -> float:
         """Upper end of the normal 95 % interval."""
-        return self.value + _Z95 * self.standard_error
+        return self.value + Z95 * self.standard_error
 
     def __str__(self) -> str:
         return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"

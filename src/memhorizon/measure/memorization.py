@@ -1,4 +1,4 @@
-"""Copies among samples: gap ratios, the memorized fraction, and what the same rule says of innocent points.
+"""Copies among samples: gap ratios, the memorized fraction, and the same rate among innocent points.
 
 A sample counts as a copy when it is much nearer to one training point than to the next. The threshold is
 calibrated to nothing by itself: give the fraction beside its null, the same fraction of held-out real
@@ -7,23 +7,24 @@ estimated intrinsic dimension.
 """
 
 import math
-from typing import Any, SupportsIndex
+from typing import SupportsIndex
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float64, Int, Shaped
 from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from memhorizon.checks import check_number, check_whole
 from memhorizon.errors import InputError
-from memhorizon.measure.items import Items, as_items, as_numbers, as_pair
-from memhorizon.measure.neighbors import nearest_of, pairs_within
+from memhorizon.measure.duplicates import direct_groups
+from memhorizon.measure.items import Items, Numbers, as_items, as_numbers, as_pair
+from memhorizon.measure.means import Z95
+from memhorizon.measure.neighbors import nearest_of
 from memhorizon.results import Estimate, Fraction
 
 _ROWS = 4096  # pairs of training points compared at a time
-_Z95 = 1.959963984540054  # of the standard normal law, two-sided 95 %
+_FEW = 4  # neighbours looked at first for one of another group
 
 
 def gap_ratios(
@@ -31,7 +32,7 @@ def gap_ratios(
     train: Items,
     *,
     chunk: SupportsIndex | None = None,
-    group: Any = None,
+    group: Numbers | None = None,
     same_units: bool = False,
 ) -> Float[Tensor, " m"]:
     """Give d1/d2 of every sample: its distance to the nearest over that to the second nearest training point.
@@ -42,7 +43,7 @@ def gap_ratios(
     `group` names them.
 
     Args:
-        samples: the points asked about, [m, *item]: tensors or arrays of any real type, or an ImageSet.
+        samples: the points asked about, [m, *item]: tensor, array, path or ImageSet.
         train: the training points, [n, *item]; at least two groups of duplicates.
         chunk: samples handled at a time; never changes the result.
         group: one integer per training point, equal for duplicates (see `duplicate_groups`); by default equal
@@ -68,8 +69,12 @@ def gap_ratios(
     return torch.where(first == 0, 0.0, first / second)
 
 
-def memorized_fraction(ratios: Any, *, threshold: float = 1 / 3) -> Fraction:
+def memorized_fraction(ratios: Numbers, *, threshold: float = 1 / 3) -> Fraction:
     """Give the share of samples whose gap ratio is below the threshold, with its exact binomial interval.
+
+    Args:
+        ratios: of the samples, d1/d2 within 0..1: a tensor, an array, numbers or the path of a .npy file. [m]
+        threshold: below which a ratio counts as that of a copy.
 
     Raises:
         InputError: if there is no ratio, one is not within 0..1, or the threshold is not between 0 and 1.
@@ -77,74 +82,68 @@ def memorized_fraction(ratios: Any, *, threshold: float = 1 / 3) -> Fraction:
     Source: [yoon2023] Sec. 3; [bonnaire2025] Eq. (6)
     """
     check_number("threshold", threshold, above=0, below=1)
-    ratios = as_numbers(ratios, "ratios")
-    if ratios.ndim != 1 or len(ratios) == 0:
-        raise InputError(
-            f"ratios: expected a vector with at least one entry, got shape {tuple(ratios.shape)}"
-        )
-    bad = ~((ratios >= 0) & (ratios <= 1))  # NaN is neither
+    numbers = as_numbers(ratios, "ratios")
+    if numbers.ndim != 1 or len(numbers) == 0:
+        shape = tuple(numbers.shape)
+        raise InputError(f"ratios: expected a vector with at least one entry, got shape {shape}")
+    bad = ~((numbers >= 0) & (numbers <= 1))  # NaN is neither
     if bool(bad.any()):
-        raise InputError(f"ratios: expected values within 0..1, got {ratios[bad][:5].tolist()}")
-    return Fraction.of(int((ratios < threshold).sum()), len(ratios))
-
-
-def duplicate_groups(train: Items, *, distance: float = 0.0) -> Int[Tensor, " n"]:
-    """Number the groups of equal training points, or of points linked by steps of at most `distance`.
-
-    Args:
-        train: the training points, [n, *item].
-        distance: Euclidean; 0 joins exact duplicates only. Chains join: a and c are in one group if both
-            are within `distance` of b.
-
-    Returns:
-        Group numbers, counted from 0 in the order of first appearance. [n]
-
-    Raises:
-        InputError: if `distance` is negative or `train` cannot be used.
-    """
-    check_number("distance", distance, least=0)
-    train = as_items(train, "train")
-    points, label = torch.unique(train.reshape(len(train), -1), dim=0, return_inverse=True)
-    if distance > 0:
-        one, other = (side.cpu().numpy() for side in pairs_within(points, distance))
-        graph = coo_array((np.ones(len(one), dtype=bool), (one, other)), shape=(len(points),) * 2)
-        label = torch.from_numpy(connected_components(graph, directed=False)[1])[label.cpu()]
-    _, first, inverse = np.unique(label.cpu().numpy(), return_index=True, return_inverse=True)
-    return torch.from_numpy(first.argsort().argsort()[inverse]).to(train.device)
+        raise InputError(f"ratios: expected values within 0..1, got {numbers[bad][:5].tolist()}")
+    return Fraction.of(int((numbers < threshold).sum()), len(numbers))
 
 
 def intrinsic_dimension(train: Items, *, chunk: SupportsIndex | None = None) -> Estimate:
     """Estimate how many directions the data vary in, at the scale of nearest neighbours.
 
-    Where the density is uniform over the two nearest neighbours, r2/r1 has a Pareto law with exponent D,
-    whose maximum-likelihood estimate (without its bias) this is, over the distinct training points. Points
-    share distances with their neighbours: the interval counts the covariance of every point with its two
-    nearest.
+    Where the density is uniform over the two nearest neighbours, r2/r1 has a Pareto distribution with
+    exponent D, whose maximum-likelihood estimate (without its bias) this is, over the distinct training
+    points. Points share distances with their neighbours: the interval counts the covariance of every point
+    with its two nearest.
+
+    Args:
+        train: the training points, [n, *item]: tensor, array, path or ImageSet.
+        chunk: points handled at a time; never changes the result.
+
+    Returns:
+        The dimension with its normal 95 % interval; infinite where all points have their two nearest at one
+        distance.
 
     Raises:
         InputError: if there are fewer than 3 distinct points, or values cannot be used.
 
     Source: [facco2017] Eqs. (3)-(4)
     """
-    train = as_items(train, "train")
-    points = torch.unique(train.reshape(len(train), -1), dim=0)
+    items = as_items(train, "train")
+    if chunk is not None:
+        check_whole("chunk", chunk, least=1)
+    points = torch.unique(items.flatten(1), dim=0)
     n = len(points)
     if n < 3:
         raise InputError(f"train: expected at least 3 distinct points, got {n}")
-    if chunk is not None:
-        check_whole("chunk", chunk, least=1)
     distance, index = nearest_of(points, points, 3, chunk)  # the first is the point itself
-    ratio = (distance[:, 2].double() / distance[:, 1].double()).log().cpu().numpy()  # log r2/r1. [n]
-    if not ratio.any():  # every point has two nearest neighbours at one distance: no finite dimension fits
+    log_ratio = (distance[:, 2].double() / distance[:, 1].double()).log().cpu().numpy()
+    if not log_ratio.any():  # two nearest neighbours at one distance everywhere: no finite dimension fits
         return Estimate(math.inf, 0.0, math.inf)
-    row, column = np.repeat(np.arange(n), 2), index[:, 1:].reshape(-1).cpu().numpy()
-    linked = coo_array((np.ones(2 * n), (row, column)), shape=(n, n)).tocsr()
-    linked = ((linked + linked.T) > 0).astype(float)
-    centred = ratio - ratio.mean()
-    variance = centred @ centred + max(centred @ (linked @ centred), 0.0)  # of the sum of the ratios
-    value = float((n - 1) / ratio.sum())
-    half = _Z95 * value**2 * math.sqrt(variance) / n
+    # log r2/r1 is exponential with mean 1/D:  D = (n - 1) / sum log r2/r1
+    value = float((n - 1) / log_ratio.sum())
+    # D is n over the sum S but for 1/n, dD = -(D^2 / n) dS:  sd(D) = D^2 sd(S) / n
+    spread = math.sqrt(_variance_of_sum(log_ratio, index[:, 1:].cpu().numpy()))
+    half = Z95 * value**2 * spread / n
     return Estimate(value, max(value - half, 0.0), value + half)
+
+
+def _variance_of_sum(x: Float64[np.ndarray, " n"], neighbor: Int[np.ndarray, "n k"]) -> float:
+    """Estimate the variance of a sum of numbers that are correlated with those of their neighbours.
+
+    With c_i = x_i - mean(x), over i and over all pairs of which one is a neighbour of the other, in both
+    orders: sum_i c_i^2 + sum_(i ~ j) c_i c_j, the second sum where it is positive.
+    """
+    n, k = neighbor.shape
+    row = np.repeat(np.arange(n), k)
+    directed = coo_array((np.ones(n * k), (row, neighbor.reshape(-1))), shape=(n, n)).tocsr()
+    linked = ((directed + directed.T) > 0).astype(float)
+    centred = x - x.mean()
+    return float(centred @ centred + max(centred @ (linked @ centred), 0.0))
 
 
 def null_fraction(dimension: Estimate, *, threshold: float = 1 / 3) -> Estimate:
@@ -158,12 +157,14 @@ def null_fraction(dimension: Estimate, *, threshold: float = 1 / 3) -> Estimate:
     Source: [facco2017] Eq. (3)
     """
     check_number("threshold", threshold, above=0, below=1)
-    value, high, low = (threshold**d for d in (dimension.value, dimension.low, dimension.high))
+    value = threshold**dimension.value
+    low = threshold**dimension.high  # many dimensions, few copies
+    high = threshold**dimension.low
     return Estimate(value, low, high, dimension.confidence)
 
 
 def _two_points(
-    samples: Tensor, train: Tensor, chunk: SupportsIndex | None
+    samples: Shaped[Tensor, "m ..."], train: Shaped[Tensor, "n ..."], chunk: SupportsIndex | None
 ) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
     """Distances to the nearest point and to the nearest that is not equal to it.
 
@@ -173,36 +174,45 @@ def _two_points(
     distance, index = nearest_of(samples, train, 2, chunk)
     first, second = distance.unbind(1)
     tied = (first == second).nonzero().flatten()
-    equal = [(train[index[rows, 0]] == train[index[rows, 1]]).flatten(1).all(1) for rows in tied.split(_ROWS)]
-    rows = tied[torch.cat(equal).to(tied.device)] if equal else tied
+    rows = tied[_are_equal(train, index[tied])]
     if len(rows):
         second = second.clone()
-        second[rows] = _two_groups(samples[rows], train, duplicate_groups(train), chunk)[1]
+        second[rows] = _two_groups(samples[rows], train, direct_groups(train, 0.0), chunk)[1]
     return first, second
 
 
-def _checked_group(group: Any, n: int) -> Int[Tensor, " n"]:
+def _are_equal(train: Shaped[Tensor, "n ..."], pair: Int[Tensor, "p 2"]) -> Shaped[Tensor, " p"]:
+    """Tell which pairs of training points are equal in every value."""
+    parts = [(train[one] == train[other]).flatten(1).all(1) for one, other in _halves(pair)]
+    if not parts:
+        return torch.zeros(0, dtype=torch.bool, device=pair.device)
+    return torch.cat(parts).to(pair.device)
+
+
+def _halves(pair: Int[Tensor, "p 2"]) -> list[tuple[Tensor, Tensor]]:
+    return [(some[:, 0], some[:, 1]) for some in pair.split(_ROWS) if len(some)]
+
+
+def _checked_group(group: Numbers, n: int) -> Int[Tensor, " n"]:
     numbers = as_numbers(group, "group")
     if numbers.shape != (n,) or numbers.is_floating_point() or numbers.dtype == torch.bool:
-        raise InputError(
-            f"group: expected {n} integers, one per training point, "
-            f"got {numbers.dtype} of shape {tuple(numbers.shape)}"
-        )
+        got = f"{numbers.dtype} of shape {tuple(numbers.shape)}"
+        raise InputError(f"group: expected {n} integers, one per training point, got {got}")
     return numbers
 
 
 def _two_groups(
-    samples: Tensor, train: Tensor, group: Tensor, chunk: SupportsIndex | None
+    samples: Shaped[Tensor, "m ..."],
+    train: Shaped[Tensor, "n ..."],
+    group: Int[Tensor, " n"],
+    chunk: SupportsIndex | None,
 ) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
-    """Distances to the nearest point and to the nearest of another group."""
-    sizes = torch.unique(group, return_counts=True)[1]
-    if len(sizes) < 2:
-        raise InputError(
-            "train: expected at least 2 groups of duplicates (a ratio needs a second one), "
-            f"got {len(train)} points in {len(sizes)}"
-        )
-    enough = min(int(sizes.max()) + 1, len(train))  # so many neighbours always hold a second group
-    k = min(4, enough)
+    """Distances to the nearest point and to the nearest of another group.
+
+    A few neighbours are enough for most samples; those whose neighbours are all of one group look at more.
+    """
+    enough = _enough_neighbors(group)
+    k = min(_FEW, enough)
     distance, index = nearest_of(samples, train, k, chunk)
     group = group.to(index.device)
     first = distance[:, 0].clone()
@@ -216,3 +226,14 @@ def _two_groups(
             return first, second
         k = min(4 * k, enough)
         distance, index = nearest_of(samples[rows], train, k, chunk)
+
+
+def _enough_neighbors(group: Int[Tensor, " n"]) -> int:
+    """How many neighbours always hold a second group: one more than the largest group has."""
+    sizes = torch.unique(group, return_counts=True)[1]
+    if len(sizes) < 2:
+        raise InputError(
+            "train: expected at least 2 groups of duplicates (a ratio needs a second one), "
+            f"got {len(group)} points in {len(sizes)}"
+        )
+    return min(int(sizes.max()) + 1, len(group))

@@ -43,7 +43,7 @@ def nearest(
     copy is at distance exactly 0. Neighbours come nearest first, equal distances by the lower index.
 
     Args:
-        samples: the points asked about, [m, *item]: tensors or arrays of any real type, or an ImageSet.
+        samples: the points asked about, [m, *item]: tensor or array of any real type, path or ImageSet.
         train: the points searched, [n, *item], on the same device. Integer pixels beside floats from 0 to 1
             are brought to that range.
         k: how many neighbours.
@@ -72,25 +72,19 @@ def nearest(
 def nearest_of(
     samples: Shaped[Tensor, "..."], train: Shaped[Tensor, "..."], k: int, chunk: SupportsIndex | None = None
 ) -> tuple[Float[Tensor, "m k"], Int[Tensor, "m k"]]:
-    """As `nearest`, of tensors that are known to fit each other.
+    """Do as `nearest`, for tensors that are known to fit each other.
 
     Raises:
         InputError: if a value is not finite.
     """
-    largest = max(_largest(samples, "samples"), _largest(train, "train"))
-    a = _here(samples)
-    b = _here(train)
+    largest = max(check_finite(samples, "samples"), check_finite(train, "train"))
+    a = _on_wide_device(samples)
+    b = _on_wide_device(train)
     frame = Frame.of(b, largest, _rank_type({a.dtype, b.dtype}, largest))
-    size = min(int(chunk or max(256, _CHUNK // b.shape[1])), len(a))
-    parts = [_search(part, b, k, frame) for part in a.split(size)]
+    size = int(chunk or _rows_at_a_time(b))
+    parts = [_search(part, b, k, frame) for part in a.split(min(size, len(a)))]
     distances, indices = (torch.cat(column) for column in zip(*parts, strict=True))
     return distances.to(frame.center.dtype), indices
-
-
-def _here(x: Tensor) -> Shaped[Tensor, "n d"]:
-    """Items as rows, on a device that has 64 bits."""
-    rows = x.reshape(len(x), -1)
-    return rows if widest_float(rows.device) == torch.float64 else rows.cpu()
 
 
 def pairs_within(points: Items, distance: float) -> tuple[Int[Tensor, " p"], Int[Tensor, " p"]]:
@@ -100,22 +94,32 @@ def pairs_within(points: Items, distance: float) -> tuple[Int[Tensor, " p"], Int
         InputError: if there is no point, or a value is not finite.
     """
     check_number("distance", distance)
-    points = as_items(points, "points")
-    largest = _largest(points, "points")
-    x = _here(points)
+    items = as_items(points, "points")
+    largest = check_finite(items, "points")
+    x = _on_wide_device(items)
     frame = Frame.of(x, largest, _rank_type({x.dtype}, largest))
-    size = max(256, _CHUNK // x.shape[1])
-    found = []
-    for first in range(0, len(x), size):
-        a, radius = frame.queries(x[first : first + size])
-        reach = torch.full_like(radius, distance * frame.scale)
-        limit = reach**2 - radius**2 + frame.slack(radius, reach)
-        for row, j in pairs_below(a, x[first:], frame, limit):
-            i, j = row[row < j] + first, j[row < j] + first
-            near = _direct(x, x, i, j) <= distance
-            found.append((i[near], j[near]))
-    i, j = (torch.cat(side) for side in zip(*found, strict=True))
+    size = _rows_at_a_time(x)
+    parts = [_pairs_from(x, slice(start, start + size), distance, frame) for start in range(0, len(x), size)]
+    i, j = (torch.cat(side) for side in zip(*parts, strict=True))
     return i, j
+
+
+def _pairs_from(
+    x: Shaped[Tensor, "n d"], rows: slice, distance: float, frame: Frame
+) -> tuple[Int[Tensor, " p"], Int[Tensor, " p"]]:
+    """Find the pairs of which the first point is one of `rows`."""
+    start = rows.start
+    a, radius = frame.queries(x[rows])
+    limit = frame.limit(radius, torch.full_like(radius, distance))
+    first = [torch.empty(0, dtype=torch.int64, device=x.device)]
+    second = [torch.empty(0, dtype=torch.int64, device=x.device)]
+    for row, column in pairs_below(a, x[start:], frame, limit):
+        i = row[row < column] + start
+        j = column[row < column] + start
+        near = _direct(x, x, i, j) <= distance
+        first.append(i[near])
+        second.append(j[near])
+    return torch.cat(first), torch.cat(second)
 
 
 def kth_among(index: Int[Tensor, "m K"], allowed: Bool[Tensor, " n"], k: int) -> Int[Tensor, "m 1"]:
@@ -126,15 +130,31 @@ def kth_among(index: Int[Tensor, "m K"], allowed: Bool[Tensor, " n"], k: int) ->
     return (allowed[index].cumsum(1) < k).sum(1, keepdim=True).clamp(max=index.shape[1] - 1)
 
 
-def _largest(x: Shaped[Tensor, "..."], name: str) -> float:
+def check_finite(x: Shaped[Tensor, "n ..."], name: str) -> float:
+    """Give the largest absolute value of a set.
+
+    Raises:
+        InputError: naming its rows, if a value is not finite, or too large to be squared.
+    """
     low, high = (float(end) for end in torch.aminmax(x))
     largest = max(abs(low), abs(high))
     if not largest < _LARGEST:  # also catches NaN
-        bad = wide(x.reshape(len(x), -1)).abs().lt(_LARGEST).all(1).logical_not().nonzero().flatten()
+        is_fine = wide(x.flatten(1)).abs().lt(_LARGEST).all(1)
+        bad = is_fine.logical_not().nonzero().flatten()
         raise InputError(
             f"{name}: expected finite values below {_LARGEST:g}, got others in rows {bad[:5].tolist()}"
         )
     return largest
+
+
+def _on_wide_device(x: Shaped[Tensor, "n ..."]) -> Shaped[Tensor, "n d"]:
+    """Items as rows, on a device that has 64 bits."""
+    rows = x.reshape(len(x), -1)
+    return rows if widest_float(rows.device) == torch.float64 else rows.cpu()
+
+
+def _rows_at_a_time(x: Shaped[Tensor, "n d"]) -> int:
+    return max(256, _CHUNK // x.shape[1])
 
 
 def _rank_type(dtypes: set[torch.dtype], largest: float) -> torch.dtype:
@@ -144,23 +164,27 @@ def _rank_type(dtypes: set[torch.dtype], largest: float) -> torch.dtype:
 def _search(
     samples: Shaped[Tensor, "m d"], train: Shaped[Tensor, "n d"], k: int, frame: Frame
 ) -> tuple[Float[Tensor, "m k"], Int[Tensor, "m k"]]:
+    """Rank by the product, measure the best again, and search again where a better one may be left out."""
     a, radius = frame.queries(samples)
     score, index = rank(a, train, min(k + _SPARE, len(train)), frame)
-    distance = torch.full(score.shape, math.inf, dtype=torch.float64, device=score.device)
-    size = max(1, piece_rows(samples) // k)
-    pieces = zip(samples.split(size), index[:, :k].split(size), strict=True)
-    distance[:, :k] = torch.cat([_length(x.double()[:, None] - train[j].double()) for x, j in pieces])
-    reach = distance[:, :k].amax(1) * frame.scale  # the k-th neighbour is not farther than this
-    limit = reach**2 - radius**2 + frame.slack(radius, reach)
-    open_row, open_rank = (score[:, k:] <= limit[:, None]).nonzero(as_tuple=True)
-    distance[open_row, k + open_rank] = _direct(samples, train, open_row, index[open_row, k + open_rank])
+    found = _direct_rows(samples, train, index[:, :k])
+    limit = frame.limit(radius, found.amax(1))  # the k-th neighbour is not farther than the farthest of these
+    rest = _direct_below(samples, train, score[:, k:], index[:, k:], limit)
+    distance, index = _in_order(torch.cat([found, rest], dim=1), index, k)
+    if score.shape[1] < len(train):
+        again = (score[:, -1] <= limit).nonzero().flatten()
+        if len(again):
+            distance[again], index[again] = _search_within(samples[again], train, k, frame, limit[again])
+    return distance, index
+
+
+def _in_order(
+    distance: Float[Tensor, "m K"], index: Int[Tensor, "m K"], k: int
+) -> tuple[Float[Tensor, "m k"], Int[Tensor, "m k"]]:
+    """The k nearest of each row, equal distances by the lower index."""
     index, order = index.sort(dim=1)
     distance, order = distance.gather(1, order).sort(dim=1, stable=True)
-    distance, index = distance[:, :k], index.gather(1, order)[:, :k]
-    again = (score[:, -1] <= limit).nonzero().flatten() if score.shape[1] < len(train) else index[:0, 0]
-    if len(again):
-        distance[again], index[again] = _search_within(samples[again], train, k, frame, limit[again])
-    return distance, index
+    return distance[:, :k], index.gather(1, order)[:, :k]
 
 
 def _search_within(
@@ -171,9 +195,8 @@ def _search_within(
     limit: Float[Tensor, " m"],
 ) -> tuple[Float[Tensor, "m k"], Int[Tensor, "m k"]]:
     """Measure every pair whose score is within the limit of its row."""
-    kept = [
-        torch.empty(0, dtype=dtype, device=limit.device) for dtype in (torch.int64, torch.double, torch.int64)
-    ]
+    place = torch.empty(0, dtype=torch.int64, device=limit.device)
+    kept = [place, place.double(), place]
     for row, column in pairs_below(frame.queries(samples)[0], train, frame, limit):
         found = (row, _direct(samples, train, row, column), column)
         kept = _first_k(*(torch.cat(pair) for pair in zip(kept, found, strict=True)), k=k)
@@ -186,9 +209,32 @@ def _first_k(
     """Keep the k nearest of each row, in the order row, distance, index; per row the indices come rising."""
     order = distance.sort(stable=True).indices
     order = order[row[order].sort(stable=True).indices]
-    row, distance, index = row[order], distance[order], index[order]
-    rank = torch.arange(len(row), device=row.device) - torch.searchsorted(row, row)
-    return [column[rank < k] for column in (row, distance, index)]
+    row = row[order]
+    place = torch.arange(len(row), device=row.device) - torch.searchsorted(row, row)  # within its row
+    return [row[place < k], distance[order][place < k], index[order][place < k]]
+
+
+def _direct_rows(
+    samples: Shaped[Tensor, "m d"], train: Shaped[Tensor, "n d"], index: Int[Tensor, "m k"]
+) -> Float64[Tensor, "m k"]:
+    """Measure |samples[i] - train[index[i]]| in 64 bits."""
+    size = max(1, piece_rows(samples) // index.shape[1])
+    pieces = zip(samples.split(size), index.split(size), strict=True)
+    return torch.cat([_length(x.double()[:, None] - train[j].double()) for x, j in pieces])
+
+
+def _direct_below(
+    samples: Shaped[Tensor, "m d"],
+    train: Shaped[Tensor, "n d"],
+    score: Float[Tensor, "m K"],
+    index: Int[Tensor, "m K"],
+    limit: Float[Tensor, " m"],
+) -> Float64[Tensor, "m K"]:
+    """Measure the pairs whose score is within the limit of their row; the others are at infinity."""
+    distance = torch.full(score.shape, math.inf, dtype=torch.float64, device=score.device)
+    row, place = (score <= limit[:, None]).nonzero(as_tuple=True)
+    distance[row, place] = _direct(samples, train, row, index[row, place])
+    return distance
 
 
 def _direct(
@@ -196,13 +242,11 @@ def _direct(
     train: Shaped[Tensor, "n d"],
     row: Int[Tensor, " p"],
     column: Int[Tensor, " p"],
-) -> Float[Tensor, " p"]:
+) -> Float64[Tensor, " p"]:
     """Measure |samples[row] - train[column]| in 64 bits."""
     size = piece_rows(samples)
-    parts = [
-        _length(samples[i].double() - train[j].double())
-        for i, j in zip(row.split(size), column.split(size), strict=True)
-    ]
+    pieces = zip(row.split(size), column.split(size), strict=True)
+    parts = [_length(samples[i].double() - train[j].double()) for i, j in pieces]
     return torch.cat(parts) if parts else torch.empty(0, dtype=torch.float64, device=row.device)
 
 

@@ -1,32 +1,27 @@
 """Distances between two sets of items: Frechet and kernel, in any features.
 
-A feature function takes a batch of items and returns one vector per item: `None` means the pixels,
-`pca_features` a projection fitted on training data, and any network of yours will do. The number is only
-comparable between sets of the same sizes in the same features; name the features with it.
+The number is only comparable between sets of the same sizes in the same features
+(`memhorizon.measure.features`); name the features with it.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float64
 from torch import Tensor, nn
 
 from memhorizon.checks import check_whole
-from memhorizon.devices import wide
 from memhorizon.errors import InputError
-from memhorizon.eval_mode import eval_mode, networks
-from memhorizon.measure.items import Items, as_items, as_numbers, as_pair, check_units
+from memhorizon.measure.features import Features, PCAFeatures, check_features, factor, features_of
+from memhorizon.measure.items import Items, as_pair
 from memhorizon.measure.means import Mean, jackknife_error
+from memhorizon.measure.units import Values, check_units
 
-Features = Callable[[Tensor], Any]
 _GROUPS = 20  # of items, left out in turn for bias and standard error
 _ITEMS_PER_FEATURE = 5  # with 6 the correction left 1 % of the bias, with 3 about 3 %, with 2 about 6 %
 _TOO_FEW = f"no error: fewer than {2 * _GROUPS} items"
 _ALIKE = "below 0: the sets are more alike than independent draws (equal classes, or items in common)"
-_LARGEST = 1e45  # the sixth power of larger numbers may overflow
 _TILE = 2048  # rows and columns of the kernel matrix held at a time
 
 
@@ -55,11 +50,44 @@ class Distance:
     status: str
 
 
+@dataclass(frozen=True)
+class _Pair:
+    """Both sets as vectors of features."""
+
+    a: Float64[Tensor, "n d"]
+    b: Float64[Tensor, "m d"]
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        return len(self.a), len(self.b)
+
+    @property
+    def least(self) -> int:
+        return min(self.sizes)
+
+    @property
+    def dim(self) -> int:
+        return self.a.shape[1]
+
+    @property
+    def is_too_small(self) -> bool:
+        """Whether leaving out groups says nothing."""
+        return self.least < 2 * _GROUPS
+
+    def without(self, group: int) -> "_Pair":
+        """Leave out a group of both sets; item i is in group i % _GROUPS."""
+        return _Pair(_without(self.a, group), _without(self.b, group))
+
+    def unknown(self, value: float) -> Distance:
+        """A distance without an error."""
+        return Distance(value, Mean(value, math.inf, self.least), self.sizes, self.dim, _TOO_FEW)
+
+
 def frechet_distance(
     x: Items,
     y: Items,
     *,
-    features: Any = None,
+    features: Features = None,
     batch_size: int = 500,
     same_units: bool = False,
 ) -> Distance:
@@ -71,11 +99,11 @@ def frechet_distance(
     independent draws: see `Distance` for sets that are not.
 
     Args:
-        x: one set, [n, *item]: a tensor or array of any real type, or an ImageSet.
+        x: one set, [n, *item]: tensor or array of any real type, path or ImageSet.
         y: the other, [m, *item], on the same device. Integer pixels beside floats from 0 to 1 are brought to
             that range.
-        features: what is compared, a function (`Features`) or network, which gets floats in the type of its
-            own parameters; by default the items' entries.
+        features: what is compared, a function of a batch of items or a network, which gets floats in the type
+            of its parameters; by default the items' entries.
         batch_size: items per call of `features`.
         same_units: vouch that both sets (and the data that `pca_features` was fitted to) have one unit;
             their ranges are then not compared, and nothing is brought to another range.
@@ -86,27 +114,25 @@ def frechet_distance(
 
     Source: [heusel2017] Eq. (6); [efron1981] Eq. (1.2)
     """
-    a, b = _rows_of_pair(x, y, features, batch_size, same_units)
-    value = _frechet(a, b)
-    sizes = (len(a), len(b))
-    dim = a.shape[1]
-    least = min(sizes)
-    if least < 2 * _GROUPS:
-        return Distance(value, Mean(value, math.inf, least), sizes, dim, _TOO_FEW)
-    without = [_frechet(_without(a, group), _without(b, group)) for group in range(_GROUPS)]
+    pair = _pair_of(x, y, features, batch_size, same_units)
+    value = _frechet(pair)
+    if pair.is_too_small:
+        return pair.unknown(value)
+    without = [_frechet(pair.without(group)) for group in range(_GROUPS)]
     left_out = torch.tensor(without, dtype=torch.float64)
+    # g D - (g - 1) mean of D without a group: what falls as 1/n drops out
     corrected = _GROUPS * value - (_GROUPS - 1) * float(left_out.mean())
-    mean, status = _not_below_zero(Mean(corrected, jackknife_error(left_out), least))
-    if least < _ITEMS_PER_FEATURE * dim:
+    mean, status = _not_below_zero(Mean(corrected, jackknife_error(left_out), pair.least))
+    if pair.least < _ITEMS_PER_FEATURE * pair.dim:
         status = f"biased: fewer than {_ITEMS_PER_FEATURE} items per feature"
-    return Distance(value, mean, sizes, dim, status)
+    return Distance(value, mean, pair.sizes, pair.dim, status)
 
 
 def kernel_distance(
     x: Items,
     y: Items,
     *,
-    features: Any = None,
+    features: Features = None,
     batch_size: int = 500,
     same_units: bool = False,
 ) -> Distance:
@@ -118,19 +144,15 @@ def kernel_distance(
 
     Source: [binkowski2018] Sec. 4; [gretton2012] Eq. (3)
     """
-    a, b = _rows_of_pair(x, y, features, batch_size, same_units)
-    sums = [_within_sums(a), _within_sums(b), _group_sums(a, b)]
-    counts = [torch.tensor([len(z[group::_GROUPS]) for group in range(_GROUPS)]) for z in (a, b)]
-    value = _discrepancy(sums, counts, torch.ones(_GROUPS, dtype=torch.bool))
-    sizes = (len(a), len(b))
-    dim = a.shape[1]
-    least = min(sizes)
-    if least < 2 * _GROUPS:
-        return Distance(value, Mean(value, math.inf, least), sizes, dim, _TOO_FEW)
-    without = [_discrepancy(sums, counts, kept) for kept in ~torch.eye(_GROUPS, dtype=torch.bool)]
+    pair = _pair_of(x, y, features, batch_size, same_units)
+    sums = _KernelSums.of(pair)
+    value = sums.discrepancy(torch.ones(_GROUPS, dtype=torch.bool))
+    if pair.is_too_small:
+        return pair.unknown(value)
+    without = [sums.discrepancy(kept) for kept in ~torch.eye(_GROUPS, dtype=torch.bool)]
     error = jackknife_error(torch.tensor(without, dtype=torch.float64))
-    mean, status = _not_below_zero(Mean(value, error, least))
-    return Distance(value, mean, sizes, dim, status)
+    mean, status = _not_below_zero(Mean(value, error, pair.least))
+    return Distance(value, mean, pair.sizes, pair.dim, status)
 
 
 def _not_below_zero(mean: Mean) -> tuple[Mean, str]:
@@ -140,120 +162,71 @@ def _not_below_zero(mean: Mean) -> tuple[Mean, str]:
     return Mean(mean.value, abs(mean.value), mean.count), _ALIKE
 
 
-@dataclass(frozen=True)
-class PCAFeatures:
-    """Projection onto the leading principal directions of some data.
-
-    Attributes:
-        mean: of the data. [d]
-        directions: orthonormal columns, leading first. [d, dim]
-        data: what it was fitted to, whose unit the items have to have; None: not compared. [n, *item]
-    """
-
-    mean: Float64[Tensor, " d"]
-    directions: Float64[Tensor, "d dim"]
-    data: Tensor | None = field(default=None, repr=False, compare=False)
-
-    def __call__(self, items: Items) -> Float64[Tensor, "batch dim"]:
-        """Project items, [batch, *item].
-
-        Raises:
-            InputError: if they are no items of the size of the data.
-        """
-        rows = wide(as_items(items, "items").flatten(1)).to(self.mean.device)
-        if rows.shape[1] != len(self.mean):
-            raise InputError(f"items: expected {len(self.mean)} entries each, got {rows.shape[1]}")
-        return (rows - self.mean) @ self.directions
-
-
-def pca_features(train: Items, dim: int) -> PCAFeatures:
-    """Fit a feature function to training data: their `dim` leading principal components.
-
-    Raises:
-        InputError: if `train` is no array of items, or `dim` is not within 1 to the smaller of items and
-            entries per item.
-    """
-    items = as_items(train, "train")
-    data = _features_of(items, "train", None, len(items))
-    check_whole("dim", dim)
-    if not 1 <= dim <= min(data.shape):
-        raise InputError(f"dim: expected 1 to {min(data.shape)}, got {dim}")
-    mean = data.mean(0)
-    directions = torch.linalg.svd(_factor(data - mean), full_matrices=False)[2][:dim].T
-    return PCAFeatures(mean, directions, items)
-
-
-def _rows_of_pair(
-    x: Items, y: Items, features: Any, batch_size: int, same_units: bool
-) -> tuple[Float64[Tensor, "n d"], Float64[Tensor, "m d"]]:
+def _pair_of(x: Items, y: Items, features: Features, batch_size: int, same_units: bool) -> _Pair:
     """Both sets in one unit, as vectors of features."""
     check_whole("batch_size", batch_size, least=1)
-    if features is not None and not callable(features):
-        raise InputError(f"features: expected a function of a batch of items, got {type(features).__name__}")
+    function = check_features(features)
     a, b = as_pair(x, y, ("x", "y"), same_units=same_units, one_shape=False)
     if min(len(a), len(b)) < 2:
         raise InputError(f"x, y: expected at least 2 items each, got {len(a)} and {len(b)}")
-    if isinstance(features, PCAFeatures) and features.data is not None and not same_units:
-        check_units(a, features.data, ("x", "the data of pca_features"))
-    rows = _features_of(a, "x", features, batch_size), _features_of(b, "y", features, batch_size)
-    if rows[0].shape[1] != rows[1].shape[1]:
-        dims = f"{rows[0].shape[1]} and {rows[1].shape[1]}"
+    if isinstance(function, PCAFeatures) and function.data is not None and not same_units:
+        check_units(Values.of(a, "x"), Values.of(function.data, "the data of pca_features"))
+    rows = features_of(a, "x", function, int(batch_size))
+    other_rows = features_of(b, "y", function, int(batch_size))
+    if rows.shape[1] != other_rows.shape[1]:
+        dims = f"{rows.shape[1]} and {other_rows.shape[1]}"
         raise InputError(f"x, y: expected items of one size, got {dims} features")
-    return rows
+    return _Pair(rows, other_rows)
 
 
-def _features_of(x: Tensor, name: str, features: Features | None, batch_size: int) -> Float64[Tensor, "n d"]:
-    if features is None:
-        rows = wide(x.flatten(1))
-    else:
-        dtype = _type_of(features, x)
-        with eval_mode(features):
-            parts = [_called(features, part.to(dtype)) for part in x.split(int(batch_size))]
-        if any(part.ndim != 2 for part in parts) or sum(map(len, parts)) != len(x):
-            shapes = [tuple(part.shape) for part in parts][:3]
-            raise InputError(f"features: expected {len(x)} vectors for {name}, got shapes {shapes}")
-        rows = torch.cat([wide(part) for part in parts])
-    if not bool((rows.abs() < _LARGEST).all()):  # NaN is not, either
-        raise InputError(f"{name}: expected finite features below {_LARGEST:g}, got others")
-    return rows
-
-
-def _type_of(features: Features, x: Tensor) -> torch.dtype:
-    """The type of a network's parameters for floats, so that 64-bit items fit a 32-bit network."""
-    weights = (weight for net in networks(features) for weight in net.parameters())
-    floats = [weight.dtype for weight in weights if weight.is_floating_point()]
-    return floats[0] if floats and x.is_floating_point() else x.dtype
-
-
-def _called(features: Features, part: Tensor) -> Tensor:
-    try:
-        found = features(part)
-    except (RuntimeError, TypeError) as error:
-        given = f"{part.dtype} of shape {tuple(part.shape)}"
-        raise InputError(
-            f"features: expected a function of items, which fails for {given}: {error}"
-        ) from error
-    return as_numbers(found, "features")
-
-
-def _without(x: Tensor, group: int) -> Tensor:
+def _without(x: Float64[Tensor, "n d"], group: int) -> Float64[Tensor, "kept d"]:
     return x[torch.arange(len(x), device=x.device) % _GROUPS != group]
 
 
-def _frechet(a: Float64[Tensor, "n d"], b: Float64[Tensor, "m d"]) -> float:
+def _frechet(pair: _Pair) -> float:
     """Through factors F'F of the covariances: tr (S_a S_b)^(1/2) is the sum of singular values of F_a F_b'.
 
     Needs no root of a matrix, so singular covariances do no harm.
     """
-    mean_a, mean_b = a.mean(0), b.mean(0)
-    Fa, Fb = _factor(a - mean_a), _factor(b - mean_b)  # [<= d, d]
+    mean_a = pair.a.mean(0)
+    mean_b = pair.b.mean(0)
+    Fa = factor(pair.a - mean_a)  # [<= d, d]
+    Fb = factor(pair.b - mean_b)  # [<= d, d]
     cross = torch.linalg.svdvals(Fa @ Fb.T).sum()
+    # |m_a - m_b|^2 + tr S_a + tr S_b - 2 tr (S_a S_b)^(1/2)
     return float((mean_a - mean_b).square().sum() + Fa.square().sum() + Fb.square().sum() - 2 * cross)
 
 
-def _factor(centred: Float64[Tensor, "n d"]) -> Float64[Tensor, "r d"]:
-    n, d = centred.shape
-    return (torch.linalg.qr(centred, mode="r")[1] if n > d else centred) / math.sqrt(n - 1)
+@dataclass(frozen=True)
+class _KernelSums:
+    """Sums of the kernel over pairs of groups, within and between two sets, and the sizes of the groups."""
+
+    xx: Float64[Tensor, "groups groups"]
+    yy: Float64[Tensor, "groups groups"]
+    xy: Float64[Tensor, "groups groups"]
+    n: list[int]
+    m: list[int]
+
+    @classmethod
+    def of(cls, pair: _Pair) -> "_KernelSums":
+        return cls(
+            _within_sums(pair.a),
+            _within_sums(pair.b),
+            _group_sums(pair.a, pair.b),
+            _group_sizes(len(pair.a)),
+            _group_sizes(len(pair.b)),
+        )
+
+    def discrepancy(self, kept: Bool[Tensor, " groups"]) -> float:
+        """Mean over pairs within x, plus within y, minus twice that between them, over the kept groups."""
+        xx, yy, xy = (float(sums[kept][:, kept].sum()) for sums in (self.xx, self.yy, self.xy))
+        n, m = (int(torch.tensor(sizes)[kept].sum()) for sizes in (self.n, self.m))
+        # sum k(x, x') / n(n - 1) + sum k(y, y') / m(m - 1) - 2 sum k(x, y) / nm
+        return xx / (n * (n - 1)) + yy / (m * (m - 1)) - 2 * xy / (n * m)
+
+
+def _group_sizes(count: int) -> list[int]:
+    return [len(range(group, count, _GROUPS)) for group in range(_GROUPS)]
 
 
 def _group_sums(a: Float64[Tensor, "n d"], b: Float64[Tensor, "m d"]) -> Float64[Tensor, "groups groups"]:
@@ -272,15 +245,10 @@ def _membership(x: Float64[Tensor, "n d"]) -> Float64[Tensor, "n groups"]:
 def _within_sums(a: Float64[Tensor, "n d"]) -> Float64[Tensor, "groups groups"]:
     """The same within one set, where no item meets itself."""
     itself = _kernel(a.square().sum(1), a.shape[1]).cpu()
-    return _group_sums(a, a) - torch.stack([itself[group::_GROUPS].sum() for group in range(_GROUPS)]).diag()
+    of_groups = torch.stack([itself[group::_GROUPS].sum() for group in range(_GROUPS)])
+    return _group_sums(a, a) - of_groups.diag()
 
 
-def _kernel(product: Float[Tensor, "..."], dim: int) -> Float64[Tensor, "..."]:
+def _kernel(product: Float64[Tensor, "*pairs"], dim: int) -> Float64[Tensor, "*pairs"]:
+    """(x.y/d + 1)^3 from the products x.y."""
     return (product / dim + 1) ** 3
-
-
-def _discrepancy(sums: list[Tensor], sizes: list[Tensor], kept: Tensor) -> float:
-    """Mean over pairs within x, plus within y, minus twice that between them, over the kept groups."""
-    xx, yy, xy = (float(s[kept][:, kept].sum()) for s in sums)
-    n, m = (int(size[kept].sum()) for size in sizes)
-    return xx / (n * (n - 1)) + yy / (m * (m - 1)) - 2 * xy / (n * m)

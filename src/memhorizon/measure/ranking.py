@@ -48,18 +48,30 @@ class Frame:
         self, x: Shaped[Tensor, "m d"], out: Float[Tensor, "m d"], factor: float
     ) -> Float64[Tensor, " m"]:
         """Write `factor` times the placed rows, and give their squared lengths."""
-        center, scale = -factor * self.center, factor * self.scale
+        center = -factor * self.center
+        scale = factor * self.scale
+        size = piece_rows(x)
         squares = []
-        for part, rows in zip(x.split(piece_rows(x)), out.split(piece_rows(x)), strict=True):
+        for part, rows in zip(x.split(size), out.split(size), strict=True):
             torch.add(center, part.to(out.dtype), alpha=scale, out=rows)
-            lengths = [torch.linalg.vector_norm(run, dim=1).double() for run in rows.chunk(self.runs, 1)]
-            squares.append(sum(length.square() for length in lengths))
+            squares.append(self._squared_lengths(rows))
         return torch.cat(squares)
+
+    def _squared_lengths(self, rows: Float[Tensor, "m d"]) -> Float64[Tensor, " m"]:
+        total = rows.new_zeros(len(rows), dtype=torch.float64)
+        for run in rows.chunk(self.runs, 1):
+            total += torch.linalg.vector_norm(run, dim=1).double().square()
+        return total
 
     @property
     def runs(self) -> int:
         """Into how many products the sum over columns is split: few terms in each keep the rounding small."""
         return math.ceil(len(self.center) / _INNER)
+
+    def limit(self, radius: Float64[Tensor, " m"], distance: Float64[Tensor, " m"]) -> Float64[Tensor, " m"]:
+        """Highest score that a training point within `distance` of a sample, |a| = `radius`, may have."""
+        reach = distance * self.scale
+        return reach**2 - radius**2 + self.slack(radius, reach)
 
     def slack(self, radius: Float64[Tensor, " m"], distance: Float64[Tensor, " m"]) -> Float64[Tensor, " m"]:
         """How far a score may be from |a - b|^2 - |a|^2, for every b within `distance` of a, |a| = `radius`.
@@ -75,11 +87,16 @@ class Frame:
 
         Source: [higham2002] Eq. (3.5)
         """
-        d, dtype = len(self.center), self.center.dtype
-        unit = torch.finfo(dtype).eps / 2
-        kappa = unit * (2 * math.ceil((d + 1) / self.runs) + self.runs + 16) + 4 * d * 2.0**-53
+        d = len(self.center)
+        dtype = self.center.dtype
+        u = torch.finfo(dtype).eps / 2
+        L = self.runs
+        K = math.ceil((d + 1) / L)
+        # kappa = u (2K + L + 16) + 4 d 2^-53
+        kappa = u * (2 * K + L + 16) + 4 * d * 2.0**-53
         if dtype == torch.float32 and _may_shorten():
             kappa += _SHORTENED
+        # kappa (2A + distance)^2
         return kappa * (2 * radius + distance) ** 2 + 16 * d * torch.finfo(dtype).tiny
 
 
@@ -104,8 +121,10 @@ def rank(
     index = torch.zeros(best.shape, dtype=torch.int64, device=a.device)
     for rows, start, score in _score_tiles(a, train, frame):
         low, column = _lowest(score, min(keep, score.shape[1]))
-        low, order = torch.cat([best[rows], low], dim=1).topk(keep, largest=False)
-        best[rows], index[rows] = low, torch.cat([index[rows], column + start], dim=1).gather(1, order)
+        both = torch.cat([best[rows], low], dim=1)
+        places = torch.cat([index[rows], column + start], dim=1)
+        best[rows], order = both.topk(keep, largest=False)
+        index[rows] = places.gather(1, order)
     return best, index
 
 
@@ -132,26 +151,45 @@ def _score_tiles(
         for first in range(0, len(a), _ROWS):
             rows = slice(first, min(first + _ROWS, len(a)))
             score = buffer[: rows.stop - first, : len(b)]
-            pieces = zip(a[rows].chunk(frame.runs, 1), b.chunk(frame.runs, 1), strict=True)
-            for run, (left, right) in enumerate(pieces):
-                torch.addmm(score, left, right.T, beta=min(run, 1), out=score)
+            _write_scores(a[rows], b, frame.runs, out=score)
             yield rows, start, score
 
 
+def _write_scores(
+    a: Float[Tensor, "r e"], b: Float[Tensor, "c e"], runs: int, *, out: Float[Tensor, "r c"]
+) -> None:
+    """Write the product of all rows of `a` and `b`, summed run by run."""
+    pieces = zip(a.chunk(runs, 1), b.chunk(runs, 1), strict=True)
+    for run, (left, right) in enumerate(pieces):
+        torch.addmm(out, left, right.T, beta=min(run, 1), out=out)  # 0 for the first: what is there is old
+
+
 def _lowest(score: Float[Tensor, "r c"], keep: int) -> tuple[Float[Tensor, "r keep"], Int[Tensor, "r keep"]]:
-    """Top-k through minima of blocks: the `keep` lowest scores lie in the blocks with the lowest minima."""
+    """Find the `keep` lowest scores of each row, ascending."""
     blocks = score.shape[1] // _BLOCK
     if blocks < 2 * keep:
         low, column = score.topk(keep, largest=False)
         return low, column
-    whole = blocks * _BLOCK  # block j holds columns j, j + blocks, ...
+    return _lowest_by_blocks(score, keep, blocks)
+
+
+def _lowest_by_blocks(
+    score: Float[Tensor, "r c"], keep: int, blocks: int
+) -> tuple[Float[Tensor, "r keep"], Int[Tensor, "r keep"]]:
+    """Top-k through minima of blocks: the `keep` lowest scores lie in the blocks with the lowest minima.
+
+    Block j holds columns j, j + blocks, ...; the columns that fill no block are looked at one by one.
+    """
+    whole = blocks * _BLOCK
     minima = score[:, :whole].unflatten(1, (_BLOCK, blocks)).amin(1)
     step = torch.arange(0, whole, blocks, device=score.device)
     rest = torch.arange(whole, score.shape[1], device=score.device)
+    size = piece_rows(minima)
     found = []
-    for some, lows in zip(score.split(piece_rows(minima)), minima.split(piece_rows(minima)), strict=True):
+    for some, lows in zip(score.split(size), minima.split(size), strict=True):
         block = lows.topk(keep, largest=False).indices
-        column = torch.cat([(block[:, :, None] + step).flatten(1), rest.expand(len(some), -1)], dim=1)
+        in_blocks = (block[:, :, None] + step).flatten(1)
+        column = torch.cat([in_blocks, rest.expand(len(some), -1)], dim=1)
         low, order = some.gather(1, column).topk(keep, largest=False)
         found.append((low, column.gather(1, order)))
     low, column = (torch.cat(part) for part in zip(*found, strict=True))
