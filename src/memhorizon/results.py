@@ -271,6 +271,8 @@ class Status(str, Enum):
     NOT_FITTED = "not fitted", "Add runs: the note says what is missing."
     FINE = "fine", ""
     BIASED = "biased", "Take more items: the note says how many are too few."
+    NO_ERROR = "no error", "Take more items: the note says how many a standard error needs."
+    TOO_ALIKE = "too alike", "Compare independent draws: these have equal classes, or items in common."
     SOLVED = "solved", ""
     NOT_RESOLVED = "not resolved", "Check the residual: it is too large for the digits that are promised."
     NOT_CONVERGED = "not converged", "Take a smoother activation or more quadrature nodes."

@@ -9,6 +9,7 @@ from torch import nn
 from memhorizon.errors import InputError
 from memhorizon.measure.features import pca_features
 from memhorizon.measure.quality import frechet_distance, kernel_distance
+from memhorizon.results import Status
 from reference import frechet_slow, kernel_distance_slow
 
 
@@ -71,7 +72,7 @@ def test_corrected_frechet_distance_of_gaussians_is_that_of_the_laws(scale, mean
     x, y = normal(300, d), scale * normal(400, d, seed=1) + mean
     found = frechet_distance(x, y)
     true = d * ((scale - 1) ** 2 + mean**2)
-    assert found.status == "fine"
+    assert found.status is Status.FINE
     assert found.value > true + 4 * found.corrected.standard_error
     assert abs(found.corrected.value - true) < 4 * found.corrected.standard_error
 
@@ -102,9 +103,9 @@ def test_sets_more_alike_than_independent_draws_say_so_and_their_interval_holds_
         x, y = (centers + 0.3 * normal(200, 4, seed=2 * seed + side) for side in (0, 1))
         found = distance(x[order], y[order.flip(0)])
         assert found.corrected.high >= 0
-        if found.status != "fine":
+        if found.status is not Status.FINE:
             alike += 1
-            assert found.status.startswith("below 0")
+            assert found.status is Status.TOO_ALIKE
             assert found.corrected.standard_error == -found.corrected.value
     assert alike >= 4  # with independent draws 2.5 % would be: P(4 of 12) = 2e-4
 
@@ -151,10 +152,14 @@ def test_singular_and_constant_sets_are_no_special_case():
 
 
 def test_small_sets_say_so():
-    assert frechet_distance(normal(100, 30), normal(1000, 30, seed=1)).status.startswith("biased")
+    biased = frechet_distance(normal(100, 30), normal(1000, 30, seed=1))
+    assert (biased.status, biased.note) == (Status.BIASED, "fewer than 5 items per feature")
+    # the fewest of which neither is said
+    assert frechet_distance(normal(40, 8), normal(50, 8, seed=1) + 1).status is Status.FINE
+    assert frechet_distance(normal(44, 9), normal(50, 9, seed=1) + 1).status is Status.BIASED
     for distance in (frechet_distance, kernel_distance):
         few = distance(normal(39, 2), normal(100, 2, seed=1))
-        assert few.status.startswith("no error")
+        assert (few.status, few.note) == (Status.NO_ERROR, "fewer than 40 items")
         assert few.corrected.standard_error == math.inf
 
 

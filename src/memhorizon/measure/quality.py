@@ -5,7 +5,7 @@ The number is only comparable between sets of the same sizes in the same feature
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float64
@@ -17,11 +17,11 @@ from memhorizon.measure.features import Features, PCAFeatures, check_features, f
 from memhorizon.measure.items import Items, as_pair
 from memhorizon.measure.means import Mean, jackknife_error
 from memhorizon.measure.units import Values, check_units
+from memhorizon.results import Status
 
 _GROUPS = 20  # of items, left out in turn for bias and standard error
 _ITEMS_PER_FEATURE = 5  # with 6 the correction left 1 % of the bias, with 3 about 3 %, with 2 about 6 %
-_TOO_FEW = f"no error: fewer than {2 * _GROUPS} items"
-_ALIKE = "below 0: the sets are more alike than independent draws (equal classes, or items in common)"
+_FEWEST = 2 * _GROUPS  # items of a set that leaving out groups is possible with
 _TILE = 2048  # rows and columns of the kernel matrix held at a time
 
 
@@ -35,7 +35,9 @@ class Distance:
             Near 0 it may be below 0.
         sizes: items in the two sets.
         dim: number of features.
-        status: "fine", or why the number should not be trusted.
+        status: FINE, or why the number should not be trusted: NO_ERROR of sets too small for one, BIASED of
+            sets too small for the correction, TOO_ALIKE as below.
+        note: the numbers behind the status.
 
     The true distance is not below 0. An interval of `corrected` that lies wholly below it says that the two
     sets are more alike than independent draws are, which the correction assumes: they hold equally many items
@@ -47,7 +49,8 @@ class Distance:
     corrected: Mean
     sizes: tuple[int, int]
     dim: int
-    status: str
+    status: Status
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class _Pair:
     @property
     def is_too_small(self) -> bool:
         """Whether leaving out groups says nothing."""
-        return self.least < 2 * _GROUPS
+        return self.least < _FEWEST
 
     def without(self, group: int) -> "_Pair":
         """Leave out a group of both sets; item i is in group i % _GROUPS."""
@@ -80,7 +83,17 @@ class _Pair:
 
     def unknown(self, value: float) -> Distance:
         """A distance without an error."""
-        return Distance(value, Mean(value, math.inf, self.least), self.sizes, self.dim, _TOO_FEW)
+        mean = Mean(value, math.inf, self.least)
+        note = f"fewer than {_FEWEST} items"
+        return Distance(value, mean, self.sizes, self.dim, Status.NO_ERROR, note)
+
+    def answer(self, value: float, corrected: Mean) -> Distance:
+        """A distance with its error, which is widened if the interval lies wholly below 0, where none is."""
+        if corrected.high >= 0:
+            return Distance(value, corrected, self.sizes, self.dim, Status.FINE)
+        widened = Mean(corrected.value, abs(corrected.value), corrected.count)
+        note = "below 0: the sets are more alike than independent draws"
+        return Distance(value, widened, self.sizes, self.dim, Status.TOO_ALIKE, note)
 
 
 def frechet_distance(
@@ -122,10 +135,11 @@ def frechet_distance(
     left_out = torch.tensor(without, dtype=torch.float64)
     # g D - (g - 1) mean of D without a group: what falls as 1/n drops out
     corrected = _GROUPS * value - (_GROUPS - 1) * float(left_out.mean())
-    mean, status = _not_below_zero(Mean(corrected, jackknife_error(left_out), pair.least))
-    if pair.least < _ITEMS_PER_FEATURE * pair.dim:
-        status = f"biased: fewer than {_ITEMS_PER_FEATURE} items per feature"
-    return Distance(value, mean, pair.sizes, pair.dim, status)
+    found = pair.answer(value, Mean(corrected, jackknife_error(left_out), pair.least))
+    if pair.least >= _ITEMS_PER_FEATURE * pair.dim:
+        return found
+    note = f"fewer than {_ITEMS_PER_FEATURE} items per feature"
+    return replace(found, status=Status.BIASED, note=note)
 
 
 def kernel_distance(
@@ -151,15 +165,7 @@ def kernel_distance(
         return pair.unknown(value)
     without = [sums.discrepancy(kept) for kept in ~torch.eye(_GROUPS, dtype=torch.bool)]
     error = jackknife_error(torch.tensor(without, dtype=torch.float64))
-    mean, status = _not_below_zero(Mean(value, error, pair.least))
-    return Distance(value, mean, pair.sizes, pair.dim, status)
-
-
-def _not_below_zero(mean: Mean) -> tuple[Mean, str]:
-    """Widen an interval that lies wholly below 0, where no distance is; and the status."""
-    if mean.high >= 0:
-        return mean, "fine"
-    return Mean(mean.value, abs(mean.value), mean.count), _ALIKE
+    return pair.answer(value, Mean(value, error, pair.least))
 
 
 def _pair_of(x: Items, y: Items, features: Features, batch_size: int, same_units: bool) -> _Pair:
