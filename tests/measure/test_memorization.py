@@ -170,19 +170,26 @@ def test_the_interval_of_the_dimension_equals_the_slow_twin(seed, sign):
     assert found.low > 0
 
 
-def test_the_dimension_of_three_points_is_a_fraction_of_known_logarithms():
-    """At 0, 1 and 3 the ratios are 3, 2 and 3/2; every two points are linked, so the covariance is negative."""
+def test_the_dimension_of_three_points_on_a_line():
+    """At 0, 1 and 3 the ratios are 3, 2 and 3/2; all points are linked, so the covariance is negative."""
     ratio = np.log([3, 2, 3 / 2])
     value = 2 / ratio.sum()
     half = stats.norm.ppf(0.975) * value**2 * math.sqrt(ratio.var() * 3) / 3
     found = intrinsic_dimension(torch.tensor([[0.0], [1.0], [3.0]]).double())
     assert (found.value, found.high) == (pytest.approx(value), pytest.approx(value + half))
-    # at 0, 1 and 101 the interval would reach below 0, where no dimension is
-    ratio = np.log([101, 100, 101 / 100])
-    value = 2 / ratio.sum()
-    assert value < stats.norm.ppf(0.975) * value**2 * math.sqrt(ratio.var() * 3) / 3
-    found = intrinsic_dimension(torch.tensor([[0.0], [1.0], [101.0]]).double())
-    assert (found.value, found.low) == (pytest.approx(value), 0.0)
+
+
+def test_the_interval_of_a_dimension_ends_at_0():
+    """Corners of a simplex, all ratios 1, and one that has another point beside it: two large ratios."""
+    points = torch.eye(7, dtype=torch.float64)
+    points[6, 0] = 1.0
+    points[6, 6] = 1e-3  # the corner 0, moved out of the simplex
+    found = intrinsic_dimension(points)
+    total = math.log(2**0.5 / 1e-3) + math.log((2 + 1e-6) ** 0.5 / 1e-3)
+    assert found.value == pytest.approx(6 / total)
+    # about 1.96 * 3 / 7 times the root of (10/7 + 50/49) of the value lies on each side: more than all of it
+    assert found.low == 0.0
+    assert found.high > 2 * found.value
 
 
 def test_dimension_does_not_see_the_embedding_nor_duplicates_nor_scale():
