@@ -15,13 +15,29 @@ import json
 import platform
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from memhorizon.records.files import write_record
+from memhorizon.records.plain import Plain
+from memhorizon.records.table import TableRecord
 from memhorizon.theory import FeatureModel, Spectrum, bulk_edges, loss_curves, spectral_density, timescales
 from memhorizon.theory.contour import limits
 from memhorizon.theory.density import density_at
 from memhorizon.theory.equations import Equations
+
+Row = dict[str, Any]
+QUANTILES = (
+    "mass",
+    "own_residual",
+    "first_moment",
+    "density_residual",
+    "L_train_limit",
+    "L_gen_limit",
+    "L_train_rise",
+    "intervals",
+)
 
 
 def draw(rng: np.random.Generator) -> FeatureModel:
@@ -70,7 +86,7 @@ def moments(equations: Equations, offsets: np.ndarray) -> tuple[float, float]:
     return float(total[0]), float(total[1] * equations.top)
 
 
-def examine(model: FeatureModel, rng: np.random.Generator) -> dict[str, float | str]:
+def examine(model: FeatureModel, rng: np.random.Generator) -> Row:
     equations = Equations.of(model)
     support = bulk_edges(model)
     mass, mean = moments(equations, support.offsets)
@@ -110,6 +126,42 @@ def examine(model: FeatureModel, rng: np.random.Generator) -> dict[str, float | 
     }
 
 
+def label(number: int, model: FeatureModel) -> dict[str, object]:
+    return {
+        "number": number,
+        "psi_n": model.psi_n,
+        "psi_p": model.psi_p,
+        "t": model.t,
+        "activation": model.activation,
+        "eigenvalues": model.spectrum.eigenvalues.tolist(),
+        "weights": model.spectrum.weights.tolist(),
+    }
+
+
+def is_bad(row: Row) -> bool:
+    solved = row["status"] == "solved/solved/solved" and not row["failed_points"] and not row["nan"]
+    return not (solved and row["mass"] <= 1e-7)  # so that a NaN is bad too
+
+
+def summary(
+    rows: list[Row], errors: list[dict[str, object]], bad: list[dict[str, object]]
+) -> dict[str, Plain]:
+    return {
+        "errors": errors,
+        "not_solved": sum(row["status"] != "solved/solved/solved" for row in rows),
+        "failed_points": sum(row["failed_points"] for row in rows),
+        "nan": sum(row["nan"] for row in rows),
+        "argmin_at_infinity": sum(1 - row["argmin_inside"] for row in rows),
+        "above_1e-7": sum(not row["mass"] <= 1e-7 for row in rows),
+        "quantiles_50_90_99_100": {key: quantiles([row[key] for row in rows]) for key in QUANTILES},
+        "bad": bad,
+    }
+
+
+def quantiles(values: list[float]) -> list[float]:
+    return [float(f"{q:.2e}") for q in np.quantile(values, [0.5, 0.9, 0.99, 1])]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -119,66 +171,38 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
-    rows, errors, bad, start = [], [], [], time.process_time()
+    rows, errors, bad = [], [], []
+    start = time.process_time()
     for number in range(options.models):
         model = draw(rng)
-        label = {
-            "number": number,
-            "psi_n": model.psi_n,
-            "psi_p": model.psi_p,
-            "t": model.t,
-            "activation": model.activation,
-            "eigenvalues": model.spectrum.eigenvalues.tolist(),
-            "weights": model.spectrum.weights.tolist(),
-        }
         try:
             row = examine(model, rng)
         except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
-            errors.append({**label, "error": repr(error)})
+            errors.append({**label(number, model), "error": repr(error)})
             print(errors[-1], flush=True)
             continue
         rows.append(row)
-        if (
-            not row["mass"] <= 1e-7  # so that a NaN is bad too
-            or row["status"] != "solved/solved/solved"
-            or row["failed_points"]
-            or row["nan"]
-        ):
-            bad.append({**label, **row})
+        if is_bad(row):
+            bad.append({**label(number, model), **row})
             print(bad[-1], flush=True)
     seconds = time.process_time() - start
-    record = {
-        "command": f"python benchmarks/theory_robustness.py {options.models} --seed {options.seed}",
-        "models": options.models,
-        "cpu_seconds_per_model": round(seconds / max(1, options.models), 3),
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "errors": errors,
-        "not_solved": sum(row["status"] != "solved/solved/solved" for row in rows),
-        "failed_points": sum(row["failed_points"] for row in rows),
-        "nan": sum(row["nan"] for row in rows),
-        "argmin_at_infinity": sum(1 - row["argmin_inside"] for row in rows),
-        "above_1e-7": sum(not row["mass"] <= 1e-7 for row in rows),
-        "quantiles_50_90_99_100": {
-            key: [float(f"{q:.2e}") for q in np.quantile([row[key] for row in rows], [0.5, 0.9, 0.99, 1])]
-            for key in (
-                "mass",
-                "own_residual",
-                "first_moment",
-                "density_residual",
-                "L_train_limit",
-                "L_gen_limit",
-                "L_train_rise",
-                "intervals",
-            )
+    each = {"cpu_seconds_per_model": round(seconds / max(1, options.models), 3)}
+    record = TableRecord(
+        name="robustness",
+        command=f"python benchmarks/theory_robustness.py {options.models} --seed {options.seed}",
+        columns={},
+        settings={"models": options.models},
+        summary={**each, **summary(rows, errors, bad)},
+        rows=(),
+        environment={
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "machine": platform.machine(),
         },
-        "bad": bad,
-    }
-    print(json.dumps({**record, "bad": len(bad)}, indent=1))
+    )
+    print(json.dumps({**record.summary, "bad": len(bad)}, indent=1))
     if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(record, indent=1) + "\n")
+        write_record(record, options.out)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/theory_speed.py --out results/theory/speed.json
 
-Both roads run in this process, one after the other, so that the ratio holds on a busy machine; times are CPU
+Both run in this process, one after the other, so that the ratio holds on a busy machine; times are CPU
 seconds, the smallest of several runs. The published script takes 114 steps down to Im z = 1e-9 for each
 eigenvalue; the twin here (tests/theory_reference.py) does the same on 10 of the 400, and the time is scaled.
 """
@@ -18,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from memhorizon.records.files import write_record
+from memhorizon.records.table import TableRecord
 from memhorizon.theory import (
     FeatureModel,
     Spectrum,
@@ -74,22 +76,31 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    record = {
-        "command": "OMP_NUM_THREADS=1 python benchmarks/theory_speed.py",
-        "threads": os.environ.get("OMP_NUM_THREADS", "not set"),
-        "load": round(os.getloadavg()[0], 1),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "models": {
-            name: {key: float(f"{value:.3g}") for key, value in measure(m).items()}
-            for name, m in MODELS.items()
+    found = {name: measure(model) for name, model in MODELS.items()}
+    record = TableRecord(
+        name="speed",
+        command="OMP_NUM_THREADS=1 python benchmarks/theory_speed.py",
+        columns={},
+        settings={
+            "threads": os.environ.get("OMP_NUM_THREADS", "not set"),
+            "load": round(os.getloadavg()[0], 1),
         },
-    }
-    print(json.dumps(record, indent=1))
+        summary={
+            "models": {
+                name: {key: float(f"{value:.3g}") for key, value in times.items()}
+                for name, times in found.items()
+            }
+        },
+        rows=(),
+        environment={
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "machine": platform.machine(),
+        },
+    )
+    print(json.dumps(record.summary, indent=1))
     if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(record, indent=1) + "\n")
+        write_record(record, options.out)
 
 
 if __name__ == "__main__":

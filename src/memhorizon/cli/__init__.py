@@ -128,6 +128,9 @@ def _nothing() -> None:
 
 def _load(name: str, words: list[str]) -> Any:
     """Import a command; every module of commands lists its own."""
+    if name == "theory":  # its matrices have a few hundred rows: threads would only wait for one another
+        for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ.setdefault(variable, "1")
     module = import_module(f"memhorizon.cli.{COMMANDS[name].module}")
     return dict(module.commands(words))[name]
 

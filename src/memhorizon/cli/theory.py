@@ -11,7 +11,8 @@ import tyro
 
 from memhorizon.errors import InputError
 from memhorizon.files.plain import write_atomically
-from memhorizon.results import Time, plain
+from memhorizon.records.codec import encode, encode_object
+from memhorizon.results import Time
 from memhorizon.theory import (
     FeatureModel,
     LossCurves,
@@ -115,7 +116,7 @@ class OutputFlags:
     def give(self, answers: Sequence[Answer], lines: Sequence[str], draw: Callable[[], "Picture"]) -> int:
         """Print, write and draw the answers, one for each model."""
         whole = answers[0] if len(answers) == 1 else {"models": list(answers)}
-        text = json_module.dumps(plain(whole), allow_nan=False)
+        text = json_module.dumps(encode(whole), allow_nan=False)
         if self.out is not None:
             write_atomically(self.out, text.encode())
         if self.plot is not None:
@@ -185,7 +186,7 @@ def losses(models: Models, output: Output, first: float = 1.0, last: float = 1e7
     answers = []
     lines = []
     for model, found in zip(built, curves, strict=True):
-        answers.append({"model": _model(model), **plain(found)})
+        answers.append({"model": _model(model), **encode_object(found)})
         lines += _titled(built, model, _loss_lines(found))
     return output.give(answers, lines, draw)
 
@@ -210,7 +211,7 @@ def times(models: Models, output: Output, score_level: float = 0.2, gap_level: f
         return times(built, found)
 
     answers: list[Answer] = [
-        {"model": _model(model), **plain(scales)} for model, scales in zip(built, found, strict=True)
+        {"model": _model(model), **encode_object(scales)} for model, scales in zip(built, found, strict=True)
     ]
     lines = _time_lines(found[0]) if len(built) == 1 else _time_table(built, found)
     return output.give(answers, lines, draw)
@@ -235,7 +236,7 @@ def _spectrum_answer(model: FeatureModel, support: Support, densities: Sequence[
     """The numbers of one spectrum."""
     return {
         "model": _model(model),
-        "coefficients": plain(coefficients(model)),
+        "coefficients": coefficients(model),
         "atom": {"location": support.atom_location, "weight": support.atom_weight},
         "intervals": [_interval(support, i, found) for i, found in enumerate(densities)],
     }

@@ -227,22 +227,32 @@ def svg(figure: Figure) -> str:
 
 
 def save(figure: Figure, path: Path | str, *, dpi: int = 110) -> None:
-    """Write a figure to `path`, whole or not at all; the ending says how, .svg or .png.
+    """Write a figure to `path`, whole or not at all; the ending says how, .svg, .pdf or .png.
 
     Raises:
-        InputError: if the ending is neither.
+        InputError: if the ending is none of them.
     """
     path = Path(path)
     if path.suffix == ".svg":
         content = svg(figure).encode()
+    elif path.suffix == ".pdf":
+        content = _pdf(figure)
     elif path.suffix == ".png":
         buffer = io.BytesIO()
         with matplotlib.rc_context(THEME):
             figure.savefig(buffer, format="png", dpi=dpi)
         content = _smaller(buffer)
     else:
-        raise InputError(f"path: expected a name that ends in .svg or .png, got {str(path)!r}")
+        raise InputError(f"path: expected a name that ends in .svg, .pdf or .png, got {str(path)!r}")
     write_atomically(path, content)
+
+
+def _pdf(figure: Figure) -> bytes:
+    """A figure as PDF, without a date: the same numbers give the same bytes."""
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(THEME):
+        figure.savefig(buffer, format="pdf", metadata={"CreationDate": None})
+    return buffer.getvalue()
 
 
 def _smaller(png: io.BytesIO) -> bytes:
