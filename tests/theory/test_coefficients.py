@@ -64,6 +64,70 @@ def test_tanh_constants_by_another_quadrature(t, variance):
     assert c.v2 + c.s2 == pytest.approx(float(square - (a * G) ** 2), rel=1e-12)
 
 
+SMOOTH = {  # in arbitrary precision
+    "gelu": lambda x: x * mp.ncdf(x),
+    "silu": lambda x: x / (1 + mp.exp(-x)),
+    "softplus": lambda x: mp.log1p(mp.exp(x)),
+}
+
+
+@pytest.mark.parametrize("name", sorted(SMOOTH))
+@pytest.mark.parametrize(("t", "variance"), [(0.01, 1.0), (0.5, 4.0)])
+def test_smooth_relus_by_another_quadrature(name, t, variance):
+    """E sigma, E sigma' and E sigma^2 over h in 20 digits; v2 from the kernel, over two correlated h.
+
+    K(C) = E[sigma(h) sigma(h')] by Gauss-Legendre in u and g, v2 = K(signal^2) - mu0^2 - a^2 signal^2.
+    """
+    sigma = SMOOTH[name]
+    decay = mp.exp(-mp.mpf(t))
+    signal = decay * mp.sqrt(variance)
+    noise = mp.sqrt(-mp.expm1(-2 * mp.mpf(t)))
+    G = mp.sqrt(signal**2 + noise**2)
+
+    def mean(f):
+        with mp.workdps(20):
+            return mp.quad(lambda x: f(G * x) * mp.npdf(x), mp.linspace(-9, 9, 10), maxdegree=6)
+
+    c = coefficients(model(t, name, variance))
+    mu0 = mean(sigma)
+    assert c.mu0 == pytest.approx(float(mu0), rel=1e-13)
+    assert c.a == pytest.approx(float(mean(lambda h: h * sigma(h)) / G**2), rel=1e-13)
+    assert c.a == pytest.approx(0.5, rel=1e-13)  # sigma(x) - x/2 is even
+    total = mean(lambda h: sigma(h) ** 2) - mu0**2 - (G / 2) ** 2
+    assert c.v2 + c.s2 == pytest.approx(float(total), rel=1e-12)
+    x, w = np.polynomial.legendre.leggauss(200)
+    weight = 9 * w * np.exp(-40.5 * x**2) / np.sqrt(2 * np.pi)
+    inner = ACTIVATIONS[name].function(float(signal) * 9 * x[:, None] + float(noise) * 9 * x) @ weight
+    kernel = weight @ inner**2
+    # a difference of numbers of order one, each with the roundings of 200 weights
+    assert c.v2 == pytest.approx(kernel - c.mu0**2 - float(signal) ** 2 / 4, abs=200 * 2.2e-16 * 2)
+
+
+@pytest.mark.parametrize("variance", [1e-8, 1e6])
+@pytest.mark.parametrize("name", sorted(SMOOTH))
+def test_smooth_relus_of_narrow_and_of_wide_data(name, variance):
+    """To second order at zero they are parabolas; far out relu, up to 1/variance of its constants.
+
+    sigma'' = sqrt(2/pi), 1/2, 1/4 at zero. With q = sigma''/2, v2 = 2 q^2 signal^4 and s2 = 2 q^2 (G^4 -
+    signal^4); the next term is of relative order G^2 < 1e-7.
+    """
+    t = 1e-9 if variance < 1 else 0.1
+    m = model(t, name, variance)
+    c = coefficients(m)
+    signal2 = m.decay**2 * variance
+    total2 = signal2 + m.delta_t
+    if variance < 1:
+        q = {"gelu": np.sqrt(2 / np.pi), "silu": 0.5, "softplus": 0.25}[name] / 2
+        expected = [2 * q**2 * signal2**2, 2 * q**2 * (total2**2 - signal2**2)]
+        # rounding of sigma itself, 1e-16 of softplus(0), beside v of order 1e-8
+        np.testing.assert_allclose([c.v2, c.s2], expected, rtol=1e-6)
+    else:
+        relu = coefficients(model(t, "relu", variance))
+        # |sigma - relu| integrates to pi^2/6 at most, over a density of 1/(G sqrt(2 pi)): mu0 moves by 1/G
+        assert c.mu0 == pytest.approx(relu.mu0, rel=4 / total2)
+        assert c.v2 == pytest.approx(relu.v2, rel=20 / total2)
+
+
 PUBLISHED = [  # t, sx^2, a, b, v2, s2 in six decimals, by Gauss-Hermite with 200 nodes
     (0.001, 1.0, 0.605706, 0.027074, 0.027221, 0.000194),
     (0.01, 1.5, 0.532916, 0.074990, 0.041733, 0.002165),

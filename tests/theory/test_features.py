@@ -24,7 +24,7 @@ def brute_entry(sigma, means, covariance):
     return w @ (sigma(h1) * sigma(h2)) @ w
 
 
-@pytest.mark.parametrize("activation", ["tanh", "erf", "sin", "sigmoid"])
+@pytest.mark.parametrize("activation", ["tanh", "erf", "sin", "sigmoid", "gelu", "silu", "softplus"])
 @pytest.mark.parametrize("t", [0.01, 1.0])
 def test_entries_of_u_equal_quadrature_in_two_dimensions(activation, t):
     sigma, rng, d = resolve(activation), np.random.default_rng(0), 40

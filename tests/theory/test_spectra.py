@@ -1,5 +1,8 @@
+import types
+
 import numpy as np
 import pytest
+import torch
 
 from memhorizon.errors import InputError
 from memhorizon.theory import Spectrum
@@ -80,6 +83,83 @@ def test_many_eigenvalues_are_merged_at_equal_trace():
     assert abs(means[0] - means[1]) < q**2 / 8
 
 
+def rotated(values):
+    """A covariance matrix with these eigenvalues."""
+    Q, _ = np.linalg.qr(np.random.default_rng(3).normal(size=(len(values), len(values))))
+    return Q * values @ Q.T
+
+
+def test_a_covariance_matrix_is_its_eigenvalues():
+    values = np.array([0.0, 0.5, 1.0, 1.5, 4.0])
+    from_matrix = Spectrum.from_covariance(rotated(values))
+    from_values = Spectrum.from_eigenvalues(values[::-1])
+    atoms = Spectrum.atoms(values)
+    for s in (from_matrix, from_values):
+        np.testing.assert_allclose(s.eigenvalues, atoms.eigenvalues, rtol=1e-13, atol=1e-13)
+        np.testing.assert_allclose(s.weights, 0.2)
+        assert s.gaussian
+
+
+def test_a_covariance_of_single_precision_is_taken():
+    matrix = rotated(np.linspace(0.0, 2.0, 30)).astype(np.float32)
+    s = Spectrum.from_covariance(matrix)
+    assert s.eigenvalues[0] >= 0
+    assert s.variance == pytest.approx(1.0, rel=1e-6)
+
+
+def test_data_and_their_covariance_have_one_spectrum(tmp_path):
+    """Of a matrix, its covariance as NumPy has it, a file, and what load_images gives."""
+    x = np.random.default_rng(4).normal(size=(50, 6)) * np.arange(1, 7) + 2
+    np.save(tmp_path / "x.npy", x)
+    covariance = np.cov(x, rowvar=False, bias=True)
+    loaded = types.SimpleNamespace(images=torch.from_numpy(x))
+    expected = np.linalg.eigvalsh(covariance)
+    spectra = [
+        Spectrum.from_covariance(covariance),
+        Spectrum.from_data(x),
+        Spectrum.from_data(tmp_path / "x.npy"),
+        Spectrum.from_data(str(tmp_path / "x.npy")),
+        Spectrum.from_data(loaded),
+    ]
+    for s in spectra:
+        np.testing.assert_allclose(s.eigenvalues, expected, rtol=1e-12)
+    assert [s.gaussian for s in spectra] == [True, False, False, False, False]
+    assert Spectrum.from_data(x, gaussian=True).gaussian
+
+
+def test_many_eigenvalues_of_a_covariance_are_merged():
+    values = np.geomspace(1e-3, 10, 500)
+    s = Spectrum.from_eigenvalues(values, nodes=20)
+    assert len(s.weights) == 20
+    assert s.variance == pytest.approx(values.mean(), rel=1e-13)
+    np.testing.assert_allclose(s.weights, 1 / 20, rtol=0.05)  # even in the logarithm: 25 in each bin
+    ratio = s.eigenvalues[1:] / s.eigenvalues[:-1]
+    np.testing.assert_allclose(ratio, 1e4 ** (1 / 20), rtol=0.05)
+
+
+def test_a_spectrum_prints_in_a_line():
+    text = repr(Spectrum.from_eigenvalues(np.arange(1.0, 31.0)))
+    assert text == "Spectrum(30 eigenvalues: 30 atoms up to 30)"
+
+
+def damaged(tmp_path, content):
+    path = tmp_path / "x.npy"
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing", b"\x93NUMPY\x01\x00", b"PK\x03\x04"])
+def test_a_damaged_file_is_refused_by_name(tmp_path, content):
+    with pytest.raises(InputError, match="x.npy"):
+        Spectrum.from_data(damaged(tmp_path, content))
+
+
+def test_a_pickle_is_never_opened(tmp_path):
+    np.save(tmp_path / "x.npy", np.array([{}, {}]), allow_pickle=True)
+    with pytest.raises(InputError, match="x.npy"):
+        Spectrum.from_data(tmp_path / "x.npy")
+
+
 @pytest.mark.parametrize(
     ("make", "word"),
     [
@@ -95,6 +175,17 @@ def test_many_eigenvalues_are_merged_at_equal_trace():
         (lambda: Spectrum.from_data(np.ones((4, 3))), "differ"),
         (lambda: Spectrum.from_data(np.ones(4)), "data"),
         (lambda: Spectrum.from_data(np.full((4, 3), np.nan)), "data"),
+        (lambda: Spectrum.from_data("folder"), "load_images"),
+        (lambda: Spectrum.from_data("nowhere.npy"), "nowhere.npy"),
+        (lambda: Spectrum.from_covariance(np.ones((2, 3))), "square"),
+        (lambda: Spectrum.from_covariance(np.zeros((0, 0))), "square"),
+        (lambda: Spectrum.from_covariance(np.zeros((2, 2))), "not all zero"),
+        (lambda: Spectrum.from_covariance([[1.0, 2.0], [0.0, 1.0]]), "symmetric"),
+        (lambda: Spectrum.from_covariance([[1.0, 2.0], [2.0, 1.0]]), "negative"),
+        (lambda: Spectrum.from_covariance([[np.inf, 0.0], [0.0, 1.0]]), "finite"),
+        (lambda: Spectrum.from_covariance(np.eye(2), nodes=0), "nodes"),
+        (lambda: Spectrum.from_eigenvalues([1.0, -1.0]), "none negative"),
+        (lambda: Spectrum.from_eigenvalues([]), "not all zero"),
     ],
 )
 def test_impossible_spectra_are_refused(make, word):

@@ -44,7 +44,7 @@ class Spectrum:
 
     def __repr__(self) -> str:
         largest = self.eigenvalues[-1]
-        return f"Spectrum({self.name}: {len(self.weights)} eigenvalues up to {largest:.3g})"
+        return f"Spectrum({self.name}: {len(self.weights)} atoms up to {largest:.3g})"
 
     @classmethod
     def isotropic(cls, variance: float = 1.0) -> "Spectrum":
@@ -222,7 +222,7 @@ def _load(path: str | os.PathLike[str]) -> np.ndarray:
             f"data: expected an array or a .npy file, got {str(path)!r}; read pictures with load_images"
         )
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.lib.format.open_memmap(path, mode="r")  # refuses pickled objects
     except (OSError, ValueError, EOFError, SyntaxError) as error:
         raise InputError(f"data: expected a .npy file of numbers, got {str(path)!r} ({error})") from error
 
@@ -244,10 +244,11 @@ def _symmetric(covariance: object) -> np.ndarray:
         InputError: if it is none.
     """
     matrix = array("covariance", covariance).astype(float)
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not np.all(np.isfinite(matrix)):
+    square = matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1] > 0
+    if not (square and np.all(np.isfinite(matrix))):
         raise InputError(f"covariance: expected a finite square matrix, got shape {matrix.shape}")
-    difference = np.max(np.abs(matrix - matrix.T), initial=0.0)
-    if difference > ASYMMETRY * np.max(np.abs(matrix), initial=0.0):
+    difference = np.max(np.abs(matrix - matrix.T))
+    if difference > ASYMMETRY * np.max(np.abs(matrix)):
         raise InputError(
             f"covariance: expected a symmetric matrix, got entries that differ by {difference:.3g}"
         )
