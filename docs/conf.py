@@ -1,13 +1,19 @@
 """How the documentation is built: `make docs`, offline, every warning an error."""
 
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import metadata
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from latex2mathml.converter import convert
+from pybtex.database import Entry
+from pybtex.plugin import register_plugin
+from pybtex.style.formatting.unsrt import Style
+from pybtex.style.labels import BaseLabelStyle
 from sphinx.application import Sphinx
 from sphinx.writers.html5 import HTML5Translator
 
@@ -26,11 +32,12 @@ extensions = [
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 4
 bibtex_bibfiles = ["references.bib"]
-exclude_patterns = ["notes/README.md"]
+bibtex_default_style = "keys"
 suppress_warnings = [
     "myst.xref_missing"
 ]  # links to files of the repository, which are no pages; see `repository`
 
+default_role = "code"
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
@@ -61,6 +68,39 @@ def block_formula(translator: HTML5Translator, node: nodes.Element) -> None:
     formula(translator, node, "block")
 
 
+class KeyLabels(BaseLabelStyle):
+    """The keys of references.bib as labels, as docstrings and pages have them."""
+
+    def format_labels(self, sorted_entries: list[Entry]) -> Iterator[str]:
+        """One label for each entry."""
+        for entry in sorted_entries:
+            yield entry.key
+
+
+class KeyStyle(Style):
+    """The plain style with these labels."""
+
+    default_label_style = KeyLabels
+
+
+register_plugin("pybtex.style.formatting", "keys", KeyStyle)
+CITED = re.compile(r"\[([a-z]+\d{4}\w?)\](?!\()")  # [ho2020], and no link
+
+
+def cite_in_page(app: Sphinx, name: str, source: list[str]) -> None:
+    """Turn [key] in a page into a link to the list of references."""
+    source[0] = CITED.sub(r"{cite:p}`\1`", source[0])
+
+
+def cite_in_docstring(
+    app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]
+) -> None:
+    """The same in docstrings, where stars and bars of formulas and shapes are no markup."""
+    for i, line in enumerate(lines):
+        plain = re.sub(r"(?<![\w`\\])\*(?=\w)|\|(?=\S)", r"\\\g<0>", line)
+        lines[i] = CITED.sub(r":cite:p:`\1`", plain)
+
+
 class CommandHelp(Directive):
     """The help page of a command of memhorizon, as it is printed."""
 
@@ -80,6 +120,8 @@ class CommandHelp(Directive):
 def setup(app: Sphinx) -> None:
     """Register the writer of formulas and the directive of commands."""
     app.add_directive("command", CommandHelp)
+    app.connect("source-read", cite_in_page)
+    app.connect("autodoc-process-docstring", cite_in_docstring, priority=400)  # before napoleon
     app.add_html_math_renderer("mathml", (inline_formula, None), (block_formula, None))
 
 
