@@ -312,7 +312,7 @@ def test_a_dollar_sign_in_a_name_begins_no_mathematics(made):
 
 
 def test_bad_input_is_named(made, tmp_path):
-    with pytest.raises(InputError, match=r"\.svg or \.png"):
+    with pytest.raises(InputError, match=r"\.svg, \.pdf or \.png"):
         figures.save(figures.timescales(made[0]).plot(), tmp_path / "timescales.gif")
     with pytest.raises(InputError, match="run directories"):
         figures.samples(made[0], [])
