@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import scipy
 
-from memhorizon.results import Curve, Time
+from memhorizon.results import Curve, Status, Time
 from memhorizon.timescales.power_law import best_exponent, fit_scaling
 from memhorizon.timescales.times import (
     argmin_time,
@@ -136,9 +136,9 @@ def law_case(generator: np.random.Generator, *, scatter: float, error: float, la
         own = error * np.exp(0.3 * generator.normal())  # runs are not equally well read
         y = np.log(30 * n) + scatter * generator.normal() + own * generator.normal()
         if y > np.log(last):
-            clock = Time(last, last * np.exp(-Z95 * own), np.inf, "not reached", "")
+            clock = Time(last, last * np.exp(-Z95 * own), np.inf, Status.NOT_REACHED)
         else:
-            clock = Time(np.exp(y), np.exp(y - Z95 * own), np.exp(y + Z95 * own), "observed", "")
+            clock = Time(np.exp(y), np.exp(y - Z95 * own), np.exp(y + Z95 * own), Status.OBSERVED)
         rows.append({"n_train": int(n), "time": clock})
     return fit_scaling(rows)
 

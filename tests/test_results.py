@@ -7,7 +7,7 @@ from jaxtyping import TypeCheckError
 from scipy import stats
 
 from memhorizon.errors import InputError
-from memhorizon.results import UNKNOWN, Curve, Estimate, Fraction, ScalingLaw, Time
+from memhorizon.results import UNKNOWN, Curve, Estimate, Fraction, ScalingLaw, Status, Time
 
 
 @pytest.mark.parametrize(("count", "total"), [(0, 1000), (3, 50), (49, 50), (50, 50)])
@@ -34,7 +34,9 @@ def test_a_curve_refuses_what_is_not_a_curve(step, value):
 
 
 def test_a_law_predicts_on_its_line():
-    law = ScalingLaw({"n_train": Estimate(1.0, 0.9, 1.1)}, np.log(3.0), np.zeros((2, 2)), 0.1, 4, 0, "fitted")
+    law = ScalingLaw(
+        {"n_train": Estimate(1.0, 0.9, 1.1)}, np.log(3.0), np.zeros((2, 2)), 0.1, 4, 0, Status.FITTED
+    )
     assert law.predict(n_train=10).value == pytest.approx(30)
     with pytest.raises(InputError, match="factors"):
         law.predict(width=3)
@@ -69,8 +71,8 @@ NONSENSE = {
     ),
     "a curve of confidence 0": lambda: Curve(X, X, X, X, confidence=0.0),
     "a time that is no number": lambda: Time(float("nan"), 0.0, 1.0, "observed", ""),
-    "a reason with a number": lambda: Time(1.0, 0.0, np.inf, "not measured", ""),
-    "a time after its interval": lambda: Time(3.0, 0.0, 1.0, "observed", ""),
+    "a reason with a number": lambda: Time(1.0, 0.0, np.inf, Status.NOT_MEASURED, ""),
+    "a time after its interval": lambda: Time(3.0, 0.0, 1.0, Status.OBSERVED, ""),
 }
 
 
@@ -92,13 +94,13 @@ ODD = {
     "an estimate in words": (lambda: Estimate("a", "b", "c"), "estimate: expected numbers, got 'a'"),
     "no estimate": (lambda: Estimate(None, 0, 1), "estimate: expected numbers, got None"),
     "a time in words": (lambda: Time("a", 0, 1, "observed", "r"), "value: expected a number, got 'a'"),
-    "no time": (lambda: Time(None, 0, 1, "observed", "r"), "value: expected a number, got None"),
+    "no time": (lambda: Time(None, 0, 1, Status.OBSERVED, "r"), "value: expected a number, got None"),
     "a status that is a list": (lambda: Time(1.0, 0, 2, [], "r"), "status: "),
     "a factor in words": (lambda: LAW.predict(n_train="a"), "factors: .*'a'"),
     "a factor of None": (lambda: LAW.predict(n_train=None), "factors: .*None"),
     "a factor that is no number": (lambda: LAW.predict(n_train=float("nan")), "factors: .*nan"),
 }
-LAW = ScalingLaw({"n_train": Estimate(1.0, 0.9, 1.1)}, 0.0, np.zeros((2, 2)), 0.1, 4, 0, "fitted")
+LAW = ScalingLaw({"n_train": Estimate(1.0, 0.9, 1.1)}, 0.0, np.zeros((2, 2)), 0.1, 4, 0, Status.FITTED)
 
 
 @pytest.mark.parametrize("case", ODD)

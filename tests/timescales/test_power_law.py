@@ -9,7 +9,7 @@ import pytest
 from scipy import optimize, stats
 
 from memhorizon.errors import InputError
-from memhorizon.results import Time
+from memhorizon.results import Status, Time
 from memhorizon.timescales.power_law import _Data, fit_scaling
 
 STUDY = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "coverage.py"), run_name="study")
@@ -20,11 +20,9 @@ Z95 = stats.norm.ppf(0.975)
 def clock(value, status="observed", error=0.0, confidence=0.95):
     """A time whose log has this standard deviation."""
     spread = np.exp(Z95 * error)
-    if status == "not reached":
-        return Time(value, value / spread, np.inf, status, "", confidence)
-    return Time(
-        value, 0.0 if status == "before first" else value / spread, value * spread, status, "", confidence
-    )
+    low = 0.0 if status == "before first" else value / spread
+    high = np.inf if status == "not reached" else value * spread
+    return Time(value, low, high, Status(status), "", confidence)
 
 
 def rows_of(values, errors=None, n=N, statuses=None):
@@ -184,7 +182,7 @@ def test_too_few_observed_times_give_no_numbers(seen):
     statuses = ["observed"] * seen + ["not reached"] * (4 - seen)
     law = fit_scaling(rows_of(30 * n, n=n, statuses=statuses))
     own = law.exponents["n_train"]
-    assert law.status.startswith("not fitted")
+    assert law.status is Status.NOT_FITTED
     assert np.isnan(own.value)
     assert (own.low, own.high) == (-np.inf, np.inf)
     assert (law.observed, law.censored) == (seen, 4 - seen)
@@ -194,18 +192,18 @@ def test_observed_at_one_n_alone_gives_no_exponent():
     law = fit_scaling(
         rows_of([900, 950, 1000, 2000], n=[32, 32, 32, 64], statuses=["observed"] * 3 + ["not reached"])
     )
-    assert law.status == "not fitted: the observed times do not vary in every factor"
+    assert (law.status, law.note) == ("not fitted", "the observed times do not vary in every factor")
 
 
 def test_mostly_censored_is_said():
     statuses = ["observed"] * 4 + ["not reached"] * 8
     law = fit_scaling(rows_of(np.minimum(drawn(6), 2000), statuses=statuses))
-    assert law.status == "fitted, but most times are censored"
+    assert law.status is Status.MOSTLY_CENSORED
 
 
 def test_a_row_whose_interval_bounds_nothing_weighs_nothing():
     rows = rows_of(drawn(7))
-    wild = {"n_train": 256, "time": Time(1.0, 0.0, np.inf, "observed", "")}
+    wild = {"n_train": 256, "time": Time(1.0, 0.0, np.inf, Status.OBSERVED, "")}
     with_it, without = fit_scaling([*rows, wild]), fit_scaling(rows)
     assert with_it.exponents["n_train"].value == pytest.approx(without.exponents["n_train"].value, abs=0.01)
 
@@ -236,12 +234,14 @@ BAD = {
     "negative n": lambda: fit_scaling([*GOOD, {"n_train": -4, "time": clock(1.0)}]),
     "nan factor": lambda: fit_scaling([*GOOD, {"n_train": np.nan, "time": clock(1.0)}]),
     "time of zero": lambda: fit_scaling(
-        [*GOOD, {"n_train": 32, "time": Time(0.0, 0.0, 1.0, "observed", "")}]
+        [*GOOD, {"n_train": 32, "time": Time(0.0, 0.0, 1.0, Status.OBSERVED, "")}]
     ),
     "negative time": lambda: fit_scaling(
-        [*GOOD, {"n_train": 32, "time": Time(-1.0, 0.0, 1.0, "observed", "")}]
+        [*GOOD, {"n_train": 32, "time": Time(-1.0, 0.0, 1.0, Status.OBSERVED, "")}]
     ),
-    "nan time": lambda: fit_scaling([*GOOD, {"n_train": 32, "time": Time(np.nan, 0.0, 1.0, "observed", "")}]),
+    "nan time": lambda: fit_scaling(
+        [*GOOD, {"n_train": 32, "time": Time(np.nan, 0.0, 1.0, Status.OBSERVED, "")}]
+    ),
     "mixed confidence": lambda: fit_scaling([*GOOD, {"n_train": 32, "time": clock(9.0, confidence=0.9)}]),
     "confidence above 1": lambda: fit_scaling(GOOD, confidence=95.0),
     "confidence in words": lambda: past_the_checker(GOOD, confidence="a"),
@@ -268,8 +268,8 @@ def past_the_checker(*rows, **options):
 def test_a_row_without_a_time_counts_nowhere_it_may_stand():
     """Its confidence is 0.95, that of the times here 0.8: the errors are those of the times."""
     read = [(8, 9.0, 1.1), (16, 12.0, 2.0), (32, 40.0, 1.2), (64, 50.0, 1.5)]  # n, time, a factor either way
-    rows = [{"n_train": n, "time": Time(t, t / f, t * f, "observed", "", 0.8)} for n, t, f in read]
-    lost = {"n_train": 32, "time": Time.unknown("still improving", "")}
+    rows = [{"n_train": n, "time": Time(t, t / f, t * f, Status.OBSERVED, "", 0.8)} for n, t, f in read]
+    lost = {"n_train": 32, "time": Time.unknown(Status.STILL_IMPROVING, "")}
     first, last = fit_scaling([lost, *rows]), fit_scaling([*rows, lost])
     # The two searches begin apart by rounding and end where the gradient is below 1e-7, an end to 1e-5.
     ends = [(own.low, own.value, own.high) for law in (first, last) for own in law.exponents.values()]
@@ -367,16 +367,16 @@ def test_factors_that_differ_by_rounding_do_not_vary():
 
 def test_rows_without_a_time_are_left_out_and_counted():
     lost = [
-        {"n_train": 64, "time": Time.unknown("still improving", "")},
-        {"n_train": 999, "time": Time.unknown("trivial level", "")},
-        {"n_train": 32, "time": Time.unknown("still improving", "")},
+        {"n_train": 64, "time": Time.unknown(Status.STILL_IMPROVING, "")},
+        {"n_train": 999, "time": Time.unknown(Status.TRIVIAL_LEVEL, "")},
+        {"n_train": 32, "time": Time.unknown(Status.STILL_IMPROVING, "")},
     ]
     law, without = fit_scaling([*GOOD, *lost]), fit_scaling(GOOD)
     assert law.exponents["n_train"].value == pytest.approx(without.exponents["n_train"].value, abs=1e-6)
     assert (law.observed, law.censored, law.left_out) == (12, 0, 3)
-    assert law.status == "fitted; left out: 2 still improving, 1 trivial level"
+    assert (law.status, law.note) == ("fitted", "left out: 2 still improving, 1 trivial level")
     assert without.left_out == 0
-    assert fit_scaling([*GOOD[:3], *lost]).status.startswith("not fitted: the observed times do not vary")
+    assert fit_scaling([*GOOD[:3], *lost]).note.startswith("the observed times do not vary")
     nothing = fit_scaling(lost)
     assert (nothing.observed, nothing.left_out) == (0, 3)
     assert np.isnan(nothing.predict(n_train=10).value)

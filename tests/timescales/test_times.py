@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 
 from memhorizon.errors import InputError
-from memhorizon.results import Curve, Estimate, Fraction
+from memhorizon.results import Curve, Estimate, Fraction, Status
 from memhorizon.timescales.times import (
     argmin_time,
     gap_opening_time,
@@ -323,7 +323,7 @@ def test_curves_that_are_missing_leave_the_other_clock():
     assert (without.tau_gen.status, without.tau_mem) == ("not measured", both.tau_mem)
     without = timescales(quality, None, quality_level=0.51)
     assert (without.tau_gen, without.tau_mem.status) == (both.tau_gen, "not measured")
-    unknown = timescales(quality, copies, quality_level=None, status="still improving").tau_gen
+    unknown = timescales(quality, copies, quality_level=None, status=Status.STILL_IMPROVING).tau_gen
     assert (unknown.status, np.isnan(unknown.value), unknown.low, unknown.high) == (
         "still improving",
         True,

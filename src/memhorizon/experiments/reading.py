@@ -124,6 +124,8 @@ def _rows(run: RunDir) -> list[MeasuredRow]:
 
 def _check_evidence(entries: Mapping[str, object], row: MeasuredRow) -> None:
     """Refuse a row whose value rests on nothing."""
+    if "t" in entries and row.t is None:
+        raise InputError("row.t: expected a diffusion time, got null")
     if "value" not in entries:
         raise InputError("row: missing entries ['value']; expected a number or null")
     if row.value is not None and "se" not in entries and "count" not in entries:

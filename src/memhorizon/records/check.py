@@ -31,8 +31,6 @@ def check_sweep(record: SweepRecord, where: str = "record") -> SweepRecord:
         _check_run(run, f"{where}.runs[{i}]")
     for name, law in record.laws.items():
         _check_law(law, f"{where}.laws.{word(name)}")
-    for name, estimate in record.collapse.items():
-        _check_known(estimate, f"{where}.collapse.{word(name)}")
     for i, contrast in enumerate(record.contrasts):
         _check_contrast(contrast, record.runs, f"{where}.contrasts[{i}]")
     for i, other in enumerate(record.others):
