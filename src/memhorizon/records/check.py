@@ -29,8 +29,9 @@ def check_sweep(record: SweepRecord, where: str = "record") -> SweepRecord:
         raise InputError(f"{where}.runs: expected at least one, got none")
     for i, run in enumerate(record.runs):
         _check_run(run, f"{where}.runs[{i}]")
+    _check_alike(record.runs, f"{where}.runs")
     for name, law in record.laws.items():
-        _check_law(law, f"{where}.laws.{word(name)}")
+        _check_law(law, record.runs, f"{where}.laws.{word(name)}")
     for i, contrast in enumerate(record.contrasts):
         _check_contrast(contrast, record.runs, f"{where}.contrasts[{i}]")
     for i, other in enumerate(record.others):
@@ -66,6 +67,15 @@ def _check_factors(factors: Mapping[str, float | int | str | None], where: str) 
             raise InputError(f"{where}.{word(name)}: expected a number of at least 0, got {show(value)}")
 
 
+def _check_alike(runs: tuple[RunRecord, ...], where: str) -> None:
+    """Refuse a factor that is a number in one run and a text in another: they cannot be put in order."""
+    names = sorted({name for run in runs for name in run.factors})
+    for name in names:
+        kinds = {isinstance(run.factors.get(name), str) for run in runs if run.factors.get(name) is not None}
+        if len(kinds) > 1:
+            raise InputError(f"{where}: expected numbers or texts in factors.{word(name)}, got both")
+
+
 def _check_curve(curve: Curve, where: str) -> None:
     if not (curve.step[0] >= FIRST_STEP and curve.step[-1] <= LAST_STEP):
         span = f"from {FIRST_STEP:g} to {LAST_STEP:g}"
@@ -93,7 +103,10 @@ def _check_time(time: Time, where: str) -> None:
         raise InputError(f"{where}.low: expected a time of at least 0, got {time.low:g}")
 
 
-def _check_law(law: ScalingLaw, where: str) -> None:
+def _check_law(law: ScalingLaw, runs: tuple[RunRecord, ...], where: str) -> None:
+    for name in law.exponents:
+        if any(isinstance(run.factor(name), str) for run in runs):
+            raise InputError(f"{where}.exponents: expected factors that are numbers, got {word(name)}")
     counts = {"observed": law.observed, "censored": law.censored, "degrees": law.degrees}
     for name, count in {**counts, "left_out": law.left_out}.items():
         if count < 0:
