@@ -355,7 +355,7 @@ def test_damaged_pictures_do_not_keep_the_others_from_being_drawn(tmp_path, conf
     assert main(["figure", "all", "--results", str(tmp_path / SMALL.key)]) in (0, 1)
     assert main(["figure", "all", "--results", str(tmp_path)]) == 1
     shown = capsys.readouterr()
-    assert "record-clocks.png" in shown.out
+    assert "record-timescales.png" in shown.out
     assert "text.json" in shown.err
 
 

@@ -170,3 +170,21 @@ def test_processes_that_cannot_be_are_refused_where_they_are_given(name, values)
         with pytest.raises(InputError, match=f"^{name}: expected"):
             unchecked(Local, **{name: value})
     assert Local(None, 0).processes is None
+
+
+class Mine:
+    """A network that is none of the package's."""
+
+    def build(self, item_shape, *, n_levels=1000, seed):
+        raise AssertionError
+
+
+@pytest.mark.parametrize("name", ["data", "model", "schedule", "optimizer", "train", "measure"])
+def test_a_part_of_another_kind_is_refused_by_name(name):
+    with pytest.raises(InputError, match=f"^{name}: expected"):
+        unchecked(Config, **{name: Mine()})
+
+
+def test_a_network_of_ones_own_is_shown_the_way():
+    with pytest.raises(InputError, match=r"model: expected .*got Mine; .*mh\.RunWriter"):
+        unchecked(Config, model=Mine())

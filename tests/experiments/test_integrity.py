@@ -145,7 +145,7 @@ def test_measures_carry_the_settings_that_they_were_made_with(finished):
     list(measure(finished, small(measure=replace(changed, snapshots=9))))
     assert finished.config == small()
     assert finished.measure_config == changed  # which snapshots there are was decided by the run
-    said = record([finished])["runs"][0]["config"]["measure"]
+    said = record([finished]).runs[0].config["measure"]
     assert (said["sampler"]["n_solver_steps"], said["n_samples"], said["threshold"]) == (3, 9, 0.25)
     assert all(row["total"] == 9 for row in finished.measures() if row["measure"] == "memorized")
     list(measure(finished))

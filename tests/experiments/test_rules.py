@@ -1,6 +1,6 @@
 """Rules belong to a record: what cannot be a rule is refused, and a folder's own rules are found again."""
 
-import json
+from dataclasses import replace
 
 import pytest
 
@@ -11,9 +11,11 @@ from memhorizon.experiments.record import record
 from memhorizon.experiments.rules import check_rules, rules_of
 from memhorizon.experiments.run import run
 from memhorizon.networks.mlp import MLPConfig
+from memhorizon.records.files import write_record
 from memhorizon.samplers import SamplerConfig
 from memhorizon.timescales.rules import Rules, read_rules
 from memhorizon.training import TrainConfig
+from sweeps import make_runs
 
 GOOD = {"quality": "kl", "t": None, "tolerance": 1.0, "memorized": 0.2}
 
@@ -52,17 +54,18 @@ def test_the_rules_of_a_folder_are_those_of_its_record_or_of_the_one_above(tmp_p
     run = tmp_path / "demo" / "run"
     run.mkdir(parents=True)
     assert rules_of(run) is None
-    (tmp_path / "demo" / "record.json").write_text(json.dumps({"kind": "sweep", "rules": GOOD}))
+    made = record(make_runs(tmp_path / "runs", n_train=(8,)))
+    write_record(replace(made, rules=Rules(**GOOD)), tmp_path / "demo" / "record.json")
     assert rules_of(run) == rules_of(tmp_path / "demo") == Rules(**GOOD)
-    own = {**GOOD, "memorized": 0.5}
-    (run / "record.json").write_text(json.dumps({"kind": "sweep", "rules": own}))
-    assert rules_of(str(run)) == Rules(**own)
+    other = Rules(**{**GOOD, "memorized": 0.5})
+    write_record(replace(made, rules=other), run / "record.json")
+    assert rules_of(str(run)) == other
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", "[" * 100_000, '{"rules": {"quality": 3}}', "\xff"])
 def test_a_record_whose_rules_cannot_be_read_is_named(tmp_path, text):
     (tmp_path / "record.json").write_bytes(text.encode("latin-1"))
-    with pytest.raises(InputError, match="path|rules"):
+    with pytest.raises(InputError, match="path|record|file"):
         rules_of(tmp_path)
 
 

@@ -2,7 +2,6 @@ import copy
 import json
 import math
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,9 +14,12 @@ from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.experiments.record import record
 from memhorizon.experiments.run import run as run_once
 from memhorizon.figures import style
-from memhorizon.figures.records import groups, level_of
+from memhorizon.figures.groups import groups
 from memhorizon.networks.mlp import MLPConfig
-from memhorizon.results import Time
+from memhorizon.records.files import record_of, to_plain
+from memhorizon.records.reading import level_of
+from memhorizon.records.sweep import DataFacts, RunRecord, SweepRecord
+from memhorizon.results import Curve, Status, Time, Timescales
 from memhorizon.samplers import SamplerConfig
 from memhorizon.timescales.rules import Rules
 from memhorizon.training import TrainConfig
@@ -28,7 +30,14 @@ RULES = Rules(t=0.3, memorized=0.1)
 
 def sweep(folder, **settings):
     runs = make_runs(folder, **settings)
-    return json.loads(json.dumps(record(runs, RULES, name="made"))), runs
+    return record(runs, RULES, name="made"), runs
+
+
+def changed(record, change):
+    """The record after a change of what its file holds."""
+    tree = json.loads(json.dumps(to_plain(record)))
+    change(tree)
+    return record_of(tree)
 
 
 @pytest.fixture(scope="module")
@@ -41,28 +50,29 @@ def made(tmp_path_factory):
 def wide(tmp_path_factory):
     """A grid of n and width, too many settings for one panel."""
     found = sweep(tmp_path_factory.mktemp("wide"), n_train=(8, 16, 32, 64), widths=(8, 32), steps=4000)[0]
-    late = next(run for run in found["runs"] if (run["n_train"], run["width"]) == (64, 8))
-    late["times"]["tau_mem"].update(value=300.0, low=300.0, high=None, status="not reached")
-    return found
+
+    def cut_short(tree):
+        late = next(r for r in tree["runs"] if (r["n_train"], r["factors"]["width"]) == (64, 8))
+        late["timescales"]["tau_mem"].update(value=300.0, low=300.0, high="inf", status="not reached")
+
+    return changed(found, cut_short)
 
 
-def test_the_frame_of_the_clocks_is_the_record(made):
-    rows = figures.clocks(made[0]).frame()
-    for run in made[0]["runs"]:
-        own = [r for r in rows if (r["n_train"], r["seed"]) == (run["n_train"], run["seed"])]
+def test_the_frame_of_the_timescales_is_the_record(made):
+    rows = figures.timescales(made[0]).frame()
+    for run in made[0].runs:
+        mine = [r for r in rows if (r["n_train"], r["seed"]) == (run.n_train, run.seed)]
         for name in ("memorized", "holdout@0.3"):
-            points = [r for r in own if r["quantity"] == name]
+            points = [r for r in mine if r["quantity"] == name]
             for key in ("step", "value", "low", "high"):
-                assert [p[key] for p in points] == run["curves"][name][key]
-        for clock in ("tau_gen", "tau_mem"):
-            (row,) = [r for r in own if r["quantity"] == clock]
-            assert (row["value"], row["status"]) == (
-                run["times"][clock]["value"],
-                run["times"][clock]["status"],
-            )
+                assert [p[key] for p in points] == getattr(run.curves[name], key).tolist()
+        for name in ("tau_gen", "tau_mem"):
+            (row,) = [r for r in mine if r["quantity"] == name]
+            time = getattr(run.timescales, name)
+            assert (row["value"], row["status"]) == (time.value, time.status)
 
 
-def test_an_end_that_nothing_bounds_is_null_in_the_record_and_infinite_in_the_frame(made):
+def test_an_end_that_nothing_bounds_is_infinite_in_the_frame(made):
     late = [r for r in figures.laws(made[0]).frame() if r.get("status") == "not reached"]
     assert late
     assert all(row["high"] == math.inf for row in late)
@@ -80,21 +90,21 @@ def test_where_the_width_is_varied_time_is_counted_in_n_over_w(wide):
 
 def test_the_frame_of_the_laws_has_the_exponents_of_the_record(wide):
     rows = figures.laws(wide).frame()
-    for clock in ("tau_gen", "tau_mem"):
-        for factor, entry in wide["laws"][clock]["exponents"].items():
-            (row,) = [r for r in rows if r["quantity"] == f"exponent of {clock}" and r["factor"] == factor]
-            assert (row["value"], row["low"], row["high"]) == (entry["value"], entry["low"], entry["high"])
+    for name in ("tau_gen", "tau_mem"):
+        for factor, e in wide.laws[name].exponents.items():
+            (row,) = [r for r in rows if r["quantity"] == f"exponent of {name}" and r["factor"] == factor]
+            assert (row["value"], row["low"], row["high"]) == (e.value, e.low, e.high)
 
 
 def test_losses_hold_every_level(made):
     rows = figures.losses(made[0]).frame()
     assert {row["t"] for row in rows} == {0.01, 0.1, 0.3, 1.0}
     gap = {(r["label"], r["seed"], r["t"], r["step"]): r["value"] for r in rows if r["quantity"] == "gap"}
-    for run in made[0]["runs"]:
-        label = f"n = {run['n_train']}"
-        difference = np.subtract(run["curves"]["holdout@0.1"]["value"], run["curves"]["train@0.1"]["value"])
-        for step, value in zip(run["curves"]["gap@0.1"]["step"], difference, strict=True):
-            assert gap[label, run["seed"], 0.1, step] == pytest.approx(value, abs=1e-12)
+    for run in made[0].runs:
+        label = f"n = {run.n_train}"
+        difference = run.curves["holdout@0.1"].value - run.curves["train@0.1"].value
+        for step, value in zip(run.curves["gap@0.1"].step, difference, strict=True):
+            assert gap[label, run.seed, 0.1, step] == pytest.approx(value, abs=1e-12)
 
 
 def test_samples_are_the_closest_ones_and_copies_are_those_below_the_threshold(made):
@@ -112,21 +122,21 @@ def test_samples_are_the_closest_ones_and_copies_are_those_below_the_threshold(m
     assert all(row["copied"] == (row["ratio"] < THRESHOLD) for row in rows)
 
 
-def phase_of(gen, mem, multiple):
-    made = {"times": {"tau_gen": as_dict(gen), "tau_mem": as_dict(mem)}}
-    return figures.phase(one_run() | {"runs": [one_run()["runs"][0] | made]}, multiples=(multiple,)).frame()[
-        0
-    ]
-
-
-def as_dict(time):
-    high = None if math.isinf(time.high) else time.high
-    return {"value": time.value, "low": time.low, "high": high, "status": time.status, "rule": "made"}
-
-
-def one_run():
-    run = {"key": "a", "n_train": 8, "width": 16, "seed": 0, "curves": {}, "times": {}}
-    return {"kind": "sweep", "rules": {}, "runs": [run]}
+def one_run(**timescales):
+    curve = Curve(np.array([1.0]), np.zeros(1), np.zeros(1), np.ones(1), "memorized", np.ones(1))
+    run = RunRecord(
+        key="a",
+        n_train=8,
+        seed=0,
+        factors={"width": 16},
+        config={},
+        environment={},
+        data=DataFacts(),
+        curves={"memorized": curve},
+        null=None,
+        timescales=Timescales(**timescales),
+    )
+    return SweepRecord("made", "", RULES, (run,))
 
 
 @pytest.mark.parametrize(
@@ -143,8 +153,9 @@ def one_run():
     ],
 )
 def test_a_cell_of_the_phase_diagram(gen, mem, multiple, state):
-    times = [Time(float(v), 0.0, math.inf, status, "made") for status, v in (gen, mem)]
-    counts = phase_of(*times, multiple)
+    times = [Time(float(v), 0.0, math.inf, Status(status), "made") for status, v in (gen, mem)]
+    record = one_run(tau_gen=times[0], tau_mem=times[1])
+    (counts,) = figures.phase(record, multiples=(multiple,)).frame()
     assert {name: counts[name] for name in ("copied", "not copied", "censored")} == {
         name: int(name == state) for name in ("copied", "not copied", "censored")
     }
@@ -152,7 +163,8 @@ def test_a_cell_of_the_phase_diagram(gen, mem, multiple, state):
 
 def test_every_figure_draws_without_a_warning_and_stays_small(made, wide, tmp_path):
     found = figures.of(*made) | {f"wide-{name}": figure for name, figure in figures.of(wide).items()}
-    assert {"clocks", "collapse", "laws", "losses", "samples", "wide-clocks", "wide-phase"} <= set(found)
+    names = {"timescales", "collapse", "laws", "losses", "samples", "wide-timescales", "wide-phase"}
+    assert names <= set(found)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for name, figure in found.items():
@@ -165,10 +177,10 @@ def test_every_figure_draws_without_a_warning_and_stays_small(made, wide, tmp_pa
 
 
 def test_the_same_record_gives_the_same_bytes_and_no_address_elsewhere(made, tmp_path):
-    first, second = (figures.svg(figures.clocks(copy.deepcopy(made[0])).plot()) for _ in range(2))
+    first, second = (figures.svg(figures.timescales(copy.deepcopy(made[0])).plot()) for _ in range(2))
     assert first == second
-    figures.save(figures.clocks(made[0]).plot(), tmp_path / "clocks.svg")
-    assert (tmp_path / "clocks.svg").read_text() == first
+    figures.save(figures.timescales(made[0]).plot(), tmp_path / "timescales.svg")
+    assert (tmp_path / "timescales.svg").read_text() == first
     assert "<dc:date>" not in first
 
 
@@ -193,82 +205,84 @@ def test_colours_keep_their_order_and_distance_in_grey():
 def test_settings_are_told_apart_by_what_was_varied(made, wide):
     assert [g.label for g in groups(made[0])] == ["n = 8", "n = 256"]
     assert {g.panel for g in groups(wide)} == {"width = 8", "width = 32"}
-    other = copy.deepcopy(made[0])
-    for run in other["runs"]:
-        run["config"]["optimizer"]["lr"] = 0.1 if run["seed"] else 0.2
-    assert {g.label for g in groups(other)} == {f"n = {n}, lr = {lr}" for n in (8, 256) for lr in (0.1, 0.2)}
+
+    def two_rates(tree):
+        for run in tree["runs"]:
+            run["config"]["optimizer"]["lr"] = 0.1 if run["seed"] else 0.2
+
+    labels = {group.label for group in groups(changed(made[0], two_rates))}
+    assert labels == {f"n = {n}, learning rate = {lr}" for n in (8, 256) for lr in (0.1, 0.2)}
 
 
-def broken(made, change):
-    bad = copy.deepcopy(made[0])
-    change(bad)
-    return bad
+@pytest.mark.parametrize("record", [{"kind": "sweep", "runs": []}, [1, 2], None, "record.json"])
+def test_what_is_no_sweep_is_refused(record):
+    for figure in (figures.timescales, figures.collapse, figures.laws, figures.losses, figures.phase):
+        with pytest.raises(InputError, match="expected a SweepRecord"):
+            figure(record)
 
 
-@pytest.mark.parametrize(
-    ("change", "word"),
-    [
-        (lambda r: r.update(kind="cake"), "cake"),
-        (lambda r: r.update(runs=[]), "runs"),
-        (lambda r: r.pop("rules"), "rules"),
-        (lambda r: r["runs"][1].pop("curves"), "curves"),
-        (lambda r: [run.update(curves={}) for run in r["runs"]], "curves"),
-        (lambda r: r["runs"][0]["curves"]["memorized"].update(value="text"), "cannot be used"),
-    ],
-)
-def test_a_record_that_cannot_be_drawn_says_why(made, change, word):
-    with pytest.raises(InputError, match=word):
-        figures.clocks(broken(made, change)).plot()
+def test_a_record_without_curves_of_both_times_says_so(made):
+    def cut(tree):
+        for run in tree["runs"]:
+            run["curves"] = {"kernel": run["curves"]["gap@0.1"]}
+
+    record = changed(made[0], cut)
+    with pytest.raises(InputError, match="expected curves"):
+        figures.timescales(record).plot()
+    with pytest.raises(InputError, match="memorized fraction"):
+        figures.collapse(record).plot()
+    with pytest.raises(InputError, match="train@t"):
+        figures.losses(record)
 
 
 def no_time(time, status="not measured"):
-    time.update(value=None, low=0.0, high=None, status=status, rule="none")
+    time.update(value="nan", low=0.0, high="inf", status=status, rule="none")
 
 
 @pytest.mark.parametrize("name", ["memorized", "holdout@0.3"])
 def test_a_curve_that_was_not_measured_leaves_its_panel_and_its_times_empty(made, name):
-    clock = "tau_mem" if name == "memorized" else "tau_gen"
+    timescale = "tau_mem" if name == "memorized" else "tau_gen"
 
-    def cut(record):
-        for run in record["runs"]:
+    def cut(tree):
+        for run in tree["runs"]:
             del run["curves"][name]
-            no_time(run["times"][clock])
+            no_time(run["timescales"][timescale])
 
-    picture = figures.clocks(broken(made, cut))
+    picture = figures.timescales(changed(made[0], cut))
     assert name not in {row["quantity"] for row in picture.frame()}
     texts = [text.get_text() for axes in picture.plot().axes for text in axes.texts]
     assert texts.count("not measured") == 1
-    found = figures.of(broken(made, cut))
+    found = figures.of(changed(made[0], cut))
     assert ("collapse" in found) == (name != "memorized")
     found["laws"].plot()  # with the other time alone
 
 
 def test_runs_without_a_time_are_left_out_of_the_laws(made, wide):
-    def all_unknown(record):
-        for run in record["runs"]:
-            for clock in ("tau_gen", "tau_mem"):
-                no_time(run["times"][clock], "still improving")
+    def all_unknown(tree):
+        for run in tree["runs"]:
+            for name in ("tau_gen", "tau_mem"):
+                no_time(run["timescales"][name], "still improving")
 
-    assert "laws" not in figures.of(broken(made, all_unknown))
+    unknown = changed(made[0], all_unknown)
+    assert "laws" not in figures.of(unknown)
     with pytest.raises(InputError, match="times of at least one run"):
-        figures.laws(broken(made, all_unknown)).plot()
-    one = copy.deepcopy(wide)
-    no_time(one["runs"][0]["times"]["tau_gen"], "trivial level")
+        figures.laws(unknown).plot()
+    one = changed(wide, lambda tree: no_time(tree["runs"][0]["timescales"]["tau_gen"], "trivial level"))
     figures.laws(one).plot()
     rows = figures.phase(one, multiples=(3.0,)).frame()
     assert [row["censored"] for row in rows].count(1) >= 1
 
 
 def test_where_nothing_copies_null_and_interval_hide_no_curve(made):
-    def nothing(record):
-        for run in record["runs"]:
+    def nothing(tree):
+        for run in tree["runs"]:
             curve = run["curves"]["memorized"]
             points = len(curve["step"])
             curve.update(value=[0.0] * points, low=[0.0] * points, high=[0.009] * points)
             last = curve["step"][-1]
-            run["times"]["tau_mem"].update(value=last, low=last, high=None, status="not reached")
+            run["timescales"]["tau_mem"].update(value=last, low=last, high="inf", status="not reached")
 
-    figure = figures.clocks(broken(made, nothing)).plot()
+    figure = figures.timescales(changed(made[0], nothing)).plot()
     middle = figure.axes[1]
     curves = [line for line in middle.lines if line.get_marker() not in ("", "None")]
     others = [item for item in (*middle.lines, *middle.patches, *middle.collections) if item not in curves]
@@ -279,65 +293,35 @@ def test_where_nothing_copies_null_and_interval_hide_no_curve(made):
 
 def test_the_level_drawn_is_the_one_that_the_times_were_read_at(made):
     """Whatever settled it: the value is the one in the rule of the record, to its four digits."""
-    best = max(min(run["curves"]["holdout@0.3"]["value"]) for run in made[0]["runs"])
+    best = max(run.curves["holdout@0.3"].value.min() for run in made[0].runs)
     assert level_of(made[0]) == pytest.approx(1.05 * best, rel=5e-4)
-    assert level_of(broken(made, lambda r: [no_time(run["times"]["tau_gen"]) for run in r["runs"]])) is None
+
+    def unknown(tree):
+        for run in tree["runs"]:
+            no_time(run["timescales"]["tau_gen"])
+
+    assert level_of(changed(made[0], unknown)) is None
 
 
 def test_a_dollar_sign_in_a_name_begins_no_mathematics(made):
-    def name(record):
-        for run in record["runs"]:
+    def name(tree):
+        for run in tree["runs"]:
             run["config"]["data"]["path"] = f"$\\no{run['seed']}"
 
-    figures.clocks(broken(made, name)).plot()
-
-
-RESULTS = Path(__file__).parents[2] / "results"
-
-
-@pytest.mark.parametrize("name", ["rates", "reruns", "halves_digits", "threshold_mixture", "first_digits"])
-def test_records_of_other_kinds_cope_without_times_and_refuse_damage(name):
-    record = json.loads((RESULTS / f"{name}.json").read_text())
-    part = "rows" if "rows" in record else "seeds"
-    unknown = copy.deepcopy(record)
-    forget(unknown)
-    draw(unknown)
-    damaged = [
-        {**record, part: [{**row, key: "<b>"} for row in record[part]]} for key in ("tau_mem", "images")
-    ]
-    damaged += [{**record, part: wrong} for wrong in (None, 1, [1], [[]], [{}])]
-    for other in damaged[2 if part == "rows" else 1 :]:
-        with pytest.raises(InputError, match="record"):
-            draw(other)
-
-
-def draw(record):
-    for picture in figures.of(record).values():
-        picture.plot()
-
-
-def forget(value):
-    """Turn every time and estimate into one that is not known."""
-    if isinstance(value, dict) and {"value", "low", "high", "status"} <= set(value):
-        no_time(value)
-    for entry in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        forget(entry)
+    figures.timescales(changed(made[0], name)).plot()
 
 
 def test_bad_input_is_named(made, tmp_path):
-    with pytest.raises(InputError, match=r"\.svg or \.png"):
-        figures.save(figures.clocks(made[0]).plot(), tmp_path / "clocks.gif")
+    with pytest.raises(InputError, match=r"\.svg, \.pdf or \.png"):
+        figures.save(figures.timescales(made[0]).plot(), tmp_path / "timescales.gif")
     with pytest.raises(InputError, match="run directories"):
         figures.samples(made[0], [])
     with pytest.raises(InputError, match="multiples"):
         figures.phase(made[0], multiples=(0.0,))
     with pytest.raises(InputError, match="width"):
-        figures.phase(broken(made, lambda r: r["runs"][0].update(width=None)))
-    with pytest.raises(InputError, match="train@t"):
-        figures.losses(broken(made, lambda r: [run.update(curves={}) for run in r["runs"]]))
-    with pytest.raises(InputError, match="list"):
+        figures.phase(changed(made[0], lambda tree: tree["runs"][0]["factors"].update(width=None)))
+    with pytest.raises(InputError, match="SweepRecord"):
         figures.of([1, 2])
-    assert figures.of({"kind": "unknown"}) == {}
 
 
 def test_points_have_no_picture_of_samples(tmp_path):
@@ -354,4 +338,4 @@ def test_points_have_no_picture_of_samples(tmp_path):
     assert directory.sample_steps()
     found = figures.of(record([directory], Rules(t=0.3)), [directory])
     assert "samples" not in found
-    assert "clocks" in found
+    assert "timescales" in found

@@ -1,7 +1,9 @@
 import copy
 import html
 import json
+import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,13 +15,15 @@ from memhorizon import figures
 from memhorizon.errors import InputError
 from memhorizon.experiments.record import record
 from memhorizon.figures import style
+from memhorizon.records.files import load_record, record_of, to_plain
+from memhorizon.records.sweep import Contrast, DataFacts, Duplicates, LeftOut, RunRecord, Skipped
 from memhorizon.report import report, sentence
-from memhorizon.report.choice import choice_of
-from memhorizon.report.headline import headline
 from memhorizon.report.ink import at_night, lightness
 from memhorizon.report.style import CSS
+from memhorizon.report.sweep.choice import choice_of
+from memhorizon.report.sweep.headline import headline
 from memhorizon.report.words import time_text
-from memhorizon.results import Time
+from memhorizon.results import Curve, Estimate, Fraction, ScalingLaw, Status, Time, Timescales
 from memhorizon.timescales.rules import Rules
 from sweeps import make_runs
 
@@ -28,7 +32,14 @@ RULES = Rules(t=0.3, memorized=0.1)
 
 def sweep(folder, **settings):
     runs = make_runs(folder, **settings)
-    return json.loads(json.dumps(record(runs, RULES, name="a <b> & c", command="sweep --x '<y>'"))), runs
+    return record(runs, RULES, name="a <b> & c", command="sweep --x '<y>'"), runs
+
+
+def changed(made, change):
+    """The record after a change of what its file holds."""
+    tree = json.loads(json.dumps(to_plain(made)))
+    change(tree)
+    return record_of(tree)
 
 
 @pytest.fixture(scope="module")
@@ -45,24 +56,18 @@ def page(made):
 def single(tmp_path_factory):
     """One run with the two curves that a page needs: quick to draw, and every entry of a run is there."""
     made, _ = sweep(tmp_path_factory.mktemp("single"), n_train=(8,), steps=600)
-    run = made["runs"][0]
-    run["curves"] = {name: run["curves"][name] for name in ("holdout@0.3", "memorized")}
-    run["data"] = {
-        "fingerprint": "sha256:0",
-        "n_train": 8,
-        "n_holdout": 200,
-        "duplicates": {
-            "rule": "equal values",
-            "items": 5,
-            "groups": 2,
-            "largest": 3,
-            "left_out_of_holdout": 4,
-        },
-        "skipped": [{"name": "a\x1b[31m\u202e<i>.png", "reason": "cut <short>"}],
-        "n_skipped": 1155,
-        "ignored": {"count": 3, "suffixes": {".txt": 3}},
-    }
-    return made
+    (run,) = made.runs
+    data = DataFacts(
+        fingerprint="sha256:0",
+        n_train=8,
+        n_holdout=200,
+        duplicates=Duplicates("equal values", items=5, groups=2, largest=3, left_out_of_holdout=4),
+        skipped=(Skipped("a\x1b[31m\u202e<i>.png", "cut <short>"),),
+        n_skipped=1155,
+        ignored={".txt": 3},
+    )
+    curves = {name: run.curves[name] for name in ("holdout@0.3", "memorized")}
+    return replace(made, runs=(replace(run, curves=curves, data=data),))
 
 
 class Reader(HTMLParser):
@@ -120,8 +125,8 @@ def test_the_page_says_what_was_found_and_escapes_names(made, page):
     assert "sweep --x &#x27;&lt;y&gt;&#x27;" in page
     assert "<b>" not in page
     assert "&gt; 1,500" in page  # the run that never copied
-    for run in made[0]["runs"]:
-        assert run["key"] in page
+    for run in made[0].runs:
+        assert run.key in page
 
 
 def test_the_same_record_gives_the_same_page(made, page):
@@ -147,14 +152,14 @@ def test_points_are_not_called_images(tmp_path):
     assert "nearest training images" not in report(*made)
 
 
-def change(record, clock, i, **entries):
-    """The record with other words for one time."""
-    record["runs"][i]["times"][clock].update(entries)
+def time(tree, timescale, i, **entries):
+    """Other words for one time of a file."""
+    tree["runs"][i]["timescales"][timescale].update(entries)
 
 
-def law(record, clock, value, low, high):
-    record["laws"][clock].update(log_prefactor=1.0, covariance=[[0.01, 0.0], [0.0, 0.01]], scatter=0.1)
-    record["laws"][clock]["exponents"]["n_train"].update(value=value, low=low, high=high)
+def law(value, low, high):
+    exponents = {"n_train": Estimate(value, low, high)}
+    return ScalingLaw(exponents, 1.0, 0.01 * np.eye(2), 0.1, 3, 0, Status.FITTED)
 
 
 @pytest.mark.parametrize(
@@ -175,53 +180,55 @@ def law(record, clock, value, low, high):
             (-1.0, -1.1, -0.9),
             ["0.50 [0.25, 0.71] times as long, that is less", "fixed level earlier"],
         ),
-        ((1.0, -30.0, None), (0.0, -0.1, 0.1), ["2.00 [0, any]"]),
+        ((1.0, -30.0, math.inf), (0.0, -0.1, 0.1), ["2.00 [0, any]"]),
     ],
 )
 def test_the_sentence_follows_the_intervals(made, mem, gen, words):
-    changed = copy.deepcopy(made[0])
-    law(changed, "tau_mem", *mem)
-    law(changed, "tau_gen", *gen)
-    assert all(word in sentence(changed) for word in words), sentence(changed)
+    record = replace(made[0], laws={"tau_mem": law(*mem), "tau_gen": law(*gen)})
+    assert all(word in sentence(record) for word in words), sentence(record)
 
 
 def test_the_sentence_does_not_invent_what_was_not_seen(made):
     assert "after step 1,500 with 512 training images" in sentence(made[0])
-    changed = copy.deepcopy(made[0])
-    for i in range(3):
-        change(changed, "tau_mem", i, value=1500.0, low=1500.0, high=None, status="not reached")
-        change(changed, "tau_gen", i, value=20.0, low=0.0, high=20.0, status="before first")
-    changed["laws"] = {}
-    assert "No run had begun to copy" in sentence(changed)
-    assert "before the first look (step 20) in all runs" in sentence(changed)
+
+    def nothing(tree):
+        tree["laws"] = {}
+        for i in range(3):
+            time(tree, "tau_mem", i, value=1500.0, low=1500.0, high="inf", status="not reached")
+            time(tree, "tau_gen", i, value=20.0, low=0.0, high=20.0, status="before first")
+
+    text = sentence(changed(made[0], nothing))
+    assert "No run had begun to copy" in text
+    assert "before the first look (step 20) in all runs" in text
 
 
 def test_seeds_are_summed_up_with_their_range_and_their_censored_ones(tmp_path):
     made, _ = sweep(tmp_path, n_train=(8,), seeds=(0, 1, 2), steps=600)
-    values = sorted(run["times"]["tau_mem"]["value"] for run in made["runs"])
+    values = sorted(run.timescales.tau_mem.value for run in made.runs)
     assert f"({values[0]:,.0f} to {values[2]:,.0f} over 3 seeds)" in sentence(made)
-    change(made, "tau_mem", 0, value=600.0, high=None, status="not reached")
-    assert "over 2 of 3 seeds" in sentence(made)
-    change(made, "tau_mem", 1, value=600.0, high=None, status="not reached")
-    assert "in 1 of 3 seeds" in sentence(made)
+    late = {"value": 600.0, "high": "inf", "status": "not reached"}
+    one = changed(made, lambda tree: time(tree, "tau_mem", 0, **late))
+    assert "over 2 of 3 seeds" in sentence(one)
+    two = changed(one, lambda tree: time(tree, "tau_mem", 1, **late))
+    assert "in 1 of 3 seeds" in sentence(two)
 
 
 def test_times_are_written_as_what_is_known():
-    assert time_text(Time(1234.0, 1000.0, 1500.0, "observed", "")) == "1,234 [1,000, 1,500]"
-    assert time_text(Time(1234.0, 0.0, float("inf"), "observed", "")) == "1,234 [0, ∞]"
-    assert time_text(Time(1800.0, 1700.0, float("inf"), "not reached", "")) == "> 1,800"
-    assert time_text(Time(50.0, 0.0, 50.0, "before first", "")) == "< 50"
+    assert time_text(Time(1234.0, 1000.0, 1500.0, Status("observed"))) == "1,234 [1,000, 1,500]"
+    assert time_text(Time(1234.0, 0.0, float("inf"), Status("observed"))) == "1,234 [0, ∞]"
+    assert time_text(Time(1800.0, 1700.0, float("inf"), Status("not reached"))) == "> 1,800"
+    assert time_text(Time(50.0, 0.0, 50.0, Status("before first"))) == "< 50"
 
 
 def test_a_record_that_is_none_is_refused():
-    with pytest.raises(InputError, match="sweep"):
+    with pytest.raises(InputError, match="expected one of SweepRecord"):
         report({"kind": "theory"})
-    with pytest.raises(InputError, match="sweep"):
+    with pytest.raises(InputError, match="expected one of SweepRecord"):
         sentence([])
 
 
 def test_the_head_of_the_page_says_when_on_what_with_which_network_and_command(single):
-    page = report({**single, "date": "2026-11-25T20:35:00Z"})
+    page = report(replace(single, made="2026-11-25T20:35:00Z"))
     assert "<dd>2026-11-25T20:35:00Z</dd>" in page
     assert "digits, 8 training items, 200 held-out items, 1 run, 1 seed" in page
     assert "U-Net: width 16" in page
@@ -230,7 +237,7 @@ def test_the_head_of_the_page_says_when_on_what_with_which_network_and_command(s
 
 
 def test_what_was_lost_on_the_way_is_said_and_printable(single):
-    page = report({**single, "left_out": [{"key": "run-<b>", "reason": "its <last> line is damaged"}]})
+    page = report(replace(single, left_out=(LeftOut("run-<b>", "its <last> line is damaged"),)))
     assert "1 of 2 runs is not in this page" in page
     assert "run-&lt;b&gt;" in page
     assert "its &lt;last&gt; line is damaged" in page
@@ -246,10 +253,9 @@ def test_what_was_lost_on_the_way_is_said_and_printable(single):
 
 
 def test_runs_that_cannot_be_compared_have_a_part_of_their_own(single):
-    other = copy.deepcopy(single)
-    other["differs"] = {"train.prediction": "x0", "measure.threshold": "<0.9>"}
-    other["runs"][0]["config"]["measure"]["threshold"] = 0.9
-    page = report({**single, "others": [other]})
+    other = changed(single, lambda tree: tree["runs"][0]["config"]["measure"].update(threshold=0.9))
+    other = replace(other, differs={"train.prediction": "x0", "measure.threshold": "<0.9>"})
+    page = report(replace(single, others=(other,)))
     assert "1 run cannot be compared with these and is shown apart" in page
     assert page.count("prediction = x0, threshold = &lt;0.9&gt;") == 2  # in the note, and above its part
     assert re.findall(r"is below ([\d.]+) times", page) == ["0.333", "0.9"]
@@ -262,15 +268,17 @@ def test_runs_that_cannot_be_compared_have_a_part_of_their_own(single):
 
 def without(record, *names, **times):
     """The record of one run without some of its curves, and with times that are none."""
-    made = copy.deepcopy(record)
-    run = made["runs"][0]
-    known = {**run["curves"], "kernel": run["curves"]["holdout@0.3"]}  # one that no time is read from
-    run["curves"] = {name: curve for name, curve in known.items() if name not in names}
-    for name, status in times.items():
-        run["times"][name].update(value=None, low=0.0, high=None, status=status, rule="none")
-    if times:
-        run["times"]["others"] = {}
-    return made
+
+    def cut(tree):
+        (run,) = tree["runs"]
+        known = {**run["curves"], "kernel": run["curves"]["holdout@0.3"]}  # one that no time is read from
+        run["curves"] = {name: curve for name, curve in known.items() if name not in names}
+        for name, status in times.items():
+            time(tree, name, 0, value="nan", low=0.0, high="inf", status=status, rule="none")
+        if times:
+            run["timescales"]["others"] = {}
+
+    return changed(record, cut)
 
 
 @pytest.mark.parametrize(
@@ -295,52 +303,76 @@ def test_a_record_without_a_part_has_a_page_without_it(single, names, times, wor
     assert_clean(page)
 
 
+def test_where_a_number_is_missing_the_page_says_what_to_try(single):
+    page = report(without(single, tau_gen="still improving", tau_mem="not measured"))
+    for status in (Status.STILL_IMPROVING, Status.NOT_MEASURED):
+        assert page.count(html.escape(status.advice)) >= 1
+    assert html.escape(Status.NOT_REACHED.advice) not in page
+
+
 def test_unknown_times_among_known_ones_are_counted_and_left_out(made):
-    changed = copy.deepcopy(made[0])
-    changed["laws"] = {}
-    change(changed, "tau_mem", 0, value=None, low=0.0, high=None, status="not measured")
-    change(changed, "tau_gen", 0, value=None, low=0.0, high=None, status="still improving")
-    change(changed, "tau_gen", 1, value=1500.0, low=1500.0, high=None, status="not reached")
-    change(changed, "tau_gen", 2, value=1500.0, low=1500.0, high=None, status="not reached")
-    assert "with 8 training images" not in sentence(changed)
-    assert "0 of 3 runs (1 still improving)" in sentence(changed)
-    first = changed["runs"][1]["times"]["tau_mem"]["value"]
-    assert headline(changed).number == f"{first:,.0f}"
-    assert "the earliest of 2 runs" in headline(changed).words
+    def some_unknown(tree):
+        tree["laws"] = {}
+        time(tree, "tau_mem", 0, value="nan", low=0.0, high="inf", status="not measured")
+        time(tree, "tau_gen", 0, value="nan", low=0.0, high="inf", status="still improving")
+        time(tree, "tau_gen", 1, value=1500.0, low=1500.0, high="inf", status="not reached")
+        time(tree, "tau_gen", 2, value=1500.0, low=1500.0, high="inf", status="not reached")
+
+    record = changed(made[0], some_unknown)
+    assert "with 8 training images" not in sentence(record)
+    assert "0 of 3 runs (1 still improving)" in sentence(record)
+    assert headline(record).number == f"{record.runs[1].timescales.tau_mem.value:,.0f}"
+    assert "the earliest of 2 runs" in headline(record).words
+
+
+def contrast(value, ratio, status=Status.FITTED, at_least=None):
+    return Contrast("dropout", 0.0, value, "tau_mem", ratio, 3, 0, status, at_least=at_least)
 
 
 def test_the_headline_is_one_number_with_its_interval(made):
-    changed = copy.deepcopy(made[0])
-    law(changed, "tau_mem", 1.04, 0.98, None)
-    assert (headline(changed).number, headline(changed).interval) == ("1.04", "[0.98, ∞]")
-    assert "exponent of τ_mem in the training items n" in headline(changed).words
-    ratio = {"value": 1.5, "low": 1.25, "high": None}
-    row = {"factor": "dropout", "reference": 0.0, "value": 0.2, "clock": "tau_mem", "ratio": ratio}
-    varied = {**changed, "laws": {}, "contrasts": [row]}
-    assert (headline(varied).number, headline(varied).interval) == ("1.50", "[1.25, ∞]")
-    for i in range(3):
-        change(changed, "tau_mem", i, value=500.0 + i, low=500.0, high=None, status="not reached")
-    changed["laws"] = {}
-    assert headline(changed).number == "> 500"
-    assert "at most" in headline(changed).words
+    with_law = headline(replace(made[0], laws={"tau_mem": law(1.04, 0.98, math.inf)}))
+    assert (with_law.number, with_law.interval) == ("1.04", "[0.98, ∞]")
+    assert "exponent of τ_mem in the training items n" in with_law.words
+    small = contrast(0.1, Estimate(1.5, 1.25, math.inf))
+    compared = headline(replace(made[0], laws={}, contrasts=(small,)))
+    assert (compared.number, compared.interval) == ("1.50", "[1.25, ∞]")
+    large = contrast(0.2, Estimate(math.nan, 0.0, math.inf), Status.NOT_FITTED, at_least=4.0)
+    bounded = headline(replace(made[0], laws={}, contrasts=(small, large)))
+    assert (bounded.number, bounded.interval) == ("> 4.00", "")
+    assert "τ_mem at dropout = 0.2 over" in bounded.words
+
+    def nothing(tree):
+        tree["laws"] = {}
+        for i in range(3):
+            time(tree, "tau_mem", i, value=500.0 + i, low=500.0, high="inf", status="not reached")
+
+    found = headline(changed(made[0], nothing))
+    assert found.number == "> 500"
+    assert "at most" in found.words
 
 
 def run_of(counts, quality, *, null=(1, 200), total=400, tau_gen=150.0):
     """A run with these counts of copies and qualities at steps 100, 200, ..."""
-    steps = [100.0 * (i + 1) for i in range(len(counts))]
-    shares = [count / total for count in counts]
-    entry = {"step": steps, "value": shares, "low": [0.0] * len(steps), "high": [1.0] * len(steps)}
+    steps = 100.0 * np.arange(1, len(counts) + 1)
+    zeros = np.zeros(len(steps))
+    ones = np.ones(len(steps))
     curves = {
-        "memorized": {**entry, "total": [total] * len(steps)},
-        "q": {**entry, "value": quality, "high": [9.0] * len(steps)},
+        "memorized": Curve(steps, np.array(counts) / total, zeros, ones, total=total * ones),
+        "q": Curve(steps, np.array(quality, dtype=float), zeros, 9 * ones),
     }
-    time = {"value": tau_gen, "low": 0.0, "high": None, "status": "observed", "rule": ""}
-    return {
-        "key": "a",
-        "curves": curves,
-        "null": {"value": null[0] / null[1], "count": null[0], "total": null[1]},
-        "times": {"tau_gen": time},
-    }
+    unknown = Time.unknown(Status.NOT_MEASURED, "")
+    return RunRecord(
+        key="a",
+        n_train=8,
+        seed=0,
+        factors={},
+        config={},
+        environment={},
+        data=DataFacts(),
+        curves=curves,
+        null=None if null is None else Fraction(null[0] / null[1], 0.0, 1.0, *null),
+        timescales=Timescales(Time(tau_gen, 0.0, math.inf, Status.OBSERVED), unknown),
+    )
 
 
 def test_the_snapshot_to_use_is_the_best_before_copies_are_seen():
@@ -353,7 +385,7 @@ def test_the_snapshot_to_use_is_the_best_before_copies_are_seen():
     assert choice_of(run_of([0], [1]), "not measured").step is None
     chance = run_of([0, 5] + 20 * [0], [5] * 21 + [1], null=(0, 400))  # p = 0.03 in one of 22 snapshots
     assert choice_of(chance, "q").step == 2200
-    alone = {**run_of([0, 1], [2, 1]), "null": 0.0}  # no held-out item tells how many are expected
+    alone = run_of([0, 1], [2, 1], null=None)  # no held-out item tells how many are expected
     assert choice_of(alone, "q").last == 100
 
 
@@ -416,35 +448,32 @@ def places(value, path=()):
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # a number at the end of the range overflows silently
 def test_a_strangers_record_gives_a_clean_page_or_an_input_error(single):
     """One entry is changed at a time; of all changes every 179th, which meets every value at all depths."""
-    single = {**single, "date": "today", "left_out": [{"key": "a", "reason": "b"}]}
-    changes = [(path, value) for path in places(single) for value in VALUES]
+    single = replace(single, made="today", left_out=(LeftOut("a", "b"),))
+    tree = json.loads(json.dumps(to_plain(single)))
+    changes = [(path, value) for path in places(tree) for value in VALUES]
     refused = 0
     for path, value in changes[::179]:
-        made = copy.deepcopy(single)
+        made = copy.deepcopy(tree)
         entry = made
         for key in path[:-1]:
             entry = entry[key]
         entry[path[-1]] = value
         try:
-            assert_clean(report(made))
+            assert_clean(report(record_of(made)))
         except InputError:
             refused += 1
     assert 0 < refused < len(changes[::179])
 
 
 RESULTS = Path(__file__).parents[2] / "results"
-SWEEPS = [
-    path for path in sorted(RESULTS.glob("*.json")) if json.loads(path.read_text()).get("kind") == "sweep"
-]
+SWEEPS = [path for path in sorted(RESULTS.glob("*.json")) if '"kind": "sweep"' in path.read_text()[:200]]
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
 def test_every_committed_sweep_has_a_page_and_a_sentence(path):
     """Whatever was varied, and whether items are images or points."""
-    record = json.loads(path.read_text())
+    record = load_record(path)
     assert "nan" not in sentence(record).lower()
     assert len(figures.of(record)) >= 2
     if path.stem.startswith("lr"):  # the one factor that no other test varies; a page takes seconds
-        page = report(record)
-        assert "learning rate" in page
-        assert "cannot be used" not in page
+        assert "learning rate" in report(record)

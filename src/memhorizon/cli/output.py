@@ -21,7 +21,7 @@ from memhorizon.experiments.executors.processes import cores
 from memhorizon.experiments.run import Progress, execute
 from memhorizon.experiments.run_directory import Row, RunDir
 from memhorizon.experiments.sweep import SweepProgress, execute_sweep
-from memhorizon.figures.clocks import QUALITY_LABELS
+from memhorizon.figures.reading import QUALITY_NAMES
 from memhorizon.files.plain import write_atomically
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.random_features import FeaturesConfig
@@ -237,7 +237,7 @@ def rule_text(rules: Rules) -> str:
     >>> rule_text(Rules(t=0.3))
     'tau_gen: held-out loss at t = 0.3, 5% above the worst run; tau_mem: f_mem 0.1 above its null'
     """
-    quality = QUALITY_LABELS.get(rules.quality, rules.quality)
+    quality = QUALITY_NAMES.get(rules.quality, rules.quality)
     where = "" if rules.t is None else f" at t = {rules.t:g}"
     level = f"{100 * rules.tolerance:.3g}% above the worst run"  # above the largest of the runs' best values
     return f"tau_gen: {quality}{where}, {level}; tau_mem: f_mem {rules.memorized:g} above its null"

@@ -15,6 +15,7 @@ from memhorizon.errors import InputError
 from memhorizon.experiments.recipe import Progress, Recipe, Size
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.records.files import load_record
+from memhorizon.records.sweep import SweepRecord
 
 Positional = tyro.conf.Positional
 
@@ -117,7 +118,9 @@ def _draw_all(paths: Sequence[Path]) -> int:
 
 
 def _draw(path: Path, runs: Sequence[RunDir] = ()) -> None:
-    for label, picture in figures.of(load_record(path), runs).items():
+    record = load_record(path)
+    found = figures.of(record, runs) if isinstance(record, SweepRecord) else recipes.figures_of(record)
+    for label, picture in found.items():
         target = path.with_name(f"{path.stem}-{label}.png")
         figures.save(picture.plot(), target)
         print(target)

@@ -2,26 +2,78 @@
 
 import json
 import re
-from dataclasses import asdict, dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from memhorizon.checks import check_whole
+from memhorizon.checks import check_flag, check_number, check_tuple, check_whole
 from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
 from memhorizon.files.plain import digest, parse_json
-from memhorizon.measure.snapshot import MeasureConfig as MeasureConfig
-from memhorizon.measure.snapshot import time_name as time_name
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.random_features import FeaturesConfig
 from memhorizon.networks.unet import UNetConfig
-from memhorizon.records import codec
+from memhorizon.records.codec import LARGEST_INTEGER, decode, encode_object, show
 from memhorizon.records.codec import encode as encode
-from memhorizon.samplers import check_last_level
+from memhorizon.records.files import FORMAT, VERSION
+from memhorizon.records.plain import Plain
+from memhorizon.records.upgrade import upgrade_config
+from memhorizon.samplers import SamplerConfig, check_last_level
 from memhorizon.schedule import Schedule, ScheduleConfig
 from memhorizon.training import OptimizerConfig, TrainConfig
 
-LARGEST = codec.LARGEST_INTEGER  # integers of a configuration are below
-T = TypeVar("T")
+LARGEST = LARGEST_INTEGER  # integers of a configuration are below
+KIND = "config"  # in the file of a configuration
+NETWORKS = (UNetConfig, MLPConfig, FeaturesConfig)
+
+
+@dataclass(frozen=True)
+class MeasureConfig:
+    """What is measured at every snapshot, and when snapshots are taken.
+
+    Attributes:
+        snapshots: how many, spaced evenly in the logarithm of the step.
+        first: step of the first snapshot.
+        n_samples: samples generated at each snapshot for f_mem and quality.
+        sampler: how they are generated.
+        threshold: a sample is a copy where d1 / d2 is below.
+        diffusion_times: diffusion times at which the losses are measured.
+        repeats: fixed noises per item in the losses.
+        n_train_loss: at most this many training items enter the losses.
+        keep: whether snapshots stay on disk, to be measured again later.
+    """
+
+    snapshots: int = 30
+    first: int = 50
+    n_samples: int = 1000
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    threshold: float = 1 / 3
+    diffusion_times: tuple[float, ...] = (0.01, 0.1, 0.3, 1.0)
+    repeats: int = 5
+    n_train_loss: int = 2048
+    keep: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("snapshots", "first", "repeats", "n_train_loss"):
+            check_whole(name, getattr(self, name), least=1, most=LARGEST - 1)
+        check_whole("n_samples", self.n_samples, least=0, most=LARGEST - 1)
+        check_number("threshold", self.threshold, above=0, below=1)
+        check_flag("keep", self.keep)
+        self._check_times()
+
+    def _check_times(self) -> None:
+        """Refuse what are no diffusion times, and times whose curves would have the same name."""
+        check_tuple("diffusion_times", self.diffusion_times)
+        for t in self.diffusion_times:
+            check_number("diffusion_times", t, above=0)
+        names = [time_name(t) for t in self.diffusion_times]
+        if not names or len(set(names)) < len(names):
+            wanted = "at least one diffusion time, none of them twice (to six digits)"
+            raise InputError(f"diffusion_times: expected {wanted}, got {self.diffusion_times}")
+
+
+def time_name(t: float) -> str:
+    """A diffusion time as the names of curves have it."""
+    return f"{float(t):g}"
 
 
 @dataclass(frozen=True)
@@ -47,6 +99,7 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        self._check_parts()
         check_whole("seed", self.seed, least=0, most=LARGEST - 1)
         if self.measure.first > self.train.n_updates:
             raise InputError(
@@ -54,6 +107,22 @@ class Config:
                 f"got {self.measure.first}"
             )
         self._check_levels()
+
+    def _check_parts(self) -> None:
+        """Refuse a part of another kind; of a network that is none of these it says what to do instead."""
+        if not isinstance(self.model, NETWORKS):
+            wanted = ", ".join(kind.__name__ for kind in NETWORKS)
+            raise InputError(
+                f"model: expected one of {wanted}, got {type(self.model).__name__}; train a network of your "
+                "own in a loop of your own, and write what you see with mh.RunWriter: sweeps, records and "
+                "pages read it like any other run"
+            )
+        kinds = {"data": DataConfig, "schedule": ScheduleConfig, "optimizer": OptimizerConfig}
+        kinds |= {"train": TrainConfig, "measure": MeasureConfig}
+        for name, kind in kinds.items():
+            if not isinstance(getattr(self, name), kind):
+                got = type(getattr(self, name)).__name__
+                raise InputError(f"{name}: expected a {kind.__name__}, got {got}")
 
     def _check_levels(self) -> None:
         """Refuse now what would be refused at the first snapshot, or at the first unlucky batch."""
@@ -109,44 +178,72 @@ def name_fits(name: str, tree: object) -> bool:
     return found is None or found[1] == _short(_dumps(tree))
 
 
-def to_json(config: object) -> str:
-    """Write a configuration, with a `kind` where there are several classes."""
-    return _dumps(encode(config))
+def to_json(config: Config) -> str:
+    """Write a configuration, with a `kind` where it may be one of several classes."""
+    return _dumps({"format": FORMAT, "version": VERSION, "kind": KIND, **encode_object(config)})
 
 
 def _dumps(tree: object) -> str:
     return json.dumps(tree, indent=1, sort_keys=True)
 
 
-def from_json(text: str, kind: type[T] = Config) -> T:
-    """Read a configuration back.
+def from_json(text: str) -> Config:
+    """Read a configuration back; files of version 0.1 are read as well.
 
     Raises:
         InputError: if the text is no JSON or has unknown, missing or wrong entries; the entry is named.
     """
-    return decode(parse_json(text, "configuration"), kind)
+    return config_of(parse_json(text, "configuration"))
 
 
-def decode(tree: object, kind: type[T] = Config) -> T:
-    """Build a configuration from plain values.
+def config_of(tree: object) -> Config:
+    """Build a configuration from the plain values of its file.
 
     Raises:
         InputError: if they have unknown, missing or wrong entries; the entry is named.
     """
-    return codec.decode(tree, kind, "config")
+    if not isinstance(tree, Mapping):
+        raise InputError(f"config: expected an object with the parts of a configuration, got {show(tree)}")
+    return decode(upgrade_config(_without_header(tree)), Config, "config")
 
 
-def flat(config: Config) -> dict[str, Any]:
+def settings_of(tree: object) -> MeasureConfig:
+    """Build the settings of the measures from the plain values of their row, of any version.
+
+    Raises:
+        InputError: if they have unknown, missing or wrong entries; the entry is named.
+    """
+    return decode(upgrade_config({"measure": tree})["measure"], MeasureConfig, "settings")
+
+
+def _without_header(tree: Mapping[str, object]) -> dict[str, object]:
+    """The entries of a configuration; version 0.1 wrote no header."""
+    header = {"format": FORMAT, "version": VERSION, "kind": KIND}
+    for name, wanted in header.items():
+        if "format" in tree and tree.get(name) != wanted:
+            raise InputError(f"config.{name}: expected {wanted!r}, got {show(tree.get(name))}")
+    return {name: entry for name, entry in tree.items() if name not in header}
+
+
+def flat(config: Config) -> dict[str, Plain]:
     """Return the configuration as one row of a table, `data.n_train` and so on.
 
     >>> flat(Config())["data.n_train"]
     128
     """
+    return flattened(encode_object(config))
 
-    def walk(prefix: str, value: Any) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            return {prefix: value}
-        parts = [walk(f"{prefix}.{key}".lstrip("."), part) for key, part in value.items()]
-        return {key: entry for part in parts for key, entry in part.items()}
 
-    return {**walk("", asdict(config)), "model.kind": type(config.model).__name__}
+def flattened(tree: Mapping[str, Plain], prefix: str = "") -> dict[str, Plain]:
+    """Plain values within one another as one row, named by their place.
+
+    >>> flattened({"train": {"ema": 0.9}, "seed": 1})
+    {'train.ema': 0.9, 'seed': 1}
+    """
+    row: dict[str, Plain] = {}
+    for name, entry in tree.items():
+        if isinstance(entry, Mapping):
+            row |= flattened(entry, f"{prefix}{name}.")
+        else:
+            row[f"{prefix}{name}"] = entry
+    return row

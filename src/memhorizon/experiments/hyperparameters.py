@@ -27,6 +27,7 @@ class Hyperparameter:
         role: "power" where times are fitted as powers of it, "contrast" where values are compared in pairs.
         optimizers: names of the optimizers that have it; empty where all have.
         other: the name of the field in networks that call it otherwise.
+        letter: in formulas; that of the symbol where it is none.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Hyperparameter:
     role: Role = "contrast"
     optimizers: tuple[str, ...] = ()
     other: str = ""
+    letter: str = ""
 
     @property
     def dotted(self) -> str:
@@ -63,12 +65,12 @@ class Hyperparameter:
 
 _TABLE = (
     Hyperparameter("n_train", "data", "n", "training items", "items", "power"),
-    Hyperparameter("width", "model", "width", "width", "channels", "power", other="n_features"),
+    Hyperparameter("width", "model", "width", "width", "channels", "power", other="n_features", letter="W"),
     Hyperparameter("dropout", "model", "dropout", "dropout"),
-    Hyperparameter("lr", "optimizer", "learning rate", "learning rate", role="power"),
+    Hyperparameter("lr", "optimizer", "learning rate", "learning rate", role="power", letter="η"),
     Hyperparameter("momentum", "optimizer", "momentum", "momentum", optimizers=("sgd",)),
     Hyperparameter("weight_decay", "optimizer", "weight decay", "weight decay"),
-    Hyperparameter("batch_size", "train", "batch", "batch size", "items", "power"),
+    Hyperparameter("batch_size", "train", "batch", "batch size", "items", "power", letter="B"),
     Hyperparameter("ema", "train", "EMA decay", "decay of the moving average of the weights"),
 )
 

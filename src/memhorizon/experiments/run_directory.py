@@ -25,7 +25,7 @@ from typing import Any
 from torch import Tensor
 
 from memhorizon.errors import InputError
-from memhorizon.experiments.config import Config, MeasureConfig, decode, encode, name_fits, to_json
+from memhorizon.experiments.config import Config, MeasureConfig, config_of, name_fits, settings_of, to_json
 from memhorizon.experiments.locks import BusyError, held
 from memhorizon.experiments.tensors import read_tensors, read_tensors_and_note, write_tensors
 from memhorizon.files.plain import (
@@ -40,6 +40,7 @@ from memhorizon.files.plain import (
     read_text,
     write_atomically,
 )
+from memhorizon.records.codec import encode_object
 
 LOCK_TRIES = 30  # tenths of a second: the workers of a killed sweep need a moment to notice and let go
 FOLDERS = ("snapshots", "samples", "state")
@@ -152,7 +153,7 @@ class RunDir:
                 "restore it, or run the changed one as a run of its own"
             )
         try:
-            return decode(tree)
+            return config_of(tree)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
 
@@ -161,7 +162,7 @@ class RunDir:
         """How its measures were made: as configured, unless they were made again in another way."""
         rows = read_lines(self.path / "measures.jsonl")
         own = self.config.measure
-        return decode(rows[0]["settings"], MeasureConfig) if rows and "settings" in rows[0] else own
+        return settings_of(rows[0]["settings"]) if rows and "settings" in rows[0] else own
 
     @property
     def done(self) -> bool:
@@ -270,7 +271,7 @@ class RunDir:
 
         A finished run allows for both contents in between, so that it is whole at any moment.
         """
-        content = as_lines([{"settings": encode(settings)}, *rows])
+        content = as_lines([{"settings": encode_object(settings)}, *rows])
         summary = self._read("done.json")
         streams = self._finished_streams()
         before = [digest(self._bytes("measures.jsonl"))]

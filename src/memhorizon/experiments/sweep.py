@@ -1,22 +1,23 @@
 """Many runs: finished ones are skipped, the others are done by an executor."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from memhorizon.errors import InputError
-from memhorizon.experiments.config import Config, decode, encode
+from memhorizon.experiments.config import Config, config_of, flat
 from memhorizon.experiments.executors import Executor, Local, Outcome
 from memhorizon.experiments.executors.base import reason
 from memhorizon.experiments.hyperparameters import HYPERPARAMETERS, axes_of
 from memhorizon.experiments.jobs import RunJob
 from memhorizon.experiments.run import check_finished
 from memhorizon.experiments.run_directory import RunDir
+from memhorizon.records.codec import encode, encode_object
+from memhorizon.records.plain import Plain
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class SweepProgress:
     runs: tuple[RunDir, ...]
 
 
-def grid(base: Config, **axes: Any) -> list[Config]:
+def grid(base: Config, **axes: object) -> list[Config]:
     """All combinations of the axes around one configuration, each once.
 
     Args:
@@ -57,23 +58,30 @@ def grid(base: Config, **axes: Any) -> list[Config]:
     return list(dict.fromkeys(_at(base, point) for point in points))
 
 
-def _at(base: Config, point: dict[str, Any]) -> Config:
-    entries = encode(base)
+def _at(base: Config, point: Mapping[str, object]) -> Config:
+    """The configuration of one point of the grid."""
+    tree = encode_object(base)
     taken: dict[str, str] = {}
     for axis, value in point.items():
         for name in _fields_of(base, axis):
             if name in taken:
                 raise InputError(f"axes: {axis!r} and {taken[name]!r} both set {name}")
             taken[name] = axis
-            *parents, last = name.split(".")
-            part = entries
-            for parent in parents:
-                part = part[parent]
-            part[last] = encode(value)
-    config = decode(entries)
+            tree = _with(tree, name.split("."), encode(value))
+    config = config_of(tree)
     if "optimizer.momentum" in taken and "momentum" not in axes_of(config):
         raise _unknown(config, taken["optimizer.momentum"])
     return config
+
+
+def _with(tree: Mapping[str, Plain], path: Sequence[str], value: Plain) -> dict[str, Plain]:
+    """The tree with another value at a place that it has."""
+    name, *rest = path
+    inner = tree[name]
+    if rest:
+        assert isinstance(inner, Mapping)
+        value = _with(inner, rest, value)
+    return {**tree, name: value}
 
 
 def _fields_of(base: Config, axis: str) -> list[str]:
@@ -84,22 +92,19 @@ def _fields_of(base: Config, axis: str) -> list[str]:
             raise InputError(f"data.subset: expected {wanted}, got {base.data.subset} beside the axis seed")
         return ["seed", "data.subset"]
     name = HYPERPARAMETERS[axis].dotted if axis in HYPERPARAMETERS else axis
-    if name not in _names(encode(base)):
+    if name not in _names(base):
         raise _unknown(base, axis)
     return [name]
 
 
-def _names(entries: dict[str, Any], prefix: str = "") -> list[str]:
-    """The dotted names of all fields below."""
-    found = []
-    for key, entry in entries.items():
-        found += _names(entry, f"{prefix}{key}.") if isinstance(entry, dict) else [prefix + key]
-    return [name for name in found if not name.endswith("kind") or name == "schedule.kind"]
+def _names(base: Config) -> list[str]:
+    """The dotted names of all fields that can be an axis."""
+    return [name for name in flat(base) if name != "model.kind"]
 
 
 def _unknown(base: Config, axis: str) -> InputError:
     had = ", ".join([*axes_of(base), "seed"])
-    dotted = ", ".join(name for name in _names(encode(base)) if "." in name)
+    dotted = ", ".join(name for name in _names(base) if "." in name)
     return InputError(
         f"axes: expected some of {had}, or of {dotted} (this network and optimizer), got {axis!r}"
     )

@@ -1,17 +1,18 @@
 """Pictures of records: one function per figure, each returns its numbers (.frame()) and drawing (.plot())."""
 
-from memhorizon.figures.clocks import clocks, collapse
+from memhorizon.figures.collapse import collapse
 from memhorizon.figures.contrasts import contrasts
 from memhorizon.figures.laws import laws
 from memhorizon.figures.losses import losses
 from memhorizon.figures.phase import phase
+from memhorizon.figures.picture import Picture
 from memhorizon.figures.registry import of
 from memhorizon.figures.samples import samples
-from memhorizon.figures.style import Picture, save, svg
+from memhorizon.figures.style import save, svg
+from memhorizon.figures.timescales import timescales
 
 __all__ = [
     "Picture",
-    "clocks",
     "collapse",
     "contrasts",
     "laws",
@@ -21,4 +22,5 @@ __all__ = [
     "samples",
     "save",
     "svg",
+    "timescales",
 ]

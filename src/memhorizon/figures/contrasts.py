@@ -1,68 +1,91 @@
-"""What one knob does to both clocks: their ratio to those at its smallest value."""
+"""What one hyperparameter does to both timescales: their ratio to those at its smallest value."""
 
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass
-from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
 
 from memhorizon.errors import InputError
-from memhorizon.figures import style
-from memhorizon.figures.noise_levels import mark
-from memhorizon.figures.records import Row, sweep_of
+from memhorizon.figures import marks, style
+from memhorizon.figures.labels import label_of
+from memhorizon.figures.marks import TIMESCALES
+from memhorizon.figures.picture import Row, interval_cells
+from memhorizon.figures.reading import sweep_of
+from memhorizon.records.sweep import Contrast, SweepRecord
+from memhorizon.results import Estimate, Status
 
-CLOCKS = {"tau_gen": (style.TAU_GEN, -0.1), "tau_mem": (style.TAU_MEM, 0.1)}
+BESIDE = {"tau_gen": -0.1, "tau_mem": 0.1}  # from the place of the value
+NOTHING: Row = {"value": None, "low": None, "high": None}
 
 
 @dataclass(frozen=True)
 class Contrasts:
-    """Ratios of times, by value of the knob."""
+    """Ratios of times, by value of the hyperparameter."""
 
-    record: Mapping[str, Any]
+    record: SweepRecord
 
     def frame(self) -> list[Row]:
-        """One row per clock and value of the knob; a bound, or no numbers, where none could be fitted."""
-        nothing = dict.fromkeys(("value", "low", "high"))
-        return [
-            {"knob" if key == "value" else key: entry for key, entry in row.items() if key != "ratio"}
-            | (row["ratio"] or nothing)
-            for row in self.record["contrasts"]
-        ]
+        """One row per timescale and value; a bound, or no numbers, where no ratio could be fitted."""
+        return [_row(contrast) for contrast in self.record.contrasts]
 
     @style.drawing()
     def plot(self) -> Figure:
         """One panel: points with 95 % intervals, and bounds, beside the line of no effect."""
-        rows = self.frame()
-        knobs, name = list(dict.fromkeys(row["knob"] for row in rows)), rows[0]["factor"].replace("_", " ")
+        first = self.record.contrasts[0]
+        values = list(dict.fromkeys(contrast.value for contrast in self.record.contrasts))
         figure = style.canvas(width=4.4, height=3.2)
         axes = figure.subplots()
         axes.axhline(1, color=style.GREY, linewidth=1, linestyle=(0, (4, 3)))
-        looks, ends = style.looks(CLOCKS), [0.5, 2.0]
-        for clock, (label, shift) in CLOCKS.items():
-            for row in (row for row in rows if row["clock"] == clock):
-                entry = {**row, "status": "observed" if row["value"] is not None else "undetermined"}
-                if row.get("at_least"):
-                    entry |= {"value": row["at_least"], "status": "at least"}
-                mark(axes, knobs.index(row["knob"]) + shift, entry, looks[clock])
-                ends += [end for end in (entry["value"], row["low"], row["high"]) if end]
-            axes.plot([], [], **style.altered(looks[clock], linestyle="none"), label=label)
-        style.log_axis(axes.yaxis, min(ends), max(ends))
-        axes.set_xticks(range(len(knobs)), [f"{knob:g}" for knob in knobs])
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.set(
-            xlim=(-0.5, len(knobs) - 0.5), xlabel=name, ylabel=f"time / that at {rows[0]['reference']:g}"
-        )
-        figure.legend(loc="outside upper center", ncols=2)
+        for contrast in self.record.contrasts:
+            _draw(axes, values.index(contrast.value) + BESIDE[contrast.timescale], contrast)
+        style.log_scale(axes.yaxis)
+        low, high = axes.get_ylim()
+        axes.set_ylim(min(low, 0.5), max(high, 2.0))
+        style.categories(axes.xaxis, [f"{value:g}" for value in values])
+        axes.set_xlim(-0.5, len(values) - 0.5)
+        axes.set_xlabel(label_of(first.factor))
+        axes.set_ylabel(f"time / that at {first.reference:g}")
+        handles = [mark.handle("none") for mark in TIMESCALES.values()]
+        names = [mark.symbol for mark in TIMESCALES.values()]
+        figure.legend(handles, names, loc="outside upper center", ncols=2)
         return figure
 
 
-def contrasts(record: Any) -> Contrasts:
-    """Both clocks at each value of a knob over those at its smallest, with 95 % intervals.
+def _row(contrast: Contrast) -> Row:
+    about: Row = {
+        "factor": contrast.factor,
+        "reference": contrast.reference,
+        "hyperparameter": contrast.value,
+        "timescale": contrast.timescale,
+        "observed": contrast.observed,
+        "censored": contrast.censored,
+        "status": contrast.status,
+        "note": contrast.note,
+    }
+    if contrast.at_least is not None:
+        about["at_least"] = contrast.at_least
+    return about | (NOTHING if contrast.ratio is None else interval_cells(contrast.ratio))
+
+
+def _draw(axes: Axes, x: float, contrast: Contrast) -> None:
+    """The ratio, or the bound where there is one."""
+    mark = TIMESCALES[contrast.timescale]
+    look = style.Look(color=mark.color, linestyle="none", marker=mark.marker)
+    if contrast.at_least is not None:
+        bound = Estimate(contrast.at_least, contrast.at_least, math.inf)
+        marks.ratio(axes, x, bound, Status.AT_LEAST, look)
+    elif contrast.ratio is not None:
+        marks.ratio(axes, x, contrast.ratio, Status.OBSERVED, look, markerfacecolor=mark.face)
+
+
+def contrasts(record: object) -> Contrasts:
+    """Both timescales at each value of a hyperparameter over those at its smallest, with 95 % intervals.
 
     Raises:
-        InputError: if the record is no sweep, or no single knob was varied in it.
+        InputError: if the record is no sweep, or no single such hyperparameter was varied in it.
     """
-    if not sweep_of(record).get("contrasts"):
+    sweep = sweep_of(record)
+    if not sweep.contrasts:
         raise InputError("record: expected a sweep over one of momentum, weight_decay, ema or dropout alone")
-    return Contrasts(record)
+    return Contrasts(sweep)

@@ -1,13 +1,12 @@
 """Which figures a record yields."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from memhorizon.errors import InputError
-from memhorizon.experiments.record import varied
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.figures.beyond import augmentation, guidance, halves
-from memhorizon.figures.clocks import clocks, collapse
+from memhorizon.figures.collapse import collapse
 from memhorizon.figures.contrasts import contrasts
 from memhorizon.figures.duplicates import duplicates
 from memhorizon.figures.exponents import exponents
@@ -15,11 +14,12 @@ from memhorizon.figures.laws import laws
 from memhorizon.figures.losses import losses
 from memhorizon.figures.noise_levels import noise_levels
 from memhorizon.figures.phase import phase
+from memhorizon.figures.picture import Picture
 from memhorizon.figures.rates import rates
-from memhorizon.figures.records import quality_name, reading, time_of
+from memhorizon.figures.reading import TIMESCALE_NAMES, number, sweep_of, timescale, varied
+from memhorizon.figures.records import reading
 from memhorizon.figures.reruns import reruns
 from memhorizon.figures.samples import samples, shows_images
-from memhorizon.figures.style import Picture
 from memhorizon.figures.theory_digits import beside_digits
 from memhorizon.figures.theory_losses import (
     heatmap,
@@ -39,7 +39,8 @@ from memhorizon.figures.theory_training import (
     steps,
 )
 from memhorizon.figures.threshold import threshold
-from memhorizon.records.check import check_record
+from memhorizon.figures.timescales import timescales
+from memhorizon.records.sweep import SweepRecord
 
 TABLES: dict[str, dict[str, Callable[[Any], Picture]]] = {
     "spectra": {"density": spectra},
@@ -69,7 +70,56 @@ TABLES: dict[str, dict[str, Callable[[Any], Picture]]] = {
 }
 
 
-def of(record: Any, runs: Sequence[RunDir] = ()) -> dict[str, Picture]:
+@dataclass(frozen=True)
+class SweepFigure:
+    """A figure of a sweep.
+
+    Attributes:
+        applies: whether a record holds what it shows.
+        make: makes it.
+    """
+
+    applies: Callable[[SweepRecord], bool]
+    make: Callable[[SweepRecord], Picture]
+
+
+def _measured(record: SweepRecord) -> set[str]:
+    return {name for run in record.runs for name in run.curves}
+
+
+def _has_curves(record: SweepRecord) -> bool:
+    return not _measured(record).isdisjoint({record.rules.curve, "memorized"})
+
+
+def _collapses(record: SweepRecord) -> bool:
+    return "n_train" in varied(record) and "memorized" in _measured(record)
+
+
+def _has_laws(record: SweepRecord) -> bool:
+    timed = any(timescale(run, name).known for run in record.runs for name in TIMESCALE_NAMES)
+    return bool(varied(record)) and timed
+
+
+def _has_losses(record: SweepRecord) -> bool:
+    return any(name.startswith("train@") for name in _measured(record))
+
+
+def _has_phases(record: SweepRecord) -> bool:
+    grid = {"n_train", "width"} <= set(varied(record))
+    return grid and all(number(run, "width") for run in record.runs)
+
+
+SWEEP_FIGURES = {
+    "timescales": SweepFigure(_has_curves, timescales),
+    "collapse": SweepFigure(_collapses, collapse),
+    "laws": SweepFigure(_has_laws, laws),
+    "contrasts": SweepFigure(lambda record: bool(record.contrasts), contrasts),
+    "losses": SweepFigure(_has_losses, losses),
+    "phase": SweepFigure(_has_phases, phase),
+}
+
+
+def of(record: object, runs: Sequence[RunDir] = ()) -> dict[str, Picture]:
     """All figures of a record by name; none for a record that has no picture.
 
     Args:
@@ -79,39 +129,18 @@ def of(record: Any, runs: Sequence[RunDir] = ()) -> dict[str, Picture]:
     Raises:
         InputError: if it is no record, or lacks an entry that its kind promises.
     """
-    if not isinstance(record, Mapping):
-        raise InputError(f"record: expected an object, got {type(record).__name__}")
-    with reading():
-        return _of(record, runs)
+    if isinstance(record, Mapping):  # records of recipes, until these have types
+        with reading():
+            return _of_table(record)
+    sweep = sweep_of(record)
+    found = {name: figure.make(sweep) for name, figure in SWEEP_FIGURES.items() if figure.applies(sweep)}
+    if any(shows_images(run) for run in runs):
+        found["samples"] = samples(sweep, runs)
+    return found
 
 
-def _of(record: Mapping[str, Any], runs: Sequence[RunDir]) -> dict[str, Picture]:
-    if record.get("kind") == "sweep":
-        return _of_sweep(check_record(record), runs)
+def _of_table(record: Mapping[str, Any]) -> dict[str, Picture]:
     if record.get("kind") == "duplicates":
         return {"times": duplicates(record)}
     made = TABLES.get(record.get("name", ""), {}) if "columns" in record else {}
     return {name: figure(record) for name, figure in made.items()}
-
-
-def _of_sweep(record: Mapping[str, Any], runs: Sequence[RunDir]) -> dict[str, Picture]:
-    entries = record["runs"]
-    measured = {name for run in entries for name in run["curves"]}
-    timed = any(time_of(run["times"][name]).known for run in entries for name in ("tau_gen", "tau_mem"))
-    factors = varied(entries)
-    found: dict[str, Picture] = {}
-    if measured & {quality_name(record), "memorized"}:
-        found["clocks"] = clocks(record)
-    if "n_train" in factors and "memorized" in measured:
-        found["collapse"] = collapse(record)
-    if factors and timed:
-        found["laws"] = laws(record)
-    if record.get("contrasts"):
-        found["contrasts"] = contrasts(record)
-    if any(name.startswith("train@") for name in measured):
-        found["losses"] = losses(record)
-    if {"n_train", "width"} <= set(factors) and all(run.get("width") for run in record["runs"]):
-        found["phase"] = phase(record)
-    if any(shows_images(run) for run in runs):
-        found["samples"] = samples(record, runs)
-    return found

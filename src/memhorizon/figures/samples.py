@@ -1,8 +1,7 @@
 """Generated images beside their nearest training images, early and late."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,11 +10,19 @@ from matplotlib.figure import Figure
 from memhorizon.errors import InputError
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.figures import style
-from memhorizon.figures.records import Row, groups, sweep_of, time_of
+from memhorizon.figures.groups import Group, groups
+from memhorizon.figures.picture import Row
+from memhorizon.figures.reading import copy_threshold, sweep_of
+from memhorizon.records.sweep import RunRecord
 
 SHOWN = 8  # pictures in a row
 SETTINGS = 4  # blocks at most
-LEFT, MIDDLE, TITLE = 0.72, 0.25, 0.26  # inches: row names, gap between early and late, line of a block
+TENSORS = {"samples", "neighbours", "ratio"}
+LEFT = 0.72  # inches: names of the rows
+MIDDLE = 0.25  # between early and late
+TITLE = 0.26  # line above a block
+PICTURE = (style.WIDTH - LEFT - MIDDLE - 0.05) / (2 * SHOWN)
+BLOCK = TITLE + 2 * PICTURE + 0.12
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,12 @@ class Sheet:
     kept: int
     copies: int
 
+    @property
+    def title(self) -> str:
+        """The line above it."""
+        setting = style.label(self.label)
+        return f"{setting}, {self.when}: step {self.step:,}, {self.copies} of {self.kept} copies"
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -55,52 +68,56 @@ class Samples:
 
     def frame(self) -> list[Row]:
         """One row per sample shown: its ratio, and whether it counts as a copy."""
-        return [
-            {"label": s.label, "n_train": s.n_train, "when": s.when, "step": s.step, "rank": rank}
-            | {"ratio": float(ratio), "copied": bool(ratio < s.threshold)}
-            for s in self.sheets
-            for rank, ratio in enumerate(s.ratio)
-        ]
+        return [row for sheet in self.sheets for row in _rows(sheet)]
 
     @style.drawing()
     def plot(self) -> Figure:
         """A block per setting: early on the left, late on the right; copies are framed."""
         labels = list(dict.fromkeys(sheet.label for sheet in self.sheets))
-        size = (style.WIDTH - LEFT - MIDDLE - 0.05) / (2 * SHOWN)  # of a picture, in inches
-        block = TITLE + 2 * size + 0.12
-        height = block * len(labels) + 0.05
+        height = BLOCK * len(labels) + 0.05
         figure = Figure(figsize=(style.WIDTH, height))
         for sheet in self.sheets:
-            left = LEFT if sheet.when == "early" else LEFT + SHOWN * size + MIDDLE
-            top = height - block * labels.index(sheet.label) - TITLE
-            _block(figure, sheet, left, top, size)
+            left = LEFT if sheet.when == "early" else LEFT + SHOWN * PICTURE + MIDDLE
+            top = height - BLOCK * labels.index(sheet.label) - TITLE
+            _block(figure, sheet, left, top)
         return figure
 
 
-def _block(figure: Figure, sheet: Sheet, left: float, top: float, size: float) -> None:
+def _rows(sheet: Sheet) -> list[Row]:
+    about: Row = {"label": sheet.label, "n_train": sheet.n_train, "when": sheet.when, "step": sheet.step}
+    return [
+        about | {"rank": rank, "ratio": ratio, "copied": ratio < sheet.threshold}
+        for rank, ratio in enumerate(sheet.ratio.tolist())
+    ]
+
+
+def _block(figure: Figure, sheet: Sheet, left: float, top: float) -> None:
     """Two rows of pictures below (left, top), in inches: generated above, nearest training image below."""
     width, height = figure.get_size_inches()
-    count = f"{sheet.copies} of {sheet.kept} copies"
-    title = f"{style.label(sheet.label)}, {sheet.when}: step {sheet.step:,}, {count}"
-    figure.text(left / width, (top + 0.06) / height, title, fontsize=8)
-    for i, (name, pictures) in enumerate(
-        (("generated", sheet.images), ("nearest\ntraining", sheet.neighbours))
-    ):
-        bottom = top - (i + 1) * size
+    figure.text(left / width, (top + 0.06) / height, sheet.title, fontsize=8)
+    pairs = (("generated", sheet.images), ("nearest\ntraining", sheet.neighbours))
+    for i, (name, pictures) in enumerate(pairs, start=1):
+        bottom = top - i * PICTURE
         if sheet.when == "early":
-            at = (bottom + size / 2) / height
-            figure.text((LEFT - 0.08) / width, at, name, ha="right", va="center", fontsize=8)
+            middle = (bottom + PICTURE / 2) / height
+            figure.text((LEFT - 0.08) / width, middle, name, ha="right", va="center", fontsize=8)
         for j, pixels in enumerate(pictures):
-            place = [(left + j * size) / width, bottom / height, 0.9 * size / width, 0.9 * size / height]
-            axes = figure.add_axes((place[0], place[1], place[2], place[3]))
+            axes = figure.add_axes(
+                (
+                    (left + j * PICTURE) / width,
+                    bottom / height,
+                    0.9 * PICTURE / width,
+                    0.9 * PICTURE / height,
+                )
+            )
             _picture(axes, pixels, copied=bool(sheet.ratio[j] < sheet.threshold))
 
 
 def _picture(axes: Axes, pixels: np.ndarray, *, copied: bool) -> None:
     axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set(xticks=[], yticks=[])
-    colour, line = (style.FRAME, 2.0) if copied else ("#bbbbbb", 0.5)
-    axes.spines[:].set(visible=True, color=colour, linewidth=line)
+    colour = style.FRAME if copied else "#bbbbbb"
+    axes.spines[:].set(visible=True, color=colour, linewidth=2.0 if copied else 0.5)
 
 
 def shows_images(run: RunDir) -> bool:
@@ -109,7 +126,7 @@ def shows_images(run: RunDir) -> bool:
     return any("samples" in tensors and tensors["samples"].ndim == 4 for tensors in kept)
 
 
-def samples(record: Any, runs: Sequence[RunDir]) -> Samples:
+def samples(record: object, runs: Sequence[RunDir]) -> Samples:
     """Samples kept early (at the best quality) and late (the last snapshot), the first seed of a setting.
 
     Of more than four settings four are shown, evenly spread.
@@ -125,43 +142,56 @@ def samples(record: Any, runs: Sequence[RunDir]) -> Samples:
         InputError: if the record is no sweep, or no run directory holds samples of images.
     """
     folders = {run.path.name: run for run in runs}
-    sheets: list[Sheet] = []
     every = groups(sweep_of(record))
-    for i in np.unique(np.linspace(0, len(every) - 1, SETTINGS).round().astype(int)):
-        group = every[i]
-        run = group.runs[0]
-        folder = folders.get(run["key"])
-        steps = [] if folder is None else folder.sample_steps()
-        if folder is None or not steps:
-            continue
-        for when, step in (("early", _early(run, steps)), ("late", steps[-1])):
-            sheet = _sheet(folder, step, run, group.label, when)
-            sheets += [sheet] if sheet is not None else []
+    chosen = np.unique(np.linspace(0, len(every) - 1, SETTINGS).round().astype(int))
+    sheets = [sheet for i in chosen for sheet in _sheets(every[i], folders.get(every[i].runs[0].key))]
     if not sheets:
         raise InputError("runs: expected run directories with samples of images, got none")
     return Samples(tuple(sheets))
 
 
-def _early(run: Mapping[str, Any], steps: Sequence[int]) -> int:
+def _sheets(group: Group, folder: RunDir | None) -> Iterator[Sheet]:
+    """The early and the late sheet of the first run of a group, where its directory has them."""
+    steps = [] if folder is None else folder.sample_steps()
+    if folder is None or not steps:
+        return
+    for when, step in (("early", _early(group.runs[0], steps)), ("late", steps[-1])):
+        sheet = _sheet(folder, step, group, when)
+        if sheet is not None:
+            yield sheet
+
+
+def _early(run: RunRecord, steps: Sequence[int]) -> int:
     """The snapshot nearest to the best quality; the first one where no such time is known."""
-    best = time_of(run["times"].get("others", {}).get("argmin") or run["times"]["tau_gen"])
-    return min(steps, key=lambda step: abs(np.log(step / best.value))) if best.known else steps[0]
+    best = run.timescales.others.get("argmin") or run.timescales.tau_gen
+    if not best.known:
+        return steps[0]
+    return min(steps, key=lambda step: abs(np.log(step / best.value)))
 
 
-def _sheet(folder: RunDir, step: int, run: Mapping[str, Any], label: str, when: str) -> Sheet | None:
+def _sheet(folder: RunDir, step: int, group: Group, when: str) -> Sheet | None:
+    """The closest samples that were kept at a step; None where they are no images."""
     tensors = folder.read_samples(step)
-    if tensors.keys() < {"samples", "neighbours", "ratio"} or tensors["samples"].ndim != 4:
+    if tensors.keys() < TENSORS or tensors["samples"].ndim != 4:
         return None
     ratio = tensors["ratio"].numpy()
-    order = np.argsort(ratio, kind="stable")[:SHOWN]
     neighbours = tensors["neighbours"].numpy()
-    low, high = float(neighbours.min()), float(neighbours.max())
-    threshold = run["config"]["measure"]["threshold"]
+    closest = np.argsort(ratio, kind="stable")[:SHOWN]
+    low = float(neighbours.min())
+    high = float(neighbours.max())
+    threshold = copy_threshold(group.runs[0]) or 0.0
     return Sheet(
-        label, run["n_train"], when, step,
-        _pixels(tensors["samples"].numpy()[order], low, high), _pixels(neighbours[order], low, high),
-        ratio[order], threshold, len(ratio), int((ratio < threshold).sum()),
-    )  # fmt: skip
+        label=group.label,
+        n_train=group.n_train,
+        when=when,
+        step=step,
+        images=_pixels(tensors["samples"].numpy()[closest], low, high),
+        neighbours=_pixels(neighbours[closest], low, high),
+        ratio=ratio[closest],
+        threshold=threshold,
+        kept=len(ratio),
+        copies=int((ratio < threshold).sum()),
+    )
 
 
 def _pixels(items: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -1,49 +1,32 @@
-"""What all pictures share: the theme, colours that survive grey print, axes of steps, intervals, saving."""
+"""What all pictures share: the theme, colours that survive grey print, axes, saving."""
 
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TypedDict, cast
 
 import matplotlib
 import matplotlib.colors
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis, XAxis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, Locator, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.typing import LineStyleType, MarkerType
 from PIL import Image
 
 from memhorizon.errors import InputError
 from memhorizon.experiments.run_directory import write_atomically
 from memhorizon.figures.records import reading
-from memhorizon.results import Time
 
-THEME: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture everywhere
-    "font.size": 9.0,
-    "axes.titlesize": 9.0,
-    "axes.titlelocation": "left",
-    "axes.linewidth": 0.7,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#444444",
-    "axes.labelcolor": "#222222",
-    "xtick.color": "#444444",
-    "ytick.color": "#444444",
-    "legend.frameon": False,
-    "legend.fontsize": 8.5,
-    "lines.linewidth": 1.4,
-    "lines.markersize": 4.0,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "memhorizon",
-    "figure.facecolor": "white",
-}
 WIDTH = 7.2  # inches, the text width of a two-column paper
 GREY = "#777777"
-TAU_GEN, TAU_MEM = r"$\tau_\mathrm{gen}$", r"$\tau_\mathrm{mem}$"
+DARK = "#444444"
+TAU_GEN = r"$\tau_\mathrm{gen}$"
+TAU_MEM = r"$\tau_\mathrm{mem}$"
 FRAME = "#d1330f"  # around copies
-LINES: tuple[Any, ...] = (
+LINES: tuple[LineStyleType, ...] = (
     "-",
     (0, (5, 1.6)),
     (0, (5, 1.4, 1, 1.4)),
@@ -51,31 +34,55 @@ LINES: tuple[Any, ...] = (
     (0, (8, 2)),
     (0, (3, 1, 1, 1, 1, 1)),
 )
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+MARKERS: tuple[MarkerType, ...] = ("o", "s", "^", "D", "v", "P", "X", "*")
+# multiples of powers of ten at which a logarithmic axis may have numbers, the densest first
+STEPS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
+CHARACTER = 0.62  # width of a digit, in sizes of the type
 
 
-@runtime_checkable
-class Picture(Protocol):
-    """A figure: its numbers, and its drawing."""
+class Look(TypedDict):
+    """Colour, line and marker of a series."""
 
-    def frame(self) -> list[dict[str, Any]]:
-        """Return the numbers, one row per point."""
-        ...
+    color: str
+    linestyle: LineStyleType
+    marker: MarkerType
 
-    def plot(self) -> Figure:
-        """Draw it."""
-        ...
+
+def theme() -> AbstractContextManager[None]:
+    """The settings of matplotlib that all figures are drawn and saved with."""
+    return matplotlib.rc_context(
+        {
+            "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture everywhere
+            "font.size": 9.0,
+            "axes.titlesize": 9.0,
+            "axes.titlelocation": "left",
+            "axes.linewidth": 0.7,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.edgecolor": "#444444",
+            "axes.labelcolor": "#222222",
+            "xtick.color": "#444444",
+            "ytick.color": "#444444",
+            "legend.frameon": False,
+            "legend.fontsize": 8.5,
+            "lines.linewidth": 1.4,
+            "lines.markersize": 4.0,
+            "svg.fonttype": "path",
+            "svg.hashsalt": "memhorizon",
+            "figure.facecolor": "white",
+        }
+    )
 
 
 @contextmanager
 def drawing() -> Iterator[None]:
     """Draw in the theme of all figures; an entry of the record that cannot be drawn is an InputError."""
-    with reading(), matplotlib.rc_context(THEME):
+    with reading(), theme():
         yield
 
 
 def label(text: str) -> str:
-    """A text of a record as it stands: a dollar sign begins no mathematics."""
+    """A text of a record as it is written there: a dollar sign begins no mathematics."""
     return text.replace("$", r"\$")
 
 
@@ -96,19 +103,19 @@ def colours(count: int) -> list[str]:
     return [matplotlib.colors.to_hex(shade) for shade in shades]
 
 
-def looks(series: Iterable[str]) -> dict[str, dict[str, Any]]:
+def looks(series: Iterable[str]) -> dict[str, Look]:
     """Colour, line style and marker of each series of a figure."""
     names = list(dict.fromkeys(series))
     shades = colours(len(names))
     return {
-        name: {"color": shades[i], "linestyle": LINES[i % len(LINES)], "marker": MARKERS[i % len(MARKERS)]}
+        name: Look(color=shades[i], linestyle=LINES[i % len(LINES)], marker=MARKERS[i % len(MARKERS)])
         for i, name in enumerate(names)
     }
 
 
-def altered(look: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
-    """The same look but for some of its entries."""
-    return {**look, **changes}
+def altered(look: Look, **changes: object) -> Look:
+    """The same look but for some of its entries; further ones of matplotlib may be added."""
+    return cast(Look, {**look, **changes})
 
 
 def canvas(width: float = WIDTH, height: float = 3.0) -> Figure:
@@ -134,22 +141,85 @@ def signed(value: float) -> str:
     return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
 
 
-def log_axis(axis: Any, low: float, high: float, *, wide: bool = True) -> None:
-    """Make an axis logarithmic, with numbers that people read; fewer of them where it is not wide."""
-    decades = np.log10(high / low) * (1 if wide else 2)
-    subs = (1.0, 2.0, 5.0) if decades < 2.2 else (1.0, 3.0) if decades < 3.2 else (1.0,)
-    (axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale)("log")
-    axis.set_major_locator(LogLocator(subs=subs, numticks=12))
+class LogTicks(Locator):
+    """Round numbers on a logarithmic axis, as many as fit beside each other, and at least two."""
+
+    def __call__(self) -> Sequence[float]:
+        """The ticks of the part of the axis that is shown."""
+        axis = self.axis
+        assert isinstance(axis, Axis)
+        low, high = sorted(axis.get_view_interval())
+        return self.tick_values(low, high)
+
+    def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
+        """The densest round numbers between these ends that fit."""
+        for steps in STEPS:
+            ticks = round_numbers(vmin, vmax, steps)
+            if len(ticks) >= 2 and self._fit(ticks):
+                return ticks
+        decades = round_numbers(vmin, vmax, (1.0,))
+        if len(decades) > 2:
+            return self._every_other(decades)
+        return self._linear(vmin, vmax)
+
+    def _every_other(self, decades: list[float]) -> list[float]:
+        """Of many powers of ten every second, third, ...: the most that fit."""
+        stride = 2
+        while len(decades[::stride]) > 2 and not self._fit(decades[::stride]):
+            stride += 1
+        return decades[::stride]
+
+    def _linear(self, low: float, high: float) -> list[float]:
+        """Where the axis is too short for two numbers of a decade: evenly spaced ones."""
+        ticks = MaxNLocator(3).tick_values(low, high)
+        return [float(tick) for tick in ticks if low <= tick <= high]
+
+    def _fit(self, ticks: Sequence[float]) -> bool:
+        """Whether the numbers fit beside each other, with a gap of a character and a half."""
+        axis = self.axis
+        assert isinstance(axis, Axis)
+        if not isinstance(axis, XAxis):
+            return len(ticks) <= axis.get_tick_space()
+        # get_tick_space counts ticks of three sizes of the type
+        room = 3.0 * axis.get_tick_space() / CHARACTER
+        low, high = np.log(sorted(axis.get_view_interval()))
+        places = room * (np.log(ticks) - low) / (high - low)
+        widths = np.array([len(plain_number(tick)) for tick in ticks])
+        return bool(np.all(np.diff(places) >= (widths[1:] + widths[:-1]) / 2 + 1.5))
+
+
+def round_numbers(low: float, high: float, steps: Sequence[float]) -> list[float]:
+    """The multiples of powers of ten between two positive ends.
+
+    >>> round_numbers(0.5, 30.0, (1.0, 3.0))
+    [1.0, 3.0, 10.0, 30.0]
+    """
+    if not 0 < low <= high < np.inf:
+        return []
+    exponents = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    ticks = [step * 10.0**exponent for exponent in exponents for step in steps]
+    return [tick for tick in ticks if low <= tick * (1 + 1e-9) and tick * (1 - 1e-9) <= high]
+
+
+def log_scale(axis: Axis) -> None:
+    """Make an axis logarithmic, with numbers that people read."""
+    set_scale = axis.axes.set_xscale if isinstance(axis, XAxis) else axis.axes.set_yscale
+    set_scale("log")
+    axis.set_major_locator(LogTicks())
     axis.set_major_formatter(FuncFormatter(lambda value, _: plain_number(value)))
     axis.set_minor_locator(LogLocator(subs=tuple(range(1, 10)), numticks=60))
     axis.set_minor_formatter(NullFormatter())
 
 
-def log_span(axis: Any, values: Iterable[float | None], *, wide: bool = True) -> None:
-    """Make an axis logarithmic for those of the values that are known."""
-    known = [value for value in values if value]
-    if known:
-        log_axis(axis, min(known), max(known), wide=wide)
+def log_axis(axis: Axis, low: float, high: float, *, wide: bool = True) -> None:
+    """As `log_scale`; for callers that state the ends, which the ticks find themselves now."""
+    log_scale(axis)
+
+
+def log_span(axis: Axis, values: Iterable[float | None], *, wide: bool = True) -> None:
+    """Make an axis logarithmic where one of the values is known."""
+    if any(values):
+        log_scale(axis)
 
 
 def value_axis(axes: Axes, values: Sequence[float]) -> None:
@@ -157,61 +227,30 @@ def value_axis(axes: Axes, values: Sequence[float]) -> None:
     seen = np.asarray(values, dtype=float)
     seen = seen[np.isfinite(seen)]
     if len(seen) and seen.min() > 0 and seen.max() > 5 * seen.min():
-        log_axis(axes.yaxis, seen.min(), seen.max())
+        log_scale(axes.yaxis)
 
 
-def band(axes: Axes, step: Any, low: Any, high: Any, colour: str, *, alpha: float = 0.16) -> None:
+def categories(axis: Axis, names: Sequence[str]) -> None:
+    """Name the places 0, 1, 2, ... of an axis, with no ticks between them."""
+    axis.set_ticks(range(len(names)), labels=list(names))
+    axis.set_minor_locator(NullLocator())
+
+
+def band(
+    axes: Axes, step: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str, *, alpha: float = 0.16
+) -> None:
     """Shade an interval along a curve; without edges, so that it survives grey print as a tint."""
     finite = np.isfinite(low) & np.isfinite(high)
     axes.fill_between(step, low, high, where=finite, color=colour, alpha=alpha, linewidth=0)
 
 
-def ends(time: Time) -> tuple[float | None, float | None]:
-    """Both ends of the interval of a time; None where nothing bounds it."""
-    if time.status == "not reached":
-        return time.value, None
-    if time.status == "before first":
-        return None, time.value
-    return (time.low if time.low > 0 else None), (time.high if np.isfinite(time.high) else None)
-
-
-def clock(
-    axes: Axes, at: float, time: Time, first: float, last: float, look: Mapping[str, Any], *, filled: bool
-) -> None:
-    """Draw a time with its interval at height `at`; ends that nothing bounds, and censored times, are arrows.
-
-    What is no time (not measured, still improving) draws nothing.
-
-    Args:
-        axes: where; its horizontal axis is the step.
-        at: the height.
-        time: what to draw.
-        first: the first step looked at, where an interval open to the left ends.
-        last: the last step looked at.
-        look: colour and marker.
-        filled: whether the marker is filled (tau_mem) or open (tau_gen).
-    """
-    if not time.known:
-        return
-    (low, high), colour = ends(time), look["color"]
-    shown = [first if low is None else max(low, first), last if high is None else min(high, last)]
-    axes.plot(shown, [at, at], color=colour, linewidth=1.6, solid_capstyle="butt", zorder=3)
-    for end, start, reach in ((low, shown[0], 0.72), (high, shown[1], 1.39)):
-        if end is None:
-            arrow = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0}
-            axes.annotate("", (start * reach, at), (start, at), arrowprops=arrow, zorder=3)
-    face = colour if filled else "white"
-    marker = look["marker"] if time.observed else "|"
-    axes.plot([time.value], [at], marker=marker, color=colour, markerfacecolor=face, markersize=5, zorder=4)
-
-
-def named(axes: Axes, **place: Any) -> None:
+def named(axes: Axes, **place: object) -> None:
     """A legend of what has a name in a panel; none where nothing has."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend(**place)
 
 
-def few_ticks(axis: Any, count: int = 5) -> None:
+def few_ticks(axis: Axis, count: int = 5) -> None:
     """At most `count` round ticks and none between them."""
     axis.set_major_locator(MaxNLocator(count))
     axis.set_minor_locator(NullLocator())
@@ -221,27 +260,31 @@ def svg(figure: Figure) -> str:
     """Write a figure as SVG text: no date, no random names, so the same numbers give the same bytes."""
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     buffer = io.StringIO()
-    with matplotlib.rc_context(THEME):
+    with theme():
         figure.savefig(buffer, format="svg", metadata=nothing)
     return buffer.getvalue()
 
 
-def save(figure: Figure, path: Path | str, *, dpi: int = 110) -> None:
-    """Write a figure to `path`, whole or not at all; the ending says how, .svg, .pdf or .png.
+def save(figure: object, path: Path | str, *, dpi: int = 110) -> None:
+    """Write a figure to `path`, whole or not at all; the ending says how: .svg, .pdf or .png.
+
+    Args:
+        figure: of matplotlib, as `.plot()` of a picture draws it.
+        path: of the file.
+        dpi: dots per inch of a PNG.
 
     Raises:
-        InputError: if the ending is none of them.
+        InputError: if it is no figure, or the ending is none of these.
     """
+    if not isinstance(figure, Figure):
+        raise InputError(f"figure: expected one of matplotlib (picture.plot()), got {type(figure).__name__}")
     path = Path(path)
     if path.suffix == ".svg":
         content = svg(figure).encode()
     elif path.suffix == ".pdf":
         content = _pdf(figure)
     elif path.suffix == ".png":
-        buffer = io.BytesIO()
-        with matplotlib.rc_context(THEME):
-            figure.savefig(buffer, format="png", dpi=dpi)
-        content = _smaller(buffer)
+        content = _png(figure, dpi)
     else:
         raise InputError(f"path: expected a name that ends in .svg, .pdf or .png, got {str(path)!r}")
     write_atomically(path, content)
@@ -250,13 +293,17 @@ def save(figure: Figure, path: Path | str, *, dpi: int = 110) -> None:
 def _pdf(figure: Figure) -> bytes:
     """A figure as PDF, without a date: the same numbers give the same bytes."""
     buffer = io.BytesIO()
-    with matplotlib.rc_context(THEME):
+    with theme():
         figure.savefig(buffer, format="pdf", metadata={"CreationDate": None})
     return buffer.getvalue()
 
 
-def _smaller(png: io.BytesIO) -> bytes:
-    """The same picture in 256 colours: a third of the bytes, and no difference to the eye."""
-    content = io.BytesIO()
-    Image.open(png).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(content, "png", optimize=True)
-    return content.getvalue()
+def _png(figure: Figure, dpi: int) -> bytes:
+    """A figure in 256 colours: a third of the bytes, and no difference to the eye."""
+    full = io.BytesIO()
+    with theme():
+        figure.savefig(full, format="png", dpi=dpi)
+    small = io.BytesIO()
+    image = Image.open(full).convert("RGB")
+    image.quantize(256, dither=Image.Dither.NONE).save(small, "png", optimize=True)
+    return small.getvalue()

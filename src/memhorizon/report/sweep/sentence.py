@@ -1,0 +1,193 @@
+"""What a sweep found, in one sentence, with what it does not show."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from memhorizon.figures.groups import Group, groups
+from memhorizon.figures.labels import phrase_of
+from memhorizon.figures.reading import QUALITY_NAMES, timescale
+from memhorizon.records.reading import has_images, law_of, unfinished
+from memhorizon.records.sweep import SweepRecord
+from memhorizon.report.words import joined, step_text, time_text
+from memhorizon.results import UNKNOWN, Estimate, ScalingLaw, Status, Time
+
+REASONS = {
+    Status.NOT_MEASURED: "was not measured",
+    Status.STILL_IMPROVING: "was still coming down at the last step",
+    Status.TRIVIAL_LEVEL: "never came below that of a network that predicts nothing",
+}
+
+
+def sentence(record: SweepRecord) -> str:
+    """Say what was found: when copying began, how that grew, and whether good samples waited too."""
+    every = groups(record)
+    item = "images" if has_images(record) else "points"
+    text = _copying(every, item)
+    text += _growth(record, item) or _quality_reached(record)
+    early = len(unfinished(record))
+    if early:
+        text += f" ({early} of {len(record.runs)} runs are not finished: this is what is known so far.)"
+    return text
+
+
+def _times(group: Group, name: str) -> list[Time]:
+    return [timescale(run, name) for run in group.runs]
+
+
+def _copying(every: Sequence[Group], item: str) -> str:
+    """When copying began, for every setting, or for the first and the last of many to begin."""
+    seen = [(group, _times(group, "tau_mem")) for group in every]
+    known = [(group, times) for group, times in seen if any(time.known for time in times)]
+    if not known:
+        reasons = sorted({time.status for _, times in seen for time in times})
+        return f"Whether a run copies is not known (τ_mem: {joined(reasons)})"
+    bounds = [time for _, times in known for time in times if time.known]
+    if all(time.status is Status.NOT_REACHED for time in bounds):
+        last = max(time.value for time in bounds)
+        return f"No run had begun to copy when it was last looked at (step {step_text(last)} or before)"
+    if len(known) > 3:
+        known.sort(key=lambda entry: _middle(entry[1]))
+        known = [known[0], known[-1]]
+    began = [f"{_began(times)} with {_setting(group, item)}" for group, times in known]
+    return "Copying began " + joined(began)
+
+
+def _middle(times: Sequence[Time]) -> float:
+    """Geometric mean of the times, bounds taken as they are; runs that only have bounds come last."""
+    known = [time for time in times if time.known]
+    late = 1e9 * all(time.status is Status.NOT_REACHED for time in known)
+    return late + _geometric_mean([time.value for time in known])
+
+
+def _geometric_mean(values: Sequence[float]) -> float:
+    return math.exp(float(np.mean([math.log(value) for value in values])))
+
+
+def _setting(group: Group, item: str) -> str:
+    alone = group.label == f"n = {group.n_train}"
+    return f"{group.n_train:,} training {item}" if alone else group.label
+
+
+def _began(times: Sequence[Time]) -> str:
+    """When the runs of one setting began to copy."""
+    observed = [time for time in times if time.observed]
+    if not observed:
+        return _began_beyond(times)
+    if len(times) == 1:
+        return f"at step {time_text(observed[0])}"
+    if len(observed) == 1:
+        return f"at step {time_text(observed[0])} in 1 of {len(times)} seeds"
+    values = [time.value for time in observed]
+    ends = f"{step_text(min(values))} to {step_text(max(values))}"
+    seeds = f"{len(observed)} of {len(times)}" if len(observed) < len(times) else f"{len(times)}"
+    return f"at step {step_text(_geometric_mean(values))} ({ends} over {seeds} seeds)"
+
+
+def _began_beyond(times: Sequence[Time]) -> str:
+    """The same where no time was observed: the bound that holds for all seeds."""
+    late = [time.value for time in times if time.status is Status.NOT_REACHED]
+    if late:
+        return f"after step {step_text(min(late))}"
+    return f"before step {step_text(max(time.value for time in times if time.known))}"
+
+
+def _growth(record: SweepRecord, item: str) -> str:
+    """How both times grew with what was varied; empty where no law was fitted."""
+    mem = law_of(record, "tau_mem")
+    gen = law_of(record, "tau_gen")
+    if mem is None:
+        return ""
+    if len(mem.exponents) > 1:
+        return _changes(mem, gen, record, item)
+    name, e = next(iter(mem.exponents.items()))
+    return f"; {_mem_clause(phrase_of(name, item), e)}, while {_gen_clause(name, gen, record)}."
+
+
+def _changes(mem: ScalingLaw, gen: ScalingLaw | None, record: SweepRecord, item: str) -> str:
+    """Several factors: how each changed both times per doubling."""
+    quality = f"that until {_quality(record)} came down to a fixed level"
+    good = _gen_unfitted(record) if gen is None else f"{quality} changed {_doublings(gen, item)}"
+    return f"; per doubling, the time until then changed {_doublings(mem, item)}, while {good}."
+
+
+def _doublings(law: ScalingLaw, item: str) -> str:
+    """The factor of a doubling of each hyperparameter."""
+    parts = [f"{_doubling(e)} times with {phrase_of(name, item)}" for name, e in law.exponents.items()]
+    return joined(parts)
+
+
+def _quality(record: SweepRecord) -> str:
+    """The quality that tau_gen is read from."""
+    return "the " + QUALITY_NAMES.get(record.rules.quality, record.rules.quality)
+
+
+def _doubling(e: Estimate) -> str:
+    """The factor of a doubling, 2 to the exponent, with its interval."""
+    return f"{_power_of_two(e.value)} [{_power_of_two(e.low)}, {_power_of_two(e.high)}]"
+
+
+def _power_of_two(exponent: float) -> str:
+    if exponent > 20:
+        return "any"
+    if exponent < -20:
+        return "0"
+    return f"{2.0**exponent:.2f}" if exponent < 3.3 else f"{2.0**exponent:,.0f}"
+
+
+def _mem_clause(factor: str, e: Estimate) -> str:
+    """How the time until copying depends on one hyperparameter."""
+    if e.low > 0:
+        return f"it took {_doubling(e)} times longer for every doubling of {factor}"
+    if e.high < 0:
+        return f"it took {_doubling(e)} times as long, that is less, for every doubling of {factor}"
+    return f"whether {factor} changes that is not settled by these runs ({_doubling(e)} times per doubling)"
+
+
+def _gen_clause(name: str, law: ScalingLaw | None, record: SweepRecord) -> str:
+    """How the time until the level of quality depends on it."""
+    if law is None:
+        return _gen_unfitted(record)
+    e = law.exponents[name]
+    if e.low > 0:
+        word = "later too"
+    elif e.high < 0:
+        word = "earlier too"
+    else:
+        word = "without measurably waiting longer"
+    return f"{_quality(record)} came down to a fixed level {word} ({_doubling(e)} times per doubling)"
+
+
+def _gen_unfitted(record: SweepRecord) -> str:
+    """In how many runs the quality was reached, and why not in the others."""
+    times = [run.timescales.tau_gen for run in record.runs]
+    level = f"{_quality(record)} came down to a fixed level"
+    if all(time.status is Status.BEFORE_FIRST for time in times):
+        return f"{level} before the first look (step {step_text(times[0].value)}) in all runs"
+    counts = {status: sum(time.status is status for time in times) for status in UNKNOWN}
+    reasons = [f"{count} {status}" for status, count in counts.items() if count]
+    why = f" ({joined(reasons)})" if reasons else ""
+    return f"{level} in {sum(time.observed for time in times)} of {len(times)} runs{why}, too few for a law"
+
+
+def _quality_reached(record: SweepRecord) -> str:
+    """When quality was reached, without a law."""
+    times = [run.timescales.tau_gen for run in record.runs]
+    observed = [time.value for time in times if time.observed]
+    if not any(time.known for time in times):
+        return f"; {_not_known(record, times)}."
+    if not observed and len(times) > 1:
+        return f"; {_gen_unfitted(record)}."
+    level = f"; {_quality(record)} came down to a fixed level"
+    if len(times) == 1:
+        return f"{level} at {'step' if observed else 'a step'} {time_text(times[0])}."
+    ends = f"{step_text(min(observed))} and {step_text(max(observed))}"
+    return f"{level} between steps {ends} ({len(observed)} of {len(times)} runs)."
+
+
+def _not_known(record: SweepRecord, times: Sequence[Time]) -> str:
+    """Why the time of good quality is not known of any run."""
+    statuses = {time.status for time in times}
+    words = [words for status, words in REASONS.items() if status in statuses]
+    return f"{_quality(record)} {joined(words) if words else 'gives no time'}"
