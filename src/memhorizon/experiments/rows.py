@@ -1,0 +1,86 @@
+"""The rows of measures.jsonl: what was observed at a snapshot, in plain values."""
+
+import math
+from collections.abc import Iterable, Mapping
+
+from torch import Tensor
+
+from memhorizon.datasets.split import Split
+from memhorizon.experiments.run_directory import Row
+from memhorizon.measure.means import Mean
+from memhorizon.measure.quality import Distance
+from memhorizon.measure.snapshot import Observation, Quality, Reference, Shown
+
+
+def reference_of(split: Split, qualities: Mapping[str, Quality] | None = None) -> Reference:
+    """What the networks of a run are measured against."""
+    return Reference.of(
+        split.train,
+        split.holdout,
+        train_group=split.group,
+        holdout_group=split.holdout_group,
+        truth=split.truth,
+        qualities=qualities,
+    )
+
+
+def rows_of(seen: Observation) -> list[Row]:
+    """One row for each number that was measured; what is not finite is null."""
+    rows: list[Row] = []
+    for name in ("train", "holdout", "gap", "score_error"):
+        rows += _at_times(name, seen.diffusion_times, getattr(seen, name))
+    if seen.invalid is not None:
+        rows.append({"measure": "invalid", "value": seen.invalid.value, "se": 0.0})
+    if seen.memorized is not None:
+        rows.append(_memorized(seen))
+    for name, distance in (("frechet", seen.frechet), ("kernel", seen.kernel)):
+        if distance is not None:
+            rows.append(_distance(name, distance, seen.features))
+    if seen.kl is not None:
+        rows.append({"measure": "kl", **_mean(seen.kl)})
+    rows += [{"measure": name, **_mean(mean)} for name, mean in seen.qualities.items()]
+    return rows
+
+
+def tensors_of(shown: Shown | None) -> dict[str, Tensor]:
+    """The samples that are kept, by name; none where there are none."""
+    if shown is None:
+        return {}
+    return {"samples": shown.samples, "neighbours": shown.neighbours, "ratio": shown.ratio}
+
+
+def _at_times(name: str, times: Iterable[float], means: Iterable[Mean]) -> list[Row]:
+    return [{"measure": name, "t": t, **_mean(mean)} for t, mean in zip(times, means, strict=False)]
+
+
+def _mean(mean: Mean) -> Row:
+    numbers = {"value": mean.value, "se": mean.standard_error}
+    return {key: number if math.isfinite(number) else None for key, number in numbers.items()}
+
+
+def _memorized(seen: Observation) -> Row:
+    """The memorized fraction with its counts, and those of its null."""
+    found = seen.memorized
+    assert found is not None
+    row: Row = {
+        "measure": "memorized",
+        "value": found.value,
+        "low": found.low,
+        "high": found.high,
+        "count": found.count,
+        "total": found.total,
+        "threshold": seen.threshold,
+    }
+    if seen.null is not None:
+        row |= {"null_count": seen.null.count, "null_total": seen.null.total}
+    return row
+
+
+def _distance(name: str, distance: Distance, features: str) -> Row:
+    return {
+        "measure": name,
+        **_mean(distance.corrected),
+        "uncorrected": distance.value,
+        "features": features,
+        "status": distance.status,
+    }
