@@ -8,7 +8,7 @@ from memhorizon.errors import InputError
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.unet import UNetConfig
 from memhorizon.schedule import Schedule
-from memhorizon.training import OptimizerConfig, TrainConfig, TrainState, batch_rows, train
+from memhorizon.training import OptimizerConfig, TrainConfig, TrainState, at_marks, batch_rows, train
 
 SCHEDULE = Schedule.linear()
 
@@ -73,6 +73,16 @@ def test_each_epoch_shows_each_item_once(n, batch_size):
     epochs = [stream[start : start + n] for start in range(0, len(stream) - n + 1, n)]
     assert all(sorted(epoch) == list(range(n)) for epoch in epochs)
     assert batch_size == n or len({tuple(epoch) for epoch in epochs}) > 1
+
+
+@pytest.mark.parametrize(("begun", "marks", "seen"), [(0, [2, 5], [2, 5]), (3, [2, 5], [5]), (0, [], [])])
+def test_a_training_is_looked_at_at_its_marks_and_ends_with_the_last(begun, marks, seen):
+    config = TrainConfig(n_updates=9, batch_size=8)
+    state = run(fresh(), items(), config, until=begun) if begun else fresh()
+    steps = train(state, items(), schedule=SCHEDULE, config=config, seed=0)
+    looked = [(step.step, state.step) for step in at_marks(steps, marks)]
+    assert looked == [(step, step) for step in seen]
+    assert state.step == max(marks, default=begun)
 
 
 def test_the_average_of_the_weights_is_the_one_written_out():

@@ -4,7 +4,7 @@ All randomness of an update follows from (seed, step), so a state that is saved 
 again continues bit for bit, and no generator state has to be kept.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
@@ -222,6 +222,25 @@ def train(
             state.average.update_parameters(state.model)
         state.step += 1
         yield Step(state.step, loss.detach())
+
+
+def at_marks(steps: Iterator[Step], marks: Collection[int]) -> Iterator[Step]:
+    """Run a training and yield only the steps at these marks, where one looks at the network.
+
+    The training goes no further than the last mark.
+
+    Args:
+        steps: what `train` returned.
+        marks: numbers of updates, such as `MeasureConfig.marks` gives.
+    """
+    if not marks:
+        return
+    last = max(marks)
+    for step in steps:
+        if step.step in marks:
+            yield step
+        if step.step >= last:
+            return
 
 
 def _check_data(data: Any) -> None:

@@ -13,7 +13,7 @@ from memhorizon.errors import InputError
 from memhorizon.experiments import estimate
 from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.experiments.estimate import Cost, costs, wall_seconds
-from memhorizon.experiments.observe import observe
+from memhorizon.experiments.rows import observed, reference_of
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.samplers import SamplerConfig
 from memhorizon.training import TrainConfig
@@ -96,7 +96,7 @@ class Counting(nn.Module):
 def test_the_calls_of_a_snapshot_are_those_that_are_made(sampler):
     config = replace(SMALL, measure=replace(SMALL.measure, sampler=SamplerConfig(sampler, n_solver_steps=4)))
     split, network = load_split(config.data), Counting()
-    observe(network, split, config)
+    observed(network, reference_of(split), config)
     _, calls = estimate._free_snapshot(config, split)
     assert sum(rows * count for rows, count in calls.items()) == sum(network.rows)
 
@@ -106,7 +106,7 @@ def test_many_samples_are_scaled_from_fewer(monkeypatch):
     monkeypatch.setattr(estimate, "PATH_VALUES", 1)
     config = replace(SMALL, measure=replace(SMALL.measure, n_samples=350))
     split, network = load_split(config.data), Counting()
-    observe(network, split, config)
+    observed(network, reference_of(split), config)
     _, calls = estimate._free_snapshot(config, split)
     assert sum(rows * count for rows, count in calls.items()) == pytest.approx(sum(network.rows))
 
@@ -143,7 +143,7 @@ def test_a_network_of_known_speed():
     assert cost.update >= SleepyNetwork.SECONDS
     assert cost.snapshot >= SleepyNetwork.SECONDS * calls
     started = time.perf_counter()
-    observe(SleepyNetwork(), load_split(config.data), config)
+    observed(SleepyNetwork(), reference_of(load_split(config.data)), config)
     assert cost.snapshot < 5 * (time.perf_counter() - started)
 
 

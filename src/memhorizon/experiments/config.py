@@ -5,10 +5,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from memhorizon.checks import check_flag, check_number, check_tuple, check_whole
+from memhorizon.checks import check_whole
 from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
 from memhorizon.files.plain import digest, parse_json
+from memhorizon.measure.snapshot import MeasureConfig as MeasureConfig
+from memhorizon.measure.snapshot import time_name as time_name
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.random_features import FeaturesConfig
 from memhorizon.networks.unet import UNetConfig
@@ -17,63 +19,13 @@ from memhorizon.records.codec import encode as encode
 from memhorizon.records.files import FORMAT, VERSION
 from memhorizon.records.plain import Plain
 from memhorizon.records.upgrade import upgrade_config
-from memhorizon.samplers import SamplerConfig, check_last_level
+from memhorizon.samplers import check_last_level
 from memhorizon.schedule import Schedule, ScheduleConfig
 from memhorizon.training import OptimizerConfig, TrainConfig
 
 LARGEST = LARGEST_INTEGER  # integers of a configuration are below
 KIND = "config"  # in the file of a configuration
 NETWORKS = (UNetConfig, MLPConfig, FeaturesConfig)
-
-
-@dataclass(frozen=True)
-class MeasureConfig:
-    """What is measured at every snapshot, and when snapshots are taken.
-
-    Attributes:
-        snapshots: how many, spaced evenly in the logarithm of the step.
-        first: step of the first snapshot.
-        n_samples: samples generated at each snapshot for f_mem and quality.
-        sampler: how they are generated.
-        threshold: a sample is a copy where d1 / d2 is below.
-        diffusion_times: diffusion times at which the losses are measured.
-        repeats: fixed noises per item in the losses.
-        n_train_loss: at most this many training items enter the losses.
-        keep: whether snapshots stay on disk, to be measured again later.
-    """
-
-    snapshots: int = 30
-    first: int = 50
-    n_samples: int = 1000
-    sampler: SamplerConfig = field(default_factory=SamplerConfig)
-    threshold: float = 1 / 3
-    diffusion_times: tuple[float, ...] = (0.01, 0.1, 0.3, 1.0)
-    repeats: int = 5
-    n_train_loss: int = 2048
-    keep: bool = True
-
-    def __post_init__(self) -> None:
-        for name in ("snapshots", "first", "repeats", "n_train_loss"):
-            check_whole(name, getattr(self, name), least=1, most=LARGEST - 1)
-        check_whole("n_samples", self.n_samples, least=0, most=LARGEST - 1)
-        check_number("threshold", self.threshold, above=0, below=1)
-        check_flag("keep", self.keep)
-        self._check_times()
-
-    def _check_times(self) -> None:
-        """Refuse what are no diffusion times, and times whose curves would have the same name."""
-        check_tuple("diffusion_times", self.diffusion_times)
-        for t in self.diffusion_times:
-            check_number("diffusion_times", t, above=0)
-        names = [time_name(t) for t in self.diffusion_times]
-        if not names or len(set(names)) < len(names):
-            wanted = "at least one diffusion time, none of them twice (to six digits)"
-            raise InputError(f"diffusion_times: expected {wanted}, got {self.diffusion_times}")
-
-
-def time_name(t: float) -> str:
-    """A diffusion time as the names of curves have it."""
-    return f"{float(t):g}"
 
 
 @dataclass(frozen=True)

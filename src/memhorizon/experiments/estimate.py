@@ -30,7 +30,7 @@ from memhorizon.errors import InputError
 from memhorizon.eval_mode import eval_mode
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.executors.base import reason
-from memhorizon.experiments.observe import observe
+from memhorizon.experiments.rows import observed, reference_of
 from memhorizon.experiments.run import LOG_ROWS, snapshot_steps
 from memhorizon.files.plain import append_lines
 from memhorizon.training import TrainState, train
@@ -185,10 +185,12 @@ def _free_snapshot(config: Config, split: Split) -> tuple[float, dict[int, float
     steps = config.measure.sampler.n_solver_steps
     most = max(100, int(PATH_VALUES / (steps * split.train[0].numel())))
 
+    reference = reference_of(split)
+
     def look(n_samples: int) -> tuple[float, Counter[int]]:
         network = _Free()
         trial = replace(config, measure=replace(config.measure, n_samples=n_samples))
-        _, seconds = _timed(lambda: observe(network, split, trial))
+        _, seconds = _timed(lambda: observed(network, reference, trial))
         return seconds, network.calls
 
     look(min(wanted, 16))  # what is imported or set up at the first time is not timed

@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from memhorizon.datasets.split import Split
+from memhorizon.experiments.config import Config, measured_times
 from memhorizon.experiments.run_directory import Row
 from memhorizon.measure.means import Mean
 from memhorizon.measure.quality import Distance
-from memhorizon.measure.snapshot import Observation, Quality, Reference, Shown
+from memhorizon.measure.snapshot import Observation, Quality, Reference, Shown, observe
 
 
 def reference_of(split: Split, qualities: Mapping[str, Quality] | None = None) -> Reference:
@@ -22,6 +24,13 @@ def reference_of(split: Split, qualities: Mapping[str, Quality] | None = None) -
         truth=split.truth,
         qualities=qualities,
     )
+
+
+def observed(model: nn.Module, reference: Reference, config: Config) -> Observation:
+    """Measure a network of a run as its configuration says."""
+    settings = replace(config.measure, diffusion_times=measured_times(config))
+    schedule = config.schedule.build()
+    return observe(model, reference, settings=settings, schedule=schedule, prediction=config.train.prediction)
 
 
 def rows_of(seen: Observation) -> list[Row]:

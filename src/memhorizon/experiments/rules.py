@@ -6,7 +6,7 @@ from pathlib import Path
 from memhorizon.datasets.config import SYNTHETIC
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, measured_times, time_name
-from memhorizon.experiments.observe import KL_NEIGHBOURS
+from memhorizon.measure.snapshot import KL_NEIGHBOURS
 from memhorizon.records.files import load_record
 from memhorizon.records.sweep import SweepRecord
 from memhorizon.timescales.rules import AT_A_TIME, DEFAULT_T, Rules

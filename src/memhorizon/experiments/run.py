@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -20,8 +19,10 @@ from memhorizon.diffusion import predict
 from memhorizon.errors import InputError
 from memhorizon.eval_mode import eval_mode
 from memhorizon.experiments.config import Config, MeasureConfig
-from memhorizon.experiments.observe import observe
+from memhorizon.experiments.rows import observed, reference_of, rows_of, tensors_of
 from memhorizon.experiments.run_directory import Row, RunDir
+from memhorizon.measure.snapshot import Reference
+from memhorizon.measure.snapshot import snapshot_steps as snapshot_steps
 from memhorizon.schedule import Schedule
 from memhorizon.training import TrainState, train
 
@@ -174,9 +175,10 @@ def _execute(directory: RunDir, config: Config, ready: _Ready) -> Iterator[Progr
     directory.rewind(state.step)
     if ready.streams is not None:
         yield from _repair(directory, config, ready)
-    marks = snapshot_steps(config.measure.first, config.train.n_updates, config.measure.snapshots)
+    marks = config.measure.marks(config.train.n_updates)
     log_every = math.ceil(config.train.n_updates / LOG_ROWS)
     measured = replace(config, measure=directory.measure_config)
+    reference = reference_of(split)
     started = last_saved = time.monotonic()
     yield Progress(state.step, config.train.n_updates, directory)
     for step in train(state, split.train, schedule=ready.schedule, config=config.train, seed=config.seed):
@@ -190,7 +192,7 @@ def _execute(directory: RunDir, config: Config, ready: _Ready) -> Iterator[Progr
         if at_mark:
             if config.measure.keep:
                 directory.write_snapshot(state.step, state.shipped.state_dict())
-            directory.append_measures(_measured(directory, state.shipped, split, measured, state.step))
+            directory.append_measures(_measured(directory, state.shipped, reference, measured, state.step))
         if at_mark or time.monotonic() - last_saved > STATE_SECONDS:
             directory.write_state(state.tensors())
             last_saved = time.monotonic()
@@ -198,11 +200,13 @@ def _execute(directory: RunDir, config: Config, ready: _Ready) -> Iterator[Progr
     yield Progress(state.step, config.train.n_updates, directory)
 
 
-def _measured(directory: RunDir, model: nn.Module, split: Split, config: Config, step: int) -> list[Row]:
+def _measured(
+    directory: RunDir, model: nn.Module, reference: Reference, config: Config, step: int
+) -> list[Row]:
     """Measure a network and keep a few of its samples."""
-    seen = observe(model, split, config)
-    directory.write_samples(step, seen.samples)
-    return [{"step": step, **row} for row in seen.rows]
+    seen = observed(model, reference, config)
+    directory.write_samples(step, tensors_of(seen.shown))
+    return [{"step": step, **row} for row in rows_of(seen)]
 
 
 def _repair(directory: RunDir, config: Config, ready: _Ready) -> Iterator[Progress]:
@@ -223,7 +227,7 @@ def _repair(directory: RunDir, config: Config, ready: _Ready) -> Iterator[Progre
 
 
 def _marks_until(config: Config, last: int) -> list[int]:
-    marks = snapshot_steps(config.measure.first, config.train.n_updates, config.measure.snapshots)
+    marks = config.measure.marks(config.train.n_updates)
     return [step for step in marks if step <= last]
 
 
@@ -243,10 +247,11 @@ def _measure_again(
         split.train.device
     )
     rows: list[Row] = []
+    reference = reference_of(split)
     for step in steps:
         yield Progress(step, steps[-1], directory)
         model.load_state_dict(directory.read_snapshot(step))
-        rows += _measured(directory, model, split, replace(config, measure=settings), step)
+        rows += _measured(directory, model, reference, replace(config, measure=settings), step)
     directory.rewrite_measures(rows, settings)
 
 
@@ -280,15 +285,6 @@ def measure(
     with directory.locked(), _threads_of(directory):
         split, _, _ = _load(directory, own, device)
         yield from _measure_again(directory, own, split, steps, settings)
-
-
-def snapshot_steps(first: int, last: int, count: int) -> list[int]:
-    """Steps from `first` to `last`, evenly spaced in the logarithm; fewer where they would coincide.
-
-    >>> snapshot_steps(10, 1000, 5)
-    [10, 32, 100, 316, 1000]
-    """
-    return sorted({round(step) for step in np.geomspace(first, last, count)} | {last})
 
 
 @contextmanager

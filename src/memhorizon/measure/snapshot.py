@@ -6,7 +6,6 @@ Noise and samples start from the same seeds every time, so that differences alon
 network.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,17 +20,17 @@ from memhorizon.denoiser import Denoiser, as_denoiser
 from memhorizon.diffusion import Model, Prediction
 from memhorizon.distributions import Distribution, Gaussian, GaussianMixture
 from memhorizon.errors import InputError
+from memhorizon.measure.duplicates import duplicate_groups
+from memhorizon.measure.features import PCAFeatures, pca_features
 from memhorizon.measure.items import Items, as_items
 from memhorizon.measure.losses import DenoisingLosses, denoising_losses, loss_gap
 from memhorizon.measure.means import Mean
-from memhorizon.measure.memorization import duplicate_groups, gap_ratios, memorized_fraction
+from memhorizon.measure.memorization import gap_ratios, memorized_fraction
 from memhorizon.measure.neighbors import nearest
 from memhorizon.measure.quality import (
     Distance,
-    PCAFeatures,
     frechet_distance,
     kernel_distance,
-    pca_features,
 )
 from memhorizon.measure.truth import kl_divergence, score_error
 from memhorizon.results import Estimate, Fraction
@@ -149,7 +148,7 @@ class Reference:
             train: training items as the network sees them, finite floats. [n_train, *item]
             holdout: held-out items in the same unit; None or empty where there are none. [n_holdout, *item]
             train_group: one integer for each training item, equal for duplicates (see `duplicate_groups`); by
-                default equal items are duplicates.
+                default by the rule of that function.
             holdout_group: the same of the held-out items.
             truth: the distribution that the items were drawn from, where it is known.
             qualities: further qualities by name: functions of the finite samples [m, *item] and the held-out
@@ -160,7 +159,7 @@ class Reference:
             InputError: if a set cannot be used, shapes differ, or a name is that of a measure.
         """
         items = _floats(train, "train")
-        held = items[:0] if _is_empty(holdout) else _floats(holdout, "holdout")
+        held = items[:0] if holdout is None or _is_empty(holdout) else _floats(holdout, "holdout")
         if held.shape[1:] != items.shape[1:]:
             shapes = f"{tuple(items.shape[1:])} and {tuple(held.shape[1:])}"
             raise InputError(f"train, holdout: expected items of one shape, got {shapes}")
@@ -197,7 +196,7 @@ class Reference:
 
     @cached_property
     def features(self) -> tuple[PCAFeatures | None, str]:
-        """What qualities are compared in, with its name: pixels or, for large items, their main directions."""
+        """What qualities compare, with its name: pixels or, of large items, their main directions."""
         holdout = self.distinct_holdout
         if holdout[0].numel() <= MAIN_DIRECTIONS:
             return None, "pixels"
@@ -212,7 +211,7 @@ class Reference:
         return gap_ratios(items, self.train, group=self.train_group, same_units=True)
 
     def null(self, threshold: float) -> Fraction | None:
-        """The share of held-out items that count as copies; None without two training items or held-out ones."""
+        """The share of held-out items that count as copies; None where a set is too small to say."""
         if not self.has_second or not len(self.holdout):
             return None
         return memorized_fraction(self.null_ratios, threshold=threshold)
@@ -463,8 +462,8 @@ def _floats(items: Items, name: str) -> Tensor:
     return found
 
 
-def _is_empty(items: Items | None) -> bool:
-    return items is None or (isinstance(items, Tensor | np.ndarray) and len(items) == 0)
+def _is_empty(items: Items) -> bool:
+    return isinstance(items, Tensor | np.ndarray) and len(items) == 0
 
 
 def _groups(group: Tensor | None, items: Tensor, name: str) -> Int[Tensor, " n"]:
@@ -477,7 +476,7 @@ def _groups(group: Tensor | None, items: Tensor, name: str) -> Int[Tensor, " n"]
     return group
 
 
-def _check_qualities(qualities: Mapping[str, Quality]) -> None:
+def _check_qualities(qualities: Mapping[str, object]) -> None:
     for name, found in qualities.items():
         if not isinstance(name, str) or not name.isidentifier() or name in MEASURES:
             wanted = f"a name of letters, digits and _ that is none of {', '.join(MEASURES)}"
