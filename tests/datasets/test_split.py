@@ -17,10 +17,10 @@ from memhorizon.datasets.sources import FASHION_MNIST, order
 from memhorizon.datasets.split import load_split
 from memhorizon.distributions import Gaussian, GaussianMixture
 from memhorizon.errors import InputError
-from memhorizon.files import layouts
-from memhorizon.files.formats import decode, is_coloured
+from memhorizon.files import folders
 from memhorizon.files.images import load_images
 from memhorizon.files.layouts import read_digits
+from memhorizon.files.pictures import decode, is_coloured
 from memhorizon.measure.memorization import gap_ratios, memorized_fraction
 
 
@@ -113,7 +113,7 @@ def test_a_folder_gives_slices_of_one_order_without_the_broken_files(folder):
 
 def test_a_folder_opens_no_more_files_than_it_takes(folder, monkeypatch):
     opened = []
-    monkeypatch.setattr(layouts, "decode", lambda path: opened.append(path) or decode(path))
+    monkeypatch.setattr(folders, "decode", lambda path: opened.append(path) or decode(path))
     split = load_split(config(folder))
     assert len(opened) == 9 + len(split.skipped)
 

@@ -1,7 +1,5 @@
 import os
-import resource
 import socket
-import tempfile
 import weakref
 
 import numpy as np
@@ -11,10 +9,9 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from memhorizon.errors import InputError
-from memhorizon.files import images as images_module
-from memhorizon.files import layouts
-from memhorizon.files.formats import decode
-from memhorizon.files.images import load_images, prepare
+from memhorizon.files import folders
+from memhorizon.files.images import load_images
+from memhorizon.files.pictures import decode
 from reference_files import deadline
 
 
@@ -74,61 +71,12 @@ def test_every_kind_of_source_gives_the_same(tmp_path):
             assert torch.equal(load_images(source, **options).images, expected.images), source
 
 
-@pytest.mark.parametrize(("height", "width", "size"), [(40, 28, 16), (28, 28, 32), (9, 30, 9), (31, 64, 7)])
-def test_resize_and_crop_equal_pillow(height, width, size):
-    """Pillow resizes pictures of mode F in float32, a road of its own; both sum about 4 * scale products."""
-    picture = noise(height, width).astype(np.float32) / 255
-    scale = size / min(height, width)
-    shape = (int(width * scale + 1e-9), int(height * scale + 1e-9))
-    other = np.asarray(Image.fromarray(picture).resize(shape, Image.Resampling.BICUBIC))
-    other = other.clip(picture.min(), picture.max())
-    top, left = round((shape[1] - size) / 2), round((shape[0] - size) / 2)
-    ours = load_images(picture[None, None], size=size).images[0, 0].numpy()
-    assert ours.shape == (size, size)
-    taps = 2 * (4 * max(1, 1 / scale) + 1)
-    tolerance = taps * 2**-23 * 1.5**2  # float32 rounding per product, weights of absolute sum below 1.5
-    np.testing.assert_allclose(ours, other[top : top + size, left : left + size], atol=tolerance)
-
-
-def test_resize_stays_within_the_range_of_each_picture():
-    step = torch.zeros(1, 1, 8, 8)
-    step[..., 4:] = 1
-    wild = torch.nn.functional.interpolate(step, (12, 12), mode="bicubic", antialias=True)
-    assert wild.min() < -0.01  # the test would be empty without overshoot
-    ours = prepare(step, size=12)
-    assert (float(ours.min()), float(ours.max())) == (0, 1)
-
-
-def test_grey_equals_pillow_to_its_rounding():
-    pixels = noise(3, 9, 9, 3)
-    ours = load_images(pixels, grey=True).images[:, 0].numpy()
-    pillow = np.stack([np.asarray(Image.fromarray(p).convert("L")) for p in pixels]) / 255
-    np.testing.assert_allclose(ours, pillow, atol=0.5 / 255 + 1e-4)  # half a level, 16-bit weights
-    assert load_images(pixels[..., :1], grey=True).images.shape == (3, 1, 9, 9)
-
-
-def test_chunks_change_nothing(monkeypatch):
-    pixels = torch.from_numpy(noise(50, 3, 12, 9)).float()
-    whole = prepare(pixels, size=7, grey=True)
-    for chunk in (1, 7, 49):
-        monkeypatch.setattr("memhorizon.files.images.CHUNK", chunk)
-        assert torch.equal(prepare(pixels, size=7, grey=True), whole)
-
-
 def test_grey_and_coloured_pictures_mix(tmp_path):
     grey, colour = noise(6, 6), noise(6, 6, 3)
     for order in ([grey, colour, grey], [colour, grey]):
         found = load_images([Image.fromarray(p) for p in order]).images
         expected = [np.broadcast_to(np.atleast_3d(p), (6, 6, 3)).transpose(2, 0, 1) for p in order]
         assert np.array_equal(found.numpy(), np.stack(expected) / np.float32(255))
-
-
-def test_folders_that_link_in_a_circle_are_read_once(tmp_path):
-    Image.fromarray(noise(4, 4)).save(tmp_path / "a.png")
-    (tmp_path / "elsewhere").mkdir()
-    Image.fromarray(noise(4, 4, seed=1)).save(tmp_path / "elsewhere" / "b.png")
-    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path)
-    assert load_images(tmp_path).names == ("a.png", "elsewhere/b.png")
 
 
 def test_a_folder_holds_one_picture_at_a_time_beside_the_result(tmp_path, monkeypatch):
@@ -142,7 +90,7 @@ def test_a_folder_holds_one_picture_at_a_time_beside_the_result(tmp_path, monkey
         alive.append(weakref.ref(picture))
         return picture
 
-    monkeypatch.setattr(layouts, "decode", watched)
+    monkeypatch.setattr(folders, "decode", watched)
     assert len(load_images(tmp_path)) == len(alive) == 20
 
 
@@ -250,64 +198,6 @@ def test_mixed_sizes_are_fine_with_a_size(tmp_path):
     assert load_images(tmp_path, size=4, grey=True).images.shape == (3, 1, 4, 4)
 
 
-def test_missing_members_of_a_list_are_listed(tmp_path):
-    _save(tmp_path, (4, 4))
-    found = load_images([tmp_path / "0.png", tmp_path / "gone.png"])
-    assert len(found) == 1
-    assert found.skipped[0].name.endswith("gone.png")
-    assert "No such file" in found.skipped[0].reason
-
-
-def test_linked_pictures_and_hidden_folders_are_no_further_pictures(tmp_path):
-    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
-    for place in (root / ".thumbnails", root / "sub", elsewhere):
-        place.mkdir(parents=True)
-    for i, path in enumerate((root / "sub/a.png", root / ".thumbnails/a.png", elsewhere / "b.png")):
-        Image.fromarray(noise(4, 4, seed=i)).save(path)
-    (root / "0.png").symlink_to(root / "sub/a.png")  # listed already
-    (root / "b.png").symlink_to(elsewhere / "b.png")
-    (root / "c.png").symlink_to(elsewhere / "b.png")  # a second link to the same
-    (root / "d").symlink_to(root / "sub")
-    found = load_images(root)
-    assert found.names == ("b.png", "sub/a.png")
-    assert {row.name: row.reason for row in found.skipped} == {
-        "0.png": "a link to sub/a.png",
-        "c.png": "a link to b.png",
-        "d": "a link to a folder that is read already",
-        ".thumbnails": "a hidden folder",
-    }
-
-
-def test_a_link_that_leads_nowhere_is_listed(tmp_path):
-    Image.fromarray(noise(4, 4)).save(tmp_path / "a.png")
-    (tmp_path / "b.png").symlink_to(tmp_path / "gone.png")
-    (tmp_path / "class").symlink_to(tmp_path / "gone")
-    (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    rows = {row.name: row.reason for row in load_images(tmp_path).skipped}
-    assert set(rows) == {"b.png", "class", "loop"}
-    assert all(reason.startswith("a link that leads nowhere (") for reason in rows.values())
-
-
-def test_a_folder_that_cannot_be_read_is_listed():
-    """As another user, since root may read all."""
-    with tempfile.TemporaryDirectory() as root:
-        os.chmod(root, 0o755)
-        Image.fromarray(noise(4, 4)).save(f"{root}/a.png")
-        os.mkdir(f"{root}/class", mode=0)
-        is_root = os.geteuid() == 0
-        try:
-            if is_root:
-                os.seteuid(65534)
-            found = load_images(root)
-        finally:
-            if is_root:
-                os.seteuid(0)
-        assert found.names == ("a.png",)
-        assert [(row.name, row.reason) for row in found.skipped] == [
-            ("class", "folder cannot be read (Permission denied)")
-        ]
-
-
 def test_what_is_no_file_is_never_waited_for(tmp_path):
     Image.fromarray(noise(4, 4)).save(tmp_path / "a.png")
     os.mkfifo(tmp_path / "b.png")
@@ -344,54 +234,11 @@ def test_names_of_strangers_are_printed_harmlessly(tmp_path):
     assert str(caught.value).isprintable()
 
 
-def test_a_folder_of_as_many_suffixes_as_files_is_told_shortly(tmp_path):
-    Image.fromarray(noise(4, 4)).save(tmp_path / "a.png")
-    for i in range(50):
-        (tmp_path / f"x.{i:03}").write_text("x")
-    for i in range(7):
-        (tmp_path / f"{i}.TXT").write_text("x")
-    (tmp_path / "README").write_text("x")
-    found = load_images(tmp_path)
-    assert found.suffixes[".txt"] == 7
-    assert len(found.suffixes) == 21
-    assert sum(found.suffixes.values()) == found.ignored == 58
-
-
 def test_floats_stay_as_they_came_and_their_range_is_told():
     for values in (X / np.float32(255), X.astype(np.float32), X / np.float32(127.5) - 1):
         found = load_images(values)
         assert np.array_equal(found.images[:, 0].numpy(), values)
         assert f"values {values.min():.4g} to {values.max():.4g};" in repr(found)
-
-
-@pytest.mark.parametrize("shape", [(3, 100), (100, 3), (7, 64), (40, 500), (64, 300)])
-@pytest.mark.parametrize("size", [5, 16, 64])
-def test_strips_are_resized_in_their_middle_alone(shape, size, monkeypatch):
-    """The same as all of it resized, then cropped, to the rounding of PyTorch's float32.
-
-    Of the products as in the test against Pillow; and of positions, which it holds in float32 as well: three
-    roundings of numbers up to the long side, times the slopes of the kernel, whose absolute sum is below 3.
-    """
-    picture = torch.from_numpy(noise(2, 3, *shape)) / 255
-    ours = prepare(picture, size=size)
-    monkeypatch.setattr("memhorizon.files.images._resize_centre", images_module._resize_all)
-    products = 2 * (4 * max(1, min(shape) / size) + 1) * 2**-23 * 1.5**2
-    positions = 3 * max(shape) * 2**-24 * 3
-    torch.testing.assert_close(ours, prepare(picture, size=size), atol=products + positions, rtol=0)
-
-
-def test_a_long_strip_takes_little_memory(tmp_path):
-    Image.fromarray(np.tile(np.arange(250, dtype=np.uint8), (2, 80))).save(tmp_path / "rule.png")
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert load_images(tmp_path, size=64).images.shape == (1, 1, 64, 64)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB; all of it takes 300,000
-
-
-def test_dark_and_plain_float_pictures_are_in_the_range_of_the_others():
-    pictures = [X[0] / 255, X[1] / 2550, 3.0 * X[2] / 255, X[3] / 127.5 - 1]
-    assert len(load_images(pictures)) == 4
-    black = np.zeros((5, 5))  # passed over, and in any range
-    assert len(load_images([black, X[0].astype(np.float32), X[1] * 1.0])) == 2
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@ import pytest
 from PIL import Image
 
 from memhorizon.errors import InputError
+from memhorizon.files.folders import list_pictures
 from memhorizon.files.images import load_images
-from memhorizon.files.layouts import list_pictures
 
 
 def noise(*shape, seed=0):

@@ -16,9 +16,10 @@ from torch import Tensor
 from memhorizon.datasets.config import DataConfig
 from memhorizon.datasets.sources import Source, Taken
 from memhorizon.errors import InputError
-from memhorizon.files.images import CHUNK
 from memhorizon.measure.duplicates import near_distance
 from memhorizon.measure.neighbors import nearest
+
+CHUNK = 1024  # items taken at a time
 
 
 @dataclass(frozen=True, eq=False)

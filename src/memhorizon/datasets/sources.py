@@ -22,18 +22,12 @@ from memhorizon.datasets.config import DataConfig
 from memhorizon.errors import InputError
 from memhorizon.files.arrays import split_key
 from memhorizon.files.bounds import printable, problem_with
-from memhorizon.files.formats import check_values, to_floats
-from memhorizon.files.images import load_images, prepare, stack, usable
-from memhorizon.files.layouts import (
-    PictureFiles,
-    Skipped,
-    list_celeba,
-    list_pictures,
-    read_cifar10,
-    read_digits,
-    read_mnist,
-)
-from memhorizon.measure.items import Items
+from memhorizon.files.folders import PictureFiles, Skipped, list_pictures
+from memhorizon.files.images import ImageSource, load_images
+from memhorizon.files.layouts import list_celeba, read_cifar10, read_digits, read_mnist
+from memhorizon.files.resizing import prepare
+from memhorizon.files.stacking import stack, usable
+from memhorizon.files.tensors import check_values, to_floats
 
 BLOCK = 1 << 20  # bytes of a file read at a time
 FASHION_MNIST = "/usr/share/datasets/fashion-mnist"  # where Debian's package dataset-fashion-mnist puts it
@@ -205,7 +199,7 @@ class FileSource:
         return picture
 
 
-def source_of(config: DataConfig, items: Items | None = None) -> Source:
+def source_of(config: DataConfig, items: ImageSource | None = None) -> Source:
     """Open the source of a configuration, or that of items which are given in its place.
 
     Raises:
@@ -230,7 +224,7 @@ def source_of(config: DataConfig, items: Items | None = None) -> Source:
     return ArraySource(config, load_images(path).images, None)
 
 
-def _given(config: DataConfig, items: Items) -> Source:
+def _given(config: DataConfig, items: ImageSource) -> Source:
     if config.name != "file" or config.path is not None:
         got = f'name "{config.name}" and path {config.path!r}'
         raise InputError(f'items: expected a configuration with the name "file" and no path, got {got}')

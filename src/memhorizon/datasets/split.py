@@ -28,9 +28,9 @@ from memhorizon.datasets.selection import select
 from memhorizon.datasets.sources import Source, hash_item, source_of
 from memhorizon.datasets.synthetic import covariance, draw, power_law, sign_vectors, stream_seed
 from memhorizon.distributions import Gaussian, GaussianMixture
-from memhorizon.files.layouts import Skipped
+from memhorizon.files.folders import Skipped
+from memhorizon.files.images import ImageSource
 from memhorizon.measure.duplicates import linked_groups, rule
-from memhorizon.measure.items import Items
 
 LISTED = 50  # pictures that were passed over and are named in the facts
 
@@ -140,7 +140,7 @@ class Split:
         return x / self.scale + self.center
 
 
-def load_split(config: DataConfig, items: Items | None = None) -> Split:
+def load_split(config: DataConfig, items: ImageSource | None = None) -> Split:
     """Load the training subset and the held-out set of `config`.
 
     Args:

@@ -10,14 +10,15 @@ import zipfile
 import zlib
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from memhorizon.errors import InputError
 from memhorizon.files.bounds import check_regular, check_unpacked, printable
-from memhorizon.files.formats import PICTURE_SUFFIXES
+from memhorizon.files.pictures import PICTURE_SUFFIXES
 
 BROKEN = (
     OSError,
@@ -37,6 +38,7 @@ BROKEN = (
     zlib.error,
     SafetensorError,
 )  # what NumPy, zipfile and safetensors raise on damaged files
+_SUFFIXES = (".npy", ".npz", ".safetensors")
 USUAL_KEYS = ("images", "samples", "arr_0")  # taken where no key is given, and there is one of them
 _WITH_KEY = re.compile(r"(.*?\.(?:npz|safetensors))::(.+)", re.IGNORECASE | re.DOTALL)
 _PICKLE = "; pickled files can run code and are never opened, save the tensor as .safetensors or .npy"
@@ -54,7 +56,7 @@ def split_key(source: str | os.PathLike[str]) -> tuple[Path, str | None]:
     return Path(match[1]), match[2]
 
 
-def load_array(source: str | os.PathLike[str]) -> Any:
+def load_array(source: str | os.PathLike[str]) -> np.ndarray | Tensor:
     """Read the array of a .npy, .npz or .safetensors file; of several, the one of "FILE.npz::KEY".
 
     Raises:
@@ -66,33 +68,44 @@ def load_array(source: str | os.PathLike[str]) -> Any:
     suffix = path.suffix.lower()
     if not os.path.lexists(path):
         raise InputError(f"{where}: no such file or folder")
-    if suffix not in (".npy", ".npz", ".safetensors"):
-        hint = _PICKLE if suffix in (".pt", ".pth", ".pkl", ".pickle") else ""
-        if suffix in PICTURE_SUFFIXES:
-            hint = "; for a single picture give a list with its path"
-        raise InputError(f"{where}: expected a folder, a .npy, .npz or .safetensors file{hint}")
+    if suffix not in _SUFFIXES:
+        raise InputError(f"{where}: expected a folder, a .npy, .npz or .safetensors file{_hint(suffix)}")
     try:
         size = check_regular(path)
         if suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
-                return file.get_tensor(_choose(list(file.keys()), where, key))
-        with path.open("rb") as raw:
-            if raw.read(2) != b"PK":
-                raw.seek(0)
-                return _read_npy(raw, size, where)
-            return _read_npz(raw, size, where, key)
+            return _read_safetensors(path, where, key)
+        return _read_numpy(path, size, where, key)
     except InputError:
         raise
     except BROKEN as error:
         raise InputError(f"{where}: damaged, or no {suffix} file ({printable(error)[:200]})") from error
 
 
+def _hint(suffix: str) -> str:
+    """What to do with a file of another kind."""
+    if suffix in PICTURE_SUFFIXES:
+        return "; for a single picture give a list with its path"
+    return _PICKLE if suffix in (".pt", ".pth", ".pkl", ".pickle") else ""
+
+
+def _read_safetensors(path: Path, where: str, key: str | None) -> Tensor:
+    with safe_open(path, framework="pt") as file:
+        return file.get_tensor(_choose(list(file.keys()), where, key))
+
+
+def _read_numpy(path: Path, size: int, where: str, key: str | None) -> np.ndarray:
+    """Read a .npy or .npz file, whichever it is called."""
+    with path.open("rb") as raw:
+        is_archive = raw.read(2) == b"PK"
+        if is_archive:
+            return _read_npz(raw, size, where, key)
+        raw.seek(0)
+        return _read_npy(raw, size, where)
+
+
 def _read_npz(raw: BufferedIOBase, size: int, where: str, key: str | None) -> np.ndarray:
     with zipfile.ZipFile(raw) as archive:
-        listed = [info for info in archive.infolist() if info.filename[-4:] == ".npy"]
-        members = {info.filename[:-4]: info for info in listed}
-        if len(members) < len(listed):
-            raise InputError(f"{where}: expected each array once, got two of one name")
+        members = _arrays_in(archive, where)
         name = _choose(list(members), where, key)
         member = members[name]
         where = f"{where}::{printable(name)}"
@@ -103,8 +116,16 @@ def _read_npz(raw: BufferedIOBase, size: int, where: str, key: str | None) -> np
             return _read_npy(cast(BufferedIOBase, file), member.file_size, where)
 
 
+def _arrays_in(archive: zipfile.ZipFile, where: str) -> dict[str, zipfile.ZipInfo]:
+    listed = [info for info in archive.infolist() if info.filename[-4:] == ".npy"]
+    members = {info.filename[:-4]: info for info in listed}
+    if len(members) < len(listed):
+        raise InputError(f"{where}: expected each array once, got two of one name")
+    return members
+
+
 def _read_npy(file: BufferedIOBase, size: int, where: str) -> np.ndarray:
-    """Read an array that takes `size` bytes with its header, which must say so itself."""
+    """Read an array that takes `size` bytes with its header, which must state so."""
     shape, dtype = _header(file)
     unpacked = math.prod(shape) * dtype.itemsize
     check_unpacked(unpacked, where)
@@ -133,15 +154,18 @@ def _header(file: BufferedIOBase) -> tuple[tuple[int, ...], np.dtype]:
 
 
 def _choose(keys: list[str], where: str, key: str | None) -> str:
-    usual = [name for name in USUAL_KEYS if name in keys]
-    if key is not None and key in keys:
+    if key is None:
+        usual = [name for name in USUAL_KEYS if name in keys]
+        sure = keys if len(keys) == 1 else usual
+        if len(sure) == 1:
+            return sure[0]
+    elif key in keys:
         return key
-    if key is None and len(keys) == 1:
-        return keys[0]
-    if key is None and len(usual) == 1:
-        return usual[0]
-    listed = ", ".join(printable(name)[:80] for name in keys[:20]) or "none"
-    more = f" and {len(keys) - 20:,} more" if len(keys) > 20 else ""
     wanted = "one array" if key is None else f"an array called {printable(key)}"
     hint = f"; choose one with {where}::KEY" if keys else ""
-    raise InputError(f"{where}: expected {wanted}, got {listed}{more}{hint}")
+    raise InputError(f"{where}: expected {wanted}, got {_listed(keys)}{hint}")
+
+
+def _listed(keys: list[str], most: int = 20) -> str:
+    shown = ", ".join(printable(name)[:80] for name in keys[:most]) or "none"
+    return shown if len(keys) <= most else f"{shown} and {len(keys) - most:,} more"

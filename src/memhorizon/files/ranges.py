@@ -1,4 +1,8 @@
-"""The range of values of integers in pictures that are read one by one, judged over their whole set."""
+"""The range that integers of a set of pictures use: those that leave most of it unused would come out black.
+
+A picture that is read by itself says little about its range. So that of pictures read one by one is judged
+over their whole set.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -7,7 +11,27 @@ from jaxtyping import Float
 from torch import Tensor
 
 from memhorizon.errors import InputError
-from memhorizon.files.formats import Unusable, constant, leaves_range_unused, unused_message
+from memhorizon.files.pictures import Unusable, constant
+
+
+def leaves_range_unused(top: float) -> bool:
+    """Tell whether a whole set of integers with largest value `top`, as a share of their range, is suspect.
+
+    It is where all lie in the lowest fifteenth (12 bits in 16 are 0.062, 4 in 8 are 0.059, masks of 0 and 1
+    in 8 are 0.004), or where the largest is just that of 13, 14 or 15 bits in 16. Nothing but 0 is not.
+    """
+    return 0 < top * 15 <= 1 or any(abs(top * 65535 + 1 - 2**k) < 0.5 for k in (13, 14, 15))
+
+
+def unused_message(top: float, bits: int, which: str) -> str:
+    """What was expected of integers that leave their range unused, what came, and what to do."""
+    high = 2**bits - 1
+    largest = round(top * high)
+    used = largest.bit_length()
+    return (
+        f"expected integers that use their range of 0 to {high:,}, the largest of {which} is {largest:,}; "
+        f"if they are of {used} bits, divide them by {2**used - 1:,} and give floats of 0 to 1"
+    )
 
 
 @dataclass(frozen=True)
@@ -41,8 +65,16 @@ class Ranges:
         if not leaves_range_unused(_top(picture)):
             return picture
         bits = self.bits(position)
-        if not bits or not leaves_range_unused(brightest := self._brightest(bits)):
+        if not bits:
             return picture
+        brightest = self._brightest(bits)
+        if not leaves_range_unused(brightest):
+            return picture
+        return self._rescaled(picture, bits, brightest)
+
+    def _rescaled(
+        self, picture: Float[Tensor, "*item"], bits: int, brightest: float
+    ) -> Float[Tensor, "*item"]:
         full = 2**bits - 1
         values = (picture * full).round_()
         is_whole = bits == 8 or len(picture) == 1  # of colour with 16 bits Pillow keeps the upper 8 alone
@@ -52,13 +84,15 @@ class Ranges:
         return values.div_(high)
 
     def _brightest(self, bits: int) -> float:
+        """Largest value among the pictures of this depth, or one that is bright enough."""
         if bits not in self._tops:
             enough = 0.5 if bits == 16 else 1 / 15
-            self._tops[bits] = 0.0
+            brightest = 0.0
             for top in self._tops_of(bits):
-                self._tops[bits] = max(self._tops[bits], top)
+                brightest = max(brightest, top)
                 if top > enough:
                     break
+            self._tops[bits] = brightest
         return self._tops[bits]
 
     def _tops_of(self, bits: int) -> Iterator[float]:

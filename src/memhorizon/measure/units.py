@@ -13,7 +13,7 @@ from torch import Tensor
 
 from memhorizon.devices import wide
 from memhorizon.errors import InputError
-from memhorizon.files.formats import leaves_range_unused, unused_message
+from memhorizon.files.ranges import leaves_range_unused, unused_message
 
 _WHITE = {torch.uint8: 255, torch.uint16: 65535}  # in pixels of these types
 _ROWS = 4096  # items looked at together
