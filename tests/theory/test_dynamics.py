@@ -175,7 +175,7 @@ def test_generalisation_phase_in_closed_form():
     assert np.all(np.abs(deviations[1]) < 1 / 512)
 
 
-TABLE = [  # docs/theory.md, section 8: t, psi_n, L_train(inf), L_gen(inf), E_score(inf), as printed
+TABLE = [  # docs/theory.md, "Timescales": t, psi_n, L_train(inf), L_gen(inf), E_score(inf), as printed
     (0.01, 4, 0.192, 34.7, 1.71e3),
     (0.01, 64, 0.921, 0.704, 32.6),
     (0.1, 16, 0.508, 1.23, 5.07),

@@ -13,7 +13,7 @@ from memhorizon.theory import (
     timescales,
 )
 
-TABLE = [  # docs/theory.md, section 8: t, psi_n, argmin, E_min, onset, g10, g50, g90, as printed
+TABLE = [  # docs/theory.md, "Timescales": t, psi_n, argmin, E_min, onset, g10, g50, g90, as printed
     (0.01, 4, 112, 0.0785, 2.7e3, 4.4e4, 1.7e5, 5.0e5),
     (0.01, 64, 221, 0.0129, 1.6e4, 1.1e5, 5.9e5, 1.8e6),
     (0.1, 16, 19.0, 0.0274, 1.3e3, 1.1e3, 7.0e3, 2.1e4),

@@ -131,7 +131,7 @@ def trace(equations: Equations, point: Point) -> np.ndarray:
 def pair_kernel(equations: Equations, point: Point, other: Point) -> np.ndarray:
     """(1 - kappa kappa') M(z, z'), M = tr W^T R C R' W/d^2. [n, n'].
 
-    By leaving out one sample, then one column of W; see docs/theory.md, section 5.
+    By leaving out one sample, then one column of W; see docs/theory.md, "Losses".
     """
     weights = equations.weights[:, None]
     al = equations.al[:, None]
