@@ -137,35 +137,6 @@ def test_swapping_the_two_sets_is_another_question():
     assert nearest(train, samples)[0].shape == (50, 2)
 
 
-@pytest.mark.parametrize("d", [3, 64, 1500])
-@pytest.mark.parametrize("scale", [1.0, 300.0])
-def test_scores_stay_within_their_slack(d, scale):
-    """The bound behind the exactness: no score is farther from |a - b|^2 - |a|^2 than `slack` says."""
-    samples, train = (scale * normal(40, d)).abs() + 3, normal(200, d, seed=1).abs()
-    frame = ranking.Frame.of(train, 4.0, torch.float32)
-    a, radius = frame.queries(samples)
-    score, index = ranking.rank(a, train, 200, frame)
-    true = torch.stack([(row - train.double()).square().sum(1) for row in samples.double()])
-    true = true.gather(1, index) * frame.scale**2
-    error = (score.double() + radius[:, None] ** 2 - true).abs()
-    slack = torch.stack([frame.slack(radius, distance) for distance in true.sqrt().T], dim=1)
-    assert bool((error <= slack).all())
-    assert float(error.max()) > 0  # there is rounding to bound
-
-
-def test_shortened_products_widen_the_slack():
-    frame = ranking.Frame.of(normal(10, 8), 4.0, torch.float32)
-    one = torch.ones(1, dtype=torch.float64)
-    plain = frame.slack(one, one)
-    before = torch.get_float32_matmul_precision()
-    try:
-        torch.set_float32_matmul_precision("medium")
-        assert float(frame.slack(one, one)) > float(plain) + 9 * 2.0**-7 - 1e-12
-        agree(normal(20, 8), normal(300, 8, seed=1), 2)
-    finally:
-        torch.set_float32_matmul_precision(before)
-
-
 @pytest.mark.usefixtures("tiles")
 def test_pairs_within_are_those_of_the_distance_matrix():
     points = normal(90, 3)
