@@ -76,8 +76,8 @@ def measure(threads, rounds, samples, train):
     base = times["bare product in tiles"]
     rows = []
     for name, time in times.items():
-        wall = statistics.median(own / b for own, b in zip(time.wall, base.wall, strict=True))
-        cpu = statistics.median(own / b for own, b in zip(time.cpu, base.cpu, strict=True))
+        wall = statistics.median(t / b for t, b in zip(time.wall, base.wall, strict=True))
+        cpu = statistics.median(t / b for t, b in zip(time.cpu, base.cpu, strict=True))
         ratios = {"times_bare": round(wall, 3), "times_bare_cpu": round(cpu, 3)}
         rows.append({"threads": threads, "way": name, **ratios, **time.row(base)})
     return rows

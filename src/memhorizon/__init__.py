@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from memhorizon import theory as theory
-    from memhorizon.datasets.split import DataConfig as DataConfig
+    from memhorizon.datasets.config import DataConfig as DataConfig
     from memhorizon.datasets.split import load_split as load_split
     from memhorizon.denoiser import Denoiser as Denoiser
     from memhorizon.errors import InputError as InputError
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Config": "experiments.config",
     "Curve": "results",
-    "DataConfig": "datasets.split",
+    "DataConfig": "datasets.config",
     "Denoiser": "denoiser",
     "Estimate": "results",
     "Fraction": "results",

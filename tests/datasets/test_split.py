@@ -357,7 +357,7 @@ def test_one_of_several_arrays_and_torchvisions_folders(tmp_path):
         np.testing.assert_allclose(split.to_pixels(split.train)[:, 0].numpy(), pixels, atol=2**-23)
 
 
-# What stands for the items is what they hold.
+# The order of items follows from what they hold.
 
 
 def of_order(split):

@@ -12,26 +12,28 @@ def generator(seed=0):
 
 
 @pytest.fixture
-def law():
+def distribution():
     return Gaussian(torch.tensor([1.0, -2.0, 0.5]), torch.diag(torch.tensor([0.5, 1.0, 2.0])))
 
 
-def test_rows_do_not_depend_on_how_many_are_drawn(law):
-    whole = draw(law, 0, 5000, seed=3)
+def test_rows_do_not_depend_on_how_many_are_drawn(distribution):
+    whole = draw(distribution, 0, 5000, seed=3)
     for start, count in ((0, 1), (0, 1024), (1023, 2), (2048, 1024), (4999, 1), (700, 3000), (5, 0)):
-        assert torch.equal(draw(law, start, count, seed=3), whole[start : start + count])
+        assert torch.equal(draw(distribution, start, count, seed=3), whole[start : start + count])
 
 
-def test_draws_follow_the_law(law):
+def test_draws_follow_the_distribution(distribution):
     """Within 5 standard errors, that of a covariance being at most sqrt(2/n) s_i s_j."""
     n = 20000
-    x = draw(law, 0, n, seed=0).double()
-    scale = law.covariance.diagonal().double().sqrt()
-    assert ((x.mean(0) - law.mean).abs() < 5 * scale / math.sqrt(n)).all()
-    assert ((x.T.cov() - law.covariance).abs() < 5 * math.sqrt(2 / n) * torch.outer(scale, scale)).all()
+    x = draw(distribution, 0, n, seed=0).double()
+    scale = distribution.covariance.diagonal().double().sqrt()
+    assert ((x.mean(0) - distribution.mean).abs() < 5 * scale / math.sqrt(n)).all()
+    assert (
+        (x.T.cov() - distribution.covariance).abs() < 5 * math.sqrt(2 / n) * torch.outer(scale, scale)
+    ).all()
 
 
-def test_streams_are_different_and_independent(law):
+def test_streams_are_different_and_independent(distribution):
     """The correlation of n independent pairs has standard error 1/sqrt(n)."""
     n = 10000
     seeds = [
@@ -39,7 +41,7 @@ def test_streams_are_different_and_independent(law):
     ]
     assert len(set(seeds)) == 150
     assert all(0 <= seed < 2**63 for seed in seeds)
-    a, b = (draw(law, 0, n, seed=stream_seed(0, stream))[:, 0] for stream in ("train", "holdout"))
+    a, b = (draw(distribution, 0, n, seed=stream_seed(0, stream))[:, 0] for stream in ("train", "holdout"))
     assert abs(float(torch.corrcoef(torch.stack([a, b]))[0, 1])) < 5 / math.sqrt(n)
 
 
@@ -79,11 +81,11 @@ def test_sign_vectors_are_distinct_and_start_with_the_papers_pair():
 
 def test_draws_of_a_mixture_have_its_moments():
     """Two balanced classes at +-1, unit covariance: mean 0, second moments I + 11', fourth ones up to 10."""
-    law = GaussianMixture(
+    distribution = GaussianMixture(
         sign_vectors(2, 4, generator=generator()), torch.eye(4).repeat(2, 1, 1), torch.full((2,), 0.5)
     )
     n = 20000
-    x = draw(law, 0, n, seed=1).double()
+    x = draw(distribution, 0, n, seed=1).double()
     assert (x.mean(0).abs() < 5 * math.sqrt(2 / n)).all()
     # (1 + z)^4 has mean 1 + 6 + 3 = 10
     assert ((x.T @ x / n - torch.eye(4) - 1).abs() < 5 * math.sqrt(10 / n)).all()

@@ -1,4 +1,4 @@
-"""Files: whole or not at all, never through a link, and what is damaged says so by its name."""
+"""Files: whole or not at all, never through a link, and what is damaged is named."""
 
 import json
 import os

@@ -33,7 +33,7 @@ def test_channels_last_is_recognised_where_it_is_certain(channels, shape):
     assert torch.equal(as_tensor(pixels, "x", channels="last"), last)
     if channels is None:
         with pytest.raises(
-            InputError, match='x: expected pictures .* say which with channels="first" or "last"'
+            InputError, match='x: expected pictures .* choose with channels="first" or "last"'
         ):
             as_tensor(pixels, "x")
     else:

@@ -38,7 +38,7 @@ def test_principal_components_keep_the_most_variance():
     flat = data.flatten(1)
     rows = features(data)
     assert rows.mean(0).abs().max() < 1e-10
-    eigenvalues = torch.linalg.eigvalsh(flat.T.cov()).flip(0)  # another road: of the covariance
+    eigenvalues = torch.linalg.eigvalsh(flat.T.cov()).flip(0)  # another way: of the covariance
     torch.testing.assert_close(rows.T.cov(), eigenvalues[:2].diag(), rtol=1e-9, atol=1e-9)
     everything = pca_features(data, 6)  # a rotation: distances do not change
     x, y = normal(60, 2, 3), normal(70, 2, 3, seed=1) + 0.3

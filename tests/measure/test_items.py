@@ -248,7 +248,7 @@ def test_devices_have_to_be_one():
 
 
 def test_a_device_without_64_bits_is_computed_for_on_the_cpu(monkeypatch):
-    """As on Apple's GPUs; the CPU stands in for one, so only the way there is tried, not the kernels."""
+    """As on Apple's GPUs; the CPU plays one, so only the way there is tried, not the kernels."""
     from memhorizon import devices
     from memhorizon.measure import neighbors
 

@@ -106,7 +106,7 @@ def test_fresh_points_show_the_closed_form_null(dim, threshold):
 
 
 def test_held_out_share_agrees_with_the_null_of_the_estimated_dimension():
-    """The base rate of innocent points in two dimensions is 1/9, not 0: both nulls say so."""
+    """The base rate of innocent points in two dimensions is 1/9, not 0: both nulls show it."""
     train, holdout = torus(3000, 2, seed=0), torus(3000, 2, seed=1)
     held = memorized_fraction(gap_ratios(holdout, train))
     null = null_fraction(intrinsic_dimension(train))

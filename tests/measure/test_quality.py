@@ -66,7 +66,7 @@ GAUSSIANS = [(1.0, 0.0), (1.1, 0.1), (0.7, 0.0)]
 
 
 @pytest.mark.parametrize(("scale", "mean"), GAUSSIANS)
-def test_corrected_frechet_distance_of_gaussians_is_that_of_the_laws(scale, mean):
+def test_corrected_frechet_distance_of_gaussians_is_that_of_the_distributions(scale, mean):
     """The plain number is far too large at these sizes; the corrected one is right within its error."""
     d = 32
     x, y = normal(300, d), scale * normal(400, d, seed=1) + mean
@@ -111,7 +111,7 @@ def test_sets_more_alike_than_independent_draws_say_so_and_their_interval_holds_
 
 
 def test_kernel_distance_has_no_bias_at_any_size():
-    """Sets of 10 from one law: 400 independent values average to 0."""
+    """Sets of 10 from one distribution: 400 independent values average to 0."""
     values = [
         kernel_distance(normal(10, 4, seed=2 * s), normal(10, 4, seed=2 * s + 1)).value for s in range(400)
     ]
@@ -154,7 +154,7 @@ def test_singular_and_constant_sets_are_no_special_case():
 def test_small_sets_say_so():
     biased = frechet_distance(normal(100, 30), normal(1000, 30, seed=1))
     assert (biased.status, biased.note) == (Status.BIASED, "fewer than 5 items per feature")
-    # the fewest of which neither is said
+    # the fewest of which neither holds
     assert frechet_distance(normal(40, 8), normal(50, 8, seed=1) + 1).status is Status.FINE
     assert frechet_distance(normal(44, 9), normal(50, 9, seed=1) + 1).status is Status.BIASED
     for distance in (frechet_distance, kernel_distance):

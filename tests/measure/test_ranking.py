@@ -27,7 +27,7 @@ def agree(samples, train, k, **options):
 @pytest.mark.parametrize("d", [3, 64, 1500])
 @pytest.mark.parametrize("scale", [1.0, 300.0])
 def test_scores_stay_within_their_slack(d, scale):
-    """The bound behind the exactness: no score is farther from |a - b|^2 - |a|^2 than `slack` says."""
+    """The bound behind the exactness: no score is farther from |a - b|^2 - |a|^2 than `slack`."""
     samples, train = (scale * normal(40, d)).abs() + 3, normal(200, d, seed=1).abs()
     frame = ranking.Frame.of(train, 4.0, torch.float32)
     a, radius = frame.queries(samples)

@@ -246,7 +246,7 @@ def hash_item(item: Float[Tensor, " *item"], seed: int = 0) -> bytes:
 
 
 def _hash_file(path: Path, seed: int) -> bytes:
-    """Hash the bytes of a file; of one that cannot be read as if it were empty: decoding says the reason."""
+    """Hash the bytes of a file; of one that cannot be read as if it were empty: decoding gives the reason."""
     state = hashlib.blake2b(_words(seed), digest_size=16)
     try:
         if path.is_file():  # a named pipe would be waited for

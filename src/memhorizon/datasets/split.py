@@ -7,7 +7,7 @@ Fashion-MNIST, CIFAR-10 and CelebA the official training part serves for both. D
 form two endless sequences, one for training and one held out.
 
 Duplicates are kept within a set (a group of them is held out, or trained on, together) and are numbered in
-`Split.group`; `Split.facts` says by which rule, how many there are and what was passed over.
+`Split.group`; `Split.facts` gives the rule, how many there are and what was passed over.
 
 Integer pixels are brought to [0, 1]; then `x = (pixels - center) * scale`, where `center` is the mean over
 the n_train training pictures after resizing and cropping, one number for all channels, as in the paper. Draws
@@ -95,7 +95,7 @@ class Split:
         return f"Split({self.name}: {sizes} of {item}; center {self.center:.4g}, scale {self.scale:.4g})"
 
     def facts(self) -> dict[str, object]:
-        """Say what the split rests on, in plain JSON values.
+        """Give what the split rests on, in plain JSON values.
 
         `duplicates`: the rule; how many training `items` share a group with others, in how many `groups`, the
         `largest` of how many items; how many held-out items share one; how many items were left out of the

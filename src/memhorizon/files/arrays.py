@@ -61,7 +61,7 @@ def load_array(source: str | os.PathLike[str]) -> np.ndarray | Tensor:
 
     Raises:
         InputError: if it is missing, damaged, pickled, of another kind, larger than the bounds of
-            `memhorizon.files.bounds`, or holds several arrays and the key does not say which.
+            `memhorizon.files.bounds`, or holds several arrays and no key chooses one.
     """
     path, key = split_key(source)
     where = printable(path)

@@ -42,12 +42,12 @@ def printable(text: object, *, kept: str = "") -> str:
 
 
 def kind_of(mode: int) -> str:
-    """Say in words what lies at a path, from the `st_mode` of its status."""
+    """Name what lies at a path, from the `st_mode` of its status."""
     return next((name for matches, name in _KINDS if matches(mode)), "a regular file")
 
 
 def problem_with(path: str | os.PathLike[str]) -> str | None:
-    """Say why nothing can be read at a path, where that is so."""
+    """Explain why nothing can be read at a path, where that is so."""
     shown = printable(path)
     shown = shown if len(shown) <= 300 else f"{shown[:300]} ..."
     try:

@@ -52,7 +52,7 @@ _TILE_LENGTH = 323
 
 
 class Unusable(Exception):  # noqa: N818
-    """One picture cannot be used; the message says why. Never leaves the package."""
+    """One picture cannot be used; the message gives the reason. Never leaves the package."""
 
 
 def decode(source: Path | Image.Image) -> Float[Tensor, "c h w"]:

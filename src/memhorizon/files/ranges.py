@@ -1,6 +1,6 @@
 """The range that integers of a set of pictures use: those that leave most of it unused would come out black.
 
-A picture that is read by itself says little about its range. So that of pictures read one by one is judged
+A picture that is read by itself shows little of its range. So that of pictures read one by one is judged
 over their whole set.
 """
 
@@ -38,7 +38,7 @@ def unused_message(top: float, bits: int, which: str) -> str:
 class Ranges:
     """Gives the integers of single pictures the range that their set uses, or refuses the set.
 
-    A dark picture says nothing, so when one is met the brightest of the same depth is looked for. Where all
+    A dark picture shows nothing, so when one is met the brightest of the same depth is looked for. Where all
     leave their range unused, those of 0 and 1 alone are masks, and grey 16-bit pictures are of 8, 10 or 12
     bits if the brightest reaches into the upper half of that. The answer does not depend on which pictures
     of the set are used.
@@ -113,5 +113,5 @@ def _evident_range(largest: int, bits: int) -> int:
 
 
 def _top(picture: Tensor) -> float:
-    """Largest value; 0 for a picture of one colour, which says nothing about the range and is passed over."""
+    """Largest value; 0 for a picture of one colour, which shows no range and is passed over."""
     return 0.0 if constant(picture[None]).any() else float(picture.max())

@@ -116,7 +116,7 @@ def _channels_first(array: Tensor, where: str, channels: Channels) -> Tensor:
     if channels is None:
         raise InputError(
             f"{where}: expected pictures [n, channels, height, width], got shape {shape}, which may as well "
-            'have its channels last; say which with channels="first" or "last" of load_images, or permute it'
+            'have its channels last; choose with channels="first" or "last" of load_images, or permute it'
         )
     return array.permute(0, 3, 1, 2) if channels == "last" else array
 

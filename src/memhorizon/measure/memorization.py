@@ -213,19 +213,27 @@ def _two_groups(
     """
     enough = _enough_neighbors(group)
     k = min(_FEW, enough)
-    distance, index = nearest_of(samples, train, k, chunk)
-    group = group.to(index.device)
-    first = distance[:, 0].clone()
-    second = torch.full_like(first, torch.inf)
-    rows = torch.arange(len(samples), device=index.device)
-    while True:
-        other = group[index] != group[index[:, :1]]
-        second[rows] = distance.where(other, torch.inf).amin(1)
-        rows = rows[~other.any(1)]
-        if not len(rows):
-            return first, second
+    first, second = _two_groups_among(samples, train, group, k, chunk)
+    rows = second.isinf().nonzero().flatten()
+    while len(rows):
         k = min(4 * k, enough)
-        distance, index = nearest_of(samples[rows], train, k, chunk)
+        second[rows] = _two_groups_among(samples[rows], train, group, k, chunk)[1]
+        rows = rows[second[rows].isinf()]
+    return first, second
+
+
+def _two_groups_among(
+    samples: Shaped[Tensor, "m ..."],
+    train: Shaped[Tensor, "n ..."],
+    group: Int[Tensor, " n"],
+    k: int,
+    chunk: SupportsIndex | None,
+) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
+    """The same among the k nearest; the second distance is infinite where all are of one group."""
+    distance, index = nearest_of(samples, train, k, chunk)
+    label = group.to(index.device)[index]
+    is_other = label != label[:, :1]
+    return distance[:, 0], distance.where(is_other, torch.inf).amin(1)
 
 
 def _enough_neighbors(group: Int[Tensor, " n"]) -> int:

@@ -31,7 +31,7 @@ class Distance:
 
     Attributes:
         value: the usual number, for comparison with others; for `frechet_distance` biased upwards.
-        corrected: with the bias of finite sets removed as far as `status` says, and its standard error.
+        corrected: with the bias of finite sets removed, where `status` is FINE, and its standard error.
             Near 0 it may be below 0.
         sizes: items in the two sets.
         dim: number of features.
@@ -39,10 +39,10 @@ class Distance:
             sets too small for the correction, TOO_ALIKE as below.
         note: the numbers behind the status.
 
-    The true distance is not below 0. An interval of `corrected` that lies wholly below it says that the two
+    The true distance is not below 0. An interval of `corrected` that lies wholly below it shows that the two
     sets are more alike than independent draws are, which the correction assumes: they hold equally many items
     of each class, or items in common. The estimate is then known to be off by its own size at least; this is
-    given as its standard error, and `status` says so.
+    given as its standard error, and `status` is TOO_ALIKE.
     """
 
     value: float
@@ -74,7 +74,7 @@ class _Pair:
 
     @property
     def is_too_small(self) -> bool:
-        """Whether leaving out groups says nothing."""
+        """Whether leaving out groups gives no error."""
         return self.least < _FEWEST
 
     def without(self, group: int) -> "_Pair":

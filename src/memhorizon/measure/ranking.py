@@ -109,7 +109,7 @@ def _may_shorten() -> bool:
     """Whether the user has allowed products of 32-bit numbers to use fewer bits."""
     try:
         return torch.get_float32_matmul_precision() != "highest"
-    except RuntimeError:  # what torch says where the newer settings of each backend are in use
+    except RuntimeError:  # what torch raises where the newer settings of each backend are in use
         return True
 
 

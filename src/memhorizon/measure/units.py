@@ -121,7 +121,7 @@ def in_one_unit(a: Values, b: Values) -> tuple[Tensor, Tensor]:
 
 
 def _are_brought(pixels: Values, floats: Values) -> bool:
-    """Whether a set of integers beyond 1 stands beside floats from 0 to 1."""
+    """Whether integers beyond 1 are compared with floats from 0 to 1."""
     if pixels.white is None or pixels.high <= 1:
         return False
     return floats.data.is_floating_point() and floats.unit == "0 to 1"
@@ -151,7 +151,7 @@ def check_units(a: Values, b: Values) -> None:
     if sign:
         raise InputError(
             f"{a.name}, {b.name}: expected values of one unit, got {a} and {b}, {sign}; bring both to one "
-            "range (0 to 1, say), or give same_units=True if they are of one unit all the same"
+            "range (such as 0 to 1), or give same_units=True if they are of one unit all the same"
         )
 
 
@@ -186,7 +186,7 @@ def _are_evident(a: Values, b: Values) -> bool:
 
 
 def _is_doubled(signed: Values, plain: Values) -> bool:
-    """Whether pixels -1..1 stand beside 0..1, and not a poor generator of 0..1 that falls below 0.
+    """Whether these are pixels of -1..1 and of 0..1, and not a poor generator of 0..1 that falls below 0.
 
     Pixels p and 2 p - 1 differ in mean and spread, so both have to be nearer to those of the converted set
     than to the set's: the mean below the middle of m and 2 m - 1, the spread above sqrt(2) times the other.
@@ -196,14 +196,14 @@ def _is_doubled(signed: Values, plain: Values) -> bool:
 
 
 def _is_offset(one: Values, other: Values) -> bool:
-    """Whether bytes with a sign stand beside another type that has no numbers below 0, or smaller ones."""
+    """Whether bytes with a sign are compared with another type that has no numbers below 0, or smaller ones."""
     if one.data.dtype != torch.int8 or other.data.dtype == torch.int8 or one.low >= 0:
         return False
     return other.width > 0 and (other.low >= 0 or one.width > _FACTOR * other.width)
 
 
 def _is_enlarged(one: Values, other: Values) -> bool:
-    """Whether numbers from 0 to 2..16, as of 2 to 4 bits, stand beside others of 0 to 1; for more see `unit`.
+    """Whether numbers from 0 to 2..16, as of 2 to 4 bits, are compared with others of 0 to 1; for more see `unit`.
 
     Integers alone may be counts. The spread has to be more than twice the other, so that single numbers
     beyond the range do not tell.
