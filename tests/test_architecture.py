@@ -30,6 +30,7 @@ LAYERS = [
     {"figures"},
     {"recipes"},
     {"report"},
+    {"sweeps"},
     {"cli"},
     {"__main__"},
 ]

@@ -10,32 +10,45 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from memhorizon import theory as theory
     from memhorizon.datasets.config import DataConfig as DataConfig
+    from memhorizon.datasets.split import Split as Split
     from memhorizon.datasets.split import load_split as load_split
     from memhorizon.denoiser import Denoiser as Denoiser
     from memhorizon.errors import InputError as InputError
+    from memhorizon.errors import MissingExtraError as MissingExtraError
     from memhorizon.experiments.config import Config as Config
+    from memhorizon.experiments.executors import Inline as Inline
+    from memhorizon.experiments.executors import Local as Local
     from memhorizon.experiments.run import run as run
     from memhorizon.experiments.sweep import grid as grid
-    from memhorizon.experiments.sweep import sweep as sweep
     from memhorizon.files.images import load_images as load_images
     from memhorizon.measure.duplicates import duplicate_groups as duplicate_groups
     from memhorizon.measure.memorization import gap_ratios as gap_ratios
     from memhorizon.measure.memorization import memorized_fraction as memorized_fraction
     from memhorizon.measure.neighbors import nearest as nearest
+    from memhorizon.measure.snapshot import MeasureConfig as MeasureConfig
+    from memhorizon.measure.snapshot import Observation as Observation
+    from memhorizon.measure.snapshot import Reference as Reference
+    from memhorizon.measure.snapshot import observe as observe
     from memhorizon.networks.mlp import MLPConfig as MLPConfig
+    from memhorizon.networks.random_features import FeaturesConfig as FeaturesConfig
     from memhorizon.networks.unet import UNetConfig as UNetConfig
     from memhorizon.records.files import load_record as load_record
     from memhorizon.results import Curve as Curve
     from memhorizon.results import Estimate as Estimate
     from memhorizon.results import Fraction as Fraction
     from memhorizon.results import ScalingLaw as ScalingLaw
+    from memhorizon.results import Status as Status
     from memhorizon.results import Time as Time
     from memhorizon.results import Timescales as Timescales
     from memhorizon.samplers import SamplerConfig as SamplerConfig
     from memhorizon.samplers import sample as sample
     from memhorizon.samplers import sample_path as sample_path
     from memhorizon.schedule import Schedule as Schedule
+    from memhorizon.schedule import ScheduleConfig as ScheduleConfig
+    from memhorizon.sweeps import Sweep as Sweep
+    from memhorizon.sweeps import sweep as sweep
     from memhorizon.timescales.power_law import fit_scaling as fit_scaling
+    from memhorizon.timescales.rules import Rules as Rules
     from memhorizon.timescales.times import generalization_time as generalization_time
     from memhorizon.timescales.times import memorization_time as memorization_time
     from memhorizon.training import OptimizerConfig as OptimizerConfig
@@ -43,19 +56,34 @@ if TYPE_CHECKING:
     from memhorizon.training import TrainState as TrainState
     from memhorizon.training import train as train
 
+    __version__: str
+
+# Each public name, and the module that defines it.
 _HOME = {
     "Config": "experiments.config",
     "Curve": "results",
     "DataConfig": "datasets.config",
     "Denoiser": "denoiser",
     "Estimate": "results",
+    "FeaturesConfig": "networks.random_features",
     "Fraction": "results",
+    "Inline": "experiments.executors",
     "InputError": "errors",
+    "Local": "experiments.executors",
     "MLPConfig": "networks.mlp",
+    "MeasureConfig": "measure.snapshot",
+    "MissingExtraError": "errors",
+    "Observation": "measure.snapshot",
     "OptimizerConfig": "training",
-    "ScalingLaw": "results",
+    "Reference": "measure.snapshot",
+    "Rules": "timescales.rules",
     "SamplerConfig": "samplers",
+    "ScalingLaw": "results",
     "Schedule": "schedule",
+    "ScheduleConfig": "schedule",
+    "Split": "datasets.split",
+    "Status": "results",
+    "Sweep": "sweeps",
     "Time": "results",
     "Timescales": "results",
     "TrainConfig": "training",
@@ -72,10 +100,11 @@ _HOME = {
     "memorization_time": "timescales.times",
     "memorized_fraction": "measure.memorization",
     "nearest": "measure.neighbors",
+    "observe": "measure.snapshot",
     "run": "experiments.run",
     "sample": "samplers",
     "sample_path": "samplers",
-    "sweep": "experiments.sweep",
+    "sweep": "sweeps",
     "train": "training",
 }
 

@@ -247,7 +247,7 @@ def _record(readings: Sequence[Reading], rules: Rules | None, name: str, command
     if not by:
         return replace(made, contrasts=tuple(_contrasts(runs)))
     collapse, note = _collapse(runs, by)
-    return replace(made, laws=_laws(runs, by), collapse=collapse, collapse_note=note)
+    return replace(made, laws=laws_by(runs, by), collapse=collapse, collapse_note=note)
 
 
 def _run(reading: Reading, times: Timescales) -> RunRecord:
@@ -266,7 +266,7 @@ def _run(reading: Reading, times: Timescales) -> RunRecord:
     )
 
 
-def _laws(runs: Sequence[RunRecord], by: Sequence[str]) -> dict[str, ScalingLaw]:
+def laws_by(runs: Sequence[RunRecord], by: Sequence[str]) -> dict[str, ScalingLaw]:
     """The law of each timescale, and that of tau_mem in passes over the training set."""
     tau_gen = [run.timescales.tau_gen for run in runs]
     tau_mem = [run.timescales.tau_mem for run in runs]
@@ -293,6 +293,8 @@ def _in_passes(run: RunRecord) -> Time:
     If copying were a matter of repetition its exponent of n would be 0.
     """
     time = run.timescales.tau_mem
+    if run.factor("batch_size") is None:
+        return Time.unknown(Status.NOT_MEASURED, "the batch size is not known")
     share = _number(run, "batch_size") / run.n_train
     return replace(time, value=time.value * share, low=time.low * share, high=time.high * share)
 
