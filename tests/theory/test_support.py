@@ -202,6 +202,58 @@ def test_hard_edge_and_its_neighbours():
     assert bulk_edges(FeatureModel(2, 3, 0.01)).atom_weight == 0
 
 
+def curvature(model):
+    """K of w = -(psi_p - 1 - psi_n) X - K X^2, which the equations become near X = 0.
+
+    There kappa = psi_n X/v2 - (psi_n^2 + psi_n <al>/b2) X^2/v2^2 by (I), and (II) has X^2 <1/D> = X^2/b2.
+    """
+    eq = Equations.of(model)
+    return eq.psi_n**2 / eq.v2 + eq.psi_n * (eq.weights @ eq.al) / (eq.v2 * eq.b2) + 1 / eq.b2
+
+
+@pytest.mark.parametrize("gap", [1e-2, 1e-6, 1.1e-9, -1.1e-9, -1e-6])
+@pytest.mark.parametrize(
+    ("psi_n", "name", "spectrum"), [(2, "tanh", Spectrum.isotropic()), (0.5, "erf", HALVES)]
+)
+def test_an_edge_next_to_the_hard_one_has_its_closed_form(psi_n, name, spectrum, gap):
+    """The parabola above is stationary at w = (psi_p - 1 - psi_n)^2/(4 K), down to 1e-20 here.
+
+    Its next term is of relative order gap; the rounding of psi_p - 1 - psi_n, 2e-16/gap, enters squared.
+    """
+    model = FeatureModel(psi_n, (1 + psi_n) / (1 - gap), 0.05, name, spectrum)
+    expected = (model.psi_p - 1 - model.psi_n) ** 2 / (4 * curvature(model))
+    s = bulk_edges(model)
+    assert s.offsets[0, 0] == pytest.approx(expected, rel=4 * abs(gap) + 1e-15 / abs(gap))
+    assert s.status is Status.SOLVED
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.9e-9, -0.9e-9])
+def test_an_edge_that_rounding_cannot_tell_from_s2_is_hard(gap):
+    """Within 1e-9 of psi_p = 1 + psi_n the lowest edge is s2 itself; the mass is off by half of the gap."""
+    model = FeatureModel(2, 3 / (1 - gap), 0.05)
+    s = bulk_edges(model)
+    assert s.offsets[0, 0] == 0
+    assert s.residual < 0.5 * abs(gap) + 1e-11
+    assert s.status is Status.SOLVED
+    # X = -i sqrt(w/K) and rho = Im q/pi: rho sqrt(w) = sqrt(K)/(pi psi_p), up to X/b2 and psi_n X/v2
+    eq = Equations.of(model)
+    w = 1e-10
+    expected = np.sqrt(curvature(model)) / (np.pi * model.psi_p)
+    next_term = np.sqrt(w / curvature(model)) * max(1 / eq.b2, eq.psi_n / eq.v2)
+    found = density_at(eq, np.array([w]))
+    assert found.density[0] * np.sqrt(w) == pytest.approx(expected, rel=3 * next_term)
+    assert next_term < 1e-3
+
+
+def test_a_narrow_group_at_a_hard_edge_is_kept():
+    """At t = 5.5 the lower group is 1e-16 of the spectrum wide (v2 falls as exp(-6t)) and holds 3 of 4."""
+    model = FeatureModel(3, 4, 5.5)
+    s = bulk_edges(model)
+    assert s.offsets[0, 1] < 2e-16 * s.offsets[-1, 1]
+    np.testing.assert_allclose(s.masses, [0.75, 0.25], rtol=1e-12)
+    assert s.status is Status.SOLVED
+
+
 def test_a_continuous_spectrum_has_few_intervals():
     """Gauss nodes stand for a density: 64 of them must not show up as 64 sub-bulks at these sizes."""
     s = bulk_edges(FeatureModel(2, 4, 0.1, "tanh", Spectrum.marchenko_pastur(0.5)))

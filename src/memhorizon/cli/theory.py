@@ -28,7 +28,7 @@ from memhorizon.theory import (
 )
 
 if TYPE_CHECKING:
-    from memhorizon.figures.style import Picture
+    from memhorizon.figures.picture import Picture
 
 Answer = dict[str, object]
 

@@ -8,13 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from memhorizon.figures import style
+from memhorizon.figures.picture import Row
+from memhorizon.figures.style import Look
 from memhorizon.results import Time
 from memhorizon.theory import FeatureModel, LossCurves, ModelTimescales, SpectralDensity, Support
 
-Row = dict[str, object]
 TAU = r"training time $\tau$"
 PSI_N = r"$\psi_n = n/d$"
-WIDE = 2e3  # ratio of the ends of an axis from which only powers of ten are written
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Times:
                 axes.plot(psi_n[order], values[order], label=name, markerfacecolor=face, **looks[name])
             _draw_unreached(axes, psi_n, [found.tau_mem for found in self.timescales])
             axes.set(xscale="log", yscale="log", xlabel=PSI_N, ylabel=TAU, title=_title(self.models[0]))
-            style.log_axis(axes.xaxis, *_around(psi_n))
+            style.log_scale(axes.xaxis)
             axes.legend()
         return figure
 
@@ -174,7 +174,7 @@ def _title(model: FeatureModel) -> str:
     return rf"$\psi_p$ = {model.psi_p:g}, t = {model.t:g}"
 
 
-def _looks(models: Sequence[FeatureModel]) -> dict[str, dict[str, object]]:
+def _looks(models: Sequence[FeatureModel]) -> dict[str, Look]:
     return style.looks(_name(model) for model in models)
 
 
@@ -184,16 +184,7 @@ def _legend(axes: Axes, models: Sequence[FeatureModel]) -> None:
         axes.legend()
 
 
-def _around(psi_n: np.ndarray) -> tuple[float, float]:
-    """Ends of an axis that holds these values, one alone as well."""
-    low = float(psi_n.min())
-    high = float(psi_n.max())
-    return (low, high) if high > 1.5 * low else (low / 2, high * 2)
-
-
-def _line(
-    axes: Axes, tau: np.ndarray, values: np.ndarray, look: dict[str, object], **changes: object
-) -> None:
+def _line(axes: Axes, tau: np.ndarray, values: np.ndarray, look: Look, **changes: object) -> None:
     """A curve at finite times, with a few markers so that it is known in grey."""
     finite = np.isfinite(tau)
     every = max(1, int(finite.sum()) // 6)
@@ -224,7 +215,7 @@ def _draw_spectrum(
     support: Support,
     intervals: Sequence[SpectralDensity],
     name: str,
-    look: dict[str, object],
+    look: Look,
 ) -> None:
     """Every interval from edge to edge, and the atom."""
     color = look["color"]
