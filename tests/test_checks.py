@@ -86,11 +86,9 @@ def test_ends_are_named(value):
 
 def test_a_schedule_of_one_level_trains_nothing_and_says_so():
     state = TrainState.new(MLPConfig(8, 1).build((4,), seed=0), OptimizerConfig())
-    steps = train(
-        state, torch.zeros(8, 4), schedule=Schedule.linear(1), config=TrainConfig(n_updates=2), seed=0
-    )
+    config = TrainConfig(n_updates=2)
     with pytest.raises(InputError, match="schedule: expected at least 2 levels"):
-        next(steps)
+        train(state, torch.zeros(8, 4), schedule=Schedule.linear(1), config=config, seed=0)  # at the call
 
 
 DATA = {
@@ -110,4 +108,4 @@ def test_data_that_cannot_be_trained_on_are_refused(name):
     state = TrainState.new(MLPConfig(8, 1).build((4,), seed=0), OptimizerConfig())
     run = getattr(train, "__wrapped__", train)  # past the checker of annotations
     with pytest.raises(InputError, match="data: expected"):
-        next(run(state, DATA[name], schedule=Schedule.linear(), config=TrainConfig(n_updates=2), seed=0))
+        run(state, DATA[name], schedule=Schedule.linear(), config=TrainConfig(n_updates=2), seed=0)

@@ -4,11 +4,11 @@ All randomness of an update follows from (seed, step), so a state that is saved 
 again continues bit for bit, and no generator state has to be kept.
 """
 
-from collections.abc import Collection, Iterator
-from contextlib import nullcontext
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -95,7 +95,7 @@ class TrainConfig:
         check_choice("precision", self.precision, get_args(Precision))
 
 
-@dataclass
+@dataclass(repr=False)
 class TrainState:
     """All that an update changes: the network, its optimizer, the average, the number of updates done."""
 
@@ -119,11 +119,12 @@ class TrainState:
     def tensors(self) -> dict[str, Tensor]:
         """Everything that has to survive, flat, by name."""
         out = {"step": torch.tensor(self.step)}
-        out |= {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        out |= _prefixed("model.", self.model.state_dict())
         if self.average is not None:
-            out |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
+            out |= _prefixed("average.", self.average.state_dict())
         for slot, values in self.optimizer.state_dict()["state"].items():
-            out |= {f"optimizer.{slot}.{k}": torch.as_tensor(v) for k, v in values.items() if v is not None}
+            kept = {name: torch.as_tensor(value) for name, value in values.items() if value is not None}
+            out |= _prefixed(f"optimizer.{slot}.", kept)
         return out
 
     def load(self, tensors: dict[str, Tensor]) -> None:
@@ -132,27 +133,45 @@ class TrainState:
         Raises:
             InputError: if a tensor is missing or does not fit.
         """
-
-        def part(prefix: str) -> dict[str, Tensor]:
-            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
         try:
-            self.model.load_state_dict(part("model."))
+            self.model.load_state_dict(_part_of(tensors, "model."))
             if self.average is not None:
-                self.average.load_state_dict(part("average."))
+                self.average.load_state_dict(_part_of(tensors, "average."))
             self.step = int(tensors["step"])
         except (RuntimeError, KeyError) as error:
             raise InputError(f"state: does not belong to this network: {error}") from error
+        self._load_optimizer(_part_of(tensors, "optimizer."))
+
+    def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
+        """Take over the moments of each parameter, "SLOT.NAME" each."""
         slots: dict[int, dict[str, Tensor]] = {}
-        for name, value in part("optimizer.").items():
+        for name, value in tensors.items():
             slot, key = name.split(".", 1)
             slots.setdefault(int(slot), {})[key] = value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": slots})
 
+    def __repr__(self) -> str:
+        network = type(self.model).__name__
+        return f"TrainState({network}, {type(self.optimizer).__name__}, {self.step:,} updates done)"
+
+
+def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
+
+
+def _part_of(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin so, by the rest of their names."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
 
 @dataclass(frozen=True)
 class Step:
-    """What one update yields: the updates done and the loss of its batch (a 0-d tensor, no sync)."""
+    """What one update gives.
+
+    Attributes:
+        step: number of updates done.
+        loss: of the batch; a tensor without dimensions, so that nothing waits for the device.
+    """
 
     step: int
     loss: Float[Tensor, ""]
@@ -178,8 +197,8 @@ def train(
         config: how long and on what.
         seed: of everything that is random here.
 
-    Yields:
-        One `Step` after each update.
+    Returns:
+        One `Step` after each update, as it is asked for.
 
     Raises:
         InputError: if `data` is not a float tensor of at least one item with finite values, the schedule has
@@ -189,28 +208,19 @@ def train(
     """
     _check_data(data)
     check_whole("seed", seed, least=0)
-    fixed = _fixed_index(schedule, config)
-    n = len(data)
-    batch_size = min(n, config.batch_size or n)
-    devices = [] if data.device.type == "cpu" else [data.device]
-    mixed = (
-        torch.autocast(data.device.type, torch.bfloat16) if config.precision == "bfloat16" else nullcontext()
-    )
-    generator = torch.Generator(data.device)
+    draws = _Draws(data, len(schedule), _fixed_index(schedule, config), config.batch_size, seed)
+    return _updates(state, draws, schedule, config)
+
+
+def _updates(state: TrainState, draws: "_Draws", schedule: Schedule, config: TrainConfig) -> Iterator[Step]:
+    place = draws.data.device
+    devices = [] if place.type == "cpu" else [place]
     state.model.train()
     while state.step < config.n_updates:
-        words = np.random.SeedSequence((seed, state.step)).generate_state(2)
-        generator.manual_seed(int(words[0]))
-        rows = data if batch_size == n else data[batch_rows(state.step, n, batch_size, seed).to(data.device)]
-        noise = torch.empty_like(rows).normal_(generator=generator)
-        if fixed is None:
-            shape = (batch_size,)
-            index = torch.randint(1, len(schedule), shape, generator=generator, device=data.device)
-        else:
-            index = torch.full((batch_size,), int(fixed), device=data.device)
-        with torch.random.fork_rng(devices, device_type=data.device.type):
-            _seed_global(int(words[1]), data.device)  # dropout draws from the global generator
-            with mixed:
+        rows, index, noise, seed = draws.at(state.step)
+        with torch.random.fork_rng(devices, device_type=place.type):
+            _seed_global(seed, place)  # dropout draws from the global generator
+            with _precision(config.precision, place):
                 losses = item_losses(
                     state.model, rows, index, noise, schedule=schedule, prediction=config.prediction
                 )
@@ -222,6 +232,47 @@ def train(
             state.average.update_parameters(state.model)
         state.step += 1
         yield Step(state.step, loss.detach())
+
+
+@dataclass
+class _Draws:
+    """What is random in an update: it follows from (seed, step) alone."""
+
+    data: Tensor
+    n_levels: int
+    fixed: int | None
+    batch_size: int | None
+    seed: int
+
+    def __post_init__(self) -> None:
+        self.generator = torch.Generator(self.data.device)
+
+    def at(self, step: int) -> tuple[Tensor, Tensor, Tensor, int]:
+        """Items [batch, *item], noise levels [batch], noise [batch, *item], and a seed for dropout."""
+        words = np.random.SeedSequence((self.seed, step)).generate_state(2)
+        self.generator.manual_seed(int(words[0]))
+        rows = self._rows(step)
+        noise = torch.empty_like(rows).normal_(generator=self.generator)
+        return rows, self._index(len(rows)), noise, int(words[1])
+
+    def _rows(self, step: int) -> Tensor:
+        n = len(self.data)
+        batch_size = min(n, self.batch_size or n)
+        if batch_size == n:
+            return self.data
+        return self.data[batch_rows(step, n, batch_size, self.seed).to(self.data.device)]
+
+    def _index(self, count: int) -> Tensor:
+        place = self.data.device
+        if self.fixed is not None:
+            return torch.full((count,), self.fixed, device=place)
+        return torch.randint(1, self.n_levels, (count,), generator=self.generator, device=place)
+
+
+def _precision(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    if precision == "bfloat16":
+        return torch.autocast(device.type, torch.bfloat16)
+    return nullcontext()
 
 
 def at_marks(steps: Iterator[Step], marks: Collection[int]) -> Iterator[Step]:
@@ -243,11 +294,12 @@ def at_marks(steps: Iterator[Step], marks: Collection[int]) -> Iterator[Step]:
             return
 
 
-def _check_data(data: Any) -> None:
+def _check_data(data: object) -> None:
     if not isinstance(data, Tensor) or not data.is_floating_point():
         got = data.dtype if isinstance(data, Tensor) else type(data).__name__
         raise InputError(f"data: expected a tensor of floats, got {got}")
-    if data.ndim < 2 or data.numel() == 0 or not bool(torch.isfinite(data).all()):
+    filled = data.ndim >= 2 and data.numel() > 0
+    if not (filled and bool(torch.isfinite(data).all())):
         wanted = "at least one item, [n, *item], and finite values"
         raise InputError(f"data: expected {wanted}, got shape {tuple(data.shape)}")
 

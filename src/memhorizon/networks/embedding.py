@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -21,7 +20,7 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def check_positive(**values: Any) -> None:
+def check_positive(**values: object) -> None:
     """Refuse sizes below 1.
 
     Raises:
@@ -31,15 +30,14 @@ def check_positive(**values: Any) -> None:
         check_whole(name, value, least=1)
 
 
-def check_even(**values: Any) -> None:
+def check_even(**values: object) -> None:
     """Refuse sizes that do not split into sines and cosines.
 
     Raises:
         InputError: naming the first argument that is not an even whole number of at least 4.
     """
     for name, value in values.items():
-        check_whole(name, value, least=4)
-        if value % 2:
+        if check_whole(name, value, least=4) % 2:
             raise InputError(f"{name}: expected an even number, got {value}")
 
 
@@ -64,7 +62,7 @@ class TimeTable(nn.Module):
 
         Raises:
             InputError: if it is not one int64 per item, or, on the CPU, points beyond the table; an
-                accelerator says so in its own words, since looking would cost a wait at every call.
+                accelerator raises an error without a name, since looking would cost a wait at every call.
         """
         if index.shape != (batch,) or index.dtype != torch.int64:
             got = f"shape {tuple(index.shape)} of {index.dtype}"

@@ -48,7 +48,8 @@ class ResidualMLP(nn.Module):
             InputError: if the items of x have another number of elements than the network was built for, or
                 index does not fit.
         """
-        h, time = self.inlet(flat(x, self.dim)), self.time(index, len(x))
+        h = self.inlet(flat(x, self.dim))  # [batch, width]
+        time = self.time(index, len(x))  # [batch, width]
         for block in self.blocks:
             h = block(h, time)
         return self.outlet(h).view_as(x)

@@ -13,8 +13,6 @@ from memhorizon.checks import check_choice, check_number
 from memhorizon.networks.embedding import check_positive, elements, flat, seeded
 
 Activation = Literal["tanh", "erf", "relu", "sin", "sigmoid"]
-
-
 _ACTIVATIONS = {
     "tanh": torch.tanh,
     "erf": torch.erf,
@@ -30,7 +28,7 @@ class RandomFeatures(nn.Module):
     W (p x d) has independent N(0, 1) entries and is never trained; A (d x p) starts at zero. `score` is s_A;
     calling the network gives the noise estimate eps = -sqrt(Delta_t) s_A, Delta_t = 1 - exp(-2t), so that it
     trains like any other model with prediction="noise", and |eps - noise|^2 is the paper's loss
-    |sqrt(Delta_t) s_A + xi|^2. It holds at its own t only: the index is not looked at.
+    |sqrt(Delta_t) s_A + xi|^2. It is valid at this t only: the index is not looked at.
 
     Source: [bonnaire2025] Eq. (7)
     """
@@ -39,7 +37,8 @@ class RandomFeatures(nn.Module):
 
     def __init__(self, dim: int, n_features: int, activation: Activation, t: float):
         super().__init__()
-        self.dim, self.t = dim, t
+        self.dim = dim
+        self.t = t
         self.delta_t = -math.expm1(-2 * t)
         self.activation = _ACTIVATIONS[activation]
         self.register_buffer("weight", torch.randn(n_features, dim))
@@ -50,7 +49,9 @@ class RandomFeatures(nn.Module):
 
         Source: [bonnaire2025] Eq. (7)
         """
-        W, A = self.weight, self.readout
+        W = self.weight  # [p, d]
+        A = self.readout  # [d, p]
+        # s_A(x) = (A/sqrt p) sigma(W x/sqrt d)
         features = self.activation(F.linear(flat(x, self.dim), W / math.sqrt(self.dim)))  # [batch, p]
         return F.linear(features, A / math.sqrt(len(W))).view_as(x)
 
@@ -79,7 +80,7 @@ class FeaturesConfig:
         check_number("t", self.t, above=0)
 
     def build(self, item_shape: tuple[int, ...], *, n_levels: int = 1000, seed: int) -> RandomFeatures:
-        """Make the network for items of this shape; it holds at its own time, whatever the schedule's length.
+        """Make the network for items of this shape; valid at its time `t`, whatever the schedule's length.
 
         Raises:
             InputError: if an item would be empty.

@@ -4,6 +4,7 @@ Called as `model(x, index)` with x [batch, channels, height, width] and index [b
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -56,6 +57,10 @@ class UNetConfig:
             raise InputError(f"attention: expected {wanted}, got {self.attention}")
         for attends in self.attention:
             check_flag("attention", attends)
+        self._check_channels()
+
+    def _check_channels(self) -> None:
+        """Refuse channels that do not split into groups and heads."""
         attention = (*self.attention[:-1], True)  # the bottleneck attends, with the channels of the coarsest
         for multiplier, attends in zip(self.multipliers, attention, strict=True):
             channels = self.width * multiplier
@@ -93,7 +98,8 @@ class Conv(nn.Module):
 
     def __init__(self, inlet: int, outlet: int, *, size: int = 3, stride: int = 1):
         super().__init__()
-        self.stride, self.padding = stride, size // 2
+        self.stride = stride
+        self.padding = size // 2
         bound = 1 / math.sqrt(inlet * size**2)
         self.weight = nn.Parameter(torch.empty(outlet, size, size, inlet).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(outlet).uniform_(-bound, bound))
@@ -160,9 +166,12 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, inlet: int, outlet: int, attends: bool, config: UNetConfig):
         super().__init__()
-        self.channels, self.dropout = outlet, config.dropout
-        self.norm1, self.conv1 = Norm(inlet, config), Conv(inlet, outlet)
-        self.norm2, self.conv2 = Norm(outlet, config), Conv(outlet, outlet)
+        self.channels = outlet
+        self.dropout = config.dropout
+        self.norm1 = Norm(inlet, config)
+        self.conv1 = Conv(inlet, outlet)
+        self.norm2 = Norm(outlet, config)
+        self.conv2 = Conv(outlet, outlet)
         self.skip = nn.Linear(inlet, outlet) if inlet != outlet else nn.Identity()
         self.attention = Attention(outlet, config) if attends else nn.Identity()
 
@@ -185,33 +194,25 @@ class UNet(nn.Module):
 
     def __init__(self, config: UNetConfig, channels: int, n_levels: int):
         super().__init__()
-        W, levels = config.width, list(zip(config.multipliers, config.attention, strict=True))
-        self.channels, self.factor = channels, config.factor
-        self.table = TimeTable(n_levels, W)
-        self.time = nn.Sequential(nn.Linear(W, 4 * W), nn.SiLU(), nn.Linear(4 * W, 4 * W), nn.SiLU())
-        self.inlet = Conv(channels, W)
-        now, kept = W, [W]  # channels of the signal, and of each output that is kept for the way up
-        self.down, self.up = nn.ModuleList(), nn.ModuleList()
-        for depth, (multiplier, attends) in enumerate(levels):
-            if depth:
-                self.down.append(Halve(now))
-                kept.append(now)
-            for _ in range(config.blocks):
-                self.down.append(ResidualBlock(now, W * multiplier, attends, config))
-                now = W * multiplier
-                kept.append(now)
-        self.middle = nn.ModuleList(ResidualBlock(now, now, attends, config) for attends in (True, False))
-        for depth, (multiplier, attends) in enumerate(reversed(levels)):
-            if depth:
-                self.up.append(Double(now))
-            for _ in range(config.blocks + 1):
-                self.up.append(ResidualBlock(now + kept.pop(), W * multiplier, attends, config))
-                now = W * multiplier
-        self.norm = Norm(now, config)
-        self.outlet = Conv(now, channels)
+        width = config.width
+        self.channels = channels
+        self.factor = config.factor
+        self.table = TimeTable(n_levels, width)
+        wide = 4 * width
+        self.time = nn.Sequential(nn.Linear(width, wide), nn.SiLU(), nn.Linear(wide, wide), nn.SiLU())
+        self.inlet = Conv(channels, width)
+        self.down, kept = _way_down(config)
+        self.up = nn.ModuleList()  # before the middle in every saved state, after it in the draw of weights
+        bottom = kept[-1]
+        self.middle = nn.ModuleList(
+            ResidualBlock(bottom, bottom, attends, config) for attends in (True, False)
+        )
+        self.up.extend(_way_up(config, kept))
+        self.norm = Norm(width * config.multipliers[0], config)
+        self.outlet = Conv(width * config.multipliers[0], channels)
         layers = [*self.down, *self.middle, *self.up]
         self.outlets = [layer.channels for layer in layers if isinstance(layer, ResidualBlock)]
-        self.shifts = nn.Linear(4 * W, sum(self.outlets))  # those of all blocks in one product
+        self.shifts = nn.Linear(wide, sum(self.outlets))  # those of all blocks in one product
 
     def forward(self, x: Tensor, index: Tensor) -> Tensor:
         """Predict from images x [batch, channels, height, width] at the grid positions index [batch].
@@ -220,18 +221,57 @@ class UNet(nn.Module):
             InputError: if x is not a batch of images that the network can halve and double back, or index
                 does not fit.
         """
-        if x.ndim != 4 or x.shape[1] != self.channels or x.shape[2] % self.factor or x.shape[3] % self.factor:
-            wanted = f"[batch, {self.channels}, height, width] with sizes divisible by {self.factor}"
-            raise InputError(f"x: expected {wanted}, got shape {tuple(x.shape)}")
+        self._check(x)
         time = self.time(self.table(index, len(x)))  # [batch, 4 W]
         shifts = iter(self.shifts(time).split(self.outlets, dim=1))
         # one channel lies the same first or last, so the first convolution may take either order
         kept = [self.inlet(x.permute(0, 2, 3, 1)).contiguous()]
         for layer in self.down:
-            kept.append(layer(kept[-1]) if isinstance(layer, Halve) else layer(kept[-1], next(shifts)))
+            kept.append(_through(layer, kept[-1], shifts))
         h = kept[-1]
         for layer in self.middle:
-            h = layer(h, next(shifts))
+            h = _through(layer, h, shifts)
         for layer in self.up:
-            h = layer(h) if isinstance(layer, Double) else layer(torch.cat([h, kept.pop()], -1), next(shifts))
+            h = h if isinstance(layer, Double) else torch.cat([h, kept.pop()], -1)
+            h = _through(layer, h, shifts)
         return self.outlet(F.silu(self.norm(h))).permute(0, 3, 1, 2).contiguous()
+
+    def _check(self, x: Tensor) -> None:
+        fits = x.ndim == 4 and x.shape[1] == self.channels
+        if not fits or x.shape[2] % self.factor or x.shape[3] % self.factor:
+            wanted = f"[batch, {self.channels}, height, width] with sizes divisible by {self.factor}"
+            raise InputError(f"x: expected {wanted}, got shape {tuple(x.shape)}")
+
+
+def _way_down(config: UNetConfig) -> tuple[nn.ModuleList, list[int]]:
+    """The layers down to the coarsest resolution, and the channels of each output, the inlet's first."""
+    layers = nn.ModuleList()
+    kept = [config.width]
+    for depth, (multiplier, attends) in enumerate(zip(config.multipliers, config.attention, strict=True)):
+        if depth:
+            layers.append(Halve(kept[-1]))
+            kept.append(kept[-1])
+        for _ in range(config.blocks):
+            layers.append(ResidualBlock(kept[-1], config.width * multiplier, attends, config))
+            kept.append(config.width * multiplier)
+    return layers, kept
+
+
+def _way_up(config: UNetConfig, kept: list[int]) -> nn.ModuleList:
+    """The layers back up; each block takes one of the outputs kept on the way down, the last one first."""
+    layers = nn.ModuleList()
+    left = list(kept)
+    now = left[-1]
+    levels = list(zip(config.multipliers, config.attention, strict=True))
+    for depth, (multiplier, attends) in enumerate(reversed(levels)):
+        if depth:
+            layers.append(Double(now))
+        for _ in range(config.blocks + 1):
+            layers.append(ResidualBlock(now + left.pop(), config.width * multiplier, attends, config))
+            now = config.width * multiplier
+    return layers
+
+
+def _through(layer: nn.Module, h: Tensor, shifts: Iterator[Tensor]) -> Tensor:
+    """Apply a layer; a residual block takes the next shift of the time."""
+    return layer(h, next(shifts)) if isinstance(layer, ResidualBlock) else layer(h)
