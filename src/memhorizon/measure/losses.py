@@ -24,7 +24,7 @@ from memhorizon.measure.means import Mean
 from memhorizon.schedule import Schedule
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DenoisingLosses:
     """Denoising losses of one set at several noise levels.
 
@@ -35,6 +35,10 @@ class DenoisingLosses:
 
     indices: tuple[int, ...]
     items: Float64[Tensor, "n levels"]
+
+    def __repr__(self) -> str:
+        losses = ", ".join(f"{index}: {mean}" for index, mean in zip(self.indices, self.levels, strict=True))
+        return f"DenoisingLosses({len(self.items)} items; by level {losses})"
 
     @property
     def mean(self) -> Float64[Tensor, " levels"]:
@@ -94,17 +98,15 @@ def denoising_losses(
     check_whole("batch_size", batch_size, least=1)
     check_whole("seed", seed, least=0)
     check_indices(indices, denoiser.schedule)
-    data = _checked(data)
+    items = _checked(data)
+    first = 0
     losses = []
     with eval_mode(model):
-        for first in range(0, len(data), batch_size):
-            x0 = data[first : first + batch_size]
+        for x0 in items.split(int(batch_size)):
             positions = range(first, first + len(x0))
-            batch = torch.zeros(len(x0), len(indices), dtype=torch.float64)
-            for repeat in range(repeats):
-                noise = fixed_noise(x0.shape[1:], positions, repeat=repeat, seed=seed).to(x0)
-                batch += _losses_at(denoiser, x0, noise, indices)
-            losses.append(batch)
+            noises = (fixed_noise(x0.shape[1:], positions, repeat=k, seed=seed) for k in range(repeats))
+            losses.append(sum(_losses_at(denoiser, x0, noise.to(x0), indices) for noise in noises))
+            first += len(x0)
     return DenoisingLosses(tuple(indices), torch.cat(losses) / repeats)
 
 
@@ -142,11 +144,9 @@ def fixed_noise(
     item_shape: Sequence[int], positions: Sequence[int], *, repeat: int = 0, seed: int = 0
 ) -> Float[Tensor, " batch *item"]:
     """Draw unit noise that depends on (seed, position, repeat) only, on the CPU: equal on every machine."""
-    noise = [
-        np.random.default_rng((seed, position, repeat)).standard_normal(tuple(item_shape), dtype=np.float32)
-        for position in positions
-    ]
-    return torch.from_numpy(np.stack(noise))
+    shape = tuple(item_shape)
+    generators = (np.random.default_rng((seed, position, repeat)) for position in positions)
+    return torch.from_numpy(np.stack([each.standard_normal(shape, dtype=np.float32) for each in generators]))
 
 
 def check_indices(indices: object, schedule: Schedule) -> None:

@@ -1,10 +1,11 @@
-"""How far a model is from the law its data were drawn from, where that law is known."""
+"""How far a model is from the distribution of its data, where that is known."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
 from memhorizon.checks import check_whole
@@ -75,96 +76,110 @@ def score_error(
     means = []
     with eval_mode(model):
         for level in indices:
-            index = torch.full((n,), level, device=clean.device)
-            alpha_bar = denoiser.schedule.at(index)
-            x = add_noise(clean, noise, alpha_bar)
-            parts = zip(x.split(batch_size), alpha_bar.split(batch_size), strict=True)
-            errors = [_errors(denoiser, truth, part, levels, shape) for part, levels in parts]
+            alpha_bar = denoiser.schedule.at(torch.tensor([level], device=clean.device))
+            parts = add_noise(clean, noise, alpha_bar).split(batch_size)
+            errors = [_errors(denoiser, truth, x.reshape(-1, *shape), alpha_bar) for x in parts]
             means.append(Mean.of(torch.cat(errors)))
     return tuple(means)
 
 
 def _errors(
-    denoiser: Denoiser, truth: Distribution, x: Tensor, alpha_bar: Tensor, shape: tuple[int, ...]
+    denoiser: Denoiser, truth: Distribution, x_t: Float[Tensor, " batch *item"], alpha_bar: Tensor
 ) -> Float64[Tensor, " batch"]:
-    """(1/d) |s(x_t) - grad log P_t(x_t)|^2 of each point, all at one noise level."""
-    output = denoiser.output(x.reshape(-1, *shape), alpha_bar).flatten(1)
-    learned = to_score(wide(output), wide(x), alpha_bar, denoiser.prediction)
-    t = float(-0.5 * alpha_bar[0].log())
-    return (learned - truth.score(wide(x), t)).square().mean(1)
+    """(1/d) |s(x_t) - grad log P_t(x_t)|^2 of each point at one noise level, alpha_bar [1]."""
+    output = wide(denoiser.output(x_t, alpha_bar).flatten(1))
+    x = wide(x_t.flatten(1))
+    learned = to_score(output, x, alpha_bar, denoiser.prediction)
+    t = float(-0.5 * alpha_bar.log())
+    return (learned - truth.score(x, t)).square().mean(1)
 
 
 def kl_divergence(
     samples: Items,
-    law: Gaussian | GaussianMixture,
+    truth: Gaussian | GaussianMixture,
     *,
     k: int = 3,
     nulls: int = 4,
     seed: int = 0,
 ) -> Mean:
-    """Estimate KL(P | law) in nats from samples of P and the known density of `law`.
+    """Estimate KL(P | truth) in nats from samples of P and a known density.
 
-    KL = E_P[log P] - E_P[log law]. The first term is the k-nearest-neighbour estimate of the negative
+    KL = E_P[log P] - E_P[log truth]. The first term is the k-nearest-neighbour estimate of the negative
     entropy; its bias falls only as m^(-2/d) for m samples. The same estimate on `nulls` sets of m draws
-    from the law itself, where KL is 0, measures that bias, which is subtracted: none is left where P is the
-    law, and little where P is as rough. Samples that repeat exactly are atoms: the value is infinity, as KL
-    then is.
+    from `truth` itself, where KL is 0, measures that bias, which is subtracted: none is left where P is that
+    distribution, and little where P is as rough. Samples that repeat exactly are atoms: the value is
+    infinity, as KL then is.
 
     Args:
-        samples: draws of P in the coordinates of the law, [m, dim].
-        law: with a density: a Gaussian or a mixture.
+        samples: draws of P in the coordinates of the distribution, [m, dim].
+        truth: with a density: a Gaussian or a mixture.
         k: which neighbour measures the local density.
-        nulls: sets drawn from the law to measure the bias.
+        nulls: sets drawn from `truth` to measure the bias.
         seed: of these draws.
 
     Returns:
         The estimate and its standard error, that of the bias included. Near 0 it may be below 0.
 
     Raises:
-        InputError: if there are not more than 2k finite samples of the law's dimension, or k or nulls is
+        InputError: if there are not more than 2k finite samples of the dimension of `truth`, or k or nulls is
             below 1.
 
     Source: [kozachenko1987]; [kraskov2004] Eq. (20)
     """
     check_whole("k", k)
     check_whole("nulls", nulls, least=1)
-    samples = as_items(samples, "samples")
-    if samples.ndim != 2 or samples.shape[1] != law.dim or not 2 <= 2 * k < len(samples):
+    points = as_items(samples, "samples")
+    if points.ndim != 2 or points.shape[1] != truth.dim or not 2 <= 2 * k < len(points):
         raise InputError(
-            f"samples, k: expected k >= 1 and more than 2k points of dimension {law.dim}, "
-            f"got shape {tuple(samples.shape)}, k = {k}"
+            f"samples, k: expected k >= 1 and more than 2k points of dimension {truth.dim}, "
+            f"got shape {tuple(points.shape)}, k = {k}"
         )
     generator = torch.Generator().manual_seed(seed)
-    m = len(samples)
-    raw = _raw_divergence(wide(samples), law, k)
-    null = [_raw_divergence(law.sample(m, generator=generator), law, k) for _ in range(nulls)]
+    m = len(points)
+    raw = _raw_divergence(wide(points), truth, k)
+    null = [_raw_divergence(truth.sample(m, generator=generator), truth, k) for _ in range(nulls)]
     bias = sum(one.value for one in null) / nulls
-    error = math.sqrt(raw.standard_error**2 + sum(one.standard_error**2 for one in null) / nulls**2)
-    return Mean(raw.value - bias, error, m)
+    variance = sum(one.standard_error**2 for one in null) / nulls**2
+    return Mean(raw.value - bias, math.sqrt(raw.standard_error**2 + variance), m)
 
 
-def _raw_divergence(x: Float64[Tensor, "m d"], law: Gaussian | GaussianMixture, k: int) -> Mean:
-    """Average log p(x_i) - log law(x_i), with p(x_i) from the distance to the k-th of the other points.
+def _raw_divergence(x: Float64[Tensor, "m d"], truth: Gaussian | GaussianMixture, k: int) -> Mean:
+    """Average log p(x_i) - log truth(x_i), with p(x_i) from the distance to the k-th of the other points.
 
     The terms depend on each other through shared neighbours, so the error comes from leaving out groups of
     points.
     """
-    m, d = x.shape
+    m = len(x)
     distance, index = nearest_of(x, x, min(2 * k + _SPARE, m))
     radius = distance[:, 1:].log()  # the first neighbour is the point itself. [m, K]
     if bool(radius[:, k - 1].isinf().any()):
         return Mean(math.inf, math.inf, m)
-    log_law = law.log_prob(x)
-    unit_ball = d / 2 * math.log(math.pi) - math.lgamma(d / 2 + 1)  # log of its volume
-
-    def average(points: Tensor) -> float:
-        """Over some points, with neighbours among the same."""
-        column = kth_among(index[points, 1:], points, k)
-        log_ball = unit_ball + d * radius[points].gather(1, column).mean()
-        size = torch.tensor([k, int(points.sum())]).double().digamma()
-        return float(size[0] - size[1] - log_ball - log_law[points].mean())
-
-    everyone = torch.ones(m, dtype=torch.bool, device=x.device)
+    points = _Neighbourhoods(radius, index[:, 1:], truth.log_prob(x), x.shape[1], k)
     group = torch.arange(m, device=x.device) % min(_GROUPS, m)
-    left_out = [average(group != g) for g in range(int(group.max()) + 1)]
-    return Mean(average(everyone), jackknife_error(torch.tensor(left_out)), m)
+    left_out = [points.divergence(group != g) for g in range(int(group.max()) + 1)]
+    whole = points.divergence(torch.ones(m, dtype=torch.bool, device=x.device))
+    return Mean(whole, jackknife_error(torch.tensor(left_out)), m)
+
+
+@dataclass(frozen=True)
+class _Neighbourhoods:
+    """Points with their nearest other points: logs of the distances [m, K], numbers [m, K], log truth. [m]"""
+
+    radius: Float64[Tensor, "m K"]
+    index: Int[Tensor, "m K"]
+    log_truth: Float64[Tensor, " m"]
+    dim: int
+    k: int
+
+    def divergence(self, kept: Bool[Tensor, " m"]) -> float:
+        """The mean over some points, with neighbours among the same.
+
+        -log p(x_i) = log c_d + d log r_k(i) - psi(k) + psi(m),  c_d the volume of the unit ball.
+
+        Source: [kraskov2004] Eq. (20)
+        """
+        log_unit_ball = self.dim / 2 * math.log(math.pi) - math.lgamma(self.dim / 2 + 1)
+        column = kth_among(self.index[kept], kept, self.k)
+        log_ball = log_unit_ball + self.dim * self.radius[kept].gather(1, column).mean()
+        psi_k, psi_m = torch.tensor([self.k, int(kept.sum())]).double().digamma()
+        return float(psi_k - psi_m - log_ball - self.log_truth[kept].mean())
