@@ -91,5 +91,6 @@ def _distance(name: str, distance: Distance, features: str) -> Row:
         **_mean(distance.corrected),
         "uncorrected": distance.value,
         "features": features,
-        "status": distance.status,
+        "status": str(distance.status),
+        "note": distance.note,
     }
