@@ -6,7 +6,6 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-import jaxtyping
 import numpy as np
 import pytest
 
@@ -20,15 +19,6 @@ from sweeps import make_runs
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = ["<img src=x>", "\x1b[31m", None, True, [], {}, [None], -1, 1.5, 10**400, math.nan, math.inf, "inf"]
-
-
-@pytest.fixture(autouse=True)
-def as_users_run_it():
-    """The types of a stranger's record are checked by the package, not by the checker of the tests."""
-    before = jaxtyping.config.jaxtyping_disable
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", before)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ in record.runs[0].curves.holdout@0.1.step.
 
 import math
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from functools import cache
@@ -73,7 +73,7 @@ def decode(tree: object, kind: type[T], where: str = "record", *, others: bool =
     >>> decode({"value": 1.5, "low": "-inf", "high": 2.0}, Estimate)
     Estimate(value=1.5, low=-inf, high=2.0, confidence=0.95)
     """
-    return _Decoder(others).decode(tree, kind, where)
+    return _Decoder(others).build(tree, kind, where)  # pyright: ignore[reportReturnType]
 
 
 def check_plain(tree: object, where: str = "record", *, depth: int = DEPTH) -> None:
@@ -121,15 +121,21 @@ def encode_object(value: object) -> dict[str, Plain]:
     Raises:
         InputError: if there is something in it that has no plain form.
     """
-    hints = _hints(type(value))
     tree: dict[str, Plain] = {}
-    for name in _fields(type(value)):
+    for name, hint in entries_of(type(value)).items():
         entry = getattr(value, name)
-        encoded = encode(entry)
-        if type(entry).__name__ in _kinds(hints[name]) and isinstance(encoded, Mapping):
-            encoded = {KIND: type(entry).__name__, **encoded}
-        tree[name] = encoded
+        of_several = type(entry).__name__ in _kinds(hint)
+        tree[name] = _tagged(entry) if of_several else encode(entry)
     return tree
+
+
+def _tagged(value: object) -> dict[str, Plain]:
+    """A dataclass as an object that says which one it is."""
+    name = type(value).__name__
+    tree = encode_object(value)
+    if KIND in tree:
+        raise InputError(f"value: expected {name} without an entry called {KIND!r}, which is the tag's")
+    return {KIND: name, **tree}
 
 
 def _encode_number(value: float) -> float | str:
@@ -147,58 +153,43 @@ class _Decoder:
     def __init__(self, others: bool) -> None:
         self.others = others
 
-    def decode(self, tree: object, hint: object, where: str) -> T:  # pyright: ignore[reportInvalidTypeVarUse]
-        """Build one value; the caller knows its type by the hint."""
-        return self._by(hint)(tree, hint, where)  # pyright: ignore[reportReturnType]
-
-    def _by(self, hint: object) -> Callable[[object, object, str], object]:
-        """What builds values of a hint."""
-        origin = get_origin(hint)
+    def build(self, tree: object, hint: object, where: str) -> object:
+        """Build one value."""
         if hint in (Plain, object):
-            return self._plain
-        if _is_dataclass(hint):
-            return self._dataclass
+            check_plain(tree, where)
+            return tree
+        if is_dataclass_type(hint):
+            return self._dataclass(tree, hint, where)
         if getattr(hint, "array_type", None) is np.ndarray:
-            return self._array
-        if origin in (Union, types.UnionType):
-            return self._union
-        if origin is Literal:
-            return self._literal
-        if origin is tuple:
-            return self._tuple
-        if origin is not None and issubclass(origin, Mapping):
-            return self._mapping
-        if isinstance(hint, type) and issubclass(hint, Enum):
-            return self._member
-        return self._scalar
+            return _array(tree, len(getattr(hint, "dims", ())), where)
+        if is_union(hint):
+            return self._union(tree, hint, where)
+        if isinstance(hint, type):
+            return _member(tree, hint, where) if issubclass(hint, Enum) else _scalar(tree, hint, where)
+        return self._container(tree, hint, where)
 
-    def _plain(self, tree: object, hint: object, where: str) -> object:
-        check_plain(tree, where)
-        return tree
-
-    def _dataclass(self, tree: object, hint: object, where: str) -> object:
-        assert _is_dataclass(hint)
-        known = _fields(hint)
-        if not isinstance(tree, Mapping):
-            raise InputError(
-                f"{where}: expected an object with the entries of {hint.__name__}, got {show(tree)}"
-            )
-        # a tag that repeats the class says nothing new
-        given = {k: v for k, v in tree.items() if k in known or not (k == KIND and v == hint.__name__)}
-        unknown = sorted(word(name) for name in set(given) - set(known))
-        if unknown and not self.others:
-            raise InputError(f"{where}: unknown entries {unknown}; expected some of {sorted(known)}")
-        required = {n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING}
-        if missing := sorted(required - set(given)):
-            raise InputError(f"{where}: missing entries {missing}; expected all of {sorted(required)}")
-        hints = _hints(hint)
-        entries = {
-            name: self.decode(given[name], hints[name], f"{where}.{name}") for name in known if name in given
-        }
+    def _dataclass(self, tree: object, kind: type, where: str) -> object:
+        given = self._given(tree, kind, where)
+        hints = entries_of(kind)
+        entries = {name: self.build(entry, hints[name], f"{where}.{name}") for name, entry in given.items()}
         try:
-            return hint(**entries)
+            return kind(**entries)
         except InputError as error:
             raise InputError(f"{where}: {error}") from error
+
+    def _given(self, tree: object, kind: type, where: str) -> dict[str, object]:
+        """The entries of an object that a dataclass has."""
+        if not isinstance(tree, Mapping):
+            wanted = f"an object with the entries of {kind.__name__}"
+            raise InputError(f"{where}: expected {wanted}, got {show(tree)}")
+        known = entries_of(kind)
+        unknown = [word(name) for name in tree if name not in known and not _is_tag(name, tree[name], kind)]
+        if unknown and not self.others:
+            raise InputError(f"{where}: unknown entries {sorted(unknown)}; expected some of {sorted(known)}")
+        if missing := sorted(required_of(kind) - set(tree)):
+            expected = sorted(required_of(kind))
+            raise InputError(f"{where}: missing entries {missing}; expected all of {expected}")
+        return {name: tree[name] for name in known if name in tree}
 
     def _union(self, tree: object, hint: object, where: str) -> object:
         hints = get_args(hint)
@@ -206,60 +197,68 @@ class _Decoder:
             return None
         kinds = _kinds(hint)
         if kinds and isinstance(tree, Mapping):
-            if tree.get(KIND) not in list(kinds):
-                raise InputError(f"{where}.kind: expected one of {sorted(kinds)}, got {show(tree.get(KIND))}")
-            return self.decode(tree, kinds[str(tree[KIND])], where)
+            tag = tree.get(KIND)
+            if not (isinstance(tag, str) and tag in kinds):
+                raise InputError(f"{where}.kind: expected one of {sorted(kinds)}, got {show(tag)}")
+            return self.build(tree, kinds[tag], where)
         rest = [one for one in hints if one is not type(None)]
-        fitting = [one for one in rest if isinstance(one, type) and type(tree) is one]
-        return self.decode(tree, (fitting or rest)[0], where)
+        fitting = [one for one in rest if one is type(tree)]
+        return self.build(tree, (fitting or rest)[0], where)
 
-    def _literal(self, tree: object, hint: object, where: str) -> object:
-        if not any(type(tree) is type(one) and tree == one for one in get_args(hint)):
-            raise InputError(f"{where}: expected one of {get_args(hint)}, got {show(tree)}")
-        return tree
+    def _container(self, tree: object, hint: object, where: str) -> object:
+        origin = get_origin(hint)
+        if origin is Literal:
+            return _literal(tree, get_args(hint), where)
+        if origin is tuple:
+            return self._tuple(tree, get_args(hint), where)
+        return self._mapping(tree, get_args(hint)[1], where)
 
-    def _tuple(self, tree: object, hint: object, where: str) -> object:
-        inner = get_args(hint)
+    def _tuple(self, tree: object, inner: tuple[object, ...], where: str) -> tuple[object, ...]:
         if not isinstance(tree, list | tuple):
             raise InputError(f"{where}: expected a list, got {show(tree)}")
         if inner[-1] is Ellipsis:
             inner = inner[:1] * len(tree)
         if len(inner) != len(tree):
             raise InputError(f"{where}: expected {len(inner)} entries, got {len(tree)}")
-        pairs = enumerate(zip(tree, inner, strict=True))
-        return tuple(self.decode(entry, one, f"{where}[{i}]") for i, (entry, one) in pairs)
+        pairs = zip(tree, inner, strict=True)
+        return tuple(self.build(entry, hint, f"{where}[{i}]") for i, (entry, hint) in enumerate(pairs))
 
-    def _mapping(self, tree: object, hint: object, where: str) -> object:
+    def _mapping(self, tree: object, inner: object, where: str) -> dict[str, object]:
         if not isinstance(tree, Mapping):
             raise InputError(f"{where}: expected an object, got {show(tree)}")
-        _, inner = get_args(hint)
-        found = {}
-        for name, entry in tree.items():
+        for name in tree:
             if not isinstance(name, str):
                 raise InputError(f"{where}: expected names that are text, got {show(name)}")
-            found[name] = self.decode(entry, inner, f"{where}.{word(name)}")
-        return found
+        return {name: self.build(entry, inner, f"{where}.{word(name)}") for name, entry in tree.items()}
 
-    def _array(self, tree: object, hint: object, where: str) -> object:
-        axes = len(getattr(hint, "dims", ()))
-        return _array(tree, axes, where)
 
-    def _member(self, tree: object, hint: object, where: str) -> object:
-        assert isinstance(hint, type)
-        assert issubclass(hint, Enum)
-        if not (isinstance(tree, str) and tree in [member.value for member in hint]):
-            wanted = ", ".join(str(member.value) for member in hint)
-            raise InputError(f"{where}: expected one of {wanted}, got {show(tree)}")
-        return hint(str(tree))
+def _is_tag(name: object, value: object, kind: type) -> bool:
+    """Whether an entry only repeats which class an object is of."""
+    return name == KIND and value == kind.__name__
 
-    def _scalar(self, tree: object, hint: object, where: str) -> object:
-        if hint is float:
-            return _number(tree, where, non_finite=True)
-        if type(tree) is not hint:
-            raise InputError(f"{where}: expected {getattr(hint, '__name__', hint)}, got {show(tree)}")
-        if isinstance(tree, int) and abs(tree) >= LARGEST_INTEGER:
-            raise InputError(f"{where}: expected a number below 2**63, got one of {tree.bit_length()} bits")
-        return tree
+
+def _literal(tree: object, values: tuple[object, ...], where: str) -> object:
+    if not any(type(tree) is type(one) and tree == one for one in values):
+        raise InputError(f"{where}: expected one of {values}, got {show(tree)}")
+    return tree
+
+
+def _member(tree: object, kind: type[Enum], where: str) -> Enum:
+    known = {member.value: member for member in kind}
+    if not (isinstance(tree, str) and tree in known):
+        wanted = ", ".join(map(str, known))
+        raise InputError(f"{where}: expected one of {wanted}, got {show(tree)}")
+    return known[str(tree)]
+
+
+def _scalar(tree: object, kind: type, where: str) -> object:
+    if kind is float:
+        return _number(tree, where, non_finite=True)
+    if type(tree) is not kind:
+        raise InputError(f"{where}: expected {kind.__name__}, got {show(tree)}")
+    if isinstance(tree, int) and abs(tree) >= LARGEST_INTEGER:
+        raise InputError(f"{where}: expected a number below 2**63, got one of {tree.bit_length()} bits")
+    return tree
 
 
 def _number(tree: object, where: str, *, non_finite: bool = False) -> float:
@@ -297,23 +296,36 @@ def _all_finite(values: Sequence[object]) -> bool:
 # --- of types ---
 
 
-def _is_dataclass(hint: object) -> TypeGuard[type]:
+def is_dataclass_type(hint: object) -> TypeGuard[type]:
+    """Whether a type hint is a dataclass."""
     return isinstance(hint, type) and is_dataclass(hint)
 
 
+def is_union(hint: object) -> bool:
+    """Whether a type hint names several types."""
+    return get_origin(hint) in (Union, types.UnionType)
+
+
 @cache
-def _hints(kind: type) -> dict[str, object]:
-    return get_type_hints(kind)
+def entries_of(kind: type) -> dict[str, object]:
+    """The type hints of the entries of a dataclass by name, but for those that follow from the others."""
+    hints = get_type_hints(kind)
+    return {name: hints[name] for name in _fields(kind)}
+
+
+@cache
+def required_of(kind: type) -> frozenset[str]:
+    """The entries of a dataclass that have no default."""
+    known = _fields(kind).items()
+    return frozenset(n for n, f in known if f.default is MISSING and f.default_factory is MISSING)
 
 
 @cache
 def _fields(kind: type) -> dict[str, Field[object]]:
-    """The entries of a dataclass by name, but for what follows from the others."""
     return {entry.name: entry for entry in fields(kind) if entry.init}  # pyright: ignore[reportArgumentType]
 
 
 def _kinds(hint: object) -> dict[str, type]:
     """The dataclasses that a field may be, by name, where there are several."""
-    found = {one.__name__: one for one in get_args(hint) if _is_dataclass(one)}
-    union = get_origin(hint) in (Union, types.UnionType)
-    return found if union and len(found) > 1 else {}
+    found = {one.__name__: one for one in get_args(hint) if is_dataclass_type(one)}
+    return found if is_union(hint) and len(found) > 1 else {}
