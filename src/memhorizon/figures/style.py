@@ -152,27 +152,12 @@ class LogTicks(Locator):
         return self.tick_values(low, high)
 
     def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
-        """The densest round numbers between these ends that fit."""
-        for steps in STEPS:
-            ticks = round_numbers(vmin, vmax, steps)
+        """The densest round numbers between these ends that fit; evenly spaced ones where there are none."""
+        for ticks in _candidates(vmin, vmax):
             if len(ticks) >= 2 and self._fit(ticks):
                 return ticks
-        decades = round_numbers(vmin, vmax, (1.0,))
-        if len(decades) > 2:
-            return self._every_other(decades)
-        return self._linear(vmin, vmax)
-
-    def _every_other(self, decades: list[float]) -> list[float]:
-        """Of many powers of ten every second, third, ...: the most that fit."""
-        stride = 2
-        while len(decades[::stride]) > 2 and not self._fit(decades[::stride]):
-            stride += 1
-        return decades[::stride]
-
-    def _linear(self, low: float, high: float) -> list[float]:
-        """Where the axis is too short for two numbers of a decade: evenly spaced ones."""
-        ticks = MaxNLocator(3).tick_values(low, high)
-        return [float(tick) for tick in ticks if low <= tick <= high]
+        even = MaxNLocator(2).tick_values(vmin, vmax)
+        return [float(tick) for tick in even if vmin <= tick <= vmax]
 
     def _fit(self, ticks: Sequence[float]) -> bool:
         """Whether the numbers fit beside each other, with a gap of a character and a half."""
@@ -186,6 +171,18 @@ class LogTicks(Locator):
         places = room * (np.log(ticks) - low) / (high - low)
         widths = np.array([len(plain_number(tick)) for tick in ticks])
         return bool(np.all(np.diff(places) >= (widths[1:] + widths[:-1]) / 2 + 1.5))
+
+
+def _candidates(low: float, high: float) -> Iterator[list[float]]:
+    """Round numbers between two ends: several in a decade, one, one in several, and the sparsest of many."""
+    for steps in STEPS:
+        yield round_numbers(low, high, steps)
+    decades = round_numbers(low, high, (1.0,))
+    for stride in range(2, len(decades)):
+        yield decades[::stride]
+    for steps in STEPS:
+        ticks = round_numbers(low, high, steps)
+        yield ticks[:: max(len(ticks) - 1, 1)]
 
 
 def round_numbers(low: float, high: float, steps: Sequence[float]) -> list[float]:

@@ -29,7 +29,7 @@ th, td { text-align: right; padding: .3rem .5rem; white-space: nowrap;
 th { color: var(--soft); font-weight: 500; white-space: normal; vertical-align: bottom; }
 th:first-child, td:first-child { text-align: left; }
 p, li { font-size: .94rem; }
-section > p { color: var(--soft); }
+section > p, .advice { color: var(--soft); }
 code { font-size: .9em; overflow-wrap: anywhere; }
 summary { cursor: pointer; color: var(--soft); }
 .facts { display: grid; grid-template-columns: max-content 1fr; gap: .15rem .9rem; font-size: .86rem;

@@ -10,7 +10,7 @@ from memhorizon.records.sweep import Contrast, SweepRecord
 from memhorizon.report.parts import advice, paragraphs, table, text_of
 from memhorizon.report.sweep.part import Part
 from memhorizon.report.words import status_text
-from memhorizon.results import Estimate, Status
+from memhorizon.results import Estimate, ScalingLaw
 
 SYMBOLS = {"tau_gen": "τ_gen", "tau_mem": "τ_mem"}
 LAW_HEADS = ("time", "factor", "exponent", "observed", "censored", "no time", "status")
@@ -67,19 +67,22 @@ def _laws(part: Part) -> str:
 
 
 def _law_table(record: SweepRecord) -> str:
-    """The exponents of both laws, and what to try where one has none."""
-    rows: list[list[object]] = []
-    statuses: list[Status] = []
-    for name in TIMESCALE_NAMES:
-        law = record.laws.get(name)
-        if law is None:
-            continue
-        counts = [law.observed, law.censored, law.left_out]
-        for factor, e in law.exponents.items():
-            status = status_text(law.status, law.note)
-            rows.append([SYMBOLS[name], label_of(factor), _exponent(e), *counts, status])
-        statuses.append(law.status)
-    return table(LAW_HEADS, rows) + advice(statuses) if rows else ""
+    """The exponents of both laws, why one has none, and what to try."""
+    laws = {name: record.laws[name] for name in TIMESCALE_NAMES if name in record.laws}
+    if not laws:
+        return ""
+    rows = [row for name, law in laws.items() for row in _law_rows(SYMBOLS[name], law)]
+    reasons = [f"{SYMBOLS[name]}: {status_text(law.status, law.note)}" for name, law in laws.items() if law.note]
+    tries = advice([law.status for law in laws.values()])
+    return table(LAW_HEADS, rows) + paragraphs([text_of(reason) for reason in reasons]) + tries
+
+
+def _law_rows(symbol: str, law: ScalingLaw) -> list[list[object]]:
+    """A row for each exponent of a law."""
+    counts = [law.observed, law.censored, law.left_out]
+    return [
+        [symbol, label_of(factor), _exponent(e), *counts, law.status] for factor, e in law.exponents.items()
+    ]
 
 
 def _exponent(e: Estimate) -> str:
