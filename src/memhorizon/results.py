@@ -144,7 +144,7 @@ class Estimate:
         _check_interval("estimate", self.value, self.low, self.high)
 
     def __str__(self) -> str:
-        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
+        return f"{_digits(self.value, 3)} [{_digits(self.low, 3)}, {_digits(self.high, 3)}]"
 
 
 @dataclass(frozen=True)
@@ -243,6 +243,15 @@ def _column(values: Any, name: str) -> Float[np.ndarray, " m"]:
     if np.ma.is_masked(values):
         raise InputError(f"{name}: expected numbers, got a masked array")
     return array.astype(float)
+
+
+def _digits(value: float, digits: int) -> str:
+    """Write a number to some digits, with all of those before the point up to a billion.
+
+    >>> _digits(1643.2, 3), _digits(0.12345, 3), _digits(float("inf"), 3)
+    ('1,643', '0.123', 'inf')
+    """
+    return f"{value:,.0f}" if 10 ** (digits - 1) <= abs(value) < 1e9 else f"{value:.{digits}g}"
 
 
 class Status(str, Enum):
@@ -359,10 +368,10 @@ class Time:
         if not self.known:
             return f"- ({self.status})"
         if self.status == "not reached":
-            return f"> {self.value:,.4g}"
+            return f"> {_digits(self.value, 4)}"
         if self.status == "before first":
-            return f"< {self.value:,.4g}"
-        return f"{self.value:,.4g} [{self.low:,.4g}, {self.high:,.4g}]"
+            return f"< {_digits(self.value, 4)}"
+        return f"{_digits(self.value, 4)} [{_digits(self.low, 4)}, {_digits(self.high, 4)}]"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
 import copy
+import itertools
 import json
 import math
 import warnings
@@ -13,7 +14,7 @@ from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.experiments.record import record
 from memhorizon.experiments.run import run as run_once
-from memhorizon.figures import style
+from memhorizon.figures import marks, style
 from memhorizon.figures.groups import groups
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.records.files import record_of, to_plain
@@ -339,3 +340,50 @@ def test_points_have_no_picture_of_samples(tmp_path):
     found = figures.of(record([directory], Rules(t=0.3)), [directory])
     assert "samples" not in found
     assert "timescales" in found
+
+
+def boxes_of(axis):
+    """The places of the numbers on an axis, in pixels, from left to right; the figure has to be laid out."""
+    labels = [label for label in axis.get_ticklabels() if label.get_visible() and label.get_text()]
+    return sorted((label.get_window_extent() for label in labels), key=lambda box: box.x0)
+
+
+@pytest.mark.parametrize("inches", [0.9, 1.4, 6.0])
+@pytest.mark.parametrize("last", [21, 26, 45, 130, 600, 8_000, 3e5, 2e9])
+def test_numbers_on_a_logarithmic_axis_do_not_overlap(inches, last):
+    """However short the span and however narrow the panel, and there are two where they fit at all."""
+    figure = style.canvas(width=inches, height=1.0)
+    axes = figure.subplots()
+    axes.set_yticks([])
+    axes.plot([20, last], [0, 1])
+    style.log_scale(axes.xaxis)
+    figure.draw_without_rendering()
+    boxes = boxes_of(axes.xaxis)
+    assert len(boxes) >= (2 if inches > 1 else 1)
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+
+
+def test_numbers_below_the_losses_of_a_short_run_do_not_overlap(tmp_path):
+    figure = figures.losses(sweep(tmp_path, n_train=(8,), steps=26)[0]).plot()
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        boxes = boxes_of(axes.xaxis)
+        assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+
+
+def test_ticks_of_a_logarithmic_axis_are_round():
+    assert style.round_numbers(0.5, 30.0, (1.0, 2.0, 5.0)) == [0.5, 1.0, 2.0, 5.0, 10.0, 20.0]
+    assert style.round_numbers(1.0, 1000.0, (1.0,)) == [1.0, 10.0, 100.0, 1000.0]
+    assert style.round_numbers(0.0, 10.0, (1.0,)) == []
+
+
+def test_an_arrow_of_tau_gen_is_told_from_one_of_tau_mem(made):
+    """Their heads and markers differ in colour, form and filling, in every figure that has them."""
+    gen = marks.TIMESCALES["tau_gen"]
+    mem = marks.TIMESCALES["tau_mem"]
+    assert gen.color != mem.color
+    assert gen.marker != mem.marker
+    assert (gen.face, mem.face) == ("white", mem.color)
+    lanes = figures.timescales(made[0]).plot().axes[2]
+    drawn = {line.get_color() for line in lanes.lines if line.get_marker() == mem.marker}
+    assert drawn == {mem.color}

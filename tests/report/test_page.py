@@ -1,8 +1,10 @@
 import copy
 import html
+import importlib
 import json
 import math
 import re
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -477,3 +479,27 @@ def test_every_committed_sweep_has_a_page_and_a_sentence(path):
     assert len(figures.of(record)) >= 2
     if path.stem.startswith("lr"):  # the one factor that no other test varies; a page takes seconds
         assert "learning rate" in report(record)
+
+
+NEW_PAGE = '''
+"""A further kind of page."""
+
+from memhorizon.report.page import Page, document
+
+PAGE = Page(dict, lambda record, runs: document(record["name"], ["<p>cake</p>"]), lambda record: "A cake.")
+'''
+
+
+def test_a_new_kind_of_page_is_one_new_file(tmp_path, monkeypatch):
+    package = importlib.import_module("memhorizon.report")
+    (tmp_path / "cake_page.py").write_text(NEW_PAGE)
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    package._pages.cache_clear()
+    try:
+        assert "<p>cake</p>" in report({"name": "x"})
+        assert sentence({"name": "x"}) == "A cake."
+        with pytest.raises(InputError, match="expected one of dict, SweepRecord"):
+            report(None)
+    finally:
+        package._pages.cache_clear()
+        sys.modules.pop("memhorizon.report.cake_page", None)

@@ -37,7 +37,8 @@ LINES: tuple[LineStyleType, ...] = (
 MARKERS: tuple[MarkerType, ...] = ("o", "s", "^", "D", "v", "P", "X", "*")
 # multiples of powers of ten at which a logarithmic axis may have numbers, the densest first
 STEPS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
-CHARACTER = 0.62  # width of a digit, in sizes of the type
+TYPE = 9.0  # size of the type, in points
+CHARACTER = 0.64  # width of a digit, in sizes of the type
 
 
 class Look(TypedDict):
@@ -53,7 +54,7 @@ def theme() -> AbstractContextManager[None]:
     return matplotlib.rc_context(
         {
             "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture everywhere
-            "font.size": 9.0,
+            "font.size": TYPE,
             "axes.titlesize": 9.0,
             "axes.titlelocation": "left",
             "axes.linewidth": 0.7,
@@ -152,12 +153,13 @@ class LogTicks(Locator):
         return self.tick_values(low, high)
 
     def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
-        """The densest round numbers between these ends that fit; evenly spaced ones where there are none."""
+        """The densest round numbers between these ends that fit; evenly spaced ones, or one, where there are none."""
         for ticks in _candidates(vmin, vmax):
             if len(ticks) >= 2 and self._fit(ticks):
                 return ticks
         even = MaxNLocator(2).tick_values(vmin, vmax)
-        return [float(tick) for tick in even if vmin <= tick <= vmax]
+        shown = [float(tick) for tick in even if vmin <= tick <= vmax]
+        return shown if self._fit(shown) else shown[:1]
 
     def _fit(self, ticks: Sequence[float]) -> bool:
         """Whether the numbers fit beside each other, with a gap of a character and a half."""
@@ -165,12 +167,16 @@ class LogTicks(Locator):
         assert isinstance(axis, Axis)
         if not isinstance(axis, XAxis):
             return len(ticks) <= axis.get_tick_space()
-        # get_tick_space counts ticks of three sizes of the type
-        room = 3.0 * axis.get_tick_space() / CHARACTER
+        # places and widths in characters
+        room = _width_in_points(axis.axes) / (CHARACTER * TYPE)
         low, high = np.log(sorted(axis.get_view_interval()))
         places = room * (np.log(ticks) - low) / (high - low)
         widths = np.array([len(plain_number(tick)) for tick in ticks])
         return bool(np.all(np.diff(places) >= (widths[1:] + widths[:-1]) / 2 + 1.5))
+
+
+def _width_in_points(axes: Axes) -> float:
+    return axes.get_window_extent().width * 72 / axes.figure.dpi
 
 
 def _candidates(low: float, high: float) -> Iterator[list[float]]:

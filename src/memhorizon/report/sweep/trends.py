@@ -72,7 +72,9 @@ def _law_table(record: SweepRecord) -> str:
     if not laws:
         return ""
     rows = [row for name, law in laws.items() for row in _law_rows(SYMBOLS[name], law)]
-    reasons = [f"{SYMBOLS[name]}: {status_text(law.status, law.note)}" for name, law in laws.items() if law.note]
+    reasons = [
+        f"{SYMBOLS[name]}: {status_text(law.status, law.note)}" for name, law in laws.items() if law.note
+    ]
     tries = advice([law.status for law in laws.values()])
     return table(LAW_HEADS, rows) + paragraphs([text_of(reason) for reason in reasons]) + tries
 
