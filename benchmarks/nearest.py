@@ -62,6 +62,7 @@ def memory():
 
 
 def measure(threads, rounds, samples, train):
+    """One row for each way, its time beside that of the bare product."""
     torch.set_num_threads(threads)
     ways = {
         "bare product in tiles": lambda: bare(samples, train),
@@ -70,17 +71,27 @@ def measure(threads, rounds, samples, train):
         "broadcast and norm (scaled up)": lambda: broadcast(samples, train),
     }
     times = alternate(ways, rounds=rounds, warm_up=1)
-    slow = times["broadcast and norm (scaled up)"]
-    scale = M * N / (SLICE[0] * SLICE[1])
-    slow.wall, slow.cpu = ([scale * t for t in column] for column in (slow.wall, slow.cpu))
+    scale_up(times["broadcast and norm (scaled up)"])
     base = times["bare product in tiles"]
     rows = []
     for name, time in times.items():
-        wall = statistics.median(t / b for t, b in zip(time.wall, base.wall, strict=True))
-        cpu = statistics.median(t / b for t, b in zip(time.cpu, base.cpu, strict=True))
-        ratios = {"times_bare": round(wall, 3), "times_bare_cpu": round(cpu, 3)}
+        ratios = {
+            "times_bare": round(median_ratio(time.wall, base.wall), 3),
+            "times_bare_cpu": round(median_ratio(time.cpu, base.cpu), 3),
+        }
         rows.append({"threads": threads, "way": name, **ratios, **time.row(base)})
     return rows
+
+
+def scale_up(slow):
+    """From the slice that was timed to all pairs."""
+    scale = M * N / (SLICE[0] * SLICE[1])
+    slow.wall = [scale * t for t in slow.wall]
+    slow.cpu = [scale * t for t in slow.cpu]
+
+
+def median_ratio(times, base):
+    return statistics.median(t / b for t, b in zip(times, base, strict=True))
 
 
 def main():

@@ -117,13 +117,14 @@ def test_a_folder_of_pictures_is_what_load_images_reads(tmp_path):
     for i, picture in enumerate(pixels):
         Image.fromarray(picture).save(tmp_path / f"{i:02}.png")
     images = load_images(tmp_path)
-    for train in (tmp_path, str(tmp_path), images, images.images, pixels[:, None]):
+    paths = sorted(tmp_path.iterdir())
+    for train in (tmp_path, str(tmp_path), paths, images, images.images, pixels[:, None]):
         assert memorized_fraction(gap_ratios(images.images[:20], train)).value == 1
         assert torch.equal(nearest(images, train)[1], nearest(images.images, images.images)[1])
     # one that cannot be used: nothing is left out unless the caller does so
     (tmp_path / "broken.png").write_bytes(b"broken")
     with pytest.raises(
-        InputError, match=r"train: expected a folder all of whose .* 1 would be .* broken.png"
+        InputError, match=r"train: expected pictures all of which .* 1 would be .* broken.png"
     ):
         nearest(images, tmp_path)
     assert torch.equal(nearest(images, load_images(tmp_path))[1], nearest(images, images)[1])

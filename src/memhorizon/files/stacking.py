@@ -54,11 +54,10 @@ def stack(
             out = out if out.shape[1] == 3 else out.repeat(1, 3, 1, 1)
             picture = picture.expand(3, -1, -1)
         if out.shape[1:] != picture.shape:
-            raise InputError(
-                "size: expected pictures of one size, or a size to bring them to; "
-                f"{printable(names[positions[0]])} is {shape_of(out[0])}, "
-                f"{printable(names[position])} is {shape_of(picture)}"
-            )
+            first = f"{printable(names[positions[0]])} is {shape_of(out[0])}"
+            other = f"{printable(names[position])} is {shape_of(picture)}"
+            wanted = "pictures of one size, or a size to bring them to"
+            raise InputError(f"size: expected {wanted}; {first}, {other}")
         out[len(positions)] = picture
         positions.append(position)
     return out[: len(positions)], positions

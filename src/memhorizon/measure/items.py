@@ -16,7 +16,6 @@ from torch import Tensor
 
 from memhorizon.errors import InputError
 from memhorizon.files.arrays import load_array
-from memhorizon.files.bounds import printable
 from memhorizon.files.images import ImageSet, load_images
 from memhorizon.measure.units import Values, in_one_unit
 
@@ -61,7 +60,8 @@ def as_items(x: Items, name: str) -> Shaped[Tensor, "..."]:
     Args:
         x: [n, *item]: a tensor, an array, nested lists, a list of equal tensors or arrays, an ImageSet; or
             the path of a folder of pictures or of a .npy, .npz or .safetensors file ("FILE.npz::KEY" for
-            one of several arrays), which `load_images` reads: as 32-bit floats, integer pixels as 0 to 1.
+            one of several arrays), or a list of paths of pictures, which `load_images` reads: as 32-bit
+            floats, integer pixels as 0 to 1.
         name: of the argument, for the errors.
 
     Raises:
@@ -123,25 +123,27 @@ def _given(x: Items, name: str) -> Tensor:
         return x.images.detach()
     if isinstance(x, str | os.PathLike):
         return _read(x, name)
+    if isinstance(x, list | tuple) and any(isinstance(item, str | os.PathLike) for item in x):
+        return _read(x, name)
     return _array_given(x, name)
 
 
-def _read(path: str | os.PathLike[str], name: str) -> Tensor:
-    """Read a path; where something has to be passed over, the caller shall know."""
-    found = _loaded(load_images, path, name)
+def _read(source: object, name: str) -> Tensor:
+    """Read a path, or paths; where something has to be passed over, the caller shall know."""
+    found = _loaded(load_images, source, name)
     if found.skipped:
         first = found.skipped[0]
         raise InputError(
-            f"{name}: expected a folder all of whose pictures can be used, {len(found.skipped):,} would be "
-            f"passed over, the first is {first.name}: {first.reason}; give "
-            f"load_images({printable(path)!r}), which leaves them out and lists them"
+            f"{name}: expected pictures all of which can be used, {len(found.skipped):,} would be passed "
+            f"over, the first is {first.name}: {first.reason}; give load_images(...) of them, which leaves "
+            "these out and lists them"
         )
     return found.images
 
 
-def _loaded(load: Callable[..., _Loaded], path: str | os.PathLike[str], name: str) -> _Loaded:
+def _loaded(load: Callable[..., _Loaded], source: object, name: str) -> _Loaded:
     try:
-        return load(path)
+        return load(source)
     except InputError as error:
         raise InputError(f"{name}: expected an array, or the path of one; {error}") from error
 

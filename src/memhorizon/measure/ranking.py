@@ -190,7 +190,14 @@ def _lowest_by_blocks(
         block = lows.topk(keep, largest=False).indices
         in_blocks = (block[:, :, None] + step).flatten(1)
         column = torch.cat([in_blocks, rest.expand(len(some), -1)], dim=1)
-        low, order = some.gather(1, column).topk(keep, largest=False)
-        found.append((low, column.gather(1, order)))
+        found.append(_lowest_among(some, column, keep))
     low, column = (torch.cat(part) for part in zip(*found, strict=True))
     return low, column
+
+
+def _lowest_among(
+    score: Float[Tensor, "r c"], column: Int[Tensor, "r some"], keep: int
+) -> tuple[Float[Tensor, "r keep"], Int[Tensor, "r keep"]]:
+    """Find the `keep` lowest scores among some columns of each row."""
+    low, order = score.gather(1, column).topk(keep, largest=False)
+    return low, column.gather(1, order)

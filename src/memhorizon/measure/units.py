@@ -196,14 +196,14 @@ def _is_doubled(signed: Values, plain: Values) -> bool:
 
 
 def _is_offset(one: Values, other: Values) -> bool:
-    """Whether bytes with a sign are compared with another type that has no numbers below 0, or smaller ones."""
+    """Whether bytes with a sign meet another type that has no numbers below 0, or smaller ones."""
     if one.data.dtype != torch.int8 or other.data.dtype == torch.int8 or one.low >= 0:
         return False
     return other.width > 0 and (other.low >= 0 or one.width > _FACTOR * other.width)
 
 
 def _is_enlarged(one: Values, other: Values) -> bool:
-    """Whether numbers from 0 to 2..16, as of 2 to 4 bits, are compared with others of 0 to 1; for more see `unit`.
+    """Whether numbers from 0 to 2..16, as of 2 to 4 bits, meet others of 0 to 1; for more see `unit`.
 
     Integers alone may be counts. The spread has to be more than twice the other, so that single numbers
     beyond the range do not tell.
