@@ -1,6 +1,6 @@
 """The answers that memhorizon gives.
 
-Nothing here needs torch: theory and experiments return the same types. A number leaves with its evidence:
+Nothing here needs torch: theory and experiments return the same types. A number has its evidence beside it:
 counts, an interval, or the statement that a time was not reached.
 """
 
@@ -18,6 +18,7 @@ from memhorizon.errors import InputError
 
 NORMAL_95 = 1.959963984540054  # standard deviations on both sides of a normal mean that hold 95 %
 MOST_COUNTED = 2**53  # whole numbers up to here are exact in float64
+_COLUMNS = ("step", "value", "low", "high")
 ROUNDING = 1e-9  # relative: ends of an interval are computed apart from its value
 
 
@@ -102,25 +103,39 @@ class Fraction:
 
         Source: [clopper1934]
         """
-        whole = isinstance(count, int | np.integer) and isinstance(total, int | np.integer)
-        if not whole or not 1 <= total <= MOST_COUNTED or not 0 <= count <= total:
-            raise InputError(
-                "count, total: expected whole numbers with 0 <= count <= total and 1 <= total <= 2**53, "
-                f"got {count!r}, {total!r}"
-            )
+        _check_counts(count, total)
         if check_confidence(confidence) == 1:
             raise InputError("confidence: expected below 1, where an interval says something, got 1")
         count = int(count)
         total = int(total)
-        from scipy import stats  # half a second that the theory does not need
-
-        tail = (1 - confidence) / 2
-        low = float(stats.beta.ppf(tail, count, total - count + 1)) if count else 0.0
-        high = float(stats.beta.ppf(1 - tail, count + 1, total - count)) if count < total else 1.0
+        low, high = _clopper_pearson(count, total, confidence)
         return cls(count / total, low, high, count, total, confidence)
 
     def __str__(self) -> str:
         return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}] ({self.count} of {self.total})"
+
+
+def _check_counts(count: int | np.integer, total: int | np.integer) -> None:
+    whole = isinstance(count, int | np.integer) and isinstance(total, int | np.integer)
+    if not whole or not 1 <= total <= MOST_COUNTED or not 0 <= count <= total:
+        raise InputError(
+            "count, total: expected whole numbers with 0 <= count <= total and 1 <= total <= 2**53, "
+            f"got {count!r}, {total!r}"
+        )
+
+
+def _clopper_pearson(count: int, total: int, confidence: float) -> tuple[float, float]:
+    """The ends p at which the tail beyond the count has the probability (1 - confidence) / 2.
+
+    Source: [clopper1934]
+    """
+    from scipy import stats  # half a second that the theory does not need
+
+    tail = (1 - confidence) / 2
+    # P(X >= count | low) = tail and P(X <= count | high) = tail, as quantiles of Beta distributions
+    low = float(stats.beta.ppf(tail, count, total - count + 1)) if count else 0.0
+    high = float(stats.beta.ppf(1 - tail, count + 1, total - count)) if count < total else 1.0
+    return low, high
 
 
 @dataclass(frozen=True)
@@ -147,7 +162,7 @@ class Estimate:
         return f"{_digits(self.value, 3)} [{_digits(self.low, 3)}, {_digits(self.high, 3)}]"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Curve:
     """One measured quantity along training.
 
@@ -169,18 +184,24 @@ class Curve:
     total: Float[np.ndarray, " m"] | None = None
     confidence: float = 0.95
 
+    def __repr__(self) -> str:
+        """Name, number of points and range.
+
+        >>> Curve.of_means([10, 20, 40], [0.9, 0.5, 0.4], [0.1, 0.1, 0.1], name="holdout@0.1")
+        Curve('holdout@0.1', 3 points, steps 10 to 40, values 0.4 to 0.9)
+        """
+        steps = f"steps {self.step[0]:g} to {self.step[-1]:g}"
+        values = f"values {self.value.min():.3g} to {self.value.max():.3g}"
+        return f"Curve({self.name!r}, {len(self.step)} points, {steps}, {values})"
+
     def __post_init__(self) -> None:
         about = f"curve {self.name!r}"
-        for name in ("step", "value", "low", "high", *(() if self.total is None else ("total",))):
-            object.__setattr__(self, name, _column(getattr(self, name), f"{about}: {name}"))
-        if len(self.step) == 0:
-            raise InputError(f"{about}: expected at least one point, got none")
-        columns = (self.value, self.low, self.high, *(() if self.total is None else (self.total,)))
-        if any(len(column) != len(self.step) for column in columns):
-            sizes = [len(self.step), *map(len, columns)]
-            raise InputError(f"{about}: expected as many values as steps, got lengths {sizes}")
-        if not (np.all(np.isfinite(self.step)) and np.all(np.diff(self.step) > 0)):
-            raise InputError(f"{about}: expected strictly increasing steps, got {self.step.tolist()}")
+        names = _COLUMNS if self.total is None else (*_COLUMNS, "total")
+        columns = {name: _column(getattr(self, name), f"{about}: {name}") for name in names}
+        for name, column in columns.items():
+            object.__setattr__(self, name, column)
+        _check_lengths(columns, about)
+        _check_steps(self.step, about)
         if not np.all(np.isfinite(self.value)):
             raise InputError(f"{about}: expected finite values, got {self.value.tolist()}")
         slack = ROUNDING * np.abs(self.value)
@@ -224,7 +245,20 @@ class Curve:
         return cls(_column(step, f"curve {name!r}: step"), centre, centre - half, centre + half, name)
 
 
-def _column(values: Any, name: str) -> Float[np.ndarray, " m"]:
+def _check_lengths(columns: Mapping[str, Float[np.ndarray, " _"]], about: str) -> None:
+    lengths = [len(column) for column in columns.values()]
+    if len(set(lengths)) > 1:
+        raise InputError(f"{about}: expected as many values as steps, got lengths {lengths}")
+    if lengths[0] == 0:
+        raise InputError(f"{about}: expected at least one point, got none")
+
+
+def _check_steps(step: Float[np.ndarray, " m"], about: str) -> None:
+    if not (np.all(np.isfinite(step)) and np.all(np.diff(step) > 0)):
+        raise InputError(f"{about}: expected strictly increasing steps, got {step.tolist()}")
+
+
+def _column(values: object, name: str) -> Float[np.ndarray, " m"]:
     """Real numbers in one row, as an array of float64.
 
     Raises:
@@ -232,11 +266,7 @@ def _column(values: Any, name: str) -> Float[np.ndarray, " m"]:
     """
     try:
         array = np.asarray(values)
-    except (
-        TypeError,
-        ValueError,
-        RuntimeError,
-    ) as error:  # rows of several lengths; tensors of no NumPy type
+    except (TypeError, ValueError, RuntimeError) as error:  # rows of several lengths; a tensor's own types
         raise InputError(f"{name}: expected a row of real numbers, got {values!r} ({error})") from error
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iuf"):
         raise InputError(f"{name}: expected a row of real numbers, got {array.dtype} of shape {array.shape}")
@@ -344,7 +374,7 @@ class Time:
     def unknown(cls, status: Status, rule: str) -> "Time":
         """The statement that there is no time, and why.
 
-        >>> print(Time.unknown("still improving", "held-out loss"))
+        >>> print(Time.unknown(Status.STILL_IMPROVING, "held-out loss"))
         - (still improving)
         """
         return cls(math.nan, 0.0, math.inf, status, rule)
@@ -376,7 +406,7 @@ class Time:
 
 @dataclass(frozen=True)
 class Timescales:
-    """The two clocks of one run or of one theory model.
+    """The two timescales of one run or of one theory model.
 
     Attributes:
         tau_gen: when a fixed quality is reached.
@@ -391,7 +421,7 @@ class Timescales:
     unit: str = "steps"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ScalingLaw:
     """A power law `time = prefactor * prod_k factor_k ** exponent_k`, fitted with censored times included.
 
@@ -424,6 +454,12 @@ class ScalingLaw:
     left_out: int = 0
     note: str = ""
 
+    def __repr__(self) -> str:
+        """Exponents, status and how many times they rest on."""
+        powers = ", ".join(f"{name}^{exponent}" for name, exponent in self.exponents.items())
+        times = f"{self.observed} observed, {self.censored} censored"
+        return f"ScalingLaw({powers}, {self.status}, {times})"
+
     def __post_init__(self) -> None:
         if self.status not in LAW_STATUSES:  # a text that is one of them becomes the member
             raise InputError(f"status: expected one of {', '.join(LAW_STATUSES)}, got {str(self.status)!r}")
@@ -441,20 +477,24 @@ class ScalingLaw:
         Raises:
             InputError: if the factors are not those of the law or not positive.
         """
-        if set(factors) != set(self.exponents) or not all(
-            isinstance(value, Real) and 0 < value < math.inf for value in factors.values()
-        ):
-            raise InputError(f"factors: expected positive values for {sorted(self.exponents)}, got {factors}")
+        _check_factors(factors, self.exponents)
+        # log time = x . beta with x = (1, log factors), its variance x^T C x
         x = np.array([1.0, *(math.log(factors[name]) for name in self.exponents)])
-        beta = np.array([self.log_prefactor, *(e.value for e in self.exponents.values())])
+        beta = np.array([self.log_prefactor, *(exponent.value for exponent in self.exponents.values())])
         centre = float(x @ beta)
         variance = max(float(x @ self.covariance @ x), 0.0)  # rounding alone makes it negative; NaN stays
         half = two_sided(self.confidence, self.degrees) * math.sqrt(variance)
         with np.errstate(over="ignore"):  # infinity is the answer beyond the largest number
             value, low, high = np.exp([centre, centre - half, centre + half]).tolist()
         if math.isnan(half):
-            low, high = 0.0, math.inf
+            return Estimate(value, 0.0, math.inf, self.confidence)
         return Estimate(value, low, high, self.confidence)
+
+
+def _check_factors(factors: Mapping[str, float], known: Mapping[str, Estimate]) -> None:
+    positive = all(isinstance(value, Real) and 0 < value < math.inf for value in factors.values())
+    if set(factors) != set(known) or not positive:
+        raise InputError(f"factors: expected positive values for {sorted(known)}, got {factors}")
 
 
 def plain(value: Any) -> Any:

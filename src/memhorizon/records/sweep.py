@@ -64,7 +64,7 @@ class DataFacts:
     ignored: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RunRecord:
     """One run.
 
@@ -94,6 +94,11 @@ class RunRecord:
     null: Fraction | None
     timescales: Timescales
     n_updates: int = 0
+
+    def __repr__(self) -> str:
+        """Key, number of curves and both timescales."""
+        times = f"tau_gen {self.timescales.tau_gen}, tau_mem {self.timescales.tau_mem}"
+        return f"RunRecord({self.key!r}, {len(self.curves)} curves, {times})"
 
     def factor(self, name: str) -> float | int | str | None:
         """What the run has of a hyperparameter, n_train and seed included; None where it has none."""
@@ -151,7 +156,7 @@ class LeftOut:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SweepRecord:
     """Runs that compare, and what follows from them.
 
@@ -188,3 +193,8 @@ class SweepRecord:
     size: str = ""
     seconds: float | None = None
     made: str = ""
+
+    def __repr__(self) -> str:
+        """Name, number of runs and laws."""
+        laws = "".join(f", {name} ~ {law}" for name, law in self.laws.items())
+        return f"SweepRecord({self.name!r}, {len(self.runs)} runs{laws})"

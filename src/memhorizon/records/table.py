@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from memhorizon.records.plain import Plain
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TableRecord:
     """Rows of named columns.
 
@@ -37,3 +37,9 @@ class TableRecord:
     seconds: float | None = None
     cpu_seconds: float | None = None
     made: str = ""
+
+    def __repr__(self) -> str:
+        """Name, number of rows and columns."""
+        return (
+            f"TableRecord({self.name!r}, {len(self.rows)} rows of {', '.join(self.columns) or 'no columns'})"
+        )

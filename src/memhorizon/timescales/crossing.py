@@ -114,25 +114,63 @@ def crossing(
     Source: [tang2012] (monotone counts on a grid of times: the inverse at a level, by test inversion)
     """
     y = isotonic(y, sd)
+    covariance = _covariance(y, sd, scale)
+    weak = np.zeros(len(y), dtype=bool) if bound is None else bound
+    found = _at_readings(x, y, covariance) if len(y) == 1 else _between(x, y, covariance, weak, scale)
+    # the level is not rejected at x where bottom - z noise <= level <= top + z noise
+    noise = np.sqrt(found.variance + level_sd**2)
+    z = _quantile((found.top - found.bottom) / noise, confidence)
+    early = (found.top - level) / noise + z
+    late = (found.bottom - level) / noise - z
+    straight = scale.line(found.line) - scale.line(np.array(level))
+    low = _first(found.x, early)
+    high = -_first(-found.x[::-1], -late[::-1])
+    return Crossing(_first(found.x, straight), low, high)
+
+
+def _covariance(
+    y: Float[np.ndarray, " m"], sd: Float[np.ndarray, " m"], scale: Scale
+) -> Float[np.ndarray, "m m"]:
+    """Of the readings: half of the variance is fresh in each, half is shared as far as they are alike.
+
+    C_ij = sd_i sd_j ((1 - s) delta_ij + s r_ij), s = SHARED, with r_ii = 1, r_ij = 1 of means, and of
+    proportions the correlation of samples that turn once.
+    """
     alike = shared_fractions(y) if scale is ANGLE else np.ones((len(y), len(y)))
-    covariance = np.outer(sd, sd) * ((1 - SHARED) * np.eye(len(y)) + SHARED * alike)
-    if len(y) == 1:
-        line = bottom = top = y
-        noise = sd**2
-    else:
-        weak = np.zeros(len(y), dtype=bool) if bound is None else bound
-        x, line, bottom, top, noise = _between(x, y, covariance, weak, scale)
-    noise = np.sqrt(noise + level_sd**2)
-    z = _quantile((top - bottom) / noise, confidence)
-    early, late = (top - level) / noise + z, (bottom - level) / noise - z
-    straight = scale.line(line) - scale.line(np.array(level))
-    return Crossing(_first(x, straight), _first(x, early), -_first(-x[::-1], -late[::-1]))
+    return np.outer(sd, sd) * ((1 - SHARED) * np.eye(len(y)) + SHARED * alike)
+
+
+@dataclass(frozen=True)
+class _Path:
+    """Where the curve may run, on the working scale.
+
+    Attributes:
+        x: log steps. [g]
+        line: straight between the readings on the line scale. [g]
+        bottom: the lowest that the curve may run. [g]
+        top: the highest. [g]
+        variance: of `line`, from the noise of the readings. [g]
+    """
+
+    x: Float[np.ndarray, " g"]
+    line: Float[np.ndarray, " g"]
+    bottom: Float[np.ndarray, " g"]
+    top: Float[np.ndarray, " g"]
+    variance: Float[np.ndarray, " g"]
+
+
+def _at_readings(
+    x: Float[np.ndarray, " m"], y: Float[np.ndarray, " m"], covariance: Float[np.ndarray, "m m"]
+) -> _Path:
+    """The readings themselves: there is nothing between them."""
+    return _Path(x, y, y, y, np.diag(covariance))
 
 
 def _quantile(width: Float[np.ndarray, " g"], confidence: float) -> Float[np.ndarray, " g"]:
     """How many standard deviations beyond both ends of a span of that width hold the truth anywhere in it.
 
-    Between the two-sided normal quantile (no width) and the one-sided one (wide).
+    Solves Phi(z + width) - Phi(-z) = confidence: between the two-sided normal quantile (no width) and the
+    one-sided one (wide).
 
     Source: [imbens2004]
     """
@@ -142,9 +180,14 @@ def _quantile(width: Float[np.ndarray, " g"], confidence: float) -> Float[np.nda
     z = np.maximum(low, 0.0)
     for _ in range(20):  # Newton on a function that is concave above 0: never overshoots there
         missing = confidence - (ndtr(z + width) - ndtr(-z))
-        density = (np.exp(-((z + width) ** 2) / 2) + np.exp(-(z**2) / 2)) / math.sqrt(2 * math.pi)
+        density = _density(z + width) + _density(z)
         z = np.clip(z + missing / density, low, top)
     return z
+
+
+def _density(z: Float[np.ndarray, " g"]) -> Float[np.ndarray, " g"]:
+    """Of the standard normal distribution."""
+    return np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
 
 
 def _first(x: Float[np.ndarray, " g"], y: Float[np.ndarray, " g"]) -> float:
@@ -153,7 +196,9 @@ def _first(x: Float[np.ndarray, " g"], y: Float[np.ndarray, " g"]) -> float:
     if len(up) == 0:
         return np.inf
     j = int(up[0])
-    return float(x[j] - (x[j] - x[j - 1]) * y[j] / (y[j] - y[j - 1])) if j else -np.inf
+    if j == 0:
+        return -np.inf
+    return float(x[j] - (x[j] - x[j - 1]) * y[j] / (y[j] - y[j - 1]))
 
 
 def _between(
@@ -162,26 +207,56 @@ def _between(
     covariance: Float[np.ndarray, "m m"],
     weak: Bool[np.ndarray, " m"],
     scale: Scale,
-) -> tuple[Float[np.ndarray, " g"], ...]:
-    """Between readings: x, the straight line, the lowest and the highest that the curve may run, variance."""
-    h = np.diff(x)[:, None]  # [m-1, 1]
+) -> _Path:
+    """Where the curve may run between readings, at _POINTS places in each bracket."""
     w = np.linspace(0, 1, _POINTS)[None]  # [1, points]
-    g, rate, own = scale.line(y), scale.rate(y), np.diag(covariance)
-    chord = g[:-1, None] + w * np.diff(g)[:, None]  # [m-1, points]
+    h = np.diff(x)[:, None]  # [m-1, 1]
+    g = scale.line(y)
+    rate = scale.rate(y)
+
+    # g(w) = g_0 + w (g_1 - g_0)
+    chord = _chord(g, w)
+    line = scale.back(chord)
     below, above = _span(_bends(x, g, rate, covariance), w, h)
-    line, bottom, top = scale.back(chord), scale.back(chord - below), scale.back(chord + above)
-    value = scale.value(y)
-    plain = scale.working(value[:-1, None] + w * np.diff(value)[:, None])
-    either = (weak[:-1] | weak[1:])[
-        :, None
-    ]  # a line that starts from a bound may as well be one of the quantity
+    bottom = scale.back(chord - below)
+    top = scale.back(chord + above)
+
+    # a line that starts from a bound may as well be one of the quantity itself
+    either = (weak[:-1] | weak[1:])[:, None]
+    plain = scale.working(_chord(scale.value(y), w))
     bottom = np.where(either, np.minimum(bottom, plain), bottom)
     top = np.where(either, np.maximum(top, plain), top)
+
+    variance = _variance(line, rate, covariance, w, scale)
+    at = x[:-1, None] + w * h
+    return _Path(at.ravel(), line.ravel(), bottom.ravel(), top.ravel(), variance.ravel())
+
+
+def _chord(
+    values: Float[np.ndarray, " m"], w: Float[np.ndarray, "1 points"]
+) -> Float[np.ndarray, "brackets points"]:
+    """Straight from each value to the next."""
+    return values[:-1, None] + w * np.diff(values)[:, None]
+
+
+def _variance(
+    line: Float[np.ndarray, "brackets points"],
+    rate: Float[np.ndarray, " m"],
+    covariance: Float[np.ndarray, "m m"],
+    w: Float[np.ndarray, "1 points"],
+    scale: Scale,
+) -> Float[np.ndarray, "brackets points"]:
+    """Of the line on the working scale, to first order in the noise of the two readings.
+
+    With g = line(y), dy = a dy_0 + b dy_1, where a = (1 - w) g'(y_0) / g'(y) and b = w g'(y_1) / g'(y), so
+    var y = a^2 C_00 + b^2 C_11 + 2 a b C_01.
+    """
+    own = np.diag(covariance)
     here = scale.rate(line)
-    before, after = (1 - w) * rate[:-1, None] / here, w * rate[1:, None] / here
-    noise = before**2 * own[:-1, None] + after**2 * own[1:, None]
-    noise = noise + 2 * before * after * np.diag(covariance, 1)[:, None]
-    return (x[:-1, None] + w * h).ravel(), line.ravel(), bottom.ravel(), top.ravel(), noise.ravel()
+    a = (1 - w) * rate[:-1, None] / here
+    b = w * rate[1:, None] / here
+    both = np.diag(covariance, 1)[:, None]
+    return a**2 * own[:-1, None] + b**2 * own[1:, None] + 2 * a * b * both
 
 
 def _span(
@@ -192,7 +267,8 @@ def _span(
     The lines through the neighbouring readings run `left` and `right` below the chord. A curve that bends one
     way only lies between the chord and the nearer of the two; one that bends both ways, between the two.
     """
-    left, right = bend[:-1, None] * w * h, bend[1:, None] * (1 - w) * h
+    left = bend[:-1, None] * w * h
+    right = bend[1:, None] * (1 - w) * h
     agree = left * right > 0
     nearer = np.minimum(abs(left), abs(right))
     below = np.where(agree, nearer * (left > 0), np.maximum(left, 0) + np.maximum(right, 0))
@@ -211,12 +287,25 @@ def _bends(
     What noise shows is taken off, by Akaike's rule: a bend whose square is below twice its variance is better
     left out. Nothing is known beyond the ends, so there the curve may be flat.
     """
-    h, count = np.diff(x), len(x) - 2
+    # bend_i = (g_{i+1} - g_i) / h_i - (g_i - g_{i-1}) / h_{i-1}
+    h = np.diff(x)
     slope = np.diff(g) / h
     turn = np.diff(slope)  # [m-2]
-    weights = np.stack([1 / h[:-1], -1 / h[:-1] - 1 / h[1:], 1 / h[1:]])  # [3, m-2]
-    weights = weights * np.stack([rate[k : k + count] for k in range(3)])
-    blocks = np.array([covariance[i : i + 3, i : i + 3] for i in range(count)]).reshape(-1, 3, 3)
-    variance = np.einsum("ai,iab,bi->i", weights, blocks, weights)
+    variance = _variance_of_turns(h, rate, covariance)
     inner = np.sign(turn) * np.sqrt(np.maximum(turn**2 - 2 * variance, 0))
     return np.concatenate([[slope[0]], inner, [-slope[-1]]])
+
+
+def _variance_of_turns(
+    h: Float[np.ndarray, " brackets"], rate: Float[np.ndarray, " m"], covariance: Float[np.ndarray, "m m"]
+) -> Float[np.ndarray, " turns"]:
+    """Of the changes of slope, to first order in the noise of the three readings of each.
+
+    bend_i is linear in g_{i-1}, g_i, g_{i+1} with the weights 1/h_{i-1}, -1/h_{i-1} - 1/h_i, 1/h_i, and
+    dg = g'(y) dy, so var bend_i = u^T C u with u = weights * g'(y).
+    """
+    count = len(rate) - 2
+    weights = np.stack([1 / h[:-1], -1 / h[:-1] - 1 / h[1:], 1 / h[1:]])  # [3, m-2]
+    u = weights * np.stack([rate[k : k + count] for k in range(3)])
+    blocks = np.array([covariance[i : i + 3, i : i + 3] for i in range(count)]).reshape(-1, 3, 3)
+    return np.einsum("ai,iab,bi->i", u, blocks, u)
