@@ -295,6 +295,37 @@ def test_bad_configurations_are_named(case):
         DataConfig(**options)
 
 
+BOUNDS = {  # the last that is taken and the first that is not
+    "size": ({"size": 8192}, {"size": 8193}),
+    "scale": ({"scale": 1e30}, {"scale": 1.1e30}),
+    "small scale": ({"scale": 1e-30}, {"scale": 0.9e-30}),
+    "mean": ({"name": "mixture", "mean": -1e30}, {"name": "mixture", "mean": -1.1e30}),
+    "eigenvalue": (
+        {"name": "gaussian", "dim": 1, "eigenvalues": (1e30,)},
+        {"name": "gaussian", "dim": 1, "eigenvalues": (1.1e30,)},
+    ),
+    "covariance": ({"name": "gaussian", "dim": 4096}, {"name": "gaussian", "dim": 4097}),
+    "components": (
+        {"name": "mixture", "dim": 3, "components": 8},
+        {"name": "mixture", "dim": 3, "components": 9},
+    ),
+    "draws": (
+        {"name": "gaussian", "dim": 1, "n_train": 2**30, "subset": 2, "n_holdout": 2**30},
+        {"name": "gaussian", "dim": 1, "n_train": 2**30, "subset": 2, "n_holdout": 2**30 + 1},
+    ),
+    "seed": ({"seed": 2**63 - 1}, {"seed": 2**63}),
+    "nothing but training": ({"n_train": 1, "n_holdout": 0, "subset": 0, "seed": 0}, {"n_train": 0}),
+}
+
+
+@pytest.mark.parametrize("case", BOUNDS)
+def test_bounds_of_a_configuration_are_those_that_are_named(case):
+    taken, refused = BOUNDS[case]
+    DataConfig(**taken)
+    with pytest.raises(InputError, match="expected"):
+        DataConfig(**refused)
+
+
 @pytest.mark.parametrize(("word", "value"), [("name", "imagenet"), ("basis", "fourier")])
 def test_unknown_words_are_named(word, value):
     """Set from outside, since the annotation check of the tests comes first otherwise."""

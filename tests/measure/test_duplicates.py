@@ -31,6 +31,20 @@ def test_uniform_points_have_a_neighbour_so_near_as_seldom_as_stated(dim):
     assert duplicates.CHANCE / 3.5 < n * ball * r**dim < 3.5 * duplicates.CHANCE
 
 
+@pytest.mark.parametrize(("count", "dim", "k"), [(1500, 2, 5), (300, 1, 5), (9, 1, 4), (8, 2, 3), (7, 1, 3)])
+def test_it_equals_the_slow_twin(count, dim, k):
+    """From all distances among the first 1,024: k (r / r_k)^D n / m = 1/1000, D from r_k and r_2k."""
+    points = torch.rand(count, dim, generator=seeded(count), dtype=torch.float64)
+    some = points[:1024]
+    distance = torch.stack([(x - some).square().sum(1).sqrt() for x in some]).sort(1).values
+    log_ratio = (distance[:, 2 * k] / distance[:, k]).log()
+    dimension = sum(1 / j for j in range(k, 2 * k)) / float(log_ratio.mean())
+    by_chance = (0.001 * len(some) / (k * count)) ** (1 / dimension)
+    median = float(distance[:, k].median())
+    # sums in another order, under a root of order dimension
+    assert near_distance(points) == pytest.approx(median * min(0.2, by_chance), rel=1e-9)
+
+
 def test_in_many_dimensions_it_is_a_fifth_of_the_distance_to_the_fifth_nearest():
     points = torch.randn(300, 60, generator=seeded())
     fifth = torch.cdist(points.double(), points.double()).sort(1).values[:, 5]
@@ -78,6 +92,19 @@ def test_the_search_in_main_directions_finds_the_same_groups(case, monkeypatch):
     assert torch.equal(linked_groups(points, 0.0), direct_groups(points, 0.0))
     monkeypatch.setattr(duplicates, "LINKS", 0)  # no coarse search is good enough
     assert torch.equal(linked_groups(points, near), expected)
+
+
+def test_many_links_of_few_directions_are_searched_in_all(monkeypatch):
+    """A coarse search that links more than 100 pairs an item is not gone through group by group."""
+    points = torch.randn(1100, 300, generator=seeded())
+    searched = []
+    direct = duplicates.direct_groups
+    monkeypatch.setattr(duplicates, "direct_groups", lambda x, d: searched.append(x.shape[1]) or direct(x, d))
+    linked_groups(points, 0.0)
+    assert searched[0] == 64  # the first directions are enough
+    searched.clear()
+    linked_groups(points, 1e3)  # all pairs
+    assert searched == [300]
 
 
 def test_no_item_no_group():
