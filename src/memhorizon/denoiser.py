@@ -1,12 +1,12 @@
 """What any network is to the rest of the package: denoiser(x, sigma) -> E[x_0 | x], x = x_0 + sigma noise.
 
-Networks are trained to put out noise, x_0, v or a velocity, behind scalings of their own. A `Denoiser` holds
+Networks are trained to put out noise, x_0, v or a velocity, each behind other scalings. A `Denoiser` holds
 one of them together with what its output means. Inside, everything is asked in the coordinates in which x_t
 has unit variance where the data have,
     x_t = sqrt(alpha_bar) x,  alpha_bar = 1/(1 + sigma^2).
 
 A network that was trained at the levels of a discrete schedule is asked, for a sigma between two of them, at
-the level whose sigma is nearest, while x keeps the scale of its own sigma: what the published wrappers of
+the level whose sigma is nearest, while x keeps the scale of the sigma itself: what the published wrappers of
 such networks do ([karras2022] Table 1, c_in and c_noise of iDDPM). At its levels this is exact.
 """
 
@@ -104,17 +104,15 @@ class Denoiser:
         """
         _check_callable(model, "model(x_tau, tau)")
         check_choice("data_at", data_at, get_args(DataEnd))
-        turned = data_at == "tau=1"
+        path = _turned(model) if data_at == "tau=1" else model
 
         def output(x_t: Tensor, alpha_bar: Tensor) -> Tensor:
             a, b = amplitudes(alpha_bar, x_t)
-            # the path at the same noise-to-signal ratio: x_tau = x_t/(a + b), tau = b/(a + b)
-            tau = _each((1 - alpha_bar).sqrt() / (alpha_bar.sqrt() + (1 - alpha_bar).sqrt()), x_t)
-            given = predict(model, x_t / (a + b), 1 - tau if turned else tau)
-            velocity = -given if turned else given
-            # v = a noise - b x_0 with x_0 = x_tau - tau u and noise = x_tau + (1 - tau) u:
-            # v = ((a - b) x_t + u)/(a + b)
-            return ((a - b) * x_t + velocity) / (a + b)
+            # the point of the path with the same noise-to-signal ratio: x_tau = x_t/(a + b), tau = b/(a + b)
+            u = predict(path, x_t / (a + b), _each(_tau(alpha_bar), x_t))
+            # with x_0 = x_tau - tau u and noise = x_tau + (1 - tau) u
+            # v = a noise - b x_0 = ((a - b) x_t + u)/(a + b)
+            return ((a - b) * x_t + u) / (a + b)
 
         return cls(output, "v", Schedule.flow() if schedule is None else schedule, "velocity")
 
@@ -162,8 +160,8 @@ class Denoiser:
         if "FlowMatch" in type(scheduler).__name__:
             count = int(getattr(config, "num_train_timesteps", 1000))
             return cls.velocity(lambda x, tau: model(x, count * tau))
-        table = getattr(scheduler, "alphas_cumprod", None)
         kind = getattr(config, "prediction_type", None)
+        table = getattr(scheduler, "alphas_cumprod", None)
         if not isinstance(table, Tensor) or kind not in _DIFFUSERS:
             wanted = "one with alphas_cumprod and a known prediction_type, or one of flow matching"
             got = f"{type(scheduler).__name__} (prediction_type: {kind!r})"
@@ -228,7 +226,7 @@ def as_denoiser(
 
     Args:
         model: a Denoiser, or a model(x_t, index).
-        schedule: that of the model; of a Denoiser, the levels to ask it at in place of its own, or None.
+        schedule: that of the model; of a Denoiser, the levels to ask it at in place of those it has, or None.
         prediction: what the model puts out, None for noise; None for a Denoiser, which knows.
 
     Raises:
@@ -239,7 +237,7 @@ def as_denoiser(
         kind = "noise" if prediction is None else prediction
         return _of_levels(model, schedule, kind)
     if prediction is not None:
-        raise InputError(f"prediction: expected None, since a Denoiser knows its own, got {prediction!r}")
+        raise InputError(f"prediction: expected None, since a Denoiser knows, got {prediction!r}")
     if schedule is None:
         return model
     return replace(model, schedule=_checked_schedule(schedule))
@@ -289,6 +287,22 @@ def _preconditioned(net: Model, sigma_data: float) -> Model:
     return denoised
 
 
+def _tau(alpha_bar: Tensor) -> Tensor:
+    """Where on a straight path the noise-to-signal ratio is sigma: tau = sigma/(1 + sigma)."""
+    a = alpha_bar.sqrt()
+    b = (1 - alpha_bar).sqrt()
+    return b / (a + b)
+
+
+def _turned(model: Model) -> Model:
+    """A flow from noise at tau = 0 to data at tau = 1, as one from data to noise."""
+
+    def turned(x: Tensor, tau: Tensor) -> Tensor:
+        return -predict(model, x, 1 - tau)
+
+    return turned
+
+
 def _sample_of(unet: Callable[..., object]) -> Model:
     """The network as a function that gives a tensor: of an output object, its `sample`."""
 
@@ -322,13 +336,21 @@ def _checked_schedule(schedule: object) -> Schedule:
 
 def _checked_sigma(x: object, sigma: object) -> Float64[Tensor, " any"]:
     """Sigma in float64, one for all items of x or one for each."""
-    if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim < 2:
-        got = f"{x.dtype} of shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
-        raise InputError(f"x: expected a tensor of floats, [batch, *item], got {got}")
+    count = len(_checked_items(x))
     if not isinstance(sigma, Tensor):
-        sigma = torch.tensor(check_number("sigma", sigma, above=0), dtype=torch.float64)
+        return torch.tensor([check_number("sigma", sigma, above=0)], dtype=torch.float64)
     values = wide(sigma).reshape(-1)
-    if len(values) not in (1, len(x)) or not bool(((values > 0) & values.isfinite()).all()):
-        wanted = f"one positive finite number, or one for each of the {len(x)} items"
+    positive = (values > 0) & values.isfinite()
+    if len(values) not in (1, count) or not bool(positive.all()):
+        wanted = f"one positive finite number, or one for each of the {count} items"
         raise InputError(f"sigma: expected {wanted}, got {values[:5].tolist()} ({len(values)} in all)")
     return values
+
+
+def _checked_items(x: object) -> Tensor:
+    if not isinstance(x, Tensor):
+        raise InputError(f"x: expected a tensor of floats, [batch, *item], got {type(x).__name__}")
+    if not x.is_floating_point() or x.ndim < 2:
+        got = f"{x.dtype} of shape {tuple(x.shape)}"
+        raise InputError(f"x: expected a tensor of floats, [batch, *item], got {got}")
+    return x

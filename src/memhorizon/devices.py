@@ -43,7 +43,7 @@ def widest_float(device: torch.device) -> torch.dtype:
 
 
 def wide(x: torch.Tensor) -> torch.Tensor:
-    """Return `x` in 64 bits: on its own device, or on the CPU where that device has none."""
+    """Return `x` in 64 bits: on its device, or on the CPU where that has none."""
     if widest_float(x.device) != torch.float64:
         x = x.cpu()
     return x.double()

@@ -1,8 +1,8 @@
-"""Laws whose noisy versions are known exactly: Gaussian, Gaussian mixture, empirical (perfect memorizer).
+"""Distributions whose noisy versions are known: Gaussian, mixture, empirical (the perfect memorizer).
 
-At Ornstein-Uhlenbeck time t the law of x_t = e^{-t} x_0 + sqrt(delta_t) xi, delta_t = 1 - e^{-2t}, has a
-density whose logarithm, gradient (score) and E[x_0 | x_t] (denoiser) are closed forms. All is computed in
-float64, from tiles of bounded size, and returned in the dtype of x.
+At Ornstein-Uhlenbeck time t that of x_t = e^{-t} x_0 + sqrt(delta_t) xi, delta_t = 1 - e^{-2t}, has a density
+whose logarithm, gradient (score) and E[x_0 | x_t] (denoiser) are closed forms. All is computed in float64,
+from tiles of bounded size, and returned in the dtype of x.
 """
 
 import math
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from functools import reduce
 from numbers import Real
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -22,14 +22,23 @@ from memhorizon.errors import InputError
 
 _TILE = 2**22  # numbers in the largest temporary tensors: 32 MiB of float64 each
 _ROWS = 1024  # rows of x at a time
+_ASYMMETRY = 1e-6  # of a covariance, relative to its largest entry: more than float32 rounds
 _LOG_2PI = math.log(2 * math.pi)
 
-_L = TypeVar("_L", bound="_Law")
+_D = TypeVar("_D", bound="_Distribution")
 
 
-@dataclass(frozen=True, eq=False)
-class _Law:
-    def to(self: _L, device: torch.device | str) -> _L:
+@dataclass(frozen=True, eq=False, repr=False)
+class _Distribution:
+    @property
+    def dim(self) -> int:
+        """Number of coordinates of one draw."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.dim} dimensions)"
+
+    def to(self: _D, device: torch.device | str) -> _D:
         """Copy to another device; to the CPU for one that has no 64 bits, which all here is computed in."""
         if widest_float(torch.device(device)) != torch.float64:
             device = "cpu"
@@ -37,8 +46,8 @@ class _Law:
         return replace(self, **moved)
 
 
-@dataclass(frozen=True, eq=False)
-class _Components(_Law):
+@dataclass(frozen=True, eq=False, repr=False)
+class _Components(_Distribution):
     """What Gaussian and GaussianMixture share: k Gaussians, each in the eigenbasis of its covariance."""
 
     # log weights [k], means [k, dim], eigenvalues [k, dim], eigenvectors in columns [k, dim, dim]
@@ -46,15 +55,18 @@ class _Components(_Law):
 
     def _set(self, weights: Tensor, means: Tensor, covariances: Tensor, name: str) -> None:
         C = covariances.double()
-        if (gap := float((C - C.mT).abs().amax())) > 1e-6 * float(C.abs().amax()):  # more than float32 rounds
+        gap = float((C - C.mT).abs().amax())
+        if gap > _ASYMMETRY * float(C.abs().amax()):
             raise InputError(f"{name}: expected a symmetric matrix, got one {gap:g} away from its transpose")
+        # C = Q diag(lam) Q'
         lam, Q = torch.linalg.eigh((C + C.mT) / 2)  # [k, dim], [k, dim, dim]
-        if (least := float(lam.amin())) <= torch.finfo(lam.dtype).eps * lam.shape[1] * float(lam.amax()):
+        least = float(lam.amin())
+        if least <= torch.finfo(lam.dtype).eps * lam.shape[1] * float(lam.amax()):
             raise InputError(
                 f"{name}: expected a positive definite matrix, got smallest eigenvalue {least:g}"
             )
-        log_weights = (weights.double() / weights.double().sum()).log()
-        object.__setattr__(self, "_parts", (log_weights, means.double(), lam, Q))
+        share = weights.double() / weights.double().sum()
+        object.__setattr__(self, "_parts", (share.log(), means.double(), lam, Q))
 
     @property
     def dim(self) -> int:
@@ -73,10 +85,10 @@ class _Components(_Law):
         weights = log_weights.exp().to(generator.device)
         component = torch.multinomial(weights, n, replacement=True, generator=generator)  # [n]
         x = z.to(means.device)
-        for k in range(len(means)):
+        # x = m_k + C_k^(1/2) z, the symmetric root: the signs of eigenvectors do not matter
+        for k, (mean, scale, vectors) in enumerate(zip(means, lam.sqrt(), Q, strict=True)):
             rows = (component == k).to(means.device)
-            root = (Q[k] * lam[k].sqrt()) @ Q[k].mT  # symmetric: the signs of eigenvectors do not matter
-            x[rows] = means[k] + x[rows] @ root
+            x[rows] = mean + x[rows] @ ((vectors * scale) @ vectors.mT)
         return x
 
     def log_prob(self, x: Tensor, t: float = 0.0) -> Float[Tensor, " batch"]:
@@ -96,6 +108,7 @@ class _Components(_Law):
 
         def tile(y: Tensor) -> Tensor:
             log_joint, u, s = self._log_joint(y, t)
+            # sum_k p(k|x) (-Q_k u_k/s_k)
             return self._mix(log_joint, -u / s)
 
         return self._tiled(x, t, tile)
@@ -106,7 +119,9 @@ class _Components(_Law):
         def tile(y: Tensor) -> Tensor:
             log_joint, u, s = self._log_joint(y, t)
             _, means, lam, _ = self._parts
-            return self._mix(log_joint, math.exp(-t) * lam / s * u) + log_joint.softmax(1) @ means
+            # sum_k p(k|x) (m_k + e^{-t} Q_k (lam_k/s_k) u_k)
+            shrunk = self._mix(log_joint, math.exp(-t) * lam / s * u)
+            return shrunk + log_joint.softmax(1) @ means
 
         return self._tiled(x, t, tile)
 
@@ -118,9 +133,13 @@ class _Components(_Law):
     def _log_joint(self, x: Tensor, t: float) -> tuple[Tensor, Tensor, Tensor]:
         """Log of weight_k N_k(x), x centred and in the eigenbasis of each component, and its variances."""
         log_weights, means, lam, Q = self._parts
+        # variances of x_t along the eigenvectors: s = e^{-2t} lam + delta_t
         s = math.exp(-2 * t) * lam + _delta(t)  # [k, dim]
+        # u = Q' (x - e^{-t} m)
         u = torch.einsum("bki,kij->bkj", x[:, None] - math.exp(-t) * means, Q)  # [batch, k, dim]
-        log_normal = -0.5 * ((u * u / s).sum(2) + s.log().sum(1) + self.dim * _LOG_2PI)  # [batch, k]
+        # log N_k(x) = -(sum_j u_j^2/s_j + sum_j log s_j + d log 2 pi)/2
+        squares = (u * u / s).sum(2)  # [batch, k]
+        log_normal = -0.5 * (squares + s.log().sum(1) + self.dim * _LOG_2PI)
         return log_weights + log_normal, u, s
 
     def _mix(self, log_joint: Tensor, u: Tensor) -> Tensor:
@@ -128,7 +147,7 @@ class _Components(_Law):
         return torch.einsum("bk,bkj,kij->bi", log_joint.softmax(1), u, self._parts[3])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Gaussian(_Components):
     """A Gaussian with any mean and covariance.
 
@@ -149,7 +168,7 @@ class Gaussian(_Components):
         self._set(torch.ones_like(self.mean[:1]), self.mean[None], self.covariance[None], "covariance")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class GaussianMixture(_Components):
     """A mixture of k Gaussians.
 
@@ -177,9 +196,9 @@ class GaussianMixture(_Components):
         self._set(self.weights, self.means, self.covariances, "covariances")
 
 
-@dataclass(frozen=True, eq=False)
-class Empirical(_Law):
-    """The uniform law on given points: its denoiser is what a perfect memorizer of them computes.
+@dataclass(frozen=True, eq=False, repr=False)
+class Empirical(_Distribution):
+    """The uniform distribution on given points: its denoiser is what a perfect memorizer of them computes.
 
     Attributes:
         points: [n, dim]
@@ -220,13 +239,15 @@ class Empirical(_Law):
 
         Source: [bonnaire2025] Eqs. (1)-(6)
         """
-        constant = math.log(len(self.points)) + self.dim / 2 * (_LOG_2PI + math.log(self._check(x, t)))
+        delta = self._check(x, t)
+        # log n + (d/2) log(2 pi delta_t)
+        constant = math.log(len(self.points)) + self.dim / 2 * (_LOG_2PI + math.log(delta))
+        return torch.cat([self._log_sum(wide(part), t) - constant for part in x.split(_ROWS)]).to(x)
 
-        def rows(y: Tensor) -> Tensor:
-            lse = reduce(torch.logaddexp, (logits.logsumexp(1) for logits, _ in self._logits(y, t)))
-            return lse - y.square().sum(1) / (2 * _delta(t)) - constant
-
-        return torch.cat([rows(wide(part)) for part in x.split(_ROWS)]).to(x)
+    def _log_sum(self, x: Tensor, t: float) -> Tensor:
+        """Give log sum_i exp(-|x - e^{-t} point_i|^2/(2 delta_t)), [batch]."""
+        chunks = (logits.logsumexp(1) for logits, _ in self._logits(x, t))
+        return reduce(torch.logaddexp, chunks) - x.square().sum(1) / (2 * _delta(t))
 
     def score(self, x: Tensor, t: float) -> Float[Tensor, " batch dim"]:
         """Give the gradient of `log_prob`, (e^{-t} denoiser - x)/delta_t. Arguments and errors as there.
@@ -250,10 +271,12 @@ class Empirical(_Law):
     def _average(self, x: Tensor, t: float) -> Tensor:
         """Softmax average over chunks of points, rescaled whenever a larger logit turns up."""
         top = x.new_full((len(x), 1), -math.inf)
-        mass, total = torch.zeros_like(top), torch.zeros_like(x)
+        mass = torch.zeros_like(top)
+        total = torch.zeros_like(x)
         for logits, points in self._logits(x, t):
             new_top = torch.maximum(top, logits.amax(1, keepdim=True))
-            weights, fade = (logits - new_top).exp(), (top - new_top).exp()
+            weights = (logits - new_top).exp()
+            fade = (top - new_top).exp()
             mass = fade * mass + weights.sum(1, keepdim=True)
             total = fade * total + weights @ points
             top = new_top
@@ -261,15 +284,18 @@ class Empirical(_Law):
 
     def _logits(self, x: Tensor, t: float) -> Iterator[tuple[Tensor, Tensor]]:
         """-|x - e^{-t} point|^2/(2 delta_t) without its |x|^2 [batch, chunk], and that chunk of points."""
-        a, delta = math.exp(-t), _delta(t)
-        for points in self.points.split(max(1, _TILE // max(self.dim, _ROWS))):
-            points = wide(points)
+        a = math.exp(-t)
+        delta = _delta(t)
+        for chunk in self.points.split(max(1, _TILE // max(self.dim, _ROWS))):
+            points = wide(chunk)
             yield (x @ (a * points.mT) - a * a / 2 * points.square().sum(1)) / delta, points
 
     def _check(self, x: Tensor, t: float) -> float:
         _check_x(x, t, self.dim)
         if t == 0:
-            raise InputError("t: expected a time above 0 (at 0 an empirical law has no density), got 0")
+            raise InputError(
+                "t: expected a time above 0 (at 0 an empirical distribution has no density), got 0"
+            )
         return _delta(t)
 
 
@@ -280,22 +306,26 @@ def _delta(t: float) -> float:
     return -math.expm1(-2 * t)
 
 
-def _check_x(x: Any, t: float, dim: int) -> None:
+def _check_x(x: object, t: object, dim: int) -> None:
     if not isinstance(x, Tensor):
         raise InputError(f"x: expected a tensor, got {type(x).__name__}")
     if x.ndim != 2 or x.shape[1] != dim or not x.is_floating_point():
         raise InputError(f"x: expected floats of shape [batch, {dim}], got {x.dtype} {tuple(x.shape)}")
-    if not isinstance(t, Real) or not t >= 0:  # infinity is pure noise
+    if not isinstance(t, Real) or not float(t) >= 0:  # infinity is pure noise
         raise InputError(f"t: expected a diffusion time of 0 or more, got {t!r}")
 
 
-def _check_parameter(name: str, value: Any, shape: tuple[int | None, ...]) -> None:
+def _check_parameter(name: str, value: object, shape: tuple[int | None, ...]) -> None:
     if not isinstance(value, Tensor):
         raise InputError(f"{name}: expected a tensor, got {type(value).__name__}")
-    wanted = tuple(got if want is None else want for want, got in zip(shape, value.shape, strict=False))
-    fits = value.ndim == len(shape) and tuple(value.shape) == wanted
-    if not fits or value.numel() == 0 or not value.is_floating_point():
+    if not (_fits(value, shape) and value.is_floating_point()):
         got = f"{value.dtype} {tuple(value.shape)}"
         raise InputError(f"{name}: expected floats of shape {shape} (None: any but 0), got {got}")
     if not bool(value.isfinite().all()):
         raise InputError(f"{name}: expected finite values, got NaN or infinity")
+
+
+def _fits(value: Tensor, shape: tuple[int | None, ...]) -> bool:
+    if value.ndim != len(shape) or value.numel() == 0:
+        return False
+    return all(want in (None, got) for want, got in zip(shape, value.shape, strict=True))

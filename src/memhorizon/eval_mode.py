@@ -25,55 +25,65 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 _LEAVES = (Tensor, np.ndarray, str, bytes, int, float, complex, type(None))  # hold no network
 _MOST_OBJECTS = 100_000  # looked through for networks: a fraction of a second
 _METHODS = (FunctionType, staticmethod, classmethod, property)
+_WRAPPERS = (MethodType, staticmethod, classmethod, property, weakref.ReferenceType)
 
 
 @contextmanager
 def eval_mode(model: Callable[..., object]) -> Iterator[None]:
-    """Hold a model's networks in eval mode without gradients, then give every submodule its own mode back.
+    """Hold a model's networks in eval mode without gradients, then give every submodule back the mode it had.
 
     Every module that this thread calls inside is in eval mode while it runs, wherever the model keeps it: the
     networks that `networks` finds from the start, all others from their first call on (a hook on all modules;
     there is none where a network found is compiled by torch.compile, which would compile it in). A `forward`
     called past the module's `__call__` meets no hook, so of networks that were not found it is not reached.
     A model that moves torch's random numbers while it is measured nevertheless (dropout that is always on, or
-    noise of its own) is warned about, since its numbers do not follow from the seeds.
+    noise that it adds) is warned about, since its numbers do not follow from the seeds.
 
     Warns:
         UserWarning: if the model drew random numbers.
     """
-    switched: list[nn.Module] = []
-    thread = threading.get_ident()
-
-    def switch(module: nn.Module) -> None:
-        training = [part for part in module.modules() if part.training]
-        switched.extend(training)
-        for part in training:
-            part.training = False
-
-    def before_forward(module: nn.Module, _: object) -> None:
-        if module.training and threading.get_ident() == thread:  # other threads may train
-            switch(module)
-
     found = networks(model)
     compiled = any(hasattr(part, "_orig_mod") for network in found for part in network.modules())
     before = _random_states()
-    hook = None if compiled else register_module_forward_pre_hook(before_forward)
+    switch = _Switch()
+    hook = None if compiled else register_module_forward_pre_hook(switch.before_forward)
     try:
         for network in found:
-            switch(network)
+            switch.to_eval(network)
         with torch.no_grad():
             yield
     finally:
         if hook is not None:
             hook.remove()
-        for module in switched:
-            module.training = True
+        switch.back()
     if any(not torch.equal(now, then) for now, then in zip(_random_states(), before, strict=True)):
         warnings.warn(
             "model: drew random numbers while it was measured, so the result does not follow from the seeds "
-            "(dropout outside of eval mode, or noise of its own)",
+            "(dropout outside of eval mode, or noise that it adds)",
             stacklevel=4,
         )
+
+
+class _Switch:
+    """Puts modules into eval mode, and those that it has switched back."""
+
+    def __init__(self) -> None:
+        self.switched: list[nn.Module] = []
+        self.thread = threading.get_ident()
+
+    def to_eval(self, module: nn.Module) -> None:
+        training = [part for part in module.modules() if part.training]
+        self.switched.extend(training)
+        for part in training:
+            part.training = False
+
+    def before_forward(self, module: nn.Module, _: object) -> None:
+        if module.training and threading.get_ident() == self.thread:  # other threads may train
+            self.to_eval(module)
+
+    def back(self) -> None:
+        for module in self.switched:
+            module.training = True
 
 
 def device_of_model(model: Callable[..., object]) -> torch.device:
@@ -91,7 +101,13 @@ def networks(model: Callable[..., object]) -> list[nn.Module]:
     that the user's code mentions (not that of installed packages). A network that is only made during the
     call, or fetched by a name computed there, is not found, nor one behind more than 100,000 other objects.
     """
-    found: list[nn.Module] = []
+    found = [thing for thing in _reachable(model) if isinstance(thing, nn.Module)]
+    inside = {id(part) for network in found for part in network.modules() if part is not network}
+    return [network for network in found if id(network) not in inside]
+
+
+def _reachable(model: object) -> Iterator[object]:
+    """What a callable refers to, directly or not, the nearest first; up to a number of objects."""
     seen: dict[int, object] = {}  # by identity, kept alive so that no identity is used twice
     ahead: deque[object] = deque([model])
     while ahead and len(seen) < _MOST_OBJECTS:
@@ -99,19 +115,27 @@ def networks(model: Callable[..., object]) -> list[nn.Module]:
         if id(thing) in seen or isinstance(thing, _LEAVES):
             continue
         seen[id(thing)] = thing
-        if isinstance(thing, nn.Module):
-            found.append(thing)
+        yield thing
         ahead.extend(_referred(thing))
-    inside = {id(part) for network in found for part in network.modules() if part is not network}
-    return [network for network in found if id(network) not in inside]
 
 
 def _referred(thing: object) -> Iterable[object]:
     """What an object holds that it may call."""
+    if isinstance(thing, type | ModuleType):
+        return []  # only the names that code mentions, see _mentioned
     if isinstance(thing, dict | MappingProxyType):
         return list(thing.values())
     if isinstance(thing, list | tuple | set | frozenset):
         return list(thing)
+    if isinstance(thing, FunctionType):
+        return _referred_by_function(thing)
+    if isinstance(thing, (partial, *_WRAPPERS)):
+        return _wrapped(thing)
+    return _referred_by_object(thing)
+
+
+def _wrapped(thing: object) -> list[object]:
+    """What a partial, a method, a property or a weak reference refers to."""
     if isinstance(thing, partial):
         return [thing.func, *thing.args, *thing.keywords.values()]
     if isinstance(thing, MethodType):
@@ -120,13 +144,7 @@ def _referred(thing: object) -> Iterable[object]:
         return [thing.__func__]
     if isinstance(thing, property):
         return [thing.fget]
-    if isinstance(thing, FunctionType):
-        return _referred_by_function(thing)
-    if isinstance(thing, weakref.ReferenceType):
-        return [thing()]
-    if isinstance(thing, type | ModuleType):
-        return []  # only the names that code mentions, see _mentioned
-    return _referred_by_object(thing)
+    return [thing()] if isinstance(thing, weakref.ReferenceType) else []
 
 
 def _referred_by_object(thing: object) -> Iterator[object]:

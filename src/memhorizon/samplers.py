@@ -80,21 +80,26 @@ def visited_indices(schedule: Schedule, n_solver_steps: int) -> list[int]:
     [999, 666, 334, 1]
     """
     check_whole("n_solver_steps", n_solver_steps)
-    last = len(schedule) - 1
-    if not 1 <= n_solver_steps <= last + 1:
+    levels = len(schedule)
+    if not 1 <= n_solver_steps <= levels:
         raise InputError(
-            f"n_solver_steps: expected 1 to {last + 1} (the schedule's length), got {n_solver_steps}"
+            f"n_solver_steps: expected 1 to {levels} (the schedule's length), got {n_solver_steps}"
         )
-    if n_solver_steps == last + 1:
-        return list(range(last, -1, -1))
-    stride = (last + 1) // n_solver_steps
+    if n_solver_steps == levels:
+        return list(range(levels - 1, -1, -1))
+    stride = levels // n_solver_steps
     first = 1 + (n_solver_steps - 1) * stride
     if _signal(schedule, first) <= MOST_SIGNAL:
         return list(range(first, 0, -stride))
-    if n_solver_steps == 1:
+    return _evenly(levels - 1, n_solver_steps)
+
+
+def _evenly(last: int, count: int) -> list[int]:
+    """So many indices from `last` down to 1, index k the rounded last - k (last - 1)/(count - 1)."""
+    if count == 1:
         return [last]
-    # index k is last - k (last - 1)/(n - 1) of n steps, where last - 1 >= n - 1: no two round to the same
-    return [last - _rounded(k * (last - 1), n_solver_steps - 1) for k in range(n_solver_steps)]
+    # last - 1 >= count - 1: no two round to the same
+    return [last - _rounded(k * (last - 1), count - 1) for k in range(count)]
 
 
 def _signal(schedule: Schedule, index: int) -> float:
@@ -152,14 +157,14 @@ def sample_path(
 ) -> Iterator[Tensor]:
     """Generate samples step by step: one item per seed.
 
-    All noise of sample i comes from a generator of its own, seeded with seeds[i] on the CPU, so neither the
+    All noise of sample i comes from one generator, seeded with seeds[i] on the CPU, so neither the
     other samples nor the device change it; all methods start a seed from the same noise. The model's mode is
     the caller's (see `sample`); no gradient is recorded.
 
     Args:
         model: called as model(x, index), or a Denoiser.
         item_shape: shape of one sample.
-        schedule: the noise levels that the model was trained on. A Denoiser has levels of its own, which
+        schedule: the noise levels that the model was trained on. A Denoiser has its levels, which
             others may replace.
         seeds: one per sample, 0 to 2**32 - 1.
         sampler: by which method, in how many steps.
@@ -267,8 +272,13 @@ def _ddpm_step(x: Tensor, x0: Tensor, noise: Iterator[Tensor], now: float, after
     Source: [ho2020] Eqs. (6), (7)
     """
     alpha = now / after
-    mean = math.sqrt(after) * (1 - alpha) / (1 - now) * x0 + math.sqrt(alpha) * (1 - after) / (1 - now) * x
-    return mean + math.sqrt((1 - after) / (1 - now) * (1 - alpha)) * next(noise).to(mean.dtype)
+    # mean = sqrt(after) (1 - alpha)/(1 - now) x_0 + sqrt(alpha) (1 - after)/(1 - now) x
+    toward_x0 = math.sqrt(after) * (1 - alpha) / (1 - now)
+    toward_x = math.sqrt(alpha) * (1 - after) / (1 - now)
+    mean = toward_x0 * x0 + toward_x * x
+    # variance = (1 - after)/(1 - now) (1 - alpha)
+    deviation = math.sqrt((1 - after) / (1 - now) * (1 - alpha))
+    return mean + deviation * next(noise).to(mean.dtype)
 
 
 def _heun_step(x: Tensor, eps: Tensor, denoiser: Denoiser, now: float, after: float) -> Tensor:
@@ -277,8 +287,10 @@ def _heun_step(x: Tensor, eps: Tensor, denoiser: Denoiser, now: float, after: fl
     Source: [karras2022] Alg. 1
     """
     y = x / math.sqrt(now)
+    # sigma' - sigma
     step = math.sqrt((1 - after) / after) - math.sqrt((1 - now) / now)
     trial = _estimates(denoiser, (y + step * eps) * math.sqrt(after), after)[1]
+    # y' = y + (sigma' - sigma) (eps + eps')/2
     return (y + step * (eps + trial) / 2) * math.sqrt(after)
 
 
@@ -288,18 +300,19 @@ def _noise(
     """The start, then the noise of each step, [m, *item_shape], drawn in blocks of steps to bound memory."""
     generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
     numel = math.prod(item_shape)
-    block = max(1, _NOISE_BLOCK // numel)
-    left = steps
-    size = 1  # the start comes alone, so that a solver that needs no more draws no more
-    while size:
+    for size in _blocks(steps, max(1, _NOISE_BLOCK // numel)):
         drawn = torch.empty(len(seeds), size, numel)
         for row, generator in zip(drawn, generators, strict=True):
             row.normal_(generator=generator)
-        drawn = drawn.to(device)
-        for k in range(size):
-            yield drawn[:, k].reshape(-1, *item_shape)
-        size = min(block, left)
-        left -= size
+        for noise in drawn.to(device).unbind(1):
+            yield noise.reshape(-1, *item_shape)
+
+
+def _blocks(steps: int, most: int) -> Iterator[int]:
+    """One for the start, so that a solver that needs no more draws no more; then the steps in blocks."""
+    yield 1
+    for first in range(0, steps, most):
+        yield min(most, steps - first)
 
 
 def _check(item_shape: object, seeds: object, sampler: object) -> None:

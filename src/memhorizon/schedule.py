@@ -40,12 +40,14 @@ class Schedule:
         table = self.alpha_bar
         if not isinstance(table, Tensor):
             raise InputError(f"alpha_bar: expected a tensor, got {type(table).__name__}")
-        if table.ndim != 1 or len(table) == 0 or table.dtype != torch.float64 or table.device.type != "cpu":
+        vector = table.ndim == 1 and len(table) > 0
+        if not vector or table.dtype != torch.float64 or table.device.type != "cpu":
             raise InputError(
                 "alpha_bar: expected a non-empty float64 vector on the CPU, "
                 f"got {table.dtype} of shape {tuple(table.shape)} on {table.device}"
             )
-        if not (bool((table > 0).all()) and bool((table < 1).all()) and bool((table.diff() < 0).all())):
+        inside = (table > 0) & (table < 1)
+        if not (bool(inside.all()) and bool((table.diff() < 0).all())):
             raise InputError(
                 "alpha_bar: expected strictly decreasing values between 0 and 1 (both excluded), "
                 f"got {table[0]:.6g} ... {table[-1]:.6g}"
@@ -123,6 +125,10 @@ class Schedule:
     def __len__(self) -> int:
         return len(self.alpha_bar)
 
+    @property
+    def _indices(self) -> Tensor:
+        return torch.arange(len(self))
+
     def __repr__(self) -> str:
         ends = self.sigma(torch.tensor([0, len(self) - 1]))
         return f"Schedule({self.name}, {len(self)} levels, sigma {ends[0]:.3g} to {ends[1]:.3g})"
@@ -164,11 +170,11 @@ class Schedule:
             InputError: if `t` is no number, or lies farther from the schedule's first or last time than half
                 a step: what is measured there would bear the label of another time.
         """
-        return self._nearest("t", t, self.t(torch.arange(len(self))), 0.0)
+        return self._nearest("t", t, self.t(self._indices), 0.0)
 
     def index_of_sigma(self, sigma: float) -> int:
         """Give the index whose sigma is nearest. Errors as for `index_of_t`."""
-        return self._nearest("sigma", sigma, self.sigma(torch.arange(len(self))), 0.0)
+        return self._nearest("sigma", sigma, self.sigma(self._indices), 0.0)
 
     def index_of_alpha_bar(self, alpha_bar: float) -> int:
         """Give the index whose alpha_bar is nearest. Errors as for `index_of_t`."""
@@ -179,7 +185,7 @@ class Schedule:
 
         Beyond the first or the last level that level is the nearest; `index_of_alpha_bar` would refuse.
         """
-        table = self.sigma(torch.arange(len(self), device=alpha_bar.device)).to(alpha_bar.device)  # [T]
+        table = self.sigma(self._indices).to(alpha_bar)  # [T]
         sigma = ((1 - alpha_bar) / alpha_bar).sqrt()
         above = torch.searchsorted(table, sigma)
         below = (above - 1).clamp(min=0)
@@ -189,14 +195,19 @@ class Schedule:
     def _nearest(self, name: str, value: float, table: Tensor, clean: float) -> int:
         """The index nearest to `value`; `clean` is the coordinate of no noise, one step before index 0."""
         check_number(name, value)
-        path = torch.cat([torch.tensor([clean], dtype=torch.float64), table])  # [T+1]
-        first = float(path[0] + path[1]) / 2
-        last = float(path[-1] + (path[-1] - path[-2]) / 2)
+        first, last = self._ends(table, clean)
         low, high = sorted((first, last))
         if not low <= value <= high:
             ends = f"{float(table[0]):.6g} to {float(table[-1]):.6g}, the {len(self)} levels of {self.name!r}"
             raise InputError(f"{name}: expected within half a step of {ends}, got {value:g}")
         return int((table - value).abs().argmin())
+
+    def _ends(self, table: Tensor, clean: float) -> tuple[float, float]:
+        """Half a step before the first level, and half a step after the last one."""
+        path = torch.cat([torch.tensor([clean], dtype=torch.float64), table])  # [T+1]
+        first = (path[0] + path[1]) / 2
+        last = path[-1] + (path[-1] - path[-2]) / 2
+        return float(first), float(last)
 
 
 @dataclass(frozen=True)
@@ -217,9 +228,7 @@ class ScheduleConfig:
 
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, get_args(Kind))
-        check_whole(
-            "n_levels", self.n_levels, least=2
-        )  # level 0 is never trained, so one level trains nothing
+        check_whole("n_levels", self.n_levels, least=2)  # level 0 is never trained: one trains nothing
         check_number("beta_start", self.beta_start, above=0, below=1)
         check_number("beta_end", self.beta_end, above=0, below=1)
         self.build()

@@ -7,12 +7,12 @@ network.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from memhorizon.checks import LARGEST, check_flag, check_number, check_tuple, check_whole
@@ -319,22 +319,23 @@ def observe(
     elif holdout is None and qualities is None:
         reference = train
     else:
-        raise InputError("holdout, qualities: expected None beside a Reference, which holds its own")
+        raise InputError("holdout, qualities: expected None beside a Reference, which holds them")
     return _observed(denoiser, reference, asked)
 
 
 def _observed(denoiser: Denoiser, reference: Reference, settings: MeasureConfig) -> Observation:
-    times = settings.diffusion_times
-    indices = [denoiser.schedule.index_of_t(t) for t in times]
+    indices = [denoiser.schedule.index_of_t(t) for t in settings.diffusion_times]
     train, held = _losses(denoiser, reference, settings, indices)
-    losses = {
-        "train": train.levels,
-        "holdout": held.levels if held else (),
-        "gap": loss_gap(train, held) if held else (),
-        "score_error": _score_errors(denoiser, reference, indices),
-    }
+    seen = Observation(
+        settings.diffusion_times,
+        train=train.levels,
+        holdout=held.levels if held else (),
+        gap=loss_gap(train, held) if held else (),
+        score_error=_score_errors(denoiser, reference, indices),
+        threshold=settings.threshold,
+    )
     if not settings.n_samples:
-        return Observation(times, **losses, threshold=settings.threshold)
+        return seen
     generated = sample(
         denoiser,
         tuple(reference.train.shape[1:]),
@@ -342,16 +343,19 @@ def _observed(denoiser: Denoiser, reference: Reference, settings: MeasureConfig)
         sampler=settings.sampler,
         device=reference.train.device,
     )
-    finite = _finite(generated)
+    return _with_samples(seen, generated, reference)
+
+
+def _with_samples(seen: Observation, generated: Tensor, reference: Reference) -> Observation:
+    """What was seen, with what the samples show."""
+    finite = generated.flatten(1).isfinite().all(1)
     valid = generated[finite]
     frechet, kernel, features = _distances(valid, reference)
-    return Observation(
-        times,
-        **losses,
+    return replace(
+        seen,
         invalid=Fraction.of(int((~finite).sum()), len(finite)),
-        memorized=_memorized(valid, reference, settings.threshold),
-        null=reference.null(settings.threshold),
-        threshold=settings.threshold,
+        memorized=_memorized(valid, reference, seen.threshold),
+        null=reference.null(seen.threshold),
         frechet=frechet,
         kernel=kernel,
         features=features,
@@ -380,10 +384,6 @@ def _score_errors(denoiser: Denoiser, reference: Reference, indices: list[int]) 
     if reference.truth is None:
         return ()
     return score_error(denoiser, reference.truth, indices=indices, item_shape=reference.train.shape[1:])
-
-
-def _finite(generated: Tensor) -> Bool[Tensor, " m"]:
-    return generated.flatten(1).isfinite().all(1)
 
 
 def _memorized(valid: Tensor, reference: Reference, threshold: float) -> Fraction | None:
@@ -428,16 +428,21 @@ def _as_mean(name: str, value: object) -> Mean:
     if isinstance(value, Mean):
         return value
     if isinstance(value, Estimate):
-        from scipy import stats  # half a second that most do not need
-
-        half = (value.high - value.low) / 2
-        return Mean(value.value, half / float(stats.norm.isf((1 - value.confidence) / 2)), 1)
+        return Mean(value.value, _error_of(value), 1)
     if isinstance(value, Tensor) and value.numel() == 1:
         value = value.item()
     if isinstance(value, int | float | np.number) and not isinstance(value, bool):
         return Mean(float(value), 0.0, 1)
     wanted = "a Distance, a Mean, an Estimate or a number"
     raise InputError(f"qualities: expected {wanted} from {name!r}, got {type(value).__name__}")
+
+
+def _error_of(estimate: Estimate) -> float:
+    """The standard error of which a normal interval of this coverage has this width."""
+    from scipy import stats  # half a second that most do not need
+
+    quantile = float(stats.norm.isf((1 - estimate.confidence) / 2))
+    return (estimate.high - estimate.low) / (2 * quantile)
 
 
 def _shown(valid: Tensor, reference: Reference) -> Shown:

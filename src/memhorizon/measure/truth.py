@@ -69,10 +69,7 @@ def score_error(
     check_indices(indices, denoiser.schedule)
     if math.prod(shape) != truth.dim:
         raise InputError(f"item_shape: expected {truth.dim} entries in all, got {shape}")
-    clean = truth.sample(n, generator=torch.Generator().manual_seed(seed)).float()  # [n, d]
-    device = device_of_model(model)
-    clean = clean.to(device) if device.type != "cpu" else clean
-    noise = fixed_noise(clean.shape[1:], range(n), seed=seed).to(clean)
+    clean, noise = _draws(truth, n, seed, device_of_model(model))
     means = []
     with eval_mode(model):
         for level in indices:
@@ -81,6 +78,13 @@ def score_error(
             errors = [_errors(denoiser, truth, x.reshape(-1, *shape), alpha_bar) for x in parts]
             means.append(Mean.of(torch.cat(errors)))
     return tuple(means)
+
+
+def _draws(truth: Distribution, n: int, seed: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Items and unit noise, [n, d] each, on the device of the networks or else of the distribution."""
+    clean = truth.sample(n, generator=torch.Generator().manual_seed(seed)).float()
+    clean = clean.to(device) if device.type != "cpu" else clean
+    return clean, fixed_noise(clean.shape[1:], range(n), seed=seed).to(clean)
 
 
 def _errors(
@@ -129,13 +133,11 @@ def kl_divergence(
     check_whole("k", k)
     check_whole("nulls", nulls, least=1)
     points = as_items(samples, "samples")
-    if points.ndim != 2 or points.shape[1] != truth.dim or not 2 <= 2 * k < len(points):
-        raise InputError(
-            f"samples, k: expected k >= 1 and more than 2k points of dimension {truth.dim}, "
-            f"got shape {tuple(points.shape)}, k = {k}"
-        )
-    generator = torch.Generator().manual_seed(seed)
     m = len(points)
+    if points.ndim != 2 or points.shape[1] != truth.dim or not 2 <= 2 * k < m:
+        wanted = f"k >= 1 and more than 2k points of dimension {truth.dim}"
+        raise InputError(f"samples, k: expected {wanted}, got shape {tuple(points.shape)}, k = {k}")
+    generator = torch.Generator().manual_seed(seed)
     raw = _raw_divergence(wide(points), truth, k)
     null = [_raw_divergence(truth.sample(m, generator=generator), truth, k) for _ in range(nulls)]
     bias = sum(one.value for one in null) / nulls
@@ -163,7 +165,15 @@ def _raw_divergence(x: Float64[Tensor, "m d"], truth: Gaussian | GaussianMixture
 
 @dataclass(frozen=True)
 class _Neighbourhoods:
-    """Points with their nearest other points: logs of the distances [m, K], numbers [m, K], log truth. [m]"""
+    """Points with their nearest other points.
+
+    Attributes:
+        radius: log distances to them. [m, K]
+        index: their numbers. [m, K]
+        log_truth: log density of the known distribution at the points. [m]
+        dim: d.
+        k: which of them measures the density.
+    """
 
     radius: Float64[Tensor, "m K"]
     index: Int[Tensor, "m K"]
