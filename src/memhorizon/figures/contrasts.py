@@ -1,6 +1,7 @@
 """What one hyperparameter does to both timescales: their ratio to those at its smallest value."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -32,13 +33,21 @@ class Contrasts:
     @style.drawing()
     def plot(self) -> Figure:
         """One panel: points with 95 % intervals, and bounds, beside the line of no effect."""
-        first = self.record.contrasts[0]
         values = list(dict.fromkeys(contrast.value for contrast in self.record.contrasts))
         figure = style.canvas(width=4.4, height=3.2)
         axes = figure.subplots()
         axes.axhline(1, color=style.GREY, linewidth=1, linestyle=(0, (4, 3)))
         for contrast in self.record.contrasts:
             _draw(axes, values.index(contrast.value) + BESIDE[contrast.timescale], contrast)
+        self._axes(axes, values)
+        handles = [mark.handle("none") for mark in TIMESCALES.values()]
+        names = [mark.symbol for mark in TIMESCALES.values()]
+        figure.legend(handles, names, loc="outside upper center", ncols=2)
+        return figure
+
+    def _axes(self, axes: Axes, values: Sequence[float]) -> None:
+        """The values along the horizontal axis, ratios from 1/2 to 2 or further along the vertical one."""
+        first = self.record.contrasts[0]
         style.log_scale(axes.yaxis)
         low, high = axes.get_ylim()
         axes.set_ylim(min(low, 0.5), max(high, 2.0))
@@ -46,10 +55,6 @@ class Contrasts:
         axes.set_xlim(-0.5, len(values) - 0.5)
         axes.set_xlabel(label_of(first.factor))
         axes.set_ylabel(f"time / that at {first.reference:g}")
-        handles = [mark.handle("none") for mark in TIMESCALES.values()]
-        names = [mark.symbol for mark in TIMESCALES.values()]
-        figure.legend(handles, names, loc="outside upper center", ncols=2)
-        return figure
 
 
 def _row(contrast: Contrast) -> Row:

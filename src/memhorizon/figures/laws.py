@@ -84,19 +84,20 @@ class _Panel:
         """Draw times, laws and the line of slope 1."""
         runs = [run for run in record.runs if number(run, self.factor) is not None]
         places = sorted({self.place(run) for run in runs})
-        self.axes.set(
-            xscale="log",
-            xlabel=axis_label(self.factor),
-            xlim=(places[0] / MARGIN, places[-1] * MARGIN),
-        )
-        self.axes.set_xticks(places, [style.plain_number(place) for place in places])
-        self.axes.xaxis.set_minor_locator(NullLocator())
+        self._scale(places)
         for name, mark in TIMESCALES.items():
             known = [run for run in runs if timescale(run, name).known]
             self._times([(run, timescale(run, name)) for run in known], mark)
             self._law(law_of(record, name), known, places, mark)
         if self.factor == "n_train" and len(places) > 1:
             self._slope_of_one(runs, places)
+
+    def _scale(self, places: Sequence[float]) -> None:
+        """The horizontal axis: its name, and the values that the factor takes."""
+        limits = (places[0] / MARGIN, places[-1] * MARGIN)
+        self.axes.set(xscale="log", xlabel=axis_label(self.factor), xlim=limits)
+        self.axes.set_xticks(places, [style.plain_number(place) for place in places])
+        self.axes.xaxis.set_minor_locator(NullLocator())
 
     def place(self, run: RunRecord) -> float:
         """The value of the factor in a run that has one."""

@@ -188,12 +188,12 @@ def ratio(axes: Axes, x: float, found: Estimate, status: Status, look: Look, **c
     if not np.isfinite(found.value):
         return
     bound = status in UPWARD or status in DOWNWARD
-    down = status in DOWNWARD or (not bound and found.low == 0)
-    up = status in UPWARD or (not bound and bool(np.isfinite(found.low)) and not np.isfinite(found.high))
-    if not bound:
-        low = found.low if found.low > 0 else found.value
-        high = found.high if np.isfinite(found.high) else found.value
-        axes.plot([x, x], [low, high], color=look["color"], linewidth=1.1)
+    if bound:
+        down = status in DOWNWARD
+        up = status in UPWARD
+    else:
+        down, up = _open_ends(found)
+        _ratio_interval(axes, x, found, look)
     if down:
         _ratio_arrow(axes, x, found.value, found.value / REACH["ratio"], look)
     if up:
@@ -201,6 +201,19 @@ def ratio(axes: Axes, x: float, found: Estimate, status: Status, look: Look, **c
     face = "white" if bound else look["color"]
     drawn = {**look, "linestyle": "none", "markersize": 4.5, "markerfacecolor": face, **changes}
     axes.plot([x], [found.value], **drawn)
+
+
+def _open_ends(found: Estimate) -> tuple[bool, bool]:
+    """Whether a positive number is bounded from one side only: not from below, not from above."""
+    above = bool(np.isfinite(found.high))
+    return found.low == 0, bool(np.isfinite(found.low)) and not above
+
+
+def _ratio_interval(axes: Axes, x: float, found: Estimate, look: Look) -> None:
+    """The interval as far as it is bounded."""
+    low = found.low if found.low > 0 else found.value
+    high = found.high if np.isfinite(found.high) else found.value
+    axes.plot([x, x], [low, high], color=look["color"], linewidth=1.1)
 
 
 def _ratio_arrow(axes: Axes, x: float, start: float, tip: float, look: Look) -> None:

@@ -98,7 +98,7 @@ class Phase:
             for cell in self.cells(multiple):
                 _draw_cell(axes, widths.index(cell.width), sizes.index(cell.n_train), cell)
             _map_axes(axes, widths, len(sizes))
-            axes.set_title(f"at {'' if multiple == 1 else f'{multiple:g} '}{style.TAU_GEN}")
+            axes.set_title(_title(multiple))
         row[0].set_yticks(range(len(sizes)), [f"{size:g}" for size in sizes])
         row[0].set_ylabel(axis_label("n_train"))
         figure.legend(_handles(), list(COLOURS), loc="outside upper center", ncols=4)
@@ -120,6 +120,11 @@ def _state(run: RunRecord, multiple: float) -> str:
     if mem.status is Status.NOT_REACHED or mem.value > moment:
         return CLEAN if moment <= mem.value else UNKNOWN
     return COPIED if gen.observed else UNKNOWN
+
+
+def _title(multiple: float) -> str:
+    factor = "" if multiple == 1 else f"{multiple:g} "
+    return f"at {factor}{style.TAU_GEN}"
 
 
 def _map_axes(axes: Axes, widths: Sequence[float], rows: int) -> None:

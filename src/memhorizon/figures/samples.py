@@ -95,22 +95,22 @@ def _block(figure: Figure, sheet: Sheet, left: float, top: float) -> None:
     """Two rows of pictures below (left, top), in inches: generated above, nearest training image below."""
     width, height = figure.get_size_inches()
     figure.text(left / width, (top + 0.06) / height, sheet.title, fontsize=8)
-    pairs = (("generated", sheet.images), ("nearest\ntraining", sheet.neighbours))
-    for i, (name, pictures) in enumerate(pairs, start=1):
+    rows = (("generated", sheet.images), ("nearest\ntraining", sheet.neighbours))
+    for i, (name, pictures) in enumerate(rows, start=1):
         bottom = top - i * PICTURE
         if sheet.when == "early":
             middle = (bottom + PICTURE / 2) / height
             figure.text((LEFT - 0.08) / width, middle, name, ha="right", va="center", fontsize=8)
         for j, pixels in enumerate(pictures):
-            axes = figure.add_axes(
-                (
-                    (left + j * PICTURE) / width,
-                    bottom / height,
-                    0.9 * PICTURE / width,
-                    0.9 * PICTURE / height,
-                )
-            )
+            axes = _place(figure, left + j * PICTURE, bottom)
             _picture(axes, pixels, copied=bool(sheet.ratio[j] < sheet.threshold))
+
+
+def _place(figure: Figure, left: float, bottom: float) -> Axes:
+    """The axes of one picture, whose corner lies at these inches."""
+    width, height = figure.get_size_inches()
+    size = 0.9 * PICTURE
+    return figure.add_axes((left / width, bottom / height, size / width, size / height))
 
 
 def _picture(axes: Axes, pixels: np.ndarray, *, copied: bool) -> None:

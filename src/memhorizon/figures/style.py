@@ -153,7 +153,7 @@ class LogTicks(Locator):
         return self.tick_values(low, high)
 
     def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
-        """The densest round numbers between these ends that fit; evenly spaced ones, or one, where there are none."""
+        """The densest round numbers between these ends that fit; without any, evenly spaced ones or one."""
         for ticks in _candidates(vmin, vmax):
             if len(ticks) >= 2 and self._fit(ticks):
                 return ticks

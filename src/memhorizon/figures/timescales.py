@@ -50,39 +50,30 @@ class TimescalesPicture:
     @style.drawing()
     def plot(self) -> Figure:
         """Three panels on one axis of steps: quality, memorized fraction, and the times with intervals."""
+        first, last = self._span()
         every = groups(self.record)
-        looks = style.looks(group.series for group in every)
         columns = panels(every)
-        steps = self._steps()
+        looks = style.looks(group.series for group in every)
         lanes = _Lanes(list(looks), max(len(group.runs) for group in every), self.curve_names)
-        figure = style.canvas(width=max(style.WIDTH, 1.2 + 2.1 * len(columns)), height=3.9 + lanes.height)
-        grid = figure.subplots(
-            3,
-            len(columns),
-            sharex=True,
-            sharey="row",
-            squeeze=False,
-            height_ratios=[2.1, 2.1, lanes.height],
-        )
+        figure, grid = _panels(len(columns), lanes.height)
         for (title, members), (top, middle, bottom) in zip(columns.items(), grid.T, strict=True):
             top.set_title(style.label(title))
             self._curves(top, middle, members, looks)
             lanes.draw(bottom, members)
-            bottom.set_xlabel("training step")
         self._quality_axis(list(grid[0]))
         self._copies_axis(list(grid[1]))
         style.log_scale(grid[2, 0].xaxis)
-        grid[2, 0].set_xlim(min(steps) * 0.62, max(steps) * 1.6)
+        grid[2, 0].set_xlim(first * 0.62, last * 1.6)
         marks.legend_of_groups(figure, every)
         _legend_of_times(grid[2, -1])
         return figure
 
-    def _steps(self) -> list[float]:
-        """All steps of the curves that are drawn."""
+    def _span(self) -> tuple[float, float]:
+        """The first and the last step of the curves that are drawn."""
         found = [curve for name in self.curve_names for curve in known_curves(self.record.runs, name)]
         if not found:
             raise InputError("record: expected curves of quality or of the memorized fraction, got none")
-        return [step for curve in found for step in curve.step.tolist()]
+        return _span(found)
 
     def _curves(self, top: Axes, middle: Axes, members: Sequence[Group], looks: dict[str, Look]) -> None:
         """The curves of the groups of one column."""
@@ -123,6 +114,17 @@ class TimescalesPicture:
                 _level(axes, null + height)
         _note(row[-1], max(nulls) + height, f"level of {style.TAU_MEM}")
         _note(row[-1], max(nulls), "null: held-out items")
+
+
+def _panels(columns: int, lanes: float) -> tuple[Figure, np.ndarray]:
+    """An empty figure with three rows of panels, the lowest of a height in inches."""
+    figure = style.canvas(width=max(style.WIDTH, 1.2 + 2.1 * columns), height=3.9 + lanes)
+    grid = figure.subplots(
+        3, columns, sharex=True, sharey="row", squeeze=False, height_ratios=[2.1, 2.1, lanes]
+    )
+    for axes in grid[2]:
+        axes.set_xlabel("training step")
+    return figure, grid
 
 
 def _level(axes: Axes, height: float) -> None:

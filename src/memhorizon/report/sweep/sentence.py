@@ -43,15 +43,21 @@ def _copying(every: Sequence[Group], item: str) -> str:
     if not known:
         reasons = sorted({time.status for _, times in seen for time in times})
         return f"Whether a run copies is not known (τ_mem: {joined(reasons)})"
-    bounds = [time for _, times in known for time in times if time.known]
-    if all(time.status is Status.NOT_REACHED for time in bounds):
-        last = max(time.value for time in bounds)
+    last = _last_without([time for _, times in known for time in times if time.known])
+    if last is not None:
         return f"No run had begun to copy when it was last looked at (step {step_text(last)} or before)"
     if len(known) > 3:
         known.sort(key=lambda entry: _middle(entry[1]))
         known = [known[0], known[-1]]
     began = [f"{_began(times)} with {_setting(group, item)}" for group, times in known]
     return "Copying began " + joined(began)
+
+
+def _last_without(times: Sequence[Time]) -> float | None:
+    """The last step looked at, if no run copies up to there."""
+    if any(time.status is not Status.NOT_REACHED for time in times):
+        return None
+    return max(time.value for time in times)
 
 
 def _middle(times: Sequence[Time]) -> float:
