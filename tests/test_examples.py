@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+
+import memhorizon as mh
 
 FOLDER = Path(__file__).resolve().parents[1] / "examples"
 
@@ -47,3 +50,20 @@ def test_the_window_opens_with_n(example, capsys):
     assert memorization == sorted(memorization)
     generalization = [times.tau_gen.value for times in found]
     assert max(generalization) / min(generalization) < 1.02  # the theory finds 1.3 % over psi_n = 2..128
+
+
+@pytest.mark.parametrize("with_diffusers", [True, False], ids=["diffusers", "torch"])
+def test_a_network_of_ones_own_has_a_run_and_a_page(example, with_diffusers, tmp_path, monkeypatch, capsys):
+    if with_diffusers:
+        pytest.importorskip("diffusers")
+    module = example("your_own_network")
+    if not with_diffusers:
+        monkeypatch.setattr(module, "UNet2DModel", None)
+    with torch.random.fork_rng(devices=[]):
+        sweep = module.main(str(tmp_path), steps=4, n_train=4, n_samples=4)
+    (run,) = sweep.record().runs
+    assert (run.key, run.n_train, run.factors["lr"]) == ("n4", 4, 2e-3)
+    assert {"memorized", "holdout@0.1", "grey"} <= set(run.curves)
+    assert sweep.timescales(mh.Rules(quality="grey"))["n4"].tau_gen.rule.startswith("grey")
+    assert (tmp_path / "report.html").is_file()
+    assert "open" in capsys.readouterr().out

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from memhorizon.experiments.executors import Local as Local
     from memhorizon.experiments.run import run as run
     from memhorizon.experiments.sweep import grid as grid
+    from memhorizon.experiments.writer import RunWriter as RunWriter
     from memhorizon.files.images import load_images as load_images
     from memhorizon.measure.duplicates import duplicate_groups as duplicate_groups
     from memhorizon.measure.memorization import gap_ratios as gap_ratios
@@ -76,6 +77,7 @@ _HOME = {
     "Observation": "measure.snapshot",
     "OptimizerConfig": "training",
     "Reference": "measure.snapshot",
+    "RunWriter": "experiments.writer",
     "Rules": "timescales.rules",
     "SamplerConfig": "samplers",
     "ScalingLaw": "results",

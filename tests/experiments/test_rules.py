@@ -23,7 +23,7 @@ GOOD = {"quality": "kl", "t": None, "tolerance": 1.0, "memorized": 0.2}
 @pytest.mark.parametrize(
     ("entry", "value"),
     [
-        *[("quality", value) for value in ("loss", "", None, 3, ["kl"])],
+        *[("quality", value) for value in ("memorized", "my loss", "", None, 3, ["kl"])],
         *[("t", value) for value in (0, -1.0, float("nan"), float("inf"), "0.1", True, 10**400)],
         *[
             ("tolerance", value)
@@ -89,8 +89,13 @@ def planned(name="mixture", n_holdout=16, n_samples=10, t=None):
 @pytest.mark.parametrize(
     ("config", "rules", "message"),
     [
-        (planned("digits"), Rules("kl", None), "rules.quality: kl needs data whose law"),
-        (planned("digits"), Rules("score_error", 0.3), "rules.quality: score_error needs data whose law"),
+        (planned("digits"), Rules("kl", None), "rules.quality: kl needs data whose distribution"),
+        (
+            planned("digits"),
+            Rules("score_error", 0.3),
+            "rules.quality: score_error needs data whose distribution",
+        ),
+        (planned(), Rules("fid"), "rules.quality: fid needs to be measured by a function of yours"),
         (planned(n_samples=6), Rules("kl", None), "rules.quality: kl needs measure.n_samples"),
         (planned(n_samples=1), Rules("frechet", None), "rules.quality: frechet needs measure.n_samples"),
         (planned(n_holdout=1), Rules("frechet", None), "rules.quality: frechet needs data.n_holdout"),

@@ -13,6 +13,7 @@ from memhorizon.datasets.config import SYNTHETIC
 from memhorizon.experiments.config import Config, flat
 from memhorizon.experiments.hyperparameters import HYPERPARAMETERS
 from memhorizon.experiments.reading import Reading
+from memhorizon.experiments.written import WrittenConfig
 from memhorizon.records.codec import encode
 from memhorizon.records.plain import Plain
 from memhorizon.records.sweep import LeftOut
@@ -20,7 +21,8 @@ from memhorizon.records.sweep import LeftOut
 # What compares may differ in: axes of sweeps, seeds, and what was looked at how closely.
 FREE = (
     *(entry.dotted for entry in HYPERPARAMETERS.values()),
-    *("seed", "data.seed", "data.subset", "data.n_holdout", "model.n_features", "train.n_updates"),
+    *("seed", "data.seed", "data.subset", "data.n_holdout", "data.fingerprint"),
+    *("model.n_features", "train.n_updates"),
     *("measure.snapshots", "measure.first", "measure.n_samples", "measure.diffusion_times"),
     *("measure.repeats", "measure.n_train_loss", "measure.keep"),
 )
@@ -35,8 +37,10 @@ def batch_of(config: Config) -> int:
     return min(config.data.n_train, config.train.batch_size or config.data.n_train)
 
 
-def effective(config: Config) -> Settings:
+def effective(config: Config | WrittenConfig) -> Settings:
     """The configuration, flat, without what has no effect on the weights or on what they are measured by."""
+    if isinstance(config, WrittenConfig):
+        return config.entries()
     entries = flat(replace(config, train=replace(config.train, batch_size=batch_of(config))))
     unused = {"optimizer.betas"} if config.optimizer.name == "sgd" else {"optimizer.momentum"}
     if config.data.name not in SYNTHETIC:
@@ -48,16 +52,16 @@ def effective(config: Config) -> Settings:
     return {name: value for name, value in entries.items() if name not in unused}
 
 
-def trajectory(config: Config) -> Settings:
+def trajectory(config: Config | WrittenConfig) -> Settings:
     """What decides the weights and what is measured of them, not for how long and how closely."""
     entries = effective(config)
-    if config.optimizer.name == "adamw" and config.optimizer.weight_decay == 0:
+    if entries.get("optimizer.name") == "adamw" and entries.get("optimizer.weight_decay") == 0:
         entries["optimizer.name"] = "adam"  # they differ in the decay alone
     looked = {name for name in FREE if name.startswith("measure.")} | {"train.n_updates", "data.n_holdout"}
     return {name: value for name, value in entries.items() if name not in looked}
 
 
-def setting(config: Config) -> Settings:
+def setting(config: Config | WrittenConfig) -> Settings:
     """What has to be the same in runs whose times are compared."""
     return {name: value for name, value in effective(config).items() if name not in FREE}
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.run_directory import RunDir
+from memhorizon.experiments.written import WrittenConfig
 from memhorizon.records.check import LAST_STEP
 from memhorizon.records.codec import LARGEST, check_plain, decode
 from memhorizon.records.plain import Plain
@@ -22,7 +23,7 @@ class Reading:
     """What a run directory holds, read once."""
 
     key: str
-    config: Config
+    config: Config | WrittenConfig
     curves: Mapping[str, Curve]
     null: Fraction | None
     environment: Mapping[str, Plain]
@@ -80,7 +81,7 @@ def read_run(run: RunDir) -> Reading:
     Raises:
         InputError: if nothing was measured yet, or a file is damaged.
     """
-    config = replace(run.config, measure=run.measure_config)
+    config = replace(run.about, measure=run.measure_config)
     rows = _rows(run)
     environment = run.environment
     try:

@@ -13,6 +13,7 @@ from memhorizon.experiments.hyperparameters import CONTRASTS, HYPERPARAMETERS, P
 from memhorizon.experiments.reading import Reading, curves, key_of, null_fraction, read_run
 from memhorizon.experiments.rules import rules_of
 from memhorizon.experiments.run_directory import RunDir
+from memhorizon.experiments.written import WrittenConfig
 from memhorizon.records.codec import encode, encode_object
 from memhorizon.records.plain import Plain
 from memhorizon.records.sweep import Contrast, LeftOut, RunRecord, SweepRecord
@@ -84,8 +85,10 @@ def read_times(runs: Sequence[RunDir], rules: Rules | None = None) -> list[Times
     return _times(readings, _rules_for(readings, rules))
 
 
-def factors(config: Config) -> Factors:
+def factors(config: Config | WrittenConfig) -> Factors:
     """What runs of a sweep differ in; None is what a network lacks, and Adam has no momentum at all."""
+    if isinstance(config, WrittenConfig):
+        return dict(config.factors)
     known = {name: entry.value_in(config) for name, entry in HYPERPARAMETERS.items()}
     del known["n_train"]
     if "momentum" not in axes_of(config):
@@ -205,10 +208,10 @@ def _times_of(reading: Reading, rules: Rules, level: _Level) -> Timescales:
         return Timescales(unknown, unknown)
 
 
-def _trivial(configs: Sequence[Config], rules: Rules) -> float | None:
+def _trivial(configs: Sequence[Config | WrittenConfig], rules: Rules) -> float | None:
     """The quality of a network that predicts nothing, where it is known: of the loss of the noise."""
-    of_noise = rules.quality == "holdout" and all(config.train.prediction == "noise" for config in configs)
-    return TRIVIAL_NOISE_LOSS if of_noise else None
+    predicts_noise = [isinstance(config, Config) and config.train.prediction == "noise" for config in configs]
+    return TRIVIAL_NOISE_LOSS if rules.quality == "holdout" and all(predicts_noise) else None
 
 
 def _level(quality: Sequence[Curve], rules: Rules, trivial: float | None) -> _Level:
@@ -253,7 +256,7 @@ def _record(readings: Sequence[Reading], rules: Rules | None, name: str, command
 def _run(reading: Reading, times: Timescales) -> RunRecord:
     return RunRecord(
         key=reading.key,
-        n_train=reading.config.data.n_train,
+        n_train=_n_train(reading.config),
         seed=reading.config.seed,
         factors=factors(reading.config),
         config=encode_object(reading.config),
@@ -262,8 +265,16 @@ def _run(reading: Reading, times: Timescales) -> RunRecord:
         curves=reading.curves,
         null=reading.null,
         timescales=times,
-        n_updates=reading.config.train.n_updates,
+        n_updates=_n_updates(reading.config),
     )
+
+
+def _n_train(config: Config | WrittenConfig) -> int:
+    return config.n_train if isinstance(config, WrittenConfig) else config.data.n_train
+
+
+def _n_updates(config: Config | WrittenConfig) -> int:
+    return config.n_updates if isinstance(config, WrittenConfig) else config.train.n_updates
 
 
 def laws_by(runs: Sequence[RunRecord], by: Sequence[str]) -> dict[str, ScalingLaw]:

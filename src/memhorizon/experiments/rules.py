@@ -9,7 +9,7 @@ from memhorizon.experiments.config import Config, measured_times, time_name
 from memhorizon.measure.snapshot import KL_NEIGHBOURS
 from memhorizon.records.files import load_record
 from memhorizon.records.sweep import SweepRecord
-from memhorizon.timescales.rules import AT_A_TIME, DEFAULT_T, Rules
+from memhorizon.timescales.rules import AT_A_TIME, DEFAULT_T, QUALITIES, Rules
 
 LEAST_FOR_KL = 2 * KL_NEIGHBOURS + 1  # samples
 
@@ -51,8 +51,10 @@ def _missing(config: Config, quality: str) -> str:
         pairs = {"data.n_holdout": held, "measure.n_samples": drawn}
         few = [f"{name} of at least 2, got {count}" for name, count in pairs.items() if count < 2]
         return " and ".join(few)
+    if quality not in QUALITIES:
+        return f"to be measured by a function of yours (mh.RunWriter); here there are {', '.join(QUALITIES)}"
     if config.data.name not in SYNTHETIC:
-        return f"data whose law is known ({' or '.join(SYNTHETIC)}), got {config.data.name}"
+        return f"data whose distribution is known ({' or '.join(SYNTHETIC)}), got {config.data.name}"
     if quality == "kl" and drawn < LEAST_FOR_KL:
         return f"measure.n_samples of at least {LEAST_FOR_KL}, got {drawn}"
     return ""

@@ -17,7 +17,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, MeasureConfig, config_of, name_fits, settings_of, to_json
 from memhorizon.experiments.locks import BusyError, held
 from memhorizon.experiments.tensors import read_tensors, read_tensors_and_note, write_tensors
+from memhorizon.experiments.written import WrittenConfig, is_written, written_of
 from memhorizon.files.plain import (
     Row,
     append_lines,
@@ -100,6 +101,21 @@ class RunDir:
             raise InputError(f"path: expected a run directory (with a config.json), got {str(path)!r}")
         return run
 
+    def create_written(self, told: WrittenConfig) -> None:
+        """Make (or find) the directory of a run whose training is the user's; hold it while this is called.
+
+        Raises:
+            InputError: if it holds another run, or none can be made.
+        """
+        if self._has_config():
+            known = self.about
+            if not isinstance(known, WrittenConfig) or replace(known, n_updates=told.n_updates) != told:
+                raise InputError(
+                    f"path: {self.path} holds another run ({_difference(known, told)}); expected another "
+                    "path for this one"
+                )
+        write_atomically(self.path / "config.json", told.to_json().encode())
+
     def make_folders(self) -> None:
         """Make the folders that are not there.
 
@@ -143,10 +159,30 @@ class RunDir:
         """The configuration that it was started with.
 
         Raises:
+            InputError: if there is none, it was changed since, or the run was written by `RunWriter`.
+        """
+        about = self.about
+        if isinstance(about, WrittenConfig):
+            raise InputError(
+                f"run: expected one that memhorizon trained, got one that RunWriter wrote: {self.path}; "
+                "its training loop goes on with it and measures it"
+            )
+        return about
+
+    @property
+    def about(self) -> Config | WrittenConfig:
+        """The configuration that it was started with, or what `RunWriter` was told.
+
+        Raises:
             InputError: if there is none, or it was changed since.
         """
         path = RunDir.open(self.path).path / "config.json"
         tree = parse_json(read_text(path), f"{path}: configuration")
+        if is_written(tree):
+            try:
+                return written_of(tree)
+            except InputError as error:
+                raise InputError(f"{path}: {error}") from error
         if not name_fits(self.path.absolute().name, tree):
             raise InputError(
                 f"{path}: expected the configuration that the directory is named after, got a changed one; "
@@ -161,7 +197,7 @@ class RunDir:
     def measure_config(self) -> MeasureConfig:
         """How its measures were made: as configured, unless they were made again in another way."""
         rows = read_lines(self.path / "measures.jsonl")
-        own = self.config.measure
+        own = self.about.measure
         return settings_of(rows[0]["settings"]) if rows and "settings" in rows[0] else own
 
     @property
@@ -173,6 +209,10 @@ class RunDir:
         """Mark the run as finished."""
         streams = {name: [digest(self._bytes(name))] for name in STREAMS}
         self._write("done.json", summary | {"streams": streams})
+
+    def reopen(self) -> None:
+        """Take the mark of a finished run away."""
+        (self.path / "done.json").unlink(missing_ok=True)
 
     def begin(self, environment: Row, data: Row, step: int) -> None:
         """Record where it runs and on what; later starts add in what they differ from the first."""
@@ -438,6 +478,16 @@ class RunDir:
         for row in rows:
             _check_row(row, fields, path)
         return rows
+
+
+def _difference(known: Config | WrittenConfig, told: WrittenConfig) -> str:
+    """What differs between two runs of one path, in words."""
+    if not isinstance(known, WrittenConfig):
+        return "one that memhorizon trained"
+    here = known.entries()
+    there = told.entries()
+    names = [name for name in {**here, **there} if here.get(name) != there.get(name)]
+    return ", ".join(f"{name}: {here.get(name)!r}, not {there.get(name)!r}" for name in names)
 
 
 def _is_later(path: Path, step: int) -> bool:

@@ -1,5 +1,6 @@
 """The rules by which times are read off curves; they belong to a record and are written with it."""
 
+import re
 import sys
 from dataclasses import dataclass, fields
 from numbers import Real
@@ -8,6 +9,8 @@ from typing import Any
 from memhorizon.errors import InputError
 
 QUALITIES = ("holdout", "score_error", "frechet", "kl")  # what tau_gen may be read from
+NO_QUALITIES = ("memorized", "invalid", "train", "gap")  # curves that say nothing of quality
+NAME = re.compile(r"[A-Za-z]\w{0,39}", re.ASCII)  # of a quality that a user's function gives
 
 
 AT_A_TIME = ("holdout", "score_error")  # those that are measured at diffusion times
@@ -25,7 +28,7 @@ class Rules:
 
     Attributes:
         quality: the curve that tau_gen is read from: "holdout" (the held-out loss), "score_error", "frechet"
-            or "kl".
+            or "kl", or the name of a quality function of one's own.
         t: the diffusion time of that curve, where it has one. Where the default of 0.1 was not measured, a
             record takes the measured time nearest to it, and states that.
         tolerance: the level is this share above the worst of the runs' best values.
@@ -38,10 +41,9 @@ class Rules:
     memorized: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.quality not in QUALITIES:
-            raise InputError(
-                f"rules.quality: expected one of {', '.join(QUALITIES)}, got {str(self.quality)[:60]!r}"
-            )
+        if not _can_be_quality(self.quality):
+            wanted = f"one of {', '.join(QUALITIES)} or the name of a quality of one's own"
+            raise InputError(f"rules.quality: expected {wanted}, got {str(self.quality)[:60]!r}")
         if self.quality in AT_A_TIME and not _positive(self.t):
             raise InputError(
                 f"rules.t: expected the diffusion time of {self.quality}, > 0, got {self.t!r:.60}"
@@ -58,6 +60,11 @@ class Rules:
     def curve(self) -> str:
         """The name of the curve that tau_gen is read from."""
         return f"{self.quality}@{self.t:g}" if self.quality in AT_A_TIME else self.quality
+
+
+def _can_be_quality(name: object) -> bool:
+    """Whether a curve of this name can be a quality: one of ours, or one that a user's function gave."""
+    return isinstance(name, str) and name not in NO_QUALITIES and bool(NAME.fullmatch(name))
 
 
 def _positive(value: Any) -> bool:

@@ -1,0 +1,204 @@
+"""A run directory from a training loop of the user's: any network, any quality."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from memhorizon.checks import check_whole
+from memhorizon.denoiser import Denoiser
+from memhorizon.diffusion import Model
+from memhorizon.errors import InputError
+from memhorizon.experiments.rows import rows_of, tensors_of
+from memhorizon.experiments.run import environment
+from memhorizon.experiments.run_directory import RunDir
+from memhorizon.experiments.tensors import checksum
+from memhorizon.experiments.written import WrittenConfig
+from memhorizon.files.plain import Row
+from memhorizon.measure.items import Items
+from memhorizon.measure.snapshot import MeasureConfig, Observation, Quality, Reference, observe
+from memhorizon.records.plain import Plain
+
+
+class RunWriter:
+    """Writes a run directory from a training loop of one's own.
+
+    `Sweep.of`, `memhorizon report` and records read the directory like any other. Made again with the same
+    arguments it goes on: a step that was observed is not observed again.
+
+    >>> import tempfile, torch
+    >>> from memhorizon.distributions import Empirical
+    >>> items = torch.randn(8, 2, generator=torch.Generator().manual_seed(0))
+    >>> settings = MeasureConfig(n_samples=0, repeats=1, diffusion_times=(0.1,))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     writer = RunWriter(folder + "/run", items, seed=3, settings=settings)
+    ...     seen = writer.observe(100, Denoiser.exact(Empirical(items)))
+    ...     print(writer)
+    RunWriter(run: 8 training and 0 held-out items, 1 snapshot up to step 100)
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        train: Items | Reference,
+        holdout: Items | None = None,
+        *,
+        seed: int = 0,
+        factors: Mapping[str, float | int | str | None] | None = None,
+        config: Mapping[str, Plain] | None = None,
+        settings: MeasureConfig | None = None,
+        qualities: Mapping[str, Quality] | None = None,
+        n_updates: int = 0,
+    ):
+        """Make the directory, or open it.
+
+        Args:
+            path: of the run directory; the run is named after it.
+            train: training items as the network sees them, on its device: tensor, array, path or image set,
+                [n_train, *item]; or a `Reference`, which knows the held-out set and the qualities.
+            holdout: held-out items in the same unit. [n_holdout, *item]
+            seed: of the training; runs of other seeds are repetitions.
+            factors: the hyperparameters that runs of a sweep may differ in, by name ("lr", "batch_size",
+                "width", ...): laws and contrasts are found for these. n_train and the seed are known.
+            config: whatever else is worth knowing. Runs that differ in it are not compared.
+            settings: how snapshots are measured; `settings.marks(n_updates)` says when.
+            qualities: measures of the samples by name, each a function of (samples, held-out items) that
+                returns a float or an `Estimate`; lower is better. `Rules(quality=name)` reads tau_gen off it.
+            n_updates: the step that training is to end at; 0 where unknown.
+
+        Raises:
+            InputError: if an argument cannot be used, or the directory holds another run.
+        """
+        self._reference = _reference(train, holdout, qualities)
+        self._run = RunDir(_path(path))
+        self._settings = settings or MeasureConfig()
+        items = self._reference
+        fingerprint = checksum({"train": items.train.cpu(), "holdout": items.holdout.cpu()})
+        told = WrittenConfig(
+            n_train=len(items.train),
+            n_holdout=len(items.holdout),
+            fingerprint=fingerprint,
+            seed=seed,
+            factors=factors or {},
+            config=config or {},
+            measure=self._settings,
+            n_updates=n_updates,
+        )
+        self._run.make_folders()
+        with self._run.locked():
+            self._run.create_written(told)
+            self._run.begin(environment(items.train.device), _facts(items, fingerprint), self.last_step)
+            self._run.rewind(self.last_step)
+
+    @property
+    def run(self) -> RunDir:
+        """The directory."""
+        return self._run
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps that were observed."""
+        return sorted({int(row["step"]) for row in self._run.measures()})
+
+    @property
+    def last_step(self) -> int:
+        """The last step that was observed; 0 before the first."""
+        return max(self.steps, default=0)
+
+    def observe(self, step: int, model: Denoiser | Model, *, schedule: object = None) -> Observation | None:
+        """Measure the network after so many updates and write what is seen.
+
+        Noise and samples start from the same seeds at every step, so that differences along training are due
+        to the network. The mode of the network (dropout) is the caller's.
+
+        Args:
+            step: updates done, more than at the last observation.
+            model: a `Denoiser`, or a network model(x_t, index) that predicts the noise, with its schedule.
+            schedule: of a network that is no Denoiser.
+
+        Returns:
+            What was seen; None where this step was observed before.
+
+        Raises:
+            InputError: if the step lies before the last one, or the network cannot be measured.
+        """
+        check_whole("step", step, least=1)
+        if step in self.steps:
+            return None
+        if self._run.done:
+            raise InputError(
+                f"step: expected one of {self.steps}, for {self._run.path} is finished, got {step}"
+            )
+        if step < self.last_step:
+            raise InputError(
+                f"step: expected more than {self.last_step}, the last one observed in {self._run.path}, "
+                f"got {step}; rewind({step}) forgets what lies after"
+            )
+        with self._run.locked():
+            seen = observe(model, self._reference, settings=self._settings, schedule=schedule)
+            self._run.write_samples(step, tensors_of(seen.shown))
+            self._run.append_measures([{"step": step, **row} for row in rows_of(seen)])
+        return seen
+
+    def rewind(self, step: int) -> None:
+        """Forget what was observed after a step, where training goes on from a checkpoint before it.
+
+        Args:
+            step: of the checkpoint; 0 forgets everything.
+
+        Raises:
+            InputError: if another process is writing.
+        """
+        check_whole("step", step, least=0)
+        with self._run.locked():
+            self._run.reopen()
+            self._run.rewind(step)
+
+    def finish(self) -> None:
+        """Mark the run as done: it is known then if rows are lost or changed later.
+
+        Raises:
+            InputError: if another process is writing.
+        """
+        with self._run.locked():
+            self._run.finish({"step": self.last_step, "skipped": []})
+
+    def __repr__(self) -> str:
+        items = self._reference
+        sizes = f"{len(items.train)} training and {len(items.holdout)} held-out items"
+        count = len(self.steps)
+        seen = f"{count} snapshot{'' if count == 1 else 's'} up to step {self.last_step}"
+        return f"RunWriter({self._run.path.name}: {sizes}, {seen})"
+
+
+def _path(path: object) -> Path:
+    if not isinstance(path, str | os.PathLike) or not str(path):
+        raise InputError(f"path: expected the path of a folder, got {path!r}")
+    return Path(path)
+
+
+def _reference(
+    train: Items | Reference, holdout: Items | None, qualities: Mapping[str, Quality] | None
+) -> Reference:
+    if not isinstance(train, Reference):
+        return Reference.of(train, holdout, qualities=qualities)
+    if holdout is not None or qualities is not None:
+        raise InputError("holdout, qualities: expected None beside a Reference, which holds its own")
+    return train
+
+
+def _facts(items: Reference, fingerprint: str) -> Row:
+    """What is known of the items, as data.json has it."""
+    return {
+        "fingerprint": fingerprint,
+        "n_train": len(items.train),
+        "n_holdout": len(items.holdout),
+        "duplicates": _duplicates(items.train_group),
+    }
+
+
+def _duplicates(group: Tensor) -> Row:
+    size = group.bincount()
+    shared = size[size > 1]
+    return {"items": int(shared.sum()), "groups": len(shared), "largest": int(size.max())}

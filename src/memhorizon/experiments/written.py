@@ -1,0 +1,118 @@
+"""What is known of a run whose training is the user's: its config.json, beside that of `config.Config`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from memhorizon.checks import check_whole
+from memhorizon.errors import InputError
+from memhorizon.experiments.config import LARGEST, flattened
+from memhorizon.experiments.hyperparameters import HYPERPARAMETERS
+from memhorizon.measure.snapshot import MeasureConfig
+from memhorizon.records.codec import check_plain, decode, encode, encode_object
+from memhorizon.records.files import FORMAT, VERSION
+from memhorizon.records.plain import Plain
+
+KIND = "written"  # in the file
+TAKEN = ("n_train", "seed")  # they are no factors: the writer knows them
+
+
+@dataclass(frozen=True)
+class WrittenConfig:
+    """A run that `RunWriter` writes.
+
+    Attributes:
+        n_train: number of training items.
+        n_holdout: number of held-out items.
+        fingerprint: of the items of both sets.
+        seed: of the training, as its user says.
+        factors: what the runs of a sweep differ in: hyperparameters by name, or anything else.
+        config: whatever else is worth knowing; runs that differ in it are not compared.
+        measure: how snapshots are measured.
+        n_updates: the step that training is to end at; 0 where unknown.
+    """
+
+    n_train: int
+    n_holdout: int
+    fingerprint: str
+    seed: int = 0
+    factors: Mapping[str, float | int | str | None] = field(default_factory=dict)
+    config: Mapping[str, Plain] = field(default_factory=dict)
+    measure: MeasureConfig = field(default_factory=MeasureConfig)
+    n_updates: int = 0
+
+    def __post_init__(self) -> None:
+        check_whole("seed", self.seed, least=0, most=LARGEST - 1)
+        check_whole("n_updates", self.n_updates, least=0, most=LARGEST - 1)
+        if not isinstance(self.measure, MeasureConfig):
+            raise InputError(f"settings: expected a MeasureConfig, got {type(self.measure).__name__}")
+        object.__setattr__(self, "factors", _factors(self.factors))
+        object.__setattr__(self, "config", _plain(self.config))
+
+    def entries(self) -> dict[str, Plain]:
+        """Everything by dotted name, hyperparameters where the configurations of other runs have them.
+
+        >>> WrittenConfig(16, 8, "sha256:0", factors={"lr": 0.1, "crop": 24}).entries()["optimizer.lr"]
+        0.1
+        """
+        rest: dict[str, Plain] = {
+            "data.n_train": self.n_train,
+            "data.n_holdout": self.n_holdout,
+            "data.fingerprint": self.fingerprint,
+            "seed": self.seed,
+            "train.n_updates": self.n_updates,
+        }
+        places = {name: entry.dotted for name, entry in HYPERPARAMETERS.items()}
+        named = {places.get(name, f"factors.{name}"): value for name, value in self.factors.items()}
+        measure = flattened(encode_object(self.measure), "measure.")
+        return rest | named | measure | flattened(self.config, "config.")
+
+    def to_json(self) -> str:
+        """Write it."""
+        tree = {"format": FORMAT, "version": VERSION, "kind": KIND, **encode_object(self)}
+        return json.dumps(tree, indent=1, sort_keys=True)
+
+
+def is_written(tree: object) -> bool:
+    """Whether a config.json is that of a run that was written."""
+    return isinstance(tree, Mapping) and tree.get("format") == FORMAT and tree.get("kind") == KIND
+
+
+def written_of(tree: Mapping[str, object]) -> WrittenConfig:
+    """Build it from the plain values of its file.
+
+    Raises:
+        InputError: if an entry is unknown, missing or wrong; it is named.
+    """
+    if tree.get("version") != VERSION:
+        raise InputError(f"config.version: expected {VERSION}, got {str(tree.get('version'))[:60]}")
+    entries = {name: entry for name, entry in tree.items() if name not in ("format", "version", "kind")}
+    return decode(entries, WrittenConfig, "config")
+
+
+def _factors(factors: object) -> dict[str, float | int | str | None]:
+    """Hyperparameters as numbers and texts."""
+    if not isinstance(factors, Mapping):
+        raise InputError(f"factors: expected a mapping of names to numbers or texts, got {factors!r}")
+    found: dict[str, float | int | str | None] = {}
+    for name, value in factors.items():
+        plain = encode(value)
+        if not isinstance(name, str) or not name or name in TAKEN:
+            wanted = f"names other than {' and '.join(TAKEN)}"
+            raise InputError(f"factors: expected {wanted}, got {name!r}")
+        if isinstance(plain, bool) or not (plain is None or isinstance(plain, int | float | str)):
+            raise InputError(f"factors: expected a number or a text for {name!r}, got {value!r}")
+        found[name] = plain
+    return found
+
+
+def _plain(config: object) -> dict[str, Plain]:
+    """Whatever the user gave, as JSON has it."""
+    if not isinstance(config, Mapping):
+        raise InputError(f"config: expected a mapping, got {type(config).__name__}")
+    try:
+        tree = {str(name): encode(entry) for name, entry in config.items()}
+    except InputError as error:
+        raise InputError(f"config: expected numbers, texts, lists and mappings; {error}") from error
+    check_plain(tree, "config", depth=10)
+    return tree

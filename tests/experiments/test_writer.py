@@ -1,0 +1,178 @@
+"""A run directory written from a training loop of one's own holds what a run of the package holds."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+import memhorizon as mh
+from memhorizon.distributions import Empirical
+from memhorizon.experiments.locks import held
+from memhorizon.experiments.rows import reference_of
+from memhorizon.experiments.run import measure
+from memhorizon.experiments.run_directory import RunDir
+
+SETTINGS = mh.MeasureConfig(
+    snapshots=3,
+    first=2,
+    n_samples=6,
+    sampler=mh.SamplerConfig(n_solver_steps=2),
+    diffusion_times=(0.1,),
+    repeats=1,
+)
+CONFIG = mh.Config(
+    data=mh.DataConfig(name="mixture", n_train=8, n_holdout=16),
+    model=mh.MLPConfig(width=8, blocks=1),
+    train=mh.TrainConfig(n_updates=6, batch_size=4),
+    measure=SETTINGS,
+)
+
+
+def items(n, seed=0):
+    return torch.randn(n, 2, generator=torch.Generator().manual_seed(seed))
+
+
+def memorizer(train, blur=0.0):
+    """A denoiser that knows the training items; with blur it is that of items that are moved."""
+    return mh.Denoiser.exact(Empirical(train + blur * items(len(train), 9)))
+
+
+def write(path, n=8, steps=(10, 100), **options):
+    train = items(n)
+    writer = mh.RunWriter(path, train, items(6, 1), settings=SETTINGS, **options)
+    for step in steps:
+        writer.observe(step, memorizer(train, 1 / step))
+    return writer
+
+
+def test_the_rows_are_those_of_a_run_of_the_package(tmp_path):
+    """The same training by hand: bytes of the measures and tensors of the samples are the same."""
+    whole = mh.run(CONFIG, root=tmp_path / "runs")
+    split = mh.load_split(CONFIG.data)
+    schedule = CONFIG.schedule.build()
+    state = mh.TrainState.new(CONFIG.model.build(split.item_shape, seed=0), CONFIG.optimizer)
+    writer = mh.RunWriter(tmp_path / "own", reference_of(split), settings=SETTINGS)
+    for step in mh.train(state, split.train, schedule=schedule, config=CONFIG.train, seed=0):
+        if step.step in SETTINGS.marks(6):
+            writer.observe(step.step, state.model, schedule=schedule)
+    assert writer.steps == [2, 3, 6]
+    assert (writer.run.path / "measures.jsonl").read_bytes() == (whole.path / "measures.jsonl").read_bytes()
+    for step in writer.steps:
+        tensors = whole.read_samples(step)
+        assert all(torch.equal(tensors[name], t) for name, t in writer.run.read_samples(step).items())
+
+
+def test_the_same_call_goes_on(tmp_path):
+    whole = write(tmp_path / "whole", steps=(1, 10, 100))
+    write(tmp_path / "cut", steps=(1, 10))
+    with (tmp_path / "cut" / "measures.jsonl").open("a") as file:
+        file.write('{"step": 100, "measure": "tr')  # a killed process leaves it
+    again = write(tmp_path / "cut", steps=())
+    assert again.steps == [1, 10]
+    assert again.observe(10, memorizer(items(8))) is None  # seen before
+    assert again.observe(100, memorizer(items(8), 1 / 100)) is not None
+    assert again.run.measures() == whole.run.measures()
+
+
+def test_a_checkpoint_before_the_last_observation(tmp_path):
+    writer = write(tmp_path / "run", steps=(1, 10, 100))
+    with pytest.raises(mh.InputError, match=r"step: expected more than 100, .*rewind\(50\)"):
+        writer.observe(50, memorizer(items(8)))
+    writer.rewind(10)
+    assert writer.last_step == 10
+    assert writer.observe(50, memorizer(items(8))) is not None
+    assert writer.run.sample_steps() == [1, 10, 50]
+
+
+def test_a_path_belongs_to_one_run(tmp_path):
+    write(tmp_path / "run", seed=1, factors={"lr": 0.1})
+    for options, said in (
+        ({"seed": 2, "factors": {"lr": 0.1}}, "seed: 1, not 2"),
+        ({"seed": 1, "factors": {"lr": 0.2}}, "optimizer.lr: 0.1, not 0.2"),
+        ({"seed": 1, "factors": {"lr": 0.1}, "config": {"net": "mine"}}, "config.net: None, not 'mine'"),
+        ({"seed": 1, "factors": {"lr": 0.1}, "n": 9}, "data.fingerprint"),
+    ):
+        with pytest.raises(mh.InputError, match=f"^path: .* holds another run .*{said}"):
+            write(tmp_path / "run", steps=(), **options)
+    trained = mh.run(replace(CONFIG, measure=replace(SETTINGS, n_samples=0)), root=tmp_path / "runs")
+    with pytest.raises(mh.InputError, match="one that memhorizon trained"):
+        mh.RunWriter(trained.path, items(8))
+    write(tmp_path / "run", steps=(), seed=1, factors={"lr": 0.1}, n_updates=500)  # it may train longer
+    assert RunDir(tmp_path / "run").about.n_updates == 500
+
+
+def test_runs_of_ones_own_have_timescales_and_laws(tmp_path):
+    """Networks that reach the training items within 1/step: f_mem rises; runs compare by their factors."""
+    for n in (4, 8):
+        for lr in (0.1, 0.2):
+            write(tmp_path / f"n{n}-lr{lr}", n=n, steps=(1, 10, 100), factors={"lr": lr, "batch_size": 4})
+    write(tmp_path / "other", factors={"lr": 0.1, "batch_size": 4}, config={"net": "another"})
+    made = mh.Sweep.of(tmp_path).record()
+    assert {run.n_train for run in made.runs} == {4, 8}
+    assert len(made.runs) == 4
+    assert [run.key for other in made.others for run in other.runs] == ["other"]
+    assert made.others[0].differs == {"config.net": "another"}
+    assert set(made.laws["tau_mem"].exponents) == {"n_train", "lr"}
+    assert {run.factors["lr"] for run in made.runs} == {0.1, 0.2}
+    assert made.left_out == ()
+    again = write(tmp_path / "copy", n=4, steps=(1,), factors={"lr": 0.1, "batch_size": 4})
+    assert mh.Sweep.of(tmp_path).record().left_out[0].key == again.run.path.name  # one training counts once
+
+
+def test_a_quality_of_ones_own_is_a_curve_and_a_rule(tmp_path):
+    def spread(samples, holdout):
+        return float((samples.std() - holdout.std()).abs()) + 0.1
+
+    write(tmp_path / "run", steps=(1, 10, 100), qualities={"spread": spread})
+    sweep = mh.Sweep.of(tmp_path / "run")
+    (run,) = sweep.record(mh.Rules(quality="spread")).runs
+    assert len(run.curves["spread"].value) == 3
+    assert run.timescales.tau_gen.known
+    with pytest.raises(mh.InputError, match="no curve 'fid'"):
+        sweep.record(mh.Rules(quality="fid"))
+
+
+def test_what_only_its_training_loop_can_do_is_said(tmp_path):
+    writer = write(tmp_path / "run")
+    with pytest.raises(mh.InputError, match="got one that RunWriter wrote"):
+        list(measure(writer.run))
+    writer.finish()
+    assert writer.run.done
+    assert repr(mh.Sweep.of(tmp_path)) == f"Sweep({tmp_path.name}: 1 runs, 1 done)"
+    with pytest.raises(mh.InputError, match="is finished"):
+        writer.observe(1000, memorizer(items(8)))
+    writer.rewind(10)  # and it goes on
+    assert not writer.run.done
+
+
+def test_two_writers_do_not_mix(tmp_path, monkeypatch):
+    monkeypatch.setattr("memhorizon.experiments.run_directory.LOCK_TRIES", 0)
+    writer = write(tmp_path / "run")
+    with held(writer.run.path, tries=0), pytest.raises(mh.InputError, match="being written"):
+        writer.observe(1000, memorizer(items(8)))
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"factors": {"n_train": 4}}, "factors"),
+        ({"factors": {"lr": True}}, "factors"),
+        ({"seed": -1}, "seed"),
+        ({"n_updates": -1}, "n_updates"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_by_name(tmp_path, options, name):
+    with pytest.raises(mh.InputError, match=f"^{name}: expected"):
+        mh.RunWriter(tmp_path / "run", items(8), **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    writer = write(tmp_path / "run")
+    path = writer.run.path / "config.json"
+    tree = json.loads(path.read_text())
+    for name, value in (("version", 3), ("seed", "one"), ("colour", 1)):
+        path.write_text(json.dumps({**tree, name: value}))
+        with pytest.raises(mh.InputError, match=f"config.json: .*{name}"):
+            _ = writer.run.about
