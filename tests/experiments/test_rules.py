@@ -95,7 +95,6 @@ def planned(name="mixture", n_holdout=16, n_samples=10, t=None):
             Rules("score_error", 0.3),
             "rules.quality: score_error needs data whose distribution",
         ),
-        (planned(), Rules("fid"), "rules.quality: fid needs to be measured by a function of yours"),
         (planned(n_samples=6), Rules("kl", None), "rules.quality: kl needs measure.n_samples"),
         (planned(n_samples=1), Rules("frechet", None), "rules.quality: frechet needs measure.n_samples"),
         (planned(n_holdout=1), Rules("frechet", None), "rules.quality: frechet needs data.n_holdout"),
@@ -112,6 +111,11 @@ def test_rules_of_a_curve_that_will_not_be_measured_are_refused(config, rules, m
     check_rules([whole], rules)
     with pytest.raises(InputError, match=config.key):
         check_rules([whole, config], rules)
+
+
+def test_a_quality_that_no_planned_run_measures_is_refused():
+    with pytest.raises(InputError, match="rules.quality: fid needs to be measured by a function of yours"):
+        check_rules([planned()], Rules("fid"))
 
 
 @pytest.mark.parametrize(
