@@ -52,7 +52,7 @@ def cpu(call: Callable[[], object], repeats: int = 5) -> float:
 
 
 def measure(model: FeatureModel) -> dict[str, float]:
-    coefficients(model)  # its own row: a constant of the model, computed once
+    coefficients(model)  # not counted: a constant of the model, computed once
     top = bulk_edges(model).intervals[-1, 1]
     few, many = np.linspace(1e-3, 1.1 * top, 400), np.linspace(1e-3, 1.1 * top, 100_000)
     tau = np.geomspace(1, 1e7, 200)

@@ -137,6 +137,23 @@ def test_many_eigenvalues_of_a_covariance_are_merged():
     np.testing.assert_allclose(ratio, 1e4 ** (1 / 20), rtol=0.05)
 
 
+def test_what_is_below_1e_12_of_the_largest_is_zero():
+    s = Spectrum.from_eigenvalues([2.0, 2.2e-12, 1.8e-12])
+    np.testing.assert_array_equal(s.eigenvalues, [0.0, 2.2e-12, 2.0])
+
+
+def test_a_covariance_is_symmetric_and_positive_to_single_precision():
+    """Up to 1e-8 of the largest entry or eigenvalue is rounding; more is another matrix."""
+    for error in (0.9e-8, -0.9e-8):
+        assert Spectrum.from_covariance([[1.0, error], [0.0, 1.0]]).variance == 1
+        s = Spectrum.from_covariance(np.diag([min(error, 0.0), 1.0]))
+        assert s.eigenvalues.tolist() == [0.0, 1.0]
+    with pytest.raises(InputError, match="symmetric"):
+        Spectrum.from_covariance([[1.0, 1.1e-8], [0.0, 1.0]])
+    with pytest.raises(InputError, match="negative"):
+        Spectrum.from_covariance(np.diag([-1.1e-8, 1.0]))
+
+
 def test_a_spectrum_prints_in_a_line():
     text = repr(Spectrum.from_eigenvalues(np.arange(1.0, 31.0)))
     assert text == "Spectrum(30 eigenvalues: 30 atoms up to 30)"

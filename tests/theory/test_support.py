@@ -31,7 +31,7 @@ def test_groups_and_masses(psi_n, psi_p, t, labels, counts):
     np.testing.assert_allclose(s.masses * psi_p, counts, rtol=1e-13)
     assert s.atom_weight == pytest.approx(max(0, 1 - (1 + psi_n) / psi_p), abs=1e-15)
     assert s.atom_location == coefficients(FeatureModel(psi_n, psi_p, t)).s2
-    assert s.residual < 1e-9  # by integration, a road that the masses do not take
+    assert s.residual < 1e-9  # by integration; the masses come from signs
     assert s.status is Status.SOLVED
 
 
@@ -119,7 +119,7 @@ def test_zero_eigenvalues_are_data_that_do_not_vary():
 
 
 def test_large_psi_leaves_the_edges_of_the_paper():
-    """rho_1 -> s2 + v2 (1 -+ sqrt r)^2 as 1/psi; the sub-bulk -> its center and rho_2 -> its law as psi^-1/2.
+    """rho_1 -> s2 + v2 (1 -+ sqrt r)^2 as 1/psi; the sub-bulk -> its center and rho_2 -> its distribution as psi^-1/2.
 
     From psi_n = 256 to 1024 the deviations fall by 4 and by 2, up to the next order in psi^-1/2 = 1/16.
     """

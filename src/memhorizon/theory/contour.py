@@ -71,7 +71,7 @@ class Contour:
     def _change(self, F: np.ndarray, single: np.ndarray, pairs: np.ndarray) -> np.ndarray:
         """How far both losses are from those of half of the nodes. [m].
 
-        Every second node of the whole contour is a rule of its own: here even ones, in the mirror odd ones.
+        Every second node of the whole contour is a quadrature rule as well: here even ones, in the mirror odd ones.
         """
         once = np.abs(np.imag(single) @ self.sign)
         alternating = F * self.sign
@@ -133,24 +133,29 @@ def pair_kernel(equations: Equations, point: Point, other: Point) -> np.ndarray:
 
     By leaving out one sample, then one column of W; see docs/theory.md, "Losses".
     """
-    weights = equations.weights[:, None]
-    al = equations.al[:, None]
-    R = point.resolvent(equations)  # 1/D [k, n]
-    R2 = other.resolvent(equations)  # 1/D' [k, n']
     XX = np.outer(point.X, other.X)
     kk = np.outer(point.kappa, other.kappa)
-    # h_j = X X' <al^j/(D D')>, here without the factor X X'
-    h0, h1, h2 = (R.T @ (weights * al**power * R2) for power in range(3))  # [n, n']
-    # Y = 1/(X X' (psi_p - <m m'/(D D')>)), m = b^2 + kappa al
-    mixed = (1 - point.X * R).T @ (weights * (1 - other.X * R2))
-    lift = equations.v2 + XX * h1
-    both = lift / (XX * (equations.psi_p - mixed))  # Y (v2 + h_1)
+    h0, h1, h2, mixed = _pair_averages(equations, point, other)
+    lift = equations.v2 + XX * h1  # v2 + h_1
+    # Y = 1/(X X' (psi_p - <m m'/(D D')>)), and here times v2 + h_1
+    both = lift / (XX * (equations.psi_p - mixed))
     # N = Y h_0 (v2 + h_1) + h_1/(X X')
     N = XX * h0 * both + h1
     # chi = (Y (v2 + h_1)^2 + h_2/(X X'))/psi_n
     chi = (both * lift + h2) / equations.psi_n
     # M = N/(1 - kappa kappa' chi)
     return (1 - kk) * N / (1 - kk * chi)
+
+
+def _pair_averages(equations: Equations, point: Point, other: Point) -> list[np.ndarray]:
+    """h_j/(X X') = <al^j/(D D')> for j = 0, 1, 2, and <m m'/(D D')>, m = b^2 + kappa al; all [n, n']."""
+    weights = equations.weights[:, None]
+    al = equations.al[:, None]
+    R = point.resolvent(equations)  # 1/D [k, n]
+    R2 = other.resolvent(equations)  # 1/D' [k, n']
+    h = [R.T @ (weights * al**power * R2) for power in range(3)]
+    mixed = (1 - point.X * R).T @ (weights * (1 - other.X * R2))
+    return [*h, mixed]
 
 
 def limits(equations: Equations) -> tuple[float, float]:

@@ -226,11 +226,16 @@ class Curve:
         for _ in range(_ROUNDS):
             x = low + (high - low) * (np.arange(1, _PARTS) / _PARTS)[:, None]  # [parts - 1, i]
             value = of(self._at(np.tile(cell, _PARTS - 1), x.ravel())).reshape(x.shape)
-            past = np.sum(np.cumsum((value > 0) == rising, axis=0) == 0, axis=0)  # parts before the change
-            ladder = np.concatenate([[low], x, [high]])  # [parts + 1, i]
-            low = ladder[past, np.arange(len(i))]
-            high = ladder[past + 1, np.arange(len(i))]
+            low, high = _part_of_change(low, x, high, (value > 0) == rising)
         return cell, low, high
+
+
+def _part_of_change(low: np.ndarray, x: np.ndarray, high: np.ndarray, after: np.ndarray) -> Places:
+    """Ends of the part in which the change lies; `after` says which x lie behind it. [i]."""
+    past = np.sum(np.cumsum(after, axis=0) == 0, axis=0)  # parts before the change
+    ladder = np.concatenate([[low], x, [high]])  # [parts + 1, i]
+    column = np.arange(len(low))
+    return ladder[past, column], ladder[past + 1, column]
 
 
 def _changes(value: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Train loss, test loss and score error against training time, in the limit of high dimension."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Complex, Float
@@ -107,6 +108,14 @@ def rate(model: FeatureModel, tau: np.ndarray) -> np.ndarray:
     """The c of exp(-c u), by which a mode of eigenvalue u has decayed in A at time tau."""
     with np.errstate(over="ignore"):  # beyond the largest number: the limit
         return 2 * model.delta_t * tau / model.psi_p
+
+
+Number = TypeVar("Number", float, np.ndarray)
+
+
+def decay_time(model: FeatureModel, eigenvalue: Number) -> Number:
+    """Time in which A moves by a factor e along a mode of U: psi_p/(2 Delta u)."""
+    return model.psi_p / (2 * model.delta_t * eigenvalue)
 
 
 def initial_error(model: FeatureModel) -> float:

@@ -1,7 +1,7 @@
 """The network at finite size, trained exactly: one eigendecomposition instead of millions of gradient steps.
 
 Every linear method started at A = 0 (gradient flow, gradient descent, momentum, ridge) gives
-A = -sqrt(p/Delta) V^T f(U) with its own scalar function f, its filter; the losses are then sums over modes.
+A = -sqrt(p/Delta) V^T f(U) with a scalar function f, its filter; the losses are then sums over modes.
 """
 
 from collections.abc import Callable, Sequence

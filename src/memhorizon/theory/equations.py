@@ -207,19 +207,29 @@ class Equations:
 
         Source: [bonnaire2025] Eqs. (15)-(19)
         """
-        S0, S1, T0, T1, T2 = self.sums(X, kappa)
-        # F: equation (I) times psi_n X kappa
-        A = self.psi_n * X + self.v2 + X * S1
-        F = kappa * A - self.psi_n * X
-        F_X = kappa * (self.psi_n + S1 - X * T1) - self.psi_n
-        F_k = A - kappa * X * T2
-        # G: equation (II)
-        B = X * X * S0
-        G = self.v2 * kappa - (self.psi_p - 1) * X - B - w
-        G_X = X * (X * T0 - 2 * S0) - (self.psi_p - 1)
-        G_k = self.v2 + X * X * T1
-        size = self.v2 * np.abs(kappa) + abs(self.psi_p - 1) * np.abs(X) + np.abs(B) + np.abs(w)
+        sums = Sums(*self.sums(X, kappa))
+        F, F_X, F_k = self._first_equation(X, kappa, sums)
+        G, G_X, G_k, size = self._second_equation(X, kappa, w, sums)
         return Jacobian(F, G, F_X, F_k, G_X, G_k, size)
+
+    def _first_equation(self, X: np.ndarray, kappa: np.ndarray, sums: "Sums") -> tuple[np.ndarray, ...]:
+        """F = psi_n X kappa times (I), F_X and F_kappa."""
+        A = self.psi_n * X + self.v2 + X * sums.S1
+        F = kappa * A - self.psi_n * X
+        F_X = kappa * (self.psi_n + sums.S1 - X * sums.T1) - self.psi_n
+        F_k = A - kappa * X * sums.T2
+        return F, F_X, F_k
+
+    def _second_equation(
+        self, X: np.ndarray, kappa: np.ndarray, w: np.ndarray, sums: "Sums"
+    ) -> tuple[np.ndarray, ...]:
+        """G = (II), G_X, G_kappa and the size of the terms of G."""
+        B = X * X * sums.S0
+        G = self.v2 * kappa - (self.psi_p - 1) * X - B - w
+        G_X = X * (X * sums.T0 - 2 * sums.S0) - (self.psi_p - 1)
+        G_k = self.v2 + X * X * sums.T1
+        size = self.v2 * np.abs(kappa) + abs(self.psi_p - 1) * np.abs(X) + np.abs(B) + np.abs(w)
+        return G, G_X, G_k, size
 
     def newton(self, X: np.ndarray, kappa: np.ndarray, w: np.ndarray) -> "Step":
         """One step of Newton's method on F = G = 0."""
@@ -236,6 +246,16 @@ class Equations:
         found = self.jacobian(X, kappa, np.zeros_like(X))
         # F_X dX + F_kappa dkappa = 0 and G_X dX + G_kappa dkappa = dw
         return found.F_k / (found.F_k * found.G_X - found.F_X * found.G_k)
+
+
+class Sums(NamedTuple):
+    """Averages over the eigenvalues of Sigma; all [m]."""
+
+    S0: np.ndarray  # <1/D>
+    S1: np.ndarray  # <al/D>
+    T0: np.ndarray  # <1/D^2>
+    T1: np.ndarray  # <al/D^2>
+    T2: np.ndarray  # <al^2/D^2>
 
 
 class Jacobian(NamedTuple):

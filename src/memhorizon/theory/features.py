@@ -250,31 +250,44 @@ def _true_moments(draw: _Draw) -> _Moments:
 
 def _equivalent_moments(draw: _Draw) -> _Moments:
     """The same for the Gaussian equivalent, with the mean mu0 of the features kept as their one outlier."""
-    model, W, normal = draw.model, draw.W, draw.normal
-    (p, d), n = W.shape, draw.X.shape[1]
-    c = coefficients(model)
-    # points = mu0 + a e^-t W X/sqrt(d) + v Omega
-    points = c.mu0 + c.a * model.decay * W @ draw.X / sqrt(d) + sqrt(c.v2) * normal((p, n))
-    # E_z of what the noise adds: b^2 W W^T/d + s2
-    noise_part = c.b**2 * W @ W.T / d  # [p, p]
-    noise_part[np.diag_indices(p)] += c.s2
+    c = coefficients(draw.model)
+    points = _equivalent_points(draw, c)
+    noise_part = _equivalent_noise(draw, c)
     U_test = _equivalent_population(draw, c, noise_part)
-    V = c.b * W / sqrt(d)
+    d = draw.W.shape[1]
+    V = c.b * draw.W / sqrt(d)
     if draw.noise_draws is None:
-        return _Moments(points @ points.T / n + noise_part, V, U_test, V, points, 1.0, 0.0)
+        U = points @ points.T / draw.X.shape[1] + noise_part
+        return _Moments(U, V, U_test, V, points, 1.0, 0.0)
 
     def features(z: np.ndarray) -> np.ndarray:
-        return points + c.b / sqrt(d) * W @ z + sqrt(c.s2) * normal((p, n))
+        return points + c.b / sqrt(d) * draw.W @ z + sqrt(c.s2) * draw.normal(points.shape)
 
-    U, V_train, _, scale = _sampled_moments(features, (p, d, n), draw.noise_draws, normal)
+    shape = (*draw.W.shape, draw.X.shape[1])
+    U, V_train, _, scale = _sampled_moments(features, shape, draw.noise_draws, draw.normal)
     return _Moments(U, V_train, U_test, V, points, scale, 0.0)
+
+
+def _equivalent_points(draw: _Draw, c: Coefficients) -> np.ndarray:
+    """Mean features mu0 + a e^-t W X/sqrt(d) + v Omega. [p, n]."""
+    p, d = draw.W.shape
+    signal = c.a * draw.model.decay * draw.W @ draw.X / sqrt(d)
+    return c.mu0 + signal + sqrt(c.v2) * draw.normal((p, draw.X.shape[1]))
+
+
+def _equivalent_noise(draw: _Draw, c: Coefficients) -> np.ndarray:
+    """What the noise adds to U: b^2 W W^T/d + s2. [p, p]."""
+    p, d = draw.W.shape
+    part = c.b**2 * draw.W @ draw.W.T / d
+    part[np.diag_indices(p)] += c.s2
+    return part
 
 
 def _equivalent_population(draw: _Draw, c: Coefficients, noise_part: np.ndarray) -> np.ndarray:
     """U_test = mu0^2 + a^2 e^-2t W Sigma W^T/d + v2 + what the noise adds. [p, p]."""
-    W = draw.W
-    p, d = W.shape
-    U_test = c.mu0**2 + (c.a * draw.model.decay) ** 2 * (W * draw.lam) @ W.T / d + noise_part
+    p, d = draw.W.shape
+    signal = (c.a * draw.model.decay) ** 2 * (draw.W * draw.lam) @ draw.W.T / d
+    U_test = c.mu0**2 + signal + noise_part
     U_test[np.diag_indices(p)] += c.v2
     return U_test
 

@@ -1,6 +1,7 @@
 """Where the eigenvalues of U are: every interval of the support, its exact edges and its mass."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -148,28 +149,38 @@ def _fractions_below(equations: Equations, offsets: np.ndarray) -> np.ndarray:
 
 
 def _integral(equations: Equations, low: float, high: float, mass: float) -> float:
-    """Integral of the density over one interval, refined until it is the mass or no panel changes.
-
-    Panels are halved where that changes their share: at closing gaps.
-    """
+    """Integral of the density over one interval, refined until it is the mass or no panel changes."""
     integrand = _Integrand(equations, low, high)
     ends = np.linspace(0, np.pi, 5)
-    left = ends[:-1]
-    right = ends[1:]
-    share = integrand.panels(left, right)
+    panels = _Panels(ends[:-1], ends[1:], integrand.panels(ends[:-1], ends[1:]))
     done = 0.0
     for _ in range(40):
-        if len(share) == 0 or abs(done + np.sum(share) - mass) < 1e-11:
+        if len(panels.share) == 0 or abs(done + np.sum(panels.share) - mass) < 1e-11:
             break
-        middle = 0.5 * (left + right)
-        halves = integrand.panels(np.concatenate([left, middle]), np.concatenate([middle, right]))
-        halves = halves.reshape(2, -1)
-        moved = np.abs(halves.sum(axis=0) - share) > 1e-13
-        done += float(np.sum(halves[:, ~moved]))
-        left = np.concatenate([left[moved], middle[moved]])
-        right = np.concatenate([middle[moved], right[moved]])
-        share = halves[:, moved].ravel()
-    return float(done + np.sum(share))
+        settled, panels = _halved(integrand, panels)
+        done += settled
+    return float(done + np.sum(panels.share))
+
+
+class _Panels(NamedTuple):
+    """Panels of theta with their integrals; all [m]."""
+
+    left: np.ndarray
+    right: np.ndarray
+    share: np.ndarray
+
+
+def _halved(integrand: "_Integrand", panels: _Panels) -> tuple[float, _Panels]:
+    """Halve panels: the integral of those that this does not change, and the halves of the others."""
+    left, right, share = panels
+    middle = 0.5 * (left + right)
+    halves = integrand.panels(np.concatenate([left, middle]), np.concatenate([middle, right]))
+    halves = halves.reshape(2, -1)
+    moved = np.abs(halves.sum(axis=0) - share) > 1e-13
+    settled = float(np.sum(halves[:, ~moved]))
+    new_left = np.concatenate([left[moved], middle[moved]])
+    new_right = np.concatenate([middle[moved], right[moved]])
+    return settled, _Panels(new_left, new_right, halves[:, moved].ravel())
 
 
 class _Integrand:
@@ -192,7 +203,8 @@ class _Integrand:
         w = np.exp(place) if self.wide else place
         rho = density_at(self.equations, w.ravel()).density.reshape(w.shape)
         # dw = length sin(theta) dtheta/2, times w where the place is log w
-        return (rho * np.sin(theta) * (w if self.wide else 1.0)) @ _WEIGHTS * (right - left) * self.length / 2
+        value = rho * np.sin(theta) * (w if self.wide else 1.0)
+        return value @ _WEIGHTS * (right - left) * self.length / 2
 
 
 def _label(equations: Equations, below: float, above: float) -> str:

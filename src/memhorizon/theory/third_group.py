@@ -13,7 +13,7 @@ from memhorizon.errors import InputError
 from memhorizon.results import Status
 from memhorizon.theory.arguments import times
 from memhorizon.theory.coefficients import coefficients
-from memhorizon.theory.dynamics import LossCurves
+from memhorizon.theory.dynamics import LossCurves, decay_time
 from memhorizon.theory.equations import Equations
 from memhorizon.theory.model import FeatureModel
 from memhorizon.theory.support import support_of
@@ -82,15 +82,13 @@ def third_group(model: FeatureModel) -> ThirdGroup:
         masses=np.where(separated, w / model.psi_p, np.nan),
         train_drop=modes.drop(center),
         gap=modes.gap(center),
-        time=model.psi_p / (2 * model.delta_t * center),
+        time=decay_time(model, center),
         first_bulk=(low, high),
-        first_time=float(model.psi_p / (2 * model.delta_t * low)),
+        first_time=float(decay_time(model, low)),
         onset=float(model.psi_n / (2 * model.delta_t * c.v2)),
-        # with kappa at z = 0: 1 - L_train = <1/(1 + kappa/e)>
-        total_drop=float(np.sum(w / (1 + kappa / e))),
+        total_drop=_total_drop(w, e, kappa),
         total_gap=_total_gap(w, e, kappa, r),
-        # the same at kappa = 1
-        second_drop=float(np.sum(w / (1 + 1 / e))),
+        second_drop=_total_drop(w, e, 1.0),
     )
 
 
@@ -152,6 +150,11 @@ def _first_bulk(v2: float, s2: float, r: float) -> tuple[float, float]:
     low = s2 + v2 * (1 - np.sqrt(r)) ** 2
     high = s2 + v2 * (1 + np.sqrt(r)) ** 2
     return float(low), float(high)
+
+
+def _total_drop(w: np.ndarray, e: np.ndarray, kappa: float) -> float:
+    """1 - L_train(inf) = <1/(1 + kappa/e)>, kappa at z = 0; kappa = 1 leaves the second bulk."""
+    return float(np.sum(w / (1 + kappa / e)))
 
 
 def _total_gap(w: np.ndarray, e: np.ndarray, kappa: float, r: float) -> float:

@@ -11,7 +11,7 @@ from memhorizon.results import Status, Time, Timescales
 from memhorizon.theory.arguments import number
 from memhorizon.theory.coefficients import coefficients
 from memhorizon.theory.contour import Contour, limits
-from memhorizon.theory.dynamics import RESOLVED, excess_loss, flow_filter, rate, status_of
+from memhorizon.theory.dynamics import RESOLVED, decay_time, excess_loss, flow_filter, rate, status_of
 from memhorizon.theory.equations import Equations
 from memhorizon.theory.model import FeatureModel
 from memhorizon.theory.support import Support, support_of
@@ -126,13 +126,16 @@ def overfitting_threshold(model: FeatureModel, *, gap_level: float = 0.05) -> Th
     above = np.flatnonzero(values >= 0)
     if len(above) == 0:
         return Threshold(0.0, gap_level, float(np.max(values)) + gap_level, Status.NEVER_REACHED)
-    last = above[-1]
+    last = int(above[-1])
     if last == len(grid) - 1:
-        return Threshold(
-            float(np.exp(grid[-1])), gap_level, float(values[-1]) + gap_level, Status.NOT_REACHED
-        )
+        return _threshold(grid[last], gap_level, values[last], Status.NOT_REACHED)
     root, _ = _root(excess, float(grid[last]), float(grid[last + 1]))
-    return Threshold(float(np.exp(root)), gap_level, excess(root) + gap_level, Status.OBSERVED)
+    return _threshold(root, gap_level, excess(root), Status.OBSERVED)
+
+
+def _threshold(log_psi_n: float, gap_level: float, excess: float, status: Status) -> Threshold:
+    """At a place of the scan, where L_gen(inf) is above the level by `excess`."""
+    return Threshold(float(np.exp(log_psi_n)), gap_level, float(excess) + gap_level, status)
 
 
 class _Curves:
@@ -152,13 +155,9 @@ class _Curves:
 
     def _grid(self) -> np.ndarray:
         """Times from long before the fastest mode decays to long after the slowest has. [m]."""
-        first = 1e-3 * self.decay_time(self.support.intervals[-1, 1])
-        last = 1e3 * self.decay_time(self.support.lowest)
+        first = 1e-3 * decay_time(self.model, self.support.intervals[-1, 1])
+        last = 1e3 * decay_time(self.model, self.support.lowest)
         return np.geomspace(first, last, int(_PER_DECADE * np.log10(last / first)))
-
-    def decay_time(self, eigenvalue: float) -> float:
-        """Time in which A moves by a factor e along a mode: psi_p/(2 Delta u)."""
-        return self.model.psi_p / (2 * self.model.delta_t * eigenvalue)
 
     def _evaluate(self, tau: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """L_train - 1, L_gen and the excess [3, m], and the residual [m]."""
@@ -235,7 +234,7 @@ class _Curves:
         """Exponential times of edges of the support."""
         times = {}
         for name, edge in _edges(self.support).items():
-            tau = self.decay_time(edge)
+            tau = decay_time(self.model, edge)
             times[name] = _exact(tau, f"psi_p/(2 Delta_t u) at u = {edge:.6g}")
         return times
 
