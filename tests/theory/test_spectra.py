@@ -137,6 +137,11 @@ def test_many_eigenvalues_of_a_covariance_are_merged():
     np.testing.assert_allclose(ratio, 1e4 ** (1 / 20), rtol=0.05)
 
 
+def test_a_weight_that_vanishes_in_its_powers_is_left_out():
+    assert len(Spectrum.atoms([1.0, 2.0], [1.0, 1.1e-100]).weights) == 2
+    assert Spectrum.atoms([1.0, 2.0], [1.0, 0.9e-100]).eigenvalues.tolist() == [1.0]
+
+
 def test_what_is_below_1e_12_of_the_largest_is_zero():
     s = Spectrum.from_eigenvalues([2.0, 2.2e-12, 1.8e-12])
     np.testing.assert_array_equal(s.eigenvalues, [0.0, 2.2e-12, 2.0])

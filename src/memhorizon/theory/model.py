@@ -1,4 +1,4 @@
-"""The model that the theory speaks of."""
+"""The model that the theory solves."""
 
 from dataclasses import dataclass, field
 
@@ -26,9 +26,10 @@ class FeatureModel:
         psi_n: n_train / dim, from 1e-4 to 1e8.
         psi_p: n_features / dim, from 1e-4 to 1e8.
         t: diffusion time, from 1e-12 to 12; the noise variance is 1 - exp(-2t).
-        activation: "tanh", "erf", "relu", "sin", "sigmoid", or a callable from an array to an array, entry by
-            entry.
-        spectrum: eigenvalues of the data covariance.
+        activation: "tanh", "erf", "relu", "sin", "sigmoid", "gelu", "silu", "softplus", or a callable from an
+            array to an array, entry by entry.
+        spectrum: eigenvalues of the data covariance: `Spectrum.isotropic`, `.from_covariance`,
+            `.from_eigenvalues`, `.from_data`, ...
 
     Raises:
         InputError: if a number is outside of the range that is solved, the activation is unknown or linear,
