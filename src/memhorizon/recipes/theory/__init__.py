@@ -1,0 +1,1 @@
+"""Predictions of the random-features theory: one folder per recipe, its numbers beside its picture."""

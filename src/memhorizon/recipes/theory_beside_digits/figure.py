@@ -1,0 +1,129 @@
+"""The timescales of the U-Nets on digits beside the theory's, up to one unit of time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.typing import LineStyleType
+
+from memhorizon.figures import style
+from memhorizon.figures.style import Look
+from memhorizon.recipes.pictures import TablePicture, distinct, mark, ticks
+from memhorizon.recipes.tables import of_kind, rows_of
+from memhorizon.recipes.theory_beside_digits.numbers import (
+    EVENTS,
+    ROWS,
+    UNIT,
+    ComparisonRow,
+    Event,
+    ModelRow,
+    RatioRow,
+    Row,
+    RunRow,
+)
+from memhorizon.records.table import TableRecord
+
+
+@dataclass(frozen=True)
+class Series:
+    """An event of the theory and its timescale of the runs.
+
+    Attributes:
+        name: of the timescale.
+        look: of both.
+    """
+
+    name: str
+    look: Look
+
+
+SERIES: Mapping[Event, Series] = {
+    "half_gap": Series(style.TAU_MEM, Look(color="#440154", linestyle="none", marker="o")),
+    "argmin": Series("argmin of the held-out loss", Look(color="#31688e", linestyle="none", marker="^")),
+    "tau_gen": Series(style.TAU_GEN, Look(color="#5a9e4b", linestyle="none", marker="s")),
+}
+RATIO = Look(color="#222222", linestyle="none", marker="D")
+SEED_SHIFT = 1.06  # factor in n between the runs of two seeds
+Lines = Mapping[float, LineStyleType]
+
+
+def times(record: TableRecord) -> TablePicture[Row]:
+    """Times of the runs over the curves of the theory against n, and the ratio of the two timescales.
+
+    Raises:
+        InputError: if it is not the record of the recipe theory_beside_digits.
+    """
+    return TablePicture(rows_of(record, "beside_digits", ROWS), draw)
+
+
+def draw(rows: Sequence[Row]) -> Figure:
+    """A column per noise level: times above, ratios below."""
+    levels = distinct(row.t for row in rows)
+    features = sorted(distinct(row.psi_p for row in of_kind(rows, ModelRow)))
+    lines = dict(zip(features, style.LINES, strict=False))
+    figure = style.canvas(height=5.4)
+    grid = figure.subplots(2, len(levels), sharex=True, sharey="row", squeeze=False)
+    for (upper, lower), t in zip(grid.T, levels, strict=True):
+        upper.set_title(f"t = {t:g}")
+        same = [row for row in rows if row.t == t]
+        draw_times(upper, same, lines)
+        draw_ratios(lower, same, lines)
+    for axes in grid[:, 0]:
+        style.log_axis(axes.yaxis, *axes.get_ylim())
+    grid[0, 0].set_ylabel(f"training step (theory: one unit\nof time, fitted to {style.TAU_MEM})")
+    grid[1, 0].set_ylabel(f"{style.TAU_MEM} / {style.TAU_GEN}")
+    name_series(figure, lines)
+    return figure
+
+
+def name_series(figure: Figure, lines: Lines) -> None:
+    """The legend: a marker per timescale, a line per number of features."""
+    measured = [Line2D([], [], **series.look) for series in SERIES.values()]
+    theory = [Line2D([], [], **open_marker(RATIO, line), markersize=3.5) for line in lines.values()]
+    names = [series.name for series in SERIES.values()]
+    names += [rf"theory, $\psi_p$ = {style.plain_number(psi_p)}" for psi_p in lines]
+    figure.legend(
+        [*measured, *theory],
+        names,
+        loc="outside upper center",
+        ncols=len(names),
+        title="filled: runs, with 95 % intervals; open: theory",
+        title_fontsize=8.5,
+    )
+
+
+def open_marker(look: Look, line: LineStyleType) -> Look:
+    """How the theory is drawn: a line with open markers, which tell the lines apart in grey."""
+    return style.altered(look, linestyle=line, linewidth=1.1, marker="o", markerfacecolor="white")
+
+
+def draw_times(axes: Axes, rows: Sequence[Row], lines: Lines) -> None:
+    """Runs of one n beside each other, and the theory in the unit in which its half gap fits tau_mem."""
+    axes.set_yscale("log")
+    units = [row for row in of_kind(rows, ComparisonRow) if row.event == UNIT]
+    for event, series in SERIES.items():
+        for run in of_kind(rows, RunRow):
+            place = run.n_train * SEED_SHIFT ** (run.seed - 1)
+            mark(axes, place, run.time(EVENTS[event]), series.look, markersize=3.5)
+        for unit in units:
+            models = [row for row in of_kind(rows, ModelRow) if row.psi_p == unit.psi_p]
+            steps = [unit.steps_per_tau * row.time(event) for row in models]
+            look = style.altered(series.look, linestyle=lines[unit.psi_p], linewidth=1.1)
+            drawn = style.altered(look, markerfacecolor="white", markersize=3.5)
+            axes.plot([row.n_train for row in models], steps, **drawn)
+
+
+def draw_ratios(axes: Axes, rows: Sequence[Row], lines: Lines) -> None:
+    """The ratio of the runs with its interval, and of the theory."""
+    ratios = of_kind(rows, RatioRow)
+    axes.set_yscale("log")
+    for psi_p, line in lines.items():
+        same = [row for row in ratios if row.psi_p == psi_p]
+        axes.plot([row.n_train for row in same], [row.ratio for row in same], color=RATIO["color"], linestyle=line)
+        for row in same:
+            mark(axes, row.n_train, row.ratio_measured, RATIO)
+    sizes = sorted(distinct(row.n_train for row in ratios))
+    axes.set(xscale="log", xlabel="training items n", xlim=(sizes[0] / 1.4, sizes[-1] * 1.4))
+    ticks(axes, sizes, [style.plain_number(n) for n in sizes])

@@ -1,0 +1,148 @@
+"""The smallest score error along training against psi_n, and whether it is a power law (figure 13)."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from memhorizon.recipes.theory.rows import Mean, ModelRow
+from memhorizon.theory import FeatureModel, loss_curves
+from memhorizon.theory.ensembles import Modes
+from memhorizon.theory.features import finite_matrices
+
+FIT = (4.0, 32.0)  # range of psi_n of the paper's fit
+CASES = ((32.0, 0.01), (64.0, 0.1), (1024.0, 0.01))  # psi_p, t
+SAMPLED = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # psi_n of the finite networks, of the first case
+TINY_SAMPLED = (4.0,)
+POINTS, TINY_POINTS = 33, 4
+DIM, TINY_DIM = 40, 8
+SEEDS, TINY_SEEDS = 6, 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class MinimumRow(ModelRow):
+    """The smallest score error of one model."""
+
+    minimum: Annotated[float, "smallest E_score over training time"]
+    best_time: Annotated[float, "training time tau of that minimum"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitRow(MinimumRow):
+    """Of the limit."""
+
+    source: Annotated[Literal["limit"], "limit, or true: tanh network at finite d"]
+    local_exponent: Annotated[
+        float, "limit: -d log(minimum)/d log(psi_n), by central differences"
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FiniteRow(MinimumRow):
+    """Mean over networks."""
+
+    source: Annotated[Literal["true"], "limit, or true: tanh network at finite d"]
+    dim: Annotated[int, "finite: d"]
+    standard_error: Annotated[float, "finite: of the minimum, over seeds"]
+    seeds: Annotated[int, "finite: number of networks"]
+
+
+Row = LimitRow | FiniteRow
+ROWS = (LimitRow, FiniteRow)
+
+
+def limit_minimum(model: FeatureModel) -> tuple[float, float]:
+    """Smallest E_score of the limit and its time: a grid, a finer grid, the parabola through three points."""
+    log_tau = np.linspace(np.log(0.1), np.log(1e3), 81) - np.log(model.delta_t)
+    x, y = around_minimum(model, log_tau)
+    x, y = around_minimum(model, np.linspace(x[0], x[2], 81))
+    # y = a s^2 + b s + c, s = x - x_1: the vertex is at s = -b/(2a), of height c - b^2/(4a)
+    a, b, c = np.polyfit(x - x[1], y, 2)
+    return float(c - b**2 / (4 * a)), float(np.exp(x[1] - b / (2 * a)))
+
+
+def around_minimum(
+    model: FeatureModel, log_tau: Float[np.ndarray, " m"]
+) -> tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]]:
+    """The three points of a grid around the smallest E_score: log tau and E_score."""
+    error = loss_curves(model, np.exp(log_tau)).E_score
+    i = int(np.clip(np.argmin(error), 1, len(error) - 2))
+    return log_tau[i - 1 : i + 2], error[i - 1 : i + 2]
+
+
+def finite_minimum(model: FeatureModel, dim: int, seed: int) -> tuple[float, float]:
+    """Smallest E_score of one network and its time, on a grid of 1 % in tau."""
+    tau = np.geomspace(0.3, 30, 461) / model.delta_t
+    error = Modes.of(finite_matrices(model, dim, seed)).flow(tau).E_score
+    i = int(np.argmin(error))
+    return float(error[i]), float(tau[i])
+
+
+def limit_rows(psi_p: float, t: float, points: int) -> list[LimitRow]:
+    """Minimum and local exponent along psi_n."""
+    psi_n = np.geomspace(1, 256, points)
+    minima = [limit_minimum(FeatureModel(float(n), psi_p, t)) for n in psi_n]
+    slope = -np.gradient(np.log([minimum for minimum, _ in minima]), np.log(psi_n))
+    return [
+        LimitRow(
+            source="limit",
+            psi_n=float(psi_n[i]),
+            psi_p=psi_p,
+            t=t,
+            minimum=minimum,
+            best_time=time,
+            local_exponent=float(slope[i]),
+        )
+        for i, (minimum, time) in enumerate(minima)
+    ]
+
+
+def finite_row(psi_n: float, psi_p: float, t: float, dim: int, seeds: int) -> FiniteRow:
+    """Mean over networks."""
+    model = FeatureModel(psi_n, psi_p, t)
+    minima = [finite_minimum(model, dim, seed) for seed in range(seeds)]
+    mean = Mean.of(minimum for minimum, _ in minima)
+    return FiniteRow(
+        source="true",
+        psi_n=psi_n,
+        psi_p=psi_p,
+        t=t,
+        dim=dim,
+        minimum=mean.mean,
+        standard_error=mean.standard_error,
+        seeds=seeds,
+        best_time=float(np.mean([time for _, time in minima])),
+    )
+
+
+def power(rows: Sequence[Row]) -> float:
+    """Exponent of psi_n^(-exponent) fitted to the minima; NaN for fewer than two."""
+    if len(rows) < 2:
+        return math.nan
+    log_n = np.log([row.psi_n for row in rows])
+    log_minimum = np.log([row.minimum for row in rows])
+    return -float(np.polyfit(log_n, log_minimum, 1)[0])
+
+
+def powers(rows: Sequence[Row]) -> dict[str, object]:
+    """Exponents over the range of the paper's fit and over all psi_n, and the range of the local one."""
+    middle = [row for row in rows if FIT[0] <= row.psi_n <= FIT[1]]
+    fits = {"exponent, psi_n 4 to 32": power(middle), "exponent, all": power(rows)}
+    found: dict[str, object] = {name: value for name, value in fits.items() if math.isfinite(value)}
+    local = [row.local_exponent for row in rows if isinstance(row, LimitRow)]
+    if local:
+        found["local exponent, smallest and largest"] = [min(local), max(local)]
+    return found
+
+
+def summarise(rows: Sequence[Row]) -> dict[str, object]:
+    """Exponents of every family of models."""
+    found: dict[str, object] = {}
+    for family in sorted({(row.source, row.psi_p, row.t) for row in rows}):
+        source, psi_p, t = family
+        same = [row for row in rows if (row.source, row.psi_p, row.t) == family]
+        found[f"{source} psi_p={psi_p} t={t}"] = powers(same)
+    return found
