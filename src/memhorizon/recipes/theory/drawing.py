@@ -42,9 +42,7 @@ def half_width(error: np.ndarray | float, seeds: int) -> np.ndarray:
     return np.asarray(stats.t.ppf(0.975, max(seeds - 1, 1)) * np.asarray(error, dtype=float))
 
 
-def curve(
-    axes: Axes, x: np.ndarray, y: np.ndarray, look: Look, *, marks: int = 7, **changes: object
-) -> None:
+def curve(axes: Axes, x: np.ndarray, y: np.ndarray, look: Look, *, marks: int = 7, **changes: object) -> None:
     """A line against a positive x, with a few markers so that it is known in grey."""
     keep = np.isfinite(x) & (x > 0)
     every = max(1, int(keep.sum()) // marks)

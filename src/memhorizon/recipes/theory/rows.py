@@ -1,4 +1,4 @@
-"""What the rows of the theory's tables share: the columns of a model, the four quantities, means over seeds."""
+"""What rows of the theory share: the columns of a model, the four quantities, means over seeds."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,7 +37,8 @@ class CurvesRow(ModelRow):
     L_test: Annotated[Float[np.ndarray, " m"], "test loss per coordinate"]
     L_gen: Annotated[Float[np.ndarray, " m"], "L_test - L_train"]
     E_score: Annotated[
-        Float[np.ndarray, " m"], "mean square distance to the true score, per coordinate, (L_test - L_opt)/Delta"
+        Float[np.ndarray, " m"],
+        "mean square distance to the true score, per coordinate, (L_test - L_opt)/Delta",
     ]
 
 
@@ -73,9 +74,7 @@ def model_of(row: ModelRow) -> FeatureModel:
     return FeatureModel(row.psi_n, row.psi_p, row.t)
 
 
-def first_crossing(
-    tau: Float[np.ndarray, " m"], value: Float[np.ndarray, " m"], level: float
-) -> float:
+def first_crossing(tau: Float[np.ndarray, " m"], value: Float[np.ndarray, " m"], level: float) -> float:
     """First time at which a curve reaches a level, interpolated in log tau; NaN if it does not.
 
     A curve that is at the level from its first point on has no crossing either.

@@ -1,4 +1,4 @@
-"""The random-features theory's first guess for the U-Nets on digits: their timescales up to one unit of time."""
+"""The random-features theory's first guess for the U-Nets on digits: timescales up to one unit of time."""
 
 from memhorizon.experiments.recipe import Found, Recipe, Request
 from memhorizon.recipes.inputs import read_sweeps

@@ -121,7 +121,9 @@ def draw_ratios(axes: Axes, rows: Sequence[Row], lines: Lines) -> None:
     axes.set_yscale("log")
     for psi_p, line in lines.items():
         same = [row for row in ratios if row.psi_p == psi_p]
-        axes.plot([row.n_train for row in same], [row.ratio for row in same], color=RATIO["color"], linestyle=line)
+        axes.plot(
+            [row.n_train for row in same], [row.ratio for row in same], color=RATIO["color"], linestyle=line
+        )
         for row in same:
             mark(axes, row.n_train, row.ratio_measured, RATIO)
     sizes = sorted(distinct(row.n_train for row in ratios))

@@ -1,4 +1,4 @@
-"""The random-features theory's first guess for the U-Nets on digits: their timescales up to one unit of time."""
+"""The random-features theory's first guess for the U-Nets on digits: timescales up to one unit of time."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -38,7 +38,6 @@ EVENTS: dict[Event, Timescale] = {  # of the theory: the timescale of the runs t
 }
 UNIT: Event = "half_gap"  # the event whose unit of time is used for all
 
-PART = "model: the limit, times in tau; run: measured, in steps; comparison, ratio: of the two"
 N_TRAIN = "number of training items"
 PSI_P = "features/64; features = network parameters/64 (as many trained numbers) or = parameters"
 T = "diffusion time"
@@ -52,7 +51,7 @@ HOLDOUT_MIN = "smallest held-out loss at t; model: of the best linear denoiser p
 class RunRow:
     """The timescales of one run at one noise level, in steps."""
 
-    part: Annotated[Literal["run"], PART] = "run"
+    part: Annotated[Literal["run"], "measured, in steps"] = "run"
     n_train: Annotated[int, N_TRAIN]
     seed: Annotated[int, "run: its seed"]
     t: Annotated[float, T]
@@ -77,7 +76,7 @@ class RunRow:
 class ModelRow:
     """The times of the theory at one n, psi_p and t, in tau."""
 
-    part: Annotated[Literal["model"], PART] = "model"
+    part: Annotated[Literal["model"], "the limit, times in tau"] = "model"
     n_train: Annotated[int, N_TRAIN]
     psi_n: Annotated[float, "n_train/64"]
     psi_p: Annotated[float, PSI_P]
@@ -107,7 +106,7 @@ class ModelRow:
 class ComparisonRow:
     """One event of the theory beside its timescale of the runs, at one psi_p and t."""
 
-    part: Annotated[Literal["comparison"], PART] = "comparison"
+    part: Annotated[Literal["comparison"], "of the two"] = "comparison"
     psi_p: Annotated[float, PSI_P]
     t: Annotated[float, T]
     event: Annotated[Event, "comparison: of the model"]
@@ -121,9 +120,7 @@ class ComparisonRow:
         tuple[Pooled, ...],
         "comparison: the same of the runs, geometric mean over seeds with its interval",
     ]
-    steps_per_tau: Annotated[
-        float, "comparison: unit of time that fits this event best, over all runs"
-    ]
+    steps_per_tau: Annotated[float, "comparison: unit of time that fits this event best, over all runs"]
     factor: Annotated[
         float, "comparison: exp of the rms log distance of all runs from the model in this unit"
     ]
@@ -137,7 +134,7 @@ class ComparisonRow:
 class RatioRow:
     """The ratio of the two timescales at one n, psi_p and t, which needs no unit."""
 
-    part: Annotated[Literal["ratio"], PART] = "ratio"
+    part: Annotated[Literal["ratio"], "of the two"] = "ratio"
     n_train: Annotated[int, N_TRAIN]
     psi_p: Annotated[float, PSI_P]
     t: Annotated[float, T]

@@ -13,7 +13,8 @@ from memhorizon.theory import FeatureModel, loss_curves
 from memhorizon.theory.ensembles import Modes
 from memhorizon.theory.features import finite_matrices
 
-FIT = (4.0, 32.0)  # range of psi_n of the paper's fit
+FIT = (4.0, 32.0)  # range of psi_n of the paper's fit, both ends included
+ROUNDING = 1e-6  # relative, of psi_n
 CASES = ((32.0, 0.01), (64.0, 0.1), (1024.0, 0.01))  # psi_p, t
 SAMPLED = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # psi_n of the finite networks, of the first case
 TINY_SAMPLED = (4.0,)
@@ -35,9 +36,7 @@ class LimitRow(MinimumRow):
     """Of the limit."""
 
     source: Annotated[Literal["limit"], "limit, or true: tanh network at finite d"]
-    local_exponent: Annotated[
-        float, "limit: -d log(minimum)/d log(psi_n), by central differences"
-    ]
+    local_exponent: Annotated[float, "limit: -d log(minimum)/d log(psi_n), by central differences"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +128,9 @@ def power(rows: Sequence[Row]) -> float:
 
 def powers(rows: Sequence[Row]) -> dict[str, object]:
     """Exponents over the range of the paper's fit and over all psi_n, and the range of the local one."""
-    middle = [row for row in rows if FIT[0] <= row.psi_n <= FIT[1]]
+    low = FIT[0] * (1 - ROUNDING)
+    high = FIT[1] * (1 + ROUNDING)
+    middle = [row for row in rows if low <= row.psi_n <= high]
     fits = {"exponent, psi_n 4 to 32": power(middle), "exponent, all": power(rows)}
     found: dict[str, object] = {name: value for name, value in fits.items() if math.isfinite(value)}
     local = [row.local_exponent for row in rows if isinstance(row, LimitRow)]

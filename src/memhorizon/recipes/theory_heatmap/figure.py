@@ -1,6 +1,7 @@
 """Maps of the generalization gap and of the score error over (psi_n, psi_p) at several training times."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,25 +16,44 @@ from memhorizon.recipes.theory.rows import Quantity, rows_of
 from memhorizon.recipes.theory_heatmap.numbers import ROWS, Row
 from memhorizon.records.table import TableRecord
 
+COLOURS = "viridis"
 ENDS: Mapping[Quantity, tuple[float, float]] = {"L_gen": (1e-4, 1e2), "E_score": (1e-2, 1e2)}  # of colours
 
 
-def gap(record: TableRecord) -> TablePicture[Row]:
+@dataclass(frozen=True)
+class MapPicture(TablePicture[Row]):
+    """Maps of a quantity."""
+
+    def frame(self) -> list[dict[str, object]]:
+        """One row per cell of every map."""
+        return [cell for row in self.rows for cell in cells(row)]
+
+
+def cells(row: Row) -> Iterator[dict[str, object]]:
+    """The cells of the maps of one training time and diffusion time."""
+    shared = {"tau": row.tau, "t": row.t, "unsolved": row.unsolved}
+    for i, psi_n in enumerate(row.psi_n.tolist()):
+        for j, psi_p in enumerate(row.psi_p.tolist()):
+            values = {"L_gen": float(row.L_gen[i, j]), "E_score": float(row.E_score[i, j])}
+            yield {**shared, "psi_n": psi_n, "psi_p": psi_p, **values}
+
+
+def gap(record: TableRecord) -> MapPicture:
     """Maps of the generalization gap.
 
     Raises:
         InputError: if it is not the record of the recipe theory_heatmap.
     """
-    return TablePicture(rows_of(record, "heatmap", ROWS), lambda rows: draw(rows, "L_gen"))
+    return MapPicture(rows_of(record, "heatmap", ROWS), lambda rows: draw(rows, "L_gen"))
 
 
-def score(record: TableRecord) -> TablePicture[Row]:
+def score(record: TableRecord) -> MapPicture:
     """Maps of the score error.
 
     Raises:
         InputError: if it is not the record of the recipe theory_heatmap.
     """
-    return TablePicture(rows_of(record, "heatmap", ROWS), lambda rows: draw(rows, "E_score"))
+    return MapPicture(rows_of(record, "heatmap", ROWS), lambda rows: draw(rows, "E_score"))
 
 
 def draw(rows: Sequence[Row], quantity: Quantity) -> Figure:
@@ -42,11 +62,12 @@ def draw(rows: Sequence[Row], quantity: Quantity) -> Figure:
     columns = distinct(row.tau for row in rows)
     figure = style.canvas(height=0.5 + 1.6 * len(lines))
     grid = figure.subplots(len(lines), len(columns), sharex=True, sharey=True, squeeze=False)
-    colours = ScalarMappable(LogNorm(*ENDS[quantity]), "viridis")
+    norm = LogNorm(*ENDS[quantity])
     for row in rows:
         axes = grid[lines.index(row.t), columns.index(row.tau)]
-        draw_map(axes, row, row.L_gen if quantity == "L_gen" else row.E_score, colours)
+        draw_map(axes, row, row.L_gen if quantity == "L_gen" else row.E_score, norm)
     name_axes(grid, lines, columns)
+    colours = ScalarMappable(norm, COLOURS)
     figure.colorbar(colours, ax=grid, label=LABELS[quantity], extend="both", pad=0.01, aspect=30)
     return figure
 
@@ -62,10 +83,11 @@ def name_axes(grid: np.ndarray, lines: Sequence[float], columns: Sequence[float]
         axes.set_xlabel(r"$\psi_n$ = n/d")
 
 
-def draw_map(axes: Axes, row: Row, values: np.ndarray, colours: ScalarMappable) -> None:
+def draw_map(axes: Axes, row: Row, values: np.ndarray, norm: LogNorm) -> None:
     """One map, with the diagonal p = n."""
-    field = np.ma.masked_invalid(values).T.clip(colours.norm.vmin, colours.norm.vmax)
-    axes.pcolormesh(row.psi_n, row.psi_p, field, norm=colours.norm, cmap=colours.cmap, rasterized=True)
+    field = np.ma.masked_invalid(values).T  # what is negative is drawn as what is too small
+    shown = field.clip(norm.vmin, norm.vmax)
+    axes.pcolormesh(row.psi_n, row.psi_p, shown, norm=norm, cmap=COLOURS, rasterized=True)
     ends = (row.psi_n[0], row.psi_n[-1])
     axes.plot(ends, ends, color="white", linewidth=1, linestyle=DASHED)
     axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends)

@@ -59,7 +59,7 @@ def rows_of(t: float, points: int) -> list[Row]:
 
 
 def square(values: Sequence[Float[np.ndarray, " m"]], points: int) -> Float[np.ndarray, "points points m"]:
-    """The values of all models as a map. [psi_n, psi_p, tau]"""
+    """The values of all models as a map [psi_n, psi_p, tau]."""
     return np.array(values).reshape(points, points, -1)
 
 

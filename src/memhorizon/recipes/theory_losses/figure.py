@@ -195,8 +195,15 @@ def draw_column(column: np.ndarray, rows: Sequence[LimitRow], looks: Mapping[str
 
 def say_empty(axes: Axes) -> None:
     """Say why there is no curve."""
-    place = {"ha": "center", "va": "center", "xycoords": "axes fraction"}
-    axes.annotate("no separate third group", (0.5, 0.5), fontsize=8, color=NOTE, **place)
+    axes.annotate(
+        "no separate third group",
+        (0.5, 0.5),
+        xycoords="axes fraction",
+        ha="center",
+        va="center",
+        fontsize=8,
+        color=NOTE,
+    )
 
 
 # --- simulation against the limit ---

@@ -42,7 +42,9 @@ TIMESCALES: tuple[Timescale, ...] = ("tau_gen", "tau_first", "tau_third")
 class PanelRow(CurvesRow):
     """The curves of one model or of networks."""
 
-    panel: Annotated[Panel, "fig5, fig11, fig12: the figure of the paper; check: simulation against the limit"]
+    panel: Annotated[
+        Panel, "fig5, fig11, fig12: the figure of the paper; check: simulation against the limit"
+    ]
     source: Annotated[
         Source, "limit, or the mean of finite networks (true: tanh features; equivalent: Gaussian)"
     ]

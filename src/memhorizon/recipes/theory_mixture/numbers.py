@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 from jaxtyping import Float
 
-from memhorizon.recipes.theory.rows import ModelRow, Mean
+from memhorizon.recipes.theory.rows import Mean, ModelRow
 from memhorizon.theory import FeatureModel, LossCurves
 from memhorizon.theory.activations import resolve
 from memhorizon.theory.ensembles import Modes
@@ -36,7 +36,9 @@ class Best(Mean):
 class Row(ModelRow):
     """Mean curves over seeds."""
 
-    separation: Annotated[float, "|mu|^2/d of the two classes at +mu and -mu, each N(+-mu, I), equally likely"]
+    separation: Annotated[
+        float, "|mu|^2/d of the two classes at +mu and -mu, each N(+-mu, I), equally likely"
+    ]
     dim: Annotated[int, "d"]
     seeds: Annotated[int, "number of networks"]
     tau: Annotated[Float[np.ndarray, " m"], "training time, steps * learning rate/d^2"]

@@ -68,9 +68,7 @@ def row_of(noise_draws: int | None, psi_p: PerSize, dim: int, seeds: int) -> Row
     )
 
 
-def ends_of(
-    noise_draws: int | None, psi_p: float, dim: int, seed: int
-) -> tuple[float, float, float, float]:
+def ends_of(noise_draws: int | None, psi_p: float, dim: int, seed: int) -> tuple[float, float, float, float]:
     """Of one network: train and test loss at the end, the smallest test loss and its time."""
     matrices = finite_matrices(FeatureModel(PSI_N, psi_p, T), dim, seed, noise_draws=noise_draws)
     curves = Modes.of(matrices).flow(np.append(TAU, np.inf))

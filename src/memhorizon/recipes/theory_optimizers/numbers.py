@@ -103,9 +103,7 @@ def exact_loss(matrices: FiniteMatrices) -> Loss:
 
 
 def sampled_loss(matrices: FiniteMatrices, generator: torch.Generator) -> Loss:
-    """The train loss of NOISES fresh noise vectors per point, drawn anew in every call.
-
-    """
+    """The train loss of NOISES fresh noise vectors per point, drawn anew in every call."""
     p, d = matrices.W.shape
     delta = matrices.delta_t
     W = torch.tensor(matrices.W)

@@ -1,8 +1,7 @@
 """Spectra of U: the limit, the Gaussian equivalent and the tanh network (figures 4 and 14 of the paper)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Literal
 
 import numpy as np

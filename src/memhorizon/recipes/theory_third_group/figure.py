@@ -88,7 +88,8 @@ def draw_limit(axes: Axes, rows: Sequence[LimitRow], looks: Mapping[str, Look]) 
 def draw_networks(axes: Axes, rows: Sequence[FiniteRow], looks: Mapping[str, Look]) -> None:
     """Means over seeds with 95 % intervals, one place per kind of network and dimension."""
     kinds = distinct((row.features, row.equal_norms) for row in rows)
-    places = distinct((row.features, row.equal_norms, row.dim) for row in rows)
+    kind_and_dim = distinct((row.features, row.equal_norms, row.dim) for row in rows)
+    places = sorted(kind_and_dim, key=lambda place: kinds.index(place[:2]))
     for at, place in enumerate(places):
         same = [row for row in rows if (row.features, row.equal_norms, row.dim) == place]
         draw_place(axes, at, same, looks)
