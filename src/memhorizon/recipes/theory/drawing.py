@@ -6,11 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from scipy import stats
 
 from memhorizon.figures import style
 from memhorizon.figures.style import Look
 from memhorizon.recipes.theory.rows import Quantity
+from memhorizon.results import two_sided
 
 TAU = r"training time $\tau$"
 FINITE = "#d55e00"  # finite networks beside the limit
@@ -39,7 +39,7 @@ def model_text(**values: float) -> str:
 
 def half_width(error: np.ndarray | float, seeds: int) -> np.ndarray:
     """Half of a 95 % interval of a mean over seeds, from its standard error (t distribution)."""
-    return np.asarray(stats.t.ppf(0.975, max(seeds - 1, 1)) * np.asarray(error, dtype=float))
+    return np.asarray(two_sided(0.95, max(seeds - 1, 1)) * np.asarray(error, dtype=float))
 
 
 def curve(axes: Axes, x: np.ndarray, y: np.ndarray, look: Look, *, marks: int = 7, **changes: object) -> None:

@@ -1,7 +1,7 @@
 """What rows of the theory share: the columns of a model, the four quantities, means over seeds."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Literal, TypeVar
 
@@ -15,6 +15,7 @@ from memhorizon.records.table import TableRecord
 from memhorizon.theory import FeatureModel, LossCurves
 
 Row = TypeVar("Row")
+Key = TypeVar("Key", bound=Hashable)
 Features = Literal["true", "equivalent"]  # of a finite network: tanh features, or their Gaussian equivalent
 Quantity = Literal["L_train", "L_test", "L_gen", "E_score"]
 QUANTITIES: tuple[Quantity, ...] = ("L_train", "L_test", "L_gen", "E_score")
@@ -42,28 +43,6 @@ class CurvesRow(ModelRow):
     ]
 
 
-@dataclass(frozen=True)
-class Mean:
-    """A mean over seeds.
-
-    Attributes:
-        mean: the mean.
-        standard_error: its standard error; NaN for one seed.
-        seeds: how many there are.
-    """
-
-    mean: float
-    standard_error: float
-    seeds: int
-
-    @classmethod
-    def of(cls, values: Iterable[float]) -> "Mean":
-        """Mean and standard error of some values."""
-        x = np.array(list(values), dtype=float)
-        error = float(x.std(ddof=1) / math.sqrt(len(x))) if len(x) > 1 else math.nan
-        return cls(float(x.mean()), error, len(x))
-
-
 def stacked(curves: LossCurves) -> Float[np.ndarray, "4 m"]:
     """The four quantities of some curves, one row each, in the order of QUANTITIES."""
     return np.array([curves.L_train, curves.L_test, curves.L_gen, curves.E_score])
@@ -72,6 +51,18 @@ def stacked(curves: LossCurves) -> Float[np.ndarray, "4 m"]:
 def model_of(row: ModelRow) -> FeatureModel:
     """The model of a row, its data of variance 1."""
     return FeatureModel(row.psi_n, row.psi_p, row.t)
+
+
+def grouped(rows: Iterable[Row], key: Callable[[Row], Key]) -> dict[Key, list[Row]]:
+    """The rows by a key, in order of its appearance.
+
+    >>> grouped([3, 4, 5], lambda n: n % 2)
+    {1: [3, 5], 0: [4]}
+    """
+    found: dict[Key, list[Row]] = {}
+    for row in rows:
+        found.setdefault(key(row), []).append(row)
+    return found
 
 
 def first_crossing(tau: Float[np.ndarray, " m"], value: Float[np.ndarray, " m"], level: float) -> float:

@@ -10,13 +10,14 @@ from jaxtyping import Float
 
 from memhorizon.datasets.split import load_split
 from memhorizon.recipes.noise_levels.numbers import gap_of, holdout_level, holdout_of
-from memhorizon.recipes.pooled import Log, Pooled, bare, is_determined, law_of, mean_ratio, pool
 from memhorizon.recipes.settings import DIGITS
 from memhorizon.recipes.tables import of_kind
 from memhorizon.records.sweep import RunRecord, SweepRecord
 from memhorizon.results import Estimate, Status, Time
 from memhorizon.theory import FeatureModel, ModelTimescales, Spectrum, timescales
 from memhorizon.theory.dynamics import initial_error
+from memhorizon.timescales.pooling import LogTime, Pooled, geometric_mean, log_ratio
+from memhorizon.timescales.power_law import fit_scaling
 from memhorizon.timescales.times import argmin_time, gap_opening_time, generalization_time
 
 SWEEP = "n_digits"  # the record of the runs
@@ -210,6 +211,11 @@ def run_rows(record: SweepRecord, t: float) -> list[RunRow]:
     return [run_row(run, t, level) for run in record.runs]
 
 
+def bare(time: Time) -> Time:
+    """A time without the words on how it was read."""
+    return replace(time, rule="")
+
+
 def run_row(run: RunRecord, t: float, level: float) -> RunRow:
     """The timescales of one run, read at a level of the held-out loss."""
     holdout = holdout_of(run, t)
@@ -236,7 +242,7 @@ def paired_logs(
     observed = [
         (run.n_train, time.value)
         for run in runs
-        if (time := run.time(EVENTS[event])).observed and is_determined(time) and run.n_train in times
+        if (time := run.time(EVENTS[event])).observed and time.determined and run.n_train in times
     ]
     log_n = np.log([n for n, _ in observed])
     log_model = np.log([times[n] for n, _ in observed])
@@ -277,8 +283,8 @@ def spread(distance: Float[np.ndarray, " m"]) -> float:
 
 def measured_exponent(runs: Sequence[RunRow], timescale: Timescale) -> Estimate:
     """Power of n of a timescale of the runs, by the package's fit."""
-    law = law_of([run.n_train for run in runs], [run.time(timescale) for run in runs], "n_train")
-    return law.exponents["n_train"]
+    points = [({"n_train": run.n_train}, run.time(timescale)) for run in runs]
+    return fit_scaling(points).exponents["n_train"]
 
 
 def doublings(runs: Sequence[RunRow], timescale: Timescale) -> tuple[Pooled, ...]:
@@ -286,6 +292,11 @@ def doublings(runs: Sequence[RunRow], timescale: Timescale) -> tuple[Pooled, ...
     sizes = sorted({run.n_train for run in runs})
     times = [times_at(runs, n, timescale) for n in sizes]
     return tuple(mean_ratio(later, earlier) for earlier, later in zip(times[:-1], times[1:], strict=True))
+
+
+def mean_ratio(above: Sequence[Time], below: Sequence[Time]) -> Pooled:
+    """Geometric mean of the ratios of two times, run by run."""
+    return geometric_mean([log_ratio(up, down) for up, down in zip(above, below, strict=True)])
 
 
 def times_at(runs: Sequence[RunRow], n_train: int, timescale: Timescale) -> list[Time]:
@@ -307,7 +318,7 @@ def ratio_row(model: ModelRow, runs: Sequence[RunRow]) -> RatioRow:
         ratio=predicted,
         ratio_measured=measured,
         ratio_off=predicted / measured.value if observed else math.nan,
-        holdout_off=pool([Log(math.log(model.holdout_min / run.holdout_min)) for run in same]),
+        holdout_off=geometric_mean([LogTime(math.log(model.holdout_min / run.holdout_min)) for run in same]),
     )
 
 

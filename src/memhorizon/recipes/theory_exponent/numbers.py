@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 import numpy as np
 from jaxtyping import Float
 
-from memhorizon.recipes.theory.rows import Mean, ModelRow
+from memhorizon.recipes.theory.rows import ModelRow, grouped
 from memhorizon.theory import FeatureModel, loss_curves
 from memhorizon.theory.ensembles import Modes
 from memhorizon.theory.features import finite_matrices
+from memhorizon.timescales.pooling import mean_and_error
 
 FIT = (4.0, 32.0)  # range of psi_n of the paper's fit, both ends included
 ROUNDING = 1e-6  # relative, of psi_n
@@ -103,7 +104,7 @@ def finite_row(psi_n: float, psi_p: float, t: float, dim: int, seeds: int) -> Fi
     """Mean over networks."""
     model = FeatureModel(psi_n, psi_p, t)
     minima = [finite_minimum(model, dim, seed) for seed in range(seeds)]
-    mean = Mean.of(minimum for minimum, _ in minima)
+    mean = mean_and_error([minimum for minimum, _ in minima])
     return FiniteRow(
         source="true",
         psi_n=psi_n,
@@ -141,9 +142,5 @@ def powers(rows: Sequence[Row]) -> dict[str, object]:
 
 def summarise(rows: Sequence[Row]) -> dict[str, object]:
     """Exponents of every family of models."""
-    found: dict[str, object] = {}
-    for family in sorted({(row.source, row.psi_p, row.t) for row in rows}):
-        source, psi_p, t = family
-        same = [row for row in rows if (row.source, row.psi_p, row.t) == family]
-        found[f"{source} psi_p={psi_p} t={t}"] = powers(same)
-    return found
+    families = grouped(rows, lambda row: f"{row.source} psi_p={row.psi_p} t={row.t}")
+    return {name: powers(same) for name, same in families.items()}

@@ -6,12 +6,13 @@ from typing import Annotated
 import numpy as np
 from jaxtyping import Float
 
-from memhorizon.recipes.theory.rows import Mean, ModelRow
+from memhorizon.recipes.theory.rows import ModelRow
 from memhorizon.theory import FeatureModel, LossCurves
 from memhorizon.theory.activations import resolve
 from memhorizon.theory.ensembles import Modes
 from memhorizon.theory.features import FiniteMatrices, finite_matrices
 from memhorizon.theory.mehler import gaussian_moments
+from memhorizon.timescales.pooling import MeanError, mean_and_error
 
 TAU = np.geomspace(0.1, 1e5, 121)
 PSI_P, T = 16.0, 0.1
@@ -22,7 +23,7 @@ SEEDS, TINY_SEEDS = 5, 2
 
 
 @dataclass(frozen=True)
-class Best(Mean):
+class Best(MeanError):
     """The smallest score error along training.
 
     Attributes:
@@ -120,6 +121,6 @@ def row_of(psi_n: float, separation: float, dim: int, seeds: int) -> Row:
 
 def best_of(curves: list[LossCurves]) -> Best:
     """The smallest score error, its mean over seeds, and the median of its times."""
-    mean = Mean.of(curve.E_score.min() for curve in curves)
+    mean = mean_and_error([curve.E_score.min() for curve in curves])
     times = [curve.tau[curve.E_score.argmin()] for curve in curves]
     return Best(mean.mean, mean.standard_error, mean.seeds, float(np.median(times)))

@@ -10,12 +10,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from memhorizon.recipes.pooled import Power, law_of, power_of
-from memhorizon.recipes.theory.rows import CurvesRow, first_crossing
+from memhorizon.recipes.tables import of_kind
+from memhorizon.recipes.theory.rows import CurvesRow, first_crossing, grouped
 from memhorizon.results import Status, Time
 from memhorizon.theory import FeatureModel, LossCurves
 from memhorizon.theory.ensembles import Modes, descent_filter
 from memhorizon.theory.features import FiniteMatrices, finite_matrices
+from memhorizon.timescales.pooling import Exponent, exponent_of
+from memhorizon.timescales.power_law import fit_scaling
 
 PSI_P, T = 16.0, 0.01
 DIM, TINY_DIM = 20, 6
@@ -266,27 +268,26 @@ def event_time(row: TrainedRow, event: Event) -> Time:
     step = row.level_step if event == "level_step" else row.half_step
     if math.isnan(step):
         last = float(row.step[-1])
-        return Time(last, last, math.inf, Status.NOT_REACHED, "")
-    return Time(step, step, step, Status.OBSERVED, "")
+        return Time(last, last, math.inf, Status.NOT_REACHED)
+    return Time(step, step, step, Status.OBSERVED)
 
 
-def power_of_psi_n(rows: Sequence[TrainedRow], event: Event) -> Power:
+def power_of_psi_n(rows: Sequence[TrainedRow], event: Event) -> Exponent:
     """Power of psi_n of the step of an event, over seeds; steps that were not reached enter as bounds."""
-    sizes = [row.psi_n for row in rows]
-    if len(set(sizes)) < 2:
-        return Power(math.nan, -math.inf, math.inf, Status.NOT_FITTED, note="one psi_n")
-    return power_of(law_of(sizes, [event_time(row, event) for row in rows], "psi_n"))
+    if len({row.psi_n for row in rows}) < 2:
+        return Exponent(math.nan, -math.inf, math.inf, 0, 0, Status.NOT_FITTED, "one psi_n")
+    points = [({"psi_n": row.psi_n}, event_time(row, event)) for row in rows]
+    return exponent_of(fit_scaling(points, by=("psi_n",)), "psi_n")
 
 
 def summarise(rows: Sequence[Row]) -> dict[str, object]:
     """Largest distance of torch's gradient descent from the exact one; exponent of psi_n of each event."""
-    trained = [row for row in rows if isinstance(row, TrainedRow)]
+    trained = of_kind(rows, TrainedRow)
     found: dict[str, object] = {}
-    for row in rows:
-        if isinstance(row, ExactRow) and row.optimizer == "descent":
+    for row in of_kind(rows, ExactRow):
+        if row.optimizer == "descent":
             found[f"gd in torch against exact descent, psi_n={row.psi_n}"] = apart(row, trained)
-    for optimizer, gradient in sorted({(row.optimizer, row.gradient) for row in trained}):
-        same = [row for row in trained if (row.optimizer, row.gradient) == (optimizer, gradient)]
+    for kind, same in grouped(trained, lambda row: f"{row.optimizer} with {row.gradient} gradient").items():
         for event in EVENTS:
-            found[f"{event}, {optimizer} with {gradient} gradient"] = power_of_psi_n(same, event)
+            found[f"{event}, {kind}"] = power_of_psi_n(same, event)
     return found

@@ -7,10 +7,12 @@ from typing import Annotated, Literal
 import numpy as np
 from jaxtyping import Float
 
-from memhorizon.recipes.theory.rows import Features, Mean, ModelRow
+from memhorizon.recipes.tables import of_kind
+from memhorizon.recipes.theory.rows import Features, ModelRow, grouped
 from memhorizon.theory import FeatureModel, Spectrum, Support, bulk_edges, spectral_density
 from memhorizon.theory.ensembles import Modes, finite_spectrum
 from memhorizon.theory.features import finite_matrices, sizes
+from memhorizon.timescales.pooling import MeanError, mean_and_error
 
 HALVES = Spectrum.atoms([0.5, 1.5])
 PANELS = {
@@ -170,11 +172,7 @@ def distance(model: FeatureModel, values: Float[np.ndarray, " m"], p: int) -> fl
     return float(max(apart_right, apart_left))
 
 
-def summarise(rows: Sequence[Row]) -> dict[str, Mean]:
+def summarise(rows: Sequence[Row]) -> dict[str, MeanError]:
     """Distance from the limit, mean over seeds."""
-    finite = [row for row in rows if isinstance(row, FiniteRow)]
-    found = {}
-    for panel, source in sorted({(row.panel, row.source) for row in finite}):
-        distances = [row.distance for row in finite if (row.panel, row.source) == (panel, source)]
-        found[f"distance {panel} {source}"] = Mean.of(distances)
-    return found
+    networks = grouped(of_kind(rows, FiniteRow), lambda row: f"distance {row.panel} {row.source}")
+    return {name: mean_and_error([row.distance for row in same]) for name, same in sorted(networks.items())}

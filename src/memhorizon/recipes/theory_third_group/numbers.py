@@ -8,11 +8,13 @@ import numpy as np
 from jaxtyping import Float
 from scipy.linalg import cho_factor, cho_solve
 
-from memhorizon.recipes.theory.rows import Features, Mean, ModelRow
+from memhorizon.recipes.tables import of_kind
+from memhorizon.recipes.theory.rows import Features, ModelRow, grouped
 from memhorizon.theory import FeatureModel, bulk_edges, loss_curves
 from memhorizon.theory.ensembles import Modes
 from memhorizon.theory.features import FiniteMatrices, finite_matrices, sizes
 from memhorizon.theory.third_group import group_drops, third_group
+from memhorizon.timescales.pooling import MeanError, mean_and_error
 
 GROUPS = ("third", "first", "second")
 MODELS = (  # psi_n, psi_p, t, dimensions; p is 3200 at the largest dimension of each
@@ -200,12 +202,12 @@ class MeanRow(ModelRow):
     features: Features
     equal_norms: bool
     dim: int
-    share_third: Mean
-    share_first: Mean
-    share_second: Mean
-    retained: Mean
-    L_gen_inf: Mean
-    gap_share_third: Mean
+    share_third: MeanError
+    share_first: MeanError
+    share_second: MeanError
+    retained: MeanError
+    L_gen_inf: MeanError
+    gap_share_third: MeanError
 
 
 def key_of(row: FiniteRow) -> tuple[float, float, float, str, bool, int]:
@@ -223,17 +225,16 @@ def means_of(rows: Sequence[FiniteRow]) -> MeanRow:
         features=first.features,
         equal_norms=first.equal_norms,
         dim=first.dim,
-        share_third=Mean.of(row.shares[0] for row in rows),
-        share_first=Mean.of(row.shares[1] for row in rows),
-        share_second=Mean.of(row.shares[2] for row in rows),
-        retained=Mean.of(row.retained for row in rows),
-        L_gen_inf=Mean.of(row.L_gen_inf for row in rows),
-        gap_share_third=Mean.of(1 - row.L_gen_after[1] / row.L_gen_after[2] for row in rows),
+        share_third=mean_and_error([row.shares[0] for row in rows]),
+        share_first=mean_and_error([row.shares[1] for row in rows]),
+        share_second=mean_and_error([row.shares[2] for row in rows]),
+        retained=mean_and_error([row.retained for row in rows]),
+        L_gen_inf=mean_and_error([row.L_gen_inf for row in rows]),
+        gap_share_third=mean_and_error([1 - row.L_gen_after[1] / row.L_gen_after[2] for row in rows]),
     )
 
 
 def summarise(rows: Sequence[Row]) -> dict[str, list[MeanRow]]:
     """Means over seeds with standard errors."""
-    finite = [row for row in rows if isinstance(row, FiniteRow)]
-    keys = sorted({key_of(row) for row in finite})
-    return {"means": [means_of([row for row in finite if key_of(row) == key]) for key in keys]}
+    networks = grouped(of_kind(rows, FiniteRow), key_of)
+    return {"means": [means_of(same) for _, same in sorted(networks.items(), key=lambda item: item[0])]}
