@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from memhorizon.errors import InputError
 from memhorizon.figures import style
 from memhorizon.figures.style import Look
 from memhorizon.recipes.pictures import TablePicture
@@ -34,8 +35,15 @@ SHOWN = slice(16, None, 12)  # places of networks along a curve
 
 
 def panel_rows(record: TableRecord, panel: Panel) -> list[Row]:
-    """The rows of one figure of the paper."""
-    return [row for row in rows_of(record, "losses", ROWS) if row.panel == panel]
+    """The rows of one figure of the paper, or of the check.
+
+    Raises:
+        InputError: if it is another record, or has no such rows.
+    """
+    rows = [row for row in rows_of(record, "losses", ROWS) if row.panel == panel]
+    if not rows:
+        raise InputError(f"record: expected rows of the panel {panel} in 'losses', got none")
+    return rows
 
 
 def curves(record: TableRecord) -> TablePicture[Row]:
