@@ -59,7 +59,7 @@ class FiniteRow(PanelRow):
     source: Annotated[Features, "limit, equivalent (Gaussian equivalent at finite d) or true (tanh network)"]
     dim: Annotated[int, "finite: d"]
     seed: Annotated[int, "finite: of W and of the data"]
-    edges: Annotated[Float[np.ndarray, " m+1"], "finite: edges of the histogram bins"]
+    edges: Annotated[Float[np.ndarray, " k"], "finite: edges of the histogram bins"]
     density: Annotated[
         Float[np.ndarray, " m"], "per unit of eigenvalue, of integral 1 over the whole spectrum"
     ]
