@@ -1,4 +1,4 @@
-"""The recipes of the theory run, go on where they were cut off, and their records say what their numbers are."""
+"""Recipes of the theory run and go on where they were cut off; records say what their numbers are."""
 
 import dataclasses
 import json
@@ -118,7 +118,7 @@ def test_the_committed_summary_follows_from_the_committed_rows(name):
             assert found[where] is value or found[where] == value or np.isnan([found[where], value]).all()
             continue
         reach = max(abs(other[where] - found[where]) for other in others)
-        # a normal sum of rounding errors is beyond 4 times the largest of four draws once in some 10^3 numbers
+        # a normal sum of rounding errors is beyond 4 times the largest of four draws once in 10^3 numbers
         # even where all numbers are rounded by the most; on average the errors are a third of it
         assert abs(value - found[where]) <= 4 * reach + 2 * ROUNDING * abs(value), where
 
