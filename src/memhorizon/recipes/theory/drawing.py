@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from memhorizon.figures import style
 from memhorizon.figures.style import Look
-from memhorizon.recipes.theory.rows import Quantity
+from memhorizon.recipes.theory.rows import ModelRow, Quantity
 from memhorizon.results import two_sided
 
 TAU = r"training time $\tau$"
@@ -35,6 +35,11 @@ def model_text(**values: float) -> str:
     't = 0.1, d = 20'
     """
     return ", ".join(f"{SYMBOLS[name]} = {value:g}" for name, value in values.items())
+
+
+def row_text(row: ModelRow) -> str:
+    """The model of a row in symbols."""
+    return model_text(psi_n=row.psi_n, psi_p=row.psi_p, t=row.t)
 
 
 def half_width(error: np.ndarray | float, seeds: int) -> np.ndarray:

@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from memhorizon.figures import style
 from memhorizon.figures.style import Look
 from memhorizon.recipes.pictures import TablePicture
+from memhorizon.recipes.tables import of_kind
 from memhorizon.recipes.theory.drawing import FINITE, NOTE, curve, half_width, log_x, log_y, model_text
-from memhorizon.recipes.theory.rows import rows_of
+from memhorizon.recipes.theory.rows import grouped, rows_of
 from memhorizon.recipes.theory_exponent.numbers import ROWS, FiniteRow, LimitRow, Row
 from memhorizon.records.table import TableRecord
 
@@ -30,13 +31,13 @@ def draw(rows: Sequence[Row]) -> Figure:
     """The minimum on the left, its slope on the right."""
     figure = style.canvas(height=3.2)
     left, right = figure.subplots(1, 2)
-    limit = [row for row in rows if isinstance(row, LimitRow)]
-    looks = style.looks(case_of(row) for row in limit)
-    for case, look in looks.items():
-        draw_case(left, right, [row for row in limit if case_of(row) == case], case, look)
-    draw_networks(left, [row for row in rows if isinstance(row, FiniteRow)])
+    families = grouped(of_kind(rows, LimitRow), case_of)
+    looks = style.looks(families)
+    for name, family in families.items():
+        draw_case(left, right, family, name, looks[name])
+    draw_networks(left, of_kind(rows, FiniteRow))
     draw_exponent_of_the_paper(right)
-    name_axes(left, right, [row.psi_n for row in limit])
+    name_axes(left, right, [row.psi_n for row in rows])
     figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
 

@@ -10,9 +10,9 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from memhorizon.figures import style
-from memhorizon.recipes.pictures import TablePicture, distinct
+from memhorizon.recipes.pictures import TablePicture
 from memhorizon.recipes.theory.drawing import DASHED, LABELS
-from memhorizon.recipes.theory.rows import Quantity, rows_of
+from memhorizon.recipes.theory.rows import Quantity, grouped, rows_of
 from memhorizon.recipes.theory_heatmap.numbers import ROWS, Row
 from memhorizon.records.table import TableRecord
 
@@ -58,15 +58,14 @@ def score(record: TableRecord) -> MapPicture:
 
 def draw(rows: Sequence[Row], quantity: Quantity) -> Figure:
     """A line of maps per diffusion time, a column per training time."""
-    lines = distinct(row.t for row in rows)
-    columns = distinct(row.tau for row in rows)
+    lines = grouped(rows, lambda row: row.t)
+    columns = [row.tau for row in next(iter(lines.values()))]
     figure = style.canvas(height=0.5 + 1.6 * len(lines))
     grid = figure.subplots(len(lines), len(columns), sharex=True, sharey=True, squeeze=False)
     norm = LogNorm(*ENDS[quantity])
-    for row in rows:
-        axes = grid[lines.index(row.t), columns.index(row.tau)]
+    for axes, row in zip(grid.ravel(), (row for line in lines.values() for row in line), strict=True):
         draw_map(axes, row, row.L_gen if quantity == "L_gen" else row.E_score, norm)
-    name_axes(grid, lines, columns)
+    name_axes(grid, list(lines), columns)
     colours = ScalarMappable(norm, COLOURS)
     figure.colorbar(colours, ax=grid, label=LABELS[quantity], extend="both", pad=0.01, aspect=30)
     return figure

@@ -12,6 +12,7 @@ from memhorizon.errors import InputError
 from memhorizon.figures import style
 from memhorizon.figures.style import Look
 from memhorizon.recipes.pictures import TablePicture
+from memhorizon.recipes.tables import of_kind
 from memhorizon.recipes.theory.drawing import (
     FINITE,
     LABELS,
@@ -24,13 +25,13 @@ from memhorizon.recipes.theory.drawing import (
     log_y,
     model_text,
 )
-from memhorizon.recipes.theory.rows import QUANTITIES, Quantity, rows_of
-from memhorizon.recipes.theory_losses.numbers import ROWS, CheckRow, FiniteRow, LimitRow, Panel, Row
+from memhorizon.recipes.theory.rows import QUANTITIES, Quantity, grouped, rows_of
+from memhorizon.recipes.theory_losses.numbers import ROWS, CheckRow, FiniteRow, LimitRow, Panel, Row, Source
 from memhorizon.records.table import TableRecord
 
 Factor = Literal["t", "variance"]
 GAP_SHARE = r"$L_\mathrm{gen}$ / its end"
-SOURCES = {"true": "tanh network", "equivalent": "Gaussian equivalent"}
+SOURCES: Mapping[Source, str] = {"true": "tanh network", "equivalent": "Gaussian equivalent"}
 SHOWN = slice(16, None, 12)  # places of networks along a curve
 
 
@@ -100,10 +101,9 @@ def draw_curves(rows: Sequence[Row]) -> Figure:
     figure = style.canvas(height=5.2)
     grid = figure.subplots(2, 2)
     looks = series_looks(rows)
-    finite = [row for row in rows if isinstance(row, FiniteRow)]
-    for row in rows:
-        if isinstance(row, LimitRow):
-            draw_limit(grid, row, look_of(row, looks))
+    finite = of_kind(rows, FiniteRow)
+    for row in of_kind(rows, LimitRow):
+        draw_limit(grid, row, look_of(row, looks))
     for row in finite:
         draw_networks(grid, row)
     name_axes(grid)
@@ -161,23 +161,17 @@ def name_series(figure: Figure, looks: Mapping[str, Look], finite: Sequence[Fini
 
 def draw_over(rows: Sequence[Row], factor: Factor) -> Figure:
     """A column per value of a factor: the score error, and gap over its end against two timescales."""
-    limit = [row for row in rows if isinstance(row, LimitRow)]
-    values = sorted({value_of(row, factor) for row in limit})
+    families = grouped(of_kind(rows, LimitRow), lambda row: row.t if factor == "t" else row.variance)
     figure = style.canvas(height=6.0)
-    grid = figure.subplots(3, len(values), squeeze=False)
-    looks = series_looks(limit)
-    for column, value in zip(grid.T, values, strict=True):
+    grid = figure.subplots(3, len(families), squeeze=False)
+    looks = series_looks(rows)
+    for column, value in zip(grid.T, sorted(families), strict=True):
         column[0].set_title(f"t = {value:g}" if factor == "t" else f"variance {value:g}")
-        draw_column(column, [row for row in limit if value_of(row, factor) == value], looks)
+        draw_column(column, families[value], looks)
     for axes, word in zip(grid[:, 0], (LABELS["E_score"], GAP_SHARE, GAP_SHARE), strict=True):
         axes.set_ylabel(word)
     legend(figure, looks)
     return figure
-
-
-def value_of(row: Row, factor: Factor) -> float:
-    """The diffusion time or the variance of a row."""
-    return row.t if factor == "t" else row.variance
 
 
 def draw_column(column: np.ndarray, rows: Sequence[LimitRow], looks: Mapping[str, Look]) -> None:
@@ -190,15 +184,20 @@ def draw_column(column: np.ndarray, rows: Sequence[LimitRow], looks: Mapping[str
         curve(by_gen, row.tau / row.tau_gen, share, look)
         if np.isfinite(row.tau_third):
             curve(by_third, row.tau / row.tau_third, share, look)
+    name_column(score, by_gen, by_third)
+    if not by_third.lines:
+        by_third.set_ylim(by_gen.get_ylim())
+        say_empty(by_third)
+
+
+def name_column(score: Axes, by_gen: Axes, by_third: Axes) -> None:
+    """Words and ends of the axes of one column."""
     score.set(yscale="log", xlabel=TAU)
     by_gen.set_xlabel(r"$\tau$ / timescale of generalization")
     by_third.set_xlabel(r"$\tau$ / timescale of the third group")
     log_x(score, 1.0, 1e7)
     log_x(by_gen, 1e-1, 1e6)
     log_x(by_third, 1e-4, 1e2)
-    if not by_third.lines:
-        by_third.set_ylim(by_gen.get_ylim())
-        say_empty(by_third)
 
 
 def say_empty(axes: Axes) -> None:
@@ -219,12 +218,12 @@ def say_empty(axes: Axes) -> None:
 
 def draw_check(rows: Sequence[Row]) -> Figure:
     """A panel per kind of network: the largest deviation of each quantity against d."""
-    checks = [row for row in rows if isinstance(row, CheckRow)]
+    checks = grouped(of_kind(rows, CheckRow), lambda row: row.source)
     figure = style.canvas(height=2.9)
     grid = figure.subplots(1, len(SOURCES), sharey=True)
     for axes, (source, title) in zip(grid, SOURCES.items(), strict=True):
         axes.set(title=title, xlabel="d", yscale="log", ylim=(1e-4, 0.6))
-        draw_deviations(axes, [row for row in checks if row.source == source])
+        draw_deviations(axes, checks[source])
     grid[0].set_ylabel("largest |finite / limit − 1|")
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
     return figure
@@ -241,6 +240,11 @@ def draw_deviations(axes: Axes, rows: Sequence[CheckRow]) -> None:
         places = dims * 1.03 ** (i - 1.5)
         bars = [low[:, i], half[:, i]]
         axes.errorbar(places, value[:, i], yerr=bars, label=LABELS[name], **looks[name])
+    draw_guide(axes, dims)
+
+
+def draw_guide(axes: Axes, dims: np.ndarray) -> None:
+    """A line of slope -1, and the dimensions below it."""
     guide = 0.35 * dims[0] / dims
     axes.plot(dims, guide, color=style.GREY, linestyle=(0, (4, 3)), linewidth=1, label="slope −1")
     log_x(axes, dims[0] / 1.3, dims[-1] * 1.3)

@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 
 from memhorizon.figures import style
 from memhorizon.figures.style import Look
-from memhorizon.recipes.pictures import TablePicture, distinct
-from memhorizon.recipes.theory.drawing import LABELS, TAU, curve, half_width, legend, log_x, model_text
-from memhorizon.recipes.theory.rows import rows_of
+from memhorizon.recipes.pictures import TablePicture
+from memhorizon.recipes.theory.drawing import LABELS, TAU, curve, half_width, legend, log_x, row_text
+from memhorizon.recipes.theory.rows import grouped, rows_of
 from memhorizon.recipes.theory_mixture.numbers import ROWS, Row
 from memhorizon.records.table import TableRecord
 
@@ -25,13 +25,12 @@ def score(record: TableRecord) -> TablePicture[Row]:
 
 def draw(rows: Sequence[Row]) -> Figure:
     """A panel per psi_n."""
-    sizes = distinct(row.psi_n for row in rows)
+    models = grouped(rows, row_text)
     looks = style.looks(separation_text(row) for row in rows)
     figure = style.canvas(height=2.9)
-    grid = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
-    for axes, psi_n in zip(grid, sizes, strict=True):
-        same = [row for row in rows if row.psi_n == psi_n]
-        axes.set_title(model_text(psi_n=psi_n, psi_p=same[0].psi_p, t=same[0].t))
+    grid = figure.subplots(1, len(models), sharey=True, squeeze=False)[0]
+    for axes, (title, same) in zip(grid, models.items(), strict=True):
+        axes.set_title(title)
         for row in same:
             draw_series(axes, row, looks[separation_text(row)])
         log_x(axes, 0.1, 1e5)

@@ -11,20 +11,22 @@ from matplotlib.lines import Line2D
 from memhorizon.figures import style
 from memhorizon.figures.style import Look
 from memhorizon.recipes.pictures import TablePicture, distinct, mark
+from memhorizon.recipes.tables import of_kind
 from memhorizon.recipes.theory.drawing import (
     curve,
     flow_curve,
     flow_legend,
     log_x,
-    model_text,
+    row_text,
     score_and_gap,
     sizes_axis,
 )
-from memhorizon.recipes.theory.rows import rows_of
+from memhorizon.recipes.theory.rows import grouped, rows_of
 from memhorizon.recipes.theory_optimizers.numbers import (
     EVENTS,
     ROWS,
     Event,
+    ExactRow,
     Row,
     TrainedRow,
     event_time,
@@ -73,12 +75,12 @@ def kind_of(row: TrainedRow) -> str:
 def draw_curves(rows: Sequence[Row]) -> Figure:
     """A column per psi_n."""
     first_seed = min(row.seed for row in rows)
-    rows = [row for row in rows if row.seed == first_seed]
-    sizes = distinct(row.psi_n for row in rows)
+    models = grouped((row for row in rows if row.seed == first_seed), row_text)
     looks = style.looks(KINDS.values())
-    figure, grid = score_and_gap(len(sizes), width=2.3 * len(sizes))
-    for column, psi_n in zip(grid.T, sizes, strict=True):
-        draw_column(column, [row for row in rows if row.psi_n == psi_n], looks)
+    figure, grid = score_and_gap(len(models), width=2.3 * len(models))
+    for column, (title, same) in zip(grid.T, models.items(), strict=True):
+        column[0].set_title(title)
+        draw_column(column, same, looks)
     grid[1, 0].set(yscale="log", ylim=(1e-3, None))
     flow_legend(figure, "exact flow", looks, ncols=3)
     return figure
@@ -87,18 +89,20 @@ def draw_curves(rows: Sequence[Row]) -> Figure:
 def draw_column(column: np.ndarray, rows: Sequence[Row], looks: Mapping[str, Look]) -> None:
     """Score error above, gap below."""
     score, gap = column
-    first = rows[0]
-    score.set_title(model_text(psi_n=first.psi_n, psi_p=first.psi_p, t=first.t))
-    for row in rows:
-        step = np.array(row.step, dtype=float)
-        if isinstance(row, TrainedRow):
-            curve(score, step, row.E_score, looks[kind_of(row)])
-            curve(gap, step, row.L_gen, looks[kind_of(row)])
-        elif row.optimizer == "flow":
-            flow_curve(score, step, row.E_score)
-            flow_curve(gap, step, row.L_gen)
+    for row in of_kind(rows, ExactRow):
+        if row.optimizer == "flow":
+            flow_curve(score, steps_of(row), row.E_score)
+            flow_curve(gap, steps_of(row), row.L_gen)
+    for row in of_kind(rows, TrainedRow):
+        curve(score, steps_of(row), row.E_score, looks[kind_of(row)])
+        curve(gap, steps_of(row), row.L_gen, looks[kind_of(row)])
     log_x(score, 1.0, max(row.step[-1] for row in rows))
     gap.set_xlabel("step")
+
+
+def steps_of(row: Row) -> np.ndarray:
+    """The steps of the curves."""
+    return np.array(row.step, dtype=float)
 
 
 # --- events ---
@@ -106,7 +110,7 @@ def draw_column(column: np.ndarray, rows: Sequence[Row], looks: Mapping[str, Loo
 
 def draw_times(rows: Sequence[Row]) -> Figure:
     """A panel per event."""
-    trained = [row for row in rows if isinstance(row, TrainedRow)]
+    trained = of_kind(rows, TrainedRow)
     looks = style.looks(KINDS.values())
     figure = style.canvas(height=3.6)
     grid = figure.subplots(1, len(EVENTS), sharex=True)

@@ -8,9 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from memhorizon.figures import style
-from memhorizon.recipes.pictures import TablePicture, distinct
-from memhorizon.recipes.theory.drawing import FINITE, model_text
-from memhorizon.recipes.theory.rows import Features, rows_of
+from memhorizon.recipes.pictures import TablePicture
+from memhorizon.recipes.tables import of_kind
+from memhorizon.recipes.theory.drawing import FINITE, row_text
+from memhorizon.recipes.theory.rows import Features, grouped, rows_of
 from memhorizon.recipes.theory_spectra.numbers import ROWS, FiniteRow, LimitRow, Row
 from memhorizon.records.table import TableRecord
 
@@ -32,11 +33,11 @@ def density(record: TableRecord) -> TablePicture[Row]:
 
 def draw(rows: Sequence[Row]) -> Figure:
     """A panel per model: limit and networks over one another."""
-    panels = distinct(row.panel for row in rows)
+    panels = grouped(rows, lambda row: row.panel)
     figure = style.canvas(height=0.7 + 1.75 * len(panels))
     grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, panel in zip(grid, panels, strict=True):
-        draw_panel(axes, [row for row in rows if row.panel == panel])
+    for axes, panel in zip(grid, panels.values(), strict=True):
+        draw_panel(axes, panel)
     grid[-1].set_xlabel("eigenvalue λ of U")
     name_series(figure, rows)
     return figure
@@ -44,21 +45,24 @@ def draw(rows: Sequence[Row]) -> Figure:
 
 def draw_panel(axes: Axes, rows: Sequence[Row]) -> None:
     """One model."""
-    first = rows[0]
     axes.set(xscale="log", yscale="log", ylim=HEIGHTS, ylabel="density per ln λ")
-    spectrum = "two variances, 0.5 and 1.5" if "halves" in first.panel else "one variance"
-    axes.set_title(f"{model_text(psi_n=first.psi_n, psi_p=first.psi_p, t=first.t)}, {spectrum}")
-    finite = [row for row in rows if isinstance(row, FiniteRow)]
-    draw_equivalent(axes, [row for row in finite if row.source == "equivalent"])
-    draw_networks(axes, [row for row in finite if row.source == "true"])
-    for row in rows:
-        if isinstance(row, LimitRow):
-            draw_limit(axes, row)
+    axes.set_title(title_of(rows[0]))
+    networks = grouped(of_kind(rows, FiniteRow), lambda row: row.source)
+    draw_equivalent(axes, networks.get("equivalent", []))
+    draw_networks(axes, networks.get("true", []))
+    for row in of_kind(rows, LimitRow):
+        draw_limit(axes, row)
+
+
+def title_of(row: Row) -> str:
+    """The model and the spectrum of the data in words."""
+    spectrum = "two variances, 0.5 and 1.5" if "halves" in row.panel else "one variance"
+    return f"{row_text(row)}, {spectrum}"
 
 
 def name_series(figure: Figure, rows: Sequence[Row]) -> None:
     """The legend, with the dimensions of the networks."""
-    dims: dict[Features, int] = {row.source: row.dim for row in rows if isinstance(row, FiniteRow)}
+    dims: dict[Features, int] = {row.source: row.dim for row in of_kind(rows, FiniteRow)}
     named = {
         "limit": Line2D([], [], color=LIMIT, linewidth=1.4),
         f"Gaussian equivalent, d = {dims.get('equivalent')}": Line2D([], [], color=EQUIVALENT, linewidth=5),

@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 
 from memhorizon.figures import style
 from memhorizon.figures.style import Look
-from memhorizon.recipes.pictures import TablePicture, distinct
+from memhorizon.recipes.pictures import TablePicture
 from memhorizon.recipes.theory.drawing import TAU, curve, flow_curve, flow_legend, log_x, score_and_gap
-from memhorizon.recipes.theory.rows import QUANTITIES, rows_of
+from memhorizon.recipes.theory.rows import QUANTITIES, grouped, rows_of
 from memhorizon.recipes.theory_steps.numbers import ROWS, Row
 from memhorizon.records.table import TableRecord
 
@@ -25,12 +25,12 @@ def curves(record: TableRecord) -> TablePicture[Row]:
 
 def draw(rows: Sequence[Row]) -> Figure:
     """A column per momentum."""
-    momenta = distinct(row.momentum for row in rows)
+    momenta = grouped(rows, lambda row: row.momentum)
     looks = style.looks(step_text(row) for row in rows)
     figure, grid = score_and_gap(len(momenta))
-    for column, momentum in zip(grid.T, momenta, strict=True):
+    for column, (momentum, same) in zip(grid.T, momenta.items(), strict=True):
         column[0].set_title(f"momentum {momentum:g}")
-        draw_column(column, [row for row in rows if row.momentum == momentum], looks)
+        draw_column(column, same, looks)
     flow_legend(figure, "flow", looks, ncols=2)
     return figure
 

@@ -10,9 +10,10 @@ from matplotlib.lines import Line2D
 
 from memhorizon.figures import style
 from memhorizon.figures.style import Look
-from memhorizon.recipes.pictures import TablePicture, distinct
-from memhorizon.recipes.theory.drawing import DASHED, NOTE, half_width, model_text
-from memhorizon.recipes.theory.rows import rows_of
+from memhorizon.recipes.pictures import TablePicture
+from memhorizon.recipes.tables import of_kind
+from memhorizon.recipes.theory.drawing import DASHED, NOTE, half_width, row_text
+from memhorizon.recipes.theory.rows import grouped, rows_of
 from memhorizon.recipes.theory_third_group.numbers import GROUPS, ROWS, FiniteRow, LimitRow, Row
 from memhorizon.records.table import TableRecord
 
@@ -36,28 +37,22 @@ def shares(record: TableRecord) -> TablePicture[Row]:
 
 def draw(rows: Sequence[Row]) -> Figure:
     """A panel per model."""
-    models = distinct((row.psi_n, row.psi_p, row.t) for row in rows)
+    models = grouped(rows, row_text)
     lines = (len(models) + 1) // 2
     figure = style.canvas(height=0.9 + 2.3 * lines)
     grid = figure.subplots(lines, 2, sharey=True, squeeze=False).ravel()
     looks = style.looks(GROUPS)
-    for axes, model in zip(grid, models, strict=False):
-        draw_panel(axes, [row for row in rows if (row.psi_n, row.psi_p, row.t) == model], looks)
+    for axes, (title, model) in zip(grid, models.items(), strict=False):
+        axes.set_title(title)
+        draw_limit(axes, of_kind(model, LimitRow), looks)
+        draw_networks(axes, of_kind(model, FiniteRow), looks)
+        axes.set(yscale="log", ylim=(3e-3, 1.5))
     for axes in grid[::2]:
         axes.set_ylabel("share of the train-loss drop")
     for axes in grid[len(models) :]:
         axes.set_visible(False)
     name_series(figure, looks)
     return figure
-
-
-def draw_panel(axes: Axes, rows: Sequence[Row], looks: Mapping[str, Look]) -> None:
-    """One model: the limit as lines, networks as points."""
-    first = rows[0]
-    axes.set_title(model_text(psi_n=first.psi_n, psi_p=first.psi_p, t=first.t))
-    draw_limit(axes, [row for row in rows if isinstance(row, LimitRow)], looks)
-    draw_networks(axes, [row for row in rows if isinstance(row, FiniteRow)], looks)
-    axes.set(yscale="log", ylim=(3e-3, 1.5))
 
 
 def name_series(figure: Figure, looks: Mapping[str, Look]) -> None:
@@ -87,16 +82,19 @@ def draw_limit(axes: Axes, rows: Sequence[LimitRow], looks: Mapping[str, Look]) 
 
 def draw_networks(axes: Axes, rows: Sequence[FiniteRow], looks: Mapping[str, Look]) -> None:
     """Means over seeds with 95 % intervals, one place per kind of network and dimension."""
-    kinds = distinct((row.features, row.equal_norms) for row in rows)
-    kind_and_dim = distinct((row.features, row.equal_norms, row.dim) for row in rows)
-    places = sorted(kind_and_dim, key=lambda place: kinds.index(place[:2]))
+    kinds = grouped(rows, kind_of)
+    places = [place for same in kinds.values() for place in grouped(same, lambda row: row.dim).values()]
     for at, place in enumerate(places):
-        same = [row for row in rows if (row.features, row.equal_norms, row.dim) == place]
-        draw_place(axes, at, same, looks)
-    axes.set_xticks(range(len(places)), [str(dim) for *_, dim in places])
+        draw_place(axes, at, place, looks)
+    axes.set_xticks(range(len(places)), [str(place[0].dim) for place in places])
     axes.set_xlabel("d of the network")
     axes.set_xlim(-0.5, len(places) - 0.5)
-    name_kinds(axes, [NETWORKS[kind] for kind in kinds], len(places))
+    name_kinds(axes, list(kinds), len(places))
+
+
+def kind_of(row: FiniteRow) -> str:
+    """The kind of a network in words."""
+    return NETWORKS[row.features, row.equal_norms]
 
 
 def draw_place(axes: Axes, at: int, rows: Sequence[FiniteRow], looks: Mapping[str, Look]) -> None:

@@ -10,7 +10,7 @@ from memhorizon.figures import style
 from memhorizon.figures.style import Look
 from memhorizon.recipes.pictures import TablePicture, distinct
 from memhorizon.recipes.theory.drawing import TAU, legend, model_text
-from memhorizon.recipes.theory.rows import rows_of
+from memhorizon.recipes.theory.rows import grouped, rows_of
 from memhorizon.recipes.theory_timescales.numbers import ROWS, Row
 from memhorizon.records.table import TableRecord
 
@@ -57,24 +57,25 @@ def times(record: TableRecord) -> TablePicture[Row]:
 
 def draw(rows: Sequence[Row]) -> Figure:
     """A panel per event."""
-    largest = max(row.psi_p for row in rows)
-    widest = [row for row in rows if row.psi_p == largest]
-    looks = style.looks(model_text(psi_n=psi_n) for psi_n in shown_of(rows))
+    series = grouped(shown_of(rows), lambda row: model_text(psi_n=row.psi_n))
+    looks = style.looks(series)
     figure = style.canvas(height=3.5)
     grid = figure.subplots(1, len(EVENTS), sharey=True)
     for axes, event in zip(grid, EVENTS, strict=True):
         axes.set(title=event.title, xlabel=r"$\Delta_t$", xscale="log", yscale="log")
-        for name, look in looks.items():
-            draw_series(axes, [row for row in widest if model_text(psi_n=row.psi_n) == name], event, look)
+        for name, same in series.items():
+            draw_series(axes, same, event, looks[name])
     grid[0].set_ylabel(TAU)
     legend(figure, {name: style.altered(look, linestyle="-") for name, look in looks.items()})
     return figure
 
 
-def shown_of(rows: Sequence[Row]) -> list[float]:
-    """The values of psi_n that are drawn: three of them."""
+def shown_of(rows: Sequence[Row]) -> list[Row]:
+    """The rows that are drawn: three psi_n at the largest psi_p."""
+    largest = max(row.psi_p for row in rows)
     every = distinct(row.psi_n for row in rows)
-    return [psi_n for psi_n in every if psi_n in SHOWN] or every[:3]
+    shown = [psi_n for psi_n in every if psi_n in SHOWN] or every[:3]
+    return [row for row in rows if row.psi_p == largest and row.psi_n in shown]
 
 
 def draw_series(axes: Axes, rows: Sequence[Row], event: Event, look: Look) -> None:
