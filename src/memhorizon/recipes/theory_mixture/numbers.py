@@ -12,7 +12,7 @@ from memhorizon.theory.activations import resolve
 from memhorizon.theory.ensembles import Modes
 from memhorizon.theory.features import FiniteMatrices, finite_matrices
 from memhorizon.theory.mehler import gaussian_moments
-from memhorizon.timescales.pooling import MeanError, mean_and_error
+from memhorizon.timescales.pooling import mean_and_error
 
 TAU = np.geomspace(0.1, 1e5, 121)
 PSI_P, T = 16.0, 0.1
@@ -23,13 +23,19 @@ SEEDS, TINY_SEEDS = 5, 2
 
 
 @dataclass(frozen=True)
-class Best(MeanError):
+class Best:
     """The smallest score error along training.
 
     Attributes:
+        mean: over seeds.
+        standard_error: of the mean.
+        seeds: how many.
         time: its training time, median over seeds.
     """
 
+    mean: float
+    standard_error: float
+    seeds: int
     time: float
 
 
