@@ -127,7 +127,7 @@ def test_a_part_that_is_done_is_read_and_one_with_other_settings_is_made_again(t
     _, first = made("exponent", tmp_path)
     part = tmp_path / "runs" / "theory_exponent-tiny" / "true-psi_n4.json"
     found = json.loads(part.read_text())
-    found["rows"][0]["minimum"] = 0.125
+    found["found"]["rows"][0]["minimum"] = 0.125
     part.write_text(json.dumps(found))
     _, second = made("exponent", tmp_path)
     assert second.rows[:-1] == first.rows[:-1]

@@ -20,45 +20,11 @@ from memhorizon.figures.reading import TIMESCALE_NAMES, number, sweep_of, timesc
 from memhorizon.figures.records import reading
 from memhorizon.figures.reruns import reruns
 from memhorizon.figures.samples import samples, shows_images
-from memhorizon.figures.theory_digits import beside_digits
-from memhorizon.figures.theory_losses import (
-    heatmap,
-    heatmap_score,
-    losses_check,
-    losses_over_t,
-    losses_over_variance,
-)
-from memhorizon.figures.theory_losses import losses as losses_of_theory
-from memhorizon.figures.theory_optimizers import optimizers, optimizers_times
-from memhorizon.figures.theory_spectra import spectra, third_group
-from memhorizon.figures.theory_training import (
-    clocks_of_theory,
-    exponent,
-    mixture,
-    noise_draws,
-    steps,
-)
 from memhorizon.figures.threshold import threshold
 from memhorizon.figures.timescales import timescales
 from memhorizon.records.sweep import SweepRecord
 
 TABLES: dict[str, dict[str, Callable[[Any], Picture]]] = {
-    "spectra": {"density": spectra},
-    "third_group": {"shares": third_group},
-    "losses": {
-        "curves": losses_of_theory,
-        "t": losses_over_t,
-        "variance": losses_over_variance,
-        "check": losses_check,
-    },
-    "heatmap": {"gap": heatmap, "score": heatmap_score},
-    "exponent": {"minimum": exponent},
-    "clocks": {"times": clocks_of_theory},
-    "optimizers": {"curves": optimizers, "times": optimizers_times},
-    "steps": {"curves": steps},
-    "noise_draws": {"peak": noise_draws},
-    "mixture": {"score": mixture},
-    "beside_digits": {"times": beside_digits},
     "noise_levels": {"lead": noise_levels},
     "augmentation_digits": {"effective": augmentation},
     "exponents": {"levels": exponents},

@@ -1,12 +1,14 @@
 """Rows that are made in parts: every executor does them, and a part that is done is not done again."""
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Generic, TypeVar, cast
 
-from memhorizon.experiments.jobs import PartJob, parts
+import torch
+
 from memhorizon.experiments.recipe import Request
+from memhorizon.recipes import parts
 from memhorizon.recipes.theory.rows import typed_rows
 from memhorizon.records.codec import encode
 from memhorizon.records.plain import Plain
@@ -20,23 +22,18 @@ class Part(Generic[Row]):
 
     Attributes:
         make: makes one row or several; a function of a module, so that it can be sent to another process.
-        arguments: plain values or dataclasses of them; a part that is done with others is done again.
+        arguments: plain values or dataclasses of them; a part that was done with others is done again.
     """
 
     make: Callable[..., Row | Iterable[Row]]
     arguments: tuple[object, ...]
 
-    def settings(self) -> dict[str, Plain]:
-        """What it is made with."""
-        return {"make": self.make.__qualname__, "arguments": encode(self.arguments)}
 
-    def work(self, device: str | None = None) -> dict[str, Plain]:
-        """Make the rows: as plain values, with the seconds that it took. The device plays no part."""
-        start = time.perf_counter()
-        found = self.make(*self.arguments)
-        rows = [found] if is_dataclass(found) or not isinstance(found, Iterable) else found
-        plain = [encode(row) for row in rows]
-        return {"rows": plain, "seconds": time.perf_counter() - start}
+@dataclass(frozen=True)
+class PlainRows:
+    """The rows of a part, as its file has them."""
+
+    rows: tuple[Mapping[str, Plain], ...]
 
 
 @dataclass(frozen=True)
@@ -63,9 +60,19 @@ def make_rows(request: Request, named: Mapping[str, Part[Row]], kinds: Sequence[
     Raises:
         InputError: if parts failed; the others are made all the same.
     """
-    jobs = [
-        PartJob(request.work / f"{name}.json", part.settings(), part.work) for name, part in named.items()
-    ]
-    found = parts(jobs, executor=request.executor, device=request.device)
-    rows = [row for part in found for row in typed_rows(part["rows"], kinds)]
-    return Made(rows, sum(part["seconds"] for part in found))
+    jobs = [parts.Part(name, settings_of(part), partial(plain_rows, part)) for name, part in named.items()]
+    done = parts.do_parts(jobs, PlainRows, request)
+    rows = [row for part in done for row in typed_rows(part.found.rows, kinds)]
+    return Made(rows, sum(part.seconds for part in done))
+
+
+def settings_of(part: Part[Row]) -> dict[str, Plain]:
+    """What a part is made with."""
+    return {"make": part.make.__qualname__, "arguments": encode(part.arguments)}
+
+
+def plain_rows(part: Part[Row], device: torch.device) -> PlainRows:
+    """Make the rows of a part; the device plays no role: everything is exact, in double precision."""
+    found = part.make(*part.arguments)
+    rows = [found] if is_dataclass(found) or not isinstance(found, Iterable) else found
+    return PlainRows(tuple(cast(Mapping[str, Plain], encode(row)) for row in rows))

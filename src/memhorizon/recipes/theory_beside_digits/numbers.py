@@ -10,13 +10,14 @@ from jaxtyping import Float
 
 from memhorizon.datasets.split import load_split
 from memhorizon.recipes.noise_levels.numbers import gap_of, holdout_level, holdout_of
+from memhorizon.recipes.pooled import bare, mean_ratio
 from memhorizon.recipes.settings import DIGITS
 from memhorizon.recipes.tables import of_kind
 from memhorizon.records.sweep import RunRecord, SweepRecord
 from memhorizon.results import Estimate, Status, Time
 from memhorizon.theory import FeatureModel, ModelTimescales, Spectrum, timescales
 from memhorizon.theory.dynamics import initial_error
-from memhorizon.timescales.pooling import LogTime, Pooled, geometric_mean, log_ratio
+from memhorizon.timescales.pooling import LogTime, Pooled, geometric_mean
 from memhorizon.timescales.power_law import fit_scaling
 from memhorizon.timescales.times import argmin_time, gap_opening_time, generalization_time
 
@@ -211,11 +212,6 @@ def run_rows(record: SweepRecord, t: float) -> list[RunRow]:
     return [run_row(run, t, level) for run in record.runs]
 
 
-def bare(time: Time) -> Time:
-    """A time without the words on how it was read."""
-    return replace(time, rule="")
-
-
 def run_row(run: RunRecord, t: float, level: float) -> RunRow:
     """The timescales of one run, read at a level of the held-out loss."""
     holdout = holdout_of(run, t)
@@ -292,11 +288,6 @@ def doublings(runs: Sequence[RunRow], timescale: Timescale) -> tuple[Pooled, ...
     sizes = sorted({run.n_train for run in runs})
     times = [times_at(runs, n, timescale) for n in sizes]
     return tuple(mean_ratio(later, earlier) for earlier, later in zip(times[:-1], times[1:], strict=True))
-
-
-def mean_ratio(above: Sequence[Time], below: Sequence[Time]) -> Pooled:
-    """Geometric mean of the ratios of two times, run by run."""
-    return geometric_mean([log_ratio(up, down) for up, down in zip(above, below, strict=True)])
 
 
 def times_at(runs: Sequence[RunRow], n_train: int, timescale: Timescale) -> list[Time]:
