@@ -13,7 +13,7 @@ from memhorizon.errors import InputError
 from memhorizon.experiments.executors import Inline
 from memhorizon.recipes.tables import columns_of, table
 from memhorizon.recipes.theory.rows import rows_of, typed_rows
-from memhorizon.records.files import load_record
+from memhorizon.records.files import load_record, record_of
 
 ROOT = Path(__file__).parents[2]
 NAMES = [
@@ -156,3 +156,22 @@ def test_rows_that_are_missing_or_damaged_are_refused():
         rows_of(dataclasses.replace(record, rows=(damaged,)), "steps", kinds)
     with pytest.raises(InputError, match=r"rows\[0\]\.tau"):
         rows_of(dataclasses.replace(record, rows=({**record.rows[0], "tau": "late"},)), "steps", kinds)
+
+
+def test_a_file_of_version_1_is_drawn_as_the_record_that_it_was():
+    """It was called clocks, and null was what is nan now."""
+    record = committed("timescales")
+    rows = [{name: old(value) for name, value in row.items()} for row in record.rows]
+    file = {"name": "clocks", "command": "", "columns": {}, "settings": {}, "summary": {}, "rows": rows}
+    upgraded = record_of(file)
+    assert upgraded.rows == record.rows
+    (picture,) = recipes.figures_of(upgraded).values()
+    (today,) = recipes.figures_of(record).values()
+    assert str(picture.frame()) == str(today.frame())
+
+
+def old(value):
+    """A value as version 1 wrote it."""
+    if isinstance(value, list):
+        return [old(entry) for entry in value]
+    return None if value == "nan" else value

@@ -222,6 +222,7 @@ def _table(tree: Tree) -> dict[str, object]:
     machine = _object(tree, "machine", "record")
     versions = _object(tree, "versions", "record")
     made = {key: tree[key] for key in ("name", "command", "columns", "tiny") if key in tree}
+    made["name"] = _name(name)
     made["settings"] = tables_value(tree.get("settings", {}), name)
     made["summary"] = tables_value(tree.get("summary", {}), name)
     made["columns"] = _columns(_object(tree, "columns", "record"))
