@@ -1,8 +1,11 @@
 """The random-features theory's first guess for the U-Nets on digits: timescales up to one unit of time."""
 
+from collections.abc import Iterator, Sequence
+
 from memhorizon.experiments.recipe import Found, Recipe, Request
 from memhorizon.recipes.inputs import read_sweeps
 from memhorizon.recipes.tables import table
+from memhorizon.recipes.theory.rows import grouped
 from memhorizon.recipes.theory.work import Part, make_rows
 from memhorizon.recipes.theory_beside_digits.figure import times
 from memhorizon.recipes.theory_beside_digits.numbers import (
@@ -22,6 +25,8 @@ from memhorizon.recipes.theory_beside_digits.numbers import (
     run_rows,
     summarise,
 )
+from memhorizon.records.sweep import SweepRecord
+from memhorizon.theory import Spectrum
 
 
 def features_of(tiny: bool) -> tuple[float, ...]:
@@ -32,22 +37,12 @@ def features_of(tiny: bool) -> tuple[float, ...]:
 
 def make(request: Request) -> Found:
     """Compute the theory's times, and hold the runs of the sweep against them."""
-    tiny = request.tiny
     (record,) = read_sweeps([SWEEP], request.records)
-    sizes = tuple(sorted({run.n_train for run in record.runs}))
-    spectrum = digits_spectrum(TINY_NODES if tiny else NODES)
-    parts = {
-        f"t{t:g}-psi_p{psi_p:.4g}": Part(model_rows, (sizes, psi_p, t, spectrum))
-        for t in (TINY_LEVELS if tiny else LEVELS)
-        for psi_p in features_of(tiny)
-    }
-    models = make_rows(request, parts, (ModelRow,)).rows
-    rows: list[Row] = []
-    for t in TINY_LEVELS if tiny else LEVELS:
-        runs = run_rows(record, t)
-        rows += runs
-        for psi_p in features_of(tiny):
-            rows += beside([row for row in models if (row.t, row.psi_p) == (t, psi_p)], runs)
+    spectrum = digits_spectrum(TINY_NODES if request.tiny else NODES)
+    models = make_rows(request, parts(record, spectrum, request.tiny), (ModelRow,)).rows
+    rows = [
+        row for t, same in grouped(models, lambda row: row.t).items() for row in level_rows(record, t, same)
+    ]
     settings = {
         "input": record.command,
         "parameters": parameters(),
@@ -57,6 +52,24 @@ def make(request: Request) -> Found:
         "optimizers": "gradient flow in the theory; in the runs Adam, minibatches, all noise levels at once",
     }
     return Found(table("beside_digits", rows, ROWS, settings=settings, summary=summarise(rows)))
+
+
+def parts(record: SweepRecord, spectrum: Spectrum, tiny: bool) -> dict[str, Part[ModelRow]]:
+    """The models of every n, for each diffusion time and number of features."""
+    sizes = tuple(sorted({run.n_train for run in record.runs}))
+    return {
+        f"t{t:g}-psi_p{psi_p:.4g}": Part(model_rows, (sizes, psi_p, t, spectrum))
+        for t in (TINY_LEVELS if tiny else LEVELS)
+        for psi_p in features_of(tiny)
+    }
+
+
+def level_rows(record: SweepRecord, t: float, models: Sequence[ModelRow]) -> Iterator[Row]:
+    """The runs at one diffusion time, and the models beside them."""
+    runs = run_rows(record, t)
+    yield from runs
+    for same in grouped(models, lambda row: row.psi_p).values():
+        yield from beside(same, runs)
 
 
 RECIPE = Recipe(

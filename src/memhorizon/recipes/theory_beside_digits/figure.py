@@ -12,6 +12,7 @@ from memhorizon.figures import style
 from memhorizon.figures.style import Look
 from memhorizon.recipes.pictures import TablePicture, distinct, mark, ticks
 from memhorizon.recipes.tables import of_kind, rows_of
+from memhorizon.recipes.theory.rows import grouped
 from memhorizon.recipes.theory_beside_digits.numbers import (
     EVENTS,
     ROWS,
@@ -45,6 +46,7 @@ SERIES: Mapping[Event, Series] = {
     "tau_gen": Series(style.TAU_GEN, Look(color="#5a9e4b", linestyle="none", marker="s")),
 }
 RATIO = Look(color="#222222", linestyle="none", marker="D")
+THEORY = Look(color="#222222", linestyle="none", marker="o")
 SEED_SHIFT = 1.06  # factor in n between the runs of two seeds
 Lines = Mapping[float, LineStyleType]
 
@@ -70,18 +72,23 @@ def draw(rows: Sequence[Row]) -> Figure:
         same = [row for row in rows if row.t == t]
         draw_times(upper, same, lines)
         draw_ratios(lower, same, lines)
-    for axes in grid[:, 0]:
-        style.log_axis(axes.yaxis, *axes.get_ylim())
-    grid[0, 0].set_ylabel(f"training step (theory: one unit\nof time, fitted to {style.TAU_MEM})")
-    grid[1, 0].set_ylabel(f"{style.TAU_MEM} / {style.TAU_GEN}")
+    name_axes(grid[0, 0], grid[1, 0])
     name_series(figure, lines)
     return figure
+
+
+def name_axes(times: Axes, ratios: Axes) -> None:
+    """Words and numbers of the vertical axes."""
+    style.log_axis(times.yaxis, *times.get_ylim())
+    style.log_axis(ratios.yaxis, *ratios.get_ylim())
+    times.set_ylabel(f"training step (theory: one unit\nof time, fitted to {style.TAU_MEM})")
+    ratios.set_ylabel(f"{style.TAU_MEM} / {style.TAU_GEN}")
 
 
 def name_series(figure: Figure, lines: Lines) -> None:
     """The legend: a marker per timescale, a line per number of features."""
     measured = [Line2D([], [], **series.look) for series in SERIES.values()]
-    theory = [Line2D([], [], **open_marker(RATIO, line), markersize=3.5) for line in lines.values()]
+    theory = [Line2D([], [], **open_marker(THEORY, line)) for line in lines.values()]
     names = [series.name for series in SERIES.values()]
     names += [rf"theory, $\psi_p$ = {style.plain_number(psi_p)}" for psi_p in lines]
     figure.legend(
@@ -96,36 +103,40 @@ def name_series(figure: Figure, lines: Lines) -> None:
 
 def open_marker(look: Look, line: LineStyleType) -> Look:
     """How the theory is drawn: a line with open markers, which tell the lines apart in grey."""
-    return style.altered(look, linestyle=line, linewidth=1.1, marker="o", markerfacecolor="white")
+    return style.altered(look, linestyle=line, linewidth=1.1, markerfacecolor="white", markersize=3.5)
 
 
 def draw_times(axes: Axes, rows: Sequence[Row], lines: Lines) -> None:
     """Runs of one n beside each other, and the theory in the unit in which its half gap fits tau_mem."""
     axes.set_yscale("log")
     units = [row for row in of_kind(rows, ComparisonRow) if row.event == UNIT]
+    models = grouped(of_kind(rows, ModelRow), lambda row: row.psi_p)
     for event, series in SERIES.items():
         for run in of_kind(rows, RunRow):
             place = run.n_train * SEED_SHIFT ** (run.seed - 1)
             mark(axes, place, run.time(EVENTS[event]), series.look, markersize=3.5)
         for unit in units:
-            models = [row for row in of_kind(rows, ModelRow) if row.psi_p == unit.psi_p]
-            steps = [unit.steps_per_tau * row.time(event) for row in models]
-            look = style.altered(series.look, linestyle=lines[unit.psi_p], linewidth=1.1)
-            drawn = style.altered(look, markerfacecolor="white", markersize=3.5)
-            axes.plot([row.n_train for row in models], steps, **drawn)
+            look = open_marker(series.look, lines[unit.psi_p])
+            draw_theory(axes, models[unit.psi_p], event, unit.steps_per_tau, look)
+
+
+def draw_theory(axes: Axes, rows: Sequence[ModelRow], event: Event, steps_per_tau: float, look: Look) -> None:
+    """An event of the theory against n, in steps."""
+    steps = [steps_per_tau * row.time(event) for row in rows]
+    axes.plot([row.n_train for row in rows], steps, **look)
 
 
 def draw_ratios(axes: Axes, rows: Sequence[Row], lines: Lines) -> None:
     """The ratio of the runs with its interval, and of the theory."""
-    ratios = of_kind(rows, RatioRow)
+    ratios = grouped(of_kind(rows, RatioRow), lambda row: row.psi_p)
     axes.set_yscale("log")
-    for psi_p, line in lines.items():
-        same = [row for row in ratios if row.psi_p == psi_p]
+    for psi_p, same in ratios.items():
+        line = lines[psi_p]
         axes.plot(
             [row.n_train for row in same], [row.ratio for row in same], color=RATIO["color"], linestyle=line
         )
         for row in same:
             mark(axes, row.n_train, row.ratio_measured, RATIO)
-    sizes = sorted(distinct(row.n_train for row in ratios))
+    sizes = sorted(distinct(row.n_train for row in of_kind(rows, RatioRow)))
     axes.set(xscale="log", xlabel="training items n", xlim=(sizes[0] / 1.4, sizes[-1] * 1.4))
     ticks(axes, sizes, [style.plain_number(n) for n in sizes])

@@ -71,11 +71,12 @@ def mixture_matrices(psi_n: float, dim: int, seed: int, separation: float) -> Fi
     rng = np.random.default_rng([seed, 1])
     mu = class_mean(rng, dim, separation)
     data = start.data + mu[:, None] * rng.choice([-1.0, 1.0], size=start.data.shape[1])
-    # pre-activations W x_t/sqrt(d) given a point or a class: mean exp(-t) W x/sqrt(d), isotropic spread
+    # pre-activations W x_t/sqrt(d): of mean exp(-t) W x/sqrt(d) given a point or a class
     shift = model.decay / np.sqrt(dim) * start.W
-    classes = shift @ np.stack([mu, -mu], axis=1)
+    # given a point the noise alone spreads x_t, given a class its unit covariance does
     noise = np.full(dim, model.delta_t)
     U, V, points, _ = gaussian_moments(sigma, start.W, shift @ data, noise, model.delta_t)
+    classes = shift @ np.stack([mu, -mu], axis=1)
     U_test, V_test, _, _ = gaussian_moments(sigma, start.W, classes, np.ones(dim), model.delta_t)
     floor = optimal_loss(model, dim, separation)
     return replace(start, U=U, V=V, U_test=U_test, V_test=V_test, data=data, points=points, floor=floor)

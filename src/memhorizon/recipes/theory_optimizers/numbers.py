@@ -170,11 +170,8 @@ def trained_row(
 ) -> TrainedRow:
     """One training run."""
     matrices = finite_matrices(FeatureModel(psi_n, PSI_P, T), dim, seed)
-    generator = torch.Generator().manual_seed(seed + 1)
-    loss = exact_loss(matrices) if gradient == "exact" else sampled_loss(matrices, generator)
     steps = grid(last)
-    weights = weights_along(matrices, optimizer, loss, steps)
-    train, test = np.array([exact_losses(matrices, A) for A in weights]).T
+    train, test = losses_along(matrices, optimizer, gradient, seed, steps)
     gap = test - train
     error = (test - matrices.floor) / matrices.delta_t
     end = float(Modes.of(matrices).flow([np.inf]).L_gen[0])
@@ -195,6 +192,21 @@ def trained_row(
         half_step=half_step(steps, gap, end),
         level_step=level_step(steps, error),
     )
+
+
+def losses_along(
+    matrices: FiniteMatrices,
+    optimizer: Optimizer,
+    gradient: Gradient,
+    seed: int,
+    steps: Int[np.ndarray, " m"],
+) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
+    """Exact train and test loss along a training, its noise drawn from a seed next to that of the network."""
+    generator = torch.Generator().manual_seed(seed + 1)
+    loss = exact_loss(matrices) if gradient == "exact" else sampled_loss(matrices, generator)
+    weights = weights_along(matrices, optimizer, loss, steps)
+    train, test = np.array([exact_losses(matrices, A) for A in weights]).T
+    return train, test
 
 
 def half_step(steps: Int[np.ndarray, " m"], gap: Float[np.ndarray, " m"], end: float) -> float:

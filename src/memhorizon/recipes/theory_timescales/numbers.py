@@ -73,7 +73,7 @@ def row_of(psi_n: float, psi_p: float, t: float) -> Row:
     error = curves.E_score[:-1]
     end = float(curves.L_gen[-1])
     best = int(np.argmin(error))
-    level_times = np.array([first_crossing(tau[best:], error[best:], level) for level in LEVELS])
+    level_times = rises(tau[best:], error[best:])
     first = first_bulk_time(model)
     share_at_first, error_at_first = state_at(model, first, end)
     return Row(
@@ -94,6 +94,11 @@ def row_of(psi_n: float, psi_p: float, t: float) -> Row:
         share_at_first=share_at_first,
         E_score_at_first=error_at_first,
     )
+
+
+def rises(tau: Float[np.ndarray, " m"], error: Float[np.ndarray, " m"]) -> Float[np.ndarray, " 3"]:
+    """First times at which the score error reaches each of LEVELS."""
+    return np.array([first_crossing(tau, error, level) for level in LEVELS])
 
 
 def onset_time(model: FeatureModel) -> float:
