@@ -40,9 +40,8 @@ def make(request: Request) -> Found:
     (record,) = read_sweeps([SWEEP], request.records)
     spectrum = digits_spectrum(TINY_NODES if request.tiny else NODES)
     models = make_rows(request, parts(record, spectrum, request.tiny), (ModelRow,)).rows
-    rows = [
-        row for t, same in grouped(models, lambda row: row.t).items() for row in level_rows(record, t, same)
-    ]
+    levels = grouped(models, lambda row: row.t)
+    rows = [row for t, same in levels.items() for row in level_rows(record, t, same)]
     settings = {
         "input": record.command,
         "parameters": parameters(),

@@ -16,12 +16,29 @@ from memhorizon.timescales.pooling import mean_and_error
 
 FIT = (4.0, 32.0)  # range of psi_n of the paper's fit, both ends included
 ROUNDING = 1e-6  # relative, of psi_n
-CASES = ((32.0, 0.01), (64.0, 0.1), (1024.0, 0.01))  # psi_p, t
-SAMPLED = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # psi_n of the finite networks, of the first case
-TINY_SAMPLED = (4.0,)
-POINTS, TINY_POINTS = 33, 4
-DIM, TINY_DIM = 40, 8
-SEEDS, TINY_SEEDS = 6, 2
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is computed.
+
+    Attributes:
+        cases: psi_p and t of the families.
+        points: values of psi_n in the limit.
+        sampled: psi_n of the networks, which are of the first family.
+        dim: d of the networks.
+        seeds: how many there are of each.
+    """
+
+    cases: tuple[tuple[float, float], ...]
+    points: int
+    sampled: tuple[float, ...]
+    dim: int
+    seeds: int
+
+
+HERE = Sizes(((32.0, 0.01), (64.0, 0.1), (1024.0, 0.01)), 33, (1.0, 2.0, 4.0, 8.0, 16.0, 32.0), 40, 6)
+TINY = Sizes(((32.0, 0.01),), 4, (4.0,), 8, 2)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,30 +4,16 @@ from memhorizon.experiments.recipe import Found, Recipe, Request
 from memhorizon.recipes.tables import table
 from memhorizon.recipes.theory.work import Part, make_rows
 from memhorizon.recipes.theory_heatmap.figure import gap, score
-from memhorizon.recipes.theory_heatmap.numbers import (
-    DIFFUSION_TIMES,
-    POINTS,
-    ROWS,
-    TINY_DIFFUSION_TIMES,
-    TINY_POINTS,
-    Row,
-    rows_of,
-)
-
-
-def parts(tiny: bool) -> dict[str, Part[Row]]:
-    """All maps of each diffusion time."""
-    points = TINY_POINTS if tiny else POINTS
-    levels = TINY_DIFFUSION_TIMES if tiny else DIFFUSION_TIMES
-    return {f"t{t:g}": Part(rows_of, (t, points)) for t in levels}
+from memhorizon.recipes.theory_heatmap.numbers import HERE, ROWS, TINY, rows_of
 
 
 def make(request: Request) -> Found:
     """Compute all maps."""
-    made = make_rows(request, parts(request.tiny), ROWS)
-    points = TINY_POINTS if request.tiny else POINTS
-    settings = {"grid": points, "activation": "tanh", "spectrum": "isotropic"}
-    return Found(table("heatmap", made.rows, ROWS, settings=settings))
+    size = TINY if request.tiny else HERE
+    parts = {f"t{t:g}": Part(rows_of, (t, size.points)) for t in size.diffusion_times}
+    rows = make_rows(request, parts, ROWS).rows
+    settings = {"grid": size.points, "activation": "tanh", "spectrum": "isotropic"}
+    return Found(table("heatmap", rows, ROWS, settings=settings))
 
 
 RECIPE = Recipe(

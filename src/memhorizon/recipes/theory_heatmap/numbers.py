@@ -10,9 +10,23 @@ from jaxtyping import Float
 from memhorizon.theory import FeatureModel, LossCurves, loss_curves
 
 TIMES = (1e2, 1e3, 1e4, 1e5, np.inf)  # training times
-DIFFUSION_TIMES = (0.01, 0.1)
-TINY_DIFFUSION_TIMES = (0.1,)
-POINTS, TINY_POINTS = 40, 3  # of each axis
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is computed.
+
+    Attributes:
+        diffusion_times: a line of maps each.
+        points: of each axis.
+    """
+
+    diffusion_times: tuple[float, ...]
+    points: int
+
+
+HERE = Sizes((0.01, 0.1), 40)
+TINY = Sizes((0.1,), 3)
 
 
 @dataclass(frozen=True, kw_only=True)

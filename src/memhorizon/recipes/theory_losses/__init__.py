@@ -1,24 +1,17 @@
 """Losses and score error against training time, with their timescales (figures 5, 11 and 12 of the paper)."""
 
-from collections.abc import Mapping
-
 from memhorizon.experiments.recipe import Found, Recipe, Request
 from memhorizon.recipes.tables import table
 from memhorizon.recipes.theory.rows import Features
 from memhorizon.recipes.theory.work import Part, make_rows
 from memhorizon.recipes.theory_losses.figure import check, curves, over_t, over_variance
 from memhorizon.recipes.theory_losses.numbers import (
-    CHECKS,
-    DIM,
     FIG5,
-    PSI_N,
+    HERE,
     ROWS,
-    SEEDS,
-    TINY_CHECKS,
-    TINY_DIM,
-    TINY_PSI_N,
-    TINY_SEEDS,
+    TINY,
     Row,
+    Sizes,
     check_row,
     finite_row,
     limit_rows,
@@ -29,37 +22,30 @@ from memhorizon.theory import FeatureModel
 FEATURES: tuple[Features, ...] = ("true", "equivalent")
 
 
-def parts(tiny: bool) -> dict[str, Part[Row]]:
+def parts(size: Sizes) -> dict[str, Part[Row]]:
     """The limit and the networks of each psi_n, and the networks that are held against the limit."""
-    dim = TINY_DIM if tiny else DIM
-    seeds = TINY_SEEDS if tiny else SEEDS
     found = dict[str, Part[Row]]()
-    for psi_n in TINY_PSI_N if tiny else PSI_N:
+    for psi_n in size.psi_n:
         model = FeatureModel(psi_n, *FIG5)
         found[f"psi{psi_n:g}-limit"] = Part(limit_rows, (psi_n,))
-        found[f"psi{psi_n:g}-true"] = Part(finite_row, ("fig5", model, "true", dim, seeds))
-    for checked, networks in checks_of(tiny).items():
+        found[f"psi{psi_n:g}-true"] = Part(finite_row, ("fig5", model, "true", size.dim, size.seeds))
+    for dim, networks in size.checks.items():
         for features in FEATURES:
-            found[f"check-{features}-d{checked}"] = Part(check_row, (features, checked, networks))
+            found[f"check-{features}-d{dim}"] = Part(check_row, (features, dim, networks))
     return found
-
-
-def checks_of(tiny: bool) -> Mapping[int, int]:
-    """How many networks of each dimension are held against the limit."""
-    return TINY_CHECKS if tiny else CHECKS
 
 
 def make(request: Request) -> Found:
     """Compute limit and networks of every panel."""
-    tiny = request.tiny
-    made = make_rows(request, parts(tiny), ROWS)
-    checked = {f"check d={dim}": range(seeds) for dim, seeds in checks_of(tiny).items()}
+    size = TINY if request.tiny else HERE
+    rows = make_rows(request, parts(size), ROWS).rows
+    checked = {f"check d={dim}": range(networks) for dim, networks in size.checks.items()}
     settings = {
-        "psi_n": TINY_PSI_N if tiny else PSI_N,
-        "seeds": {"fig5": range(TINY_SEEDS if tiny else SEEDS), **checked},
+        "psi_n": size.psi_n,
+        "seeds": {"fig5": range(size.seeds), **checked},
         "activation": "tanh",
     }
-    return Found(table("losses", made.rows, ROWS, settings=settings, summary=summarise(made.rows)))
+    return Found(table("losses", rows, ROWS, settings=settings, summary=summarise(rows)))
 
 
 RECIPE = Recipe(

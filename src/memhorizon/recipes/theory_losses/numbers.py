@@ -1,7 +1,7 @@
 """Losses and score error against training time, with their timescales (figures 5, 11 and 12 of the paper)."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -21,14 +21,9 @@ from memhorizon.theory import FeatureModel, Spectrum, bulk_edges, coefficients, 
 from memhorizon.theory.ensembles import simulate
 from memhorizon.theory.third_group import third_group
 
-PSI_N, TINY_PSI_N = (4.0, 8.0, 16.0, 32.0), (4.0, 8.0)
 FIG5 = (64.0, 0.1)  # psi_p, t
 TAU = np.geomspace(1e-1, 1e7, 161)
 CHECK_TAU = np.geomspace(10, 1e5, 9)
-DIM, TINY_DIM = 40, 10  # of the networks of figure 5
-SEEDS, TINY_SEEDS = 3, 2
-CHECKS: dict[int, int] = {50: 32, 100: 16, 200: 8, 400: 5}  # dimension: number of networks
-TINY_CHECKS: dict[int, int] = {20: 2}
 CHECKED = FeatureModel(2.0, 4.0, 0.1)
 SLOPE_TAU = 1e3  # where the 1/d term of L_gen is taken
 
@@ -36,6 +31,27 @@ Panel = Literal["fig5", "fig11", "fig12", "check"]
 Source = Literal["limit", "true", "equivalent"]
 Timescale = Literal["tau_gen", "tau_first", "tau_third"]
 TIMESCALES: tuple[Timescale, ...] = ("tau_gen", "tau_first", "tau_third")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is computed.
+
+    Attributes:
+        psi_n: of the curves.
+        dim: d of the networks of figure 5.
+        seeds: how many there are of each.
+        checks: d of the networks that are held against the limit, and how many there are of each.
+    """
+
+    psi_n: tuple[float, ...]
+    dim: int
+    seeds: int
+    checks: Mapping[int, int]
+
+
+HERE = Sizes((4.0, 8.0, 16.0, 32.0), 40, 3, {50: 32, 100: 16, 200: 8, 400: 5})
+TINY = Sizes((4.0, 8.0), 10, 2, {20: 2})
 
 
 @dataclass(frozen=True, kw_only=True)

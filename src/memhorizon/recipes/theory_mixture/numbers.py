@@ -16,10 +16,27 @@ from memhorizon.timescales.pooling import mean_and_error
 
 TAU = np.geomspace(0.1, 1e5, 121)
 PSI_P, T = 16.0, 0.1
-PSI_N, TINY_PSI_N = (2.0, 4.0, 8.0), (4.0,)
-SEPARATIONS, TINY_SEPARATIONS = (0.0, 0.25, 1.0, 4.0), (0.0, 1.0)
-DIM, TINY_DIM = 50, 8
-SEEDS, TINY_SEEDS = 5, 2
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is computed.
+
+    Attributes:
+        psi_n: numbers of samples over d.
+        separations: |mu|^2/d of the classes.
+        dim: d of the networks.
+        seeds: how many there are of each.
+    """
+
+    psi_n: tuple[float, ...]
+    separations: tuple[float, ...]
+    dim: int
+    seeds: int
+
+
+HERE = Sizes((2.0, 4.0, 8.0), (0.0, 0.25, 1.0, 4.0), 50, 5)
+TINY = Sizes((4.0,), (0.0, 1.0), 8, 2)
 
 
 @dataclass(frozen=True)

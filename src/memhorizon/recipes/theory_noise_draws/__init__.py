@@ -4,39 +4,21 @@ from memhorizon.experiments.recipe import Found, Recipe, Request
 from memhorizon.recipes.tables import table
 from memhorizon.recipes.theory.work import Part, make_rows
 from memhorizon.recipes.theory_noise_draws.figure import peak
-from memhorizon.recipes.theory_noise_draws.numbers import (
-    DIM,
-    DRAWS,
-    PSI_P,
-    ROWS,
-    SEEDS,
-    TINY_DIM,
-    TINY_DRAWS,
-    TINY_PSI_P,
-    TINY_SEEDS,
-    Row,
-    row_of,
-    summarise,
-)
-
-
-def parts(tiny: bool) -> dict[str, Part[Row]]:
-    """All networks of each number of noise vectors."""
-    size = (TINY_PSI_P, TINY_DIM, TINY_SEEDS) if tiny else (PSI_P, DIM, SEEDS)
-    return {f"m{draws}": Part(row_of, (draws, *size)) for draws in (TINY_DRAWS if tiny else DRAWS)}
+from memhorizon.recipes.theory_noise_draws.numbers import HERE, ROWS, TINY, row_of, summarise
 
 
 def make(request: Request) -> Found:
     """Train the networks exactly."""
-    tiny = request.tiny
-    made = make_rows(request, parts(tiny), ROWS)
+    size = TINY if request.tiny else HERE
+    parts = {f"m{draws}": Part(row_of, (draws, size.psi_p, size.dim, size.seeds)) for draws in size.draws}
+    rows = make_rows(request, parts, ROWS).rows
     settings = {
-        "dim": TINY_DIM if tiny else DIM,
-        "seeds": range(TINY_SEEDS if tiny else SEEDS),
+        "dim": size.dim,
+        "seeds": range(size.seeds),
         "activation": "tanh",
         "spectrum": "isotropic",
     }
-    return Found(table("noise_draws", made.rows, ROWS, settings=settings, summary=summarise(made.rows)))
+    return Found(table("noise_draws", rows, ROWS, settings=settings, summary=summarise(rows)))
 
 
 RECIPE = Recipe(

@@ -12,15 +12,30 @@ from memhorizon.theory.ensembles import Modes
 from memhorizon.theory.features import finite_matrices
 
 PSI_N, T = 4.0, 0.1
-PSI_P = np.unique(np.geomspace(0.5, 32, 25).round(1))
-TINY_PSI_P = np.array([1.0, 2.0, 4.0, 8.0])
-DRAWS: tuple[int | None, ...] = (1, 2, 4, None)
-TINY_DRAWS: tuple[int | None, ...] = (1, None)
-DIM, TINY_DIM = 30, 8
-SEEDS, TINY_SEEDS = 5, 2
 TAU = np.geomspace(0.1, 1e4, 101)
 
 PerSize = Float[np.ndarray, " p"]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is computed.
+
+    Attributes:
+        draws: numbers of noise vectors per point; None averages over all noise.
+        psi_p: numbers of features over d. [p]
+        dim: d of the networks.
+        seeds: how many there are of each.
+    """
+
+    draws: tuple[int | None, ...]
+    psi_p: PerSize
+    dim: int
+    seeds: int
+
+
+HERE = Sizes((1, 2, 4, None), np.unique(np.geomspace(0.5, 32, 25).round(1)), 30, 5)
+TINY = Sizes((1, None), np.array([1.0, 2.0, 4.0, 8.0]), 8, 2)
 
 
 @dataclass(frozen=True, kw_only=True)

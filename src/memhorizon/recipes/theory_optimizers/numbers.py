@@ -1,7 +1,7 @@
 """The network trained in torch, by gradient descent and by Adam, against the exact flow (figure 15)."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
@@ -20,9 +20,7 @@ from memhorizon.timescales.pooling import Exponent, exponent_of
 from memhorizon.timescales.power_law import fit_scaling
 
 PSI_P, T = 16.0, 0.01
-DIM, TINY_DIM = 20, 6
-PSI_N = (1.0, 2.0, 4.0, 8.0)
-SEEDS = (0, 1, 2)
+FIRST_SEED = 0  # of the network that is computed exactly as well
 STEP = 8.0  # of gradient descent, in tau; the stability limit is near 60
 LEARNING_RATE = 0.02  # of Adam
 NOISES = 4  # fresh noise vectors per point and step
@@ -33,8 +31,27 @@ Event = Literal["level_step", "half_step"]
 Loss: TypeAlias = Callable[[Tensor], Tensor]
 OPTIMIZERS: tuple[Optimizer, ...] = ("gd", "adam")
 EVENTS: tuple[Event, ...] = ("level_step", "half_step")
-LAST: dict[Gradient, int] = {"exact": 60_000, "sampled": 20_000}  # noise makes a step ten times as long
-TINY_LAST: dict[Gradient, int] = {"exact": 200, "sampled": 200}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is computed.
+
+    Attributes:
+        psi_n: numbers of samples over d.
+        seeds: of the networks and of their data.
+        dim: d of the networks.
+        last: steps of a training; noise makes a step ten times as long.
+    """
+
+    psi_n: tuple[float, ...]
+    seeds: tuple[int, ...]
+    dim: int
+    last: Mapping[Gradient, int]
+
+
+HERE = Sizes((1.0, 2.0, 4.0, 8.0), (FIRST_SEED, 1, 2), 20, {"exact": 60_000, "sampled": 20_000})
+TINY = Sizes((1.0,), (FIRST_SEED,), 6, {"exact": 200, "sampled": 200})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,8 +218,8 @@ def losses_along(
     seed: int,
     steps: Int[np.ndarray, " m"],
 ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
-    """Exact train and test loss along a training, its noise drawn from a seed next to that of the network."""
-    generator = torch.Generator().manual_seed(seed + 1)
+    """Exact train and test loss along a training."""
+    generator = torch.Generator().manual_seed(seed + 1)  # next to that of the network
     loss = exact_loss(matrices) if gradient == "exact" else sampled_loss(matrices, generator)
     weights = weights_along(matrices, optimizer, loss, steps)
     train, test = np.array([exact_losses(matrices, A) for A in weights]).T
@@ -225,7 +242,7 @@ def level_step(steps: Int[np.ndarray, " m"], error: Float[np.ndarray, " m"]) -> 
 
 def exact_rows(psi_n: float, dim: int, last: int) -> Iterator[ExactRow]:
     """Gradient flow and gradient descent of the first network by its eigendecomposition."""
-    modes = Modes.of(finite_matrices(FeatureModel(psi_n, PSI_P, T), dim, SEEDS[0]))
+    modes = Modes.of(finite_matrices(FeatureModel(psi_n, PSI_P, T), dim, FIRST_SEED))
     steps = grid(last)
     tau = STEP * steps
     yield exact_row("flow", psi_n, dim, steps, modes.flow(tau))
@@ -248,7 +265,7 @@ def exact_row(
         psi_p=PSI_P,
         t=T,
         dim=dim,
-        seed=SEEDS[0],
+        seed=FIRST_SEED,
         step=tuple(steps.tolist()),
         tau=curves.tau,
         L_train=curves.L_train,

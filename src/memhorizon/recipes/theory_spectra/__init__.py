@@ -5,40 +5,34 @@ from memhorizon.recipes.tables import table
 from memhorizon.recipes.theory.work import Part, make_rows
 from memhorizon.recipes.theory_spectra.figure import density
 from memhorizon.recipes.theory_spectra.numbers import (
-    DIMS,
-    PANELS,
+    HERE,
     ROWS,
-    SEEDS,
-    TINY_DIMS,
-    TINY_PANELS,
+    TINY,
     Row,
+    Sizes,
     finite_row,
     limit_rows,
     summarise,
 )
 
 
-def parts(tiny: bool) -> dict[str, Part[Row]]:
+def parts(size: Sizes) -> dict[str, Part[Row]]:
     """The limit and every network of each panel."""
     found = dict[str, Part[Row]]()
-    for panel, model in (TINY_PANELS if tiny else PANELS).items():
+    for panel, model in size.panels.items():
         found[f"{panel}-limit"] = Part(limit_rows, (panel, model))
-        for source, dim in (TINY_DIMS if tiny else DIMS).items():
-            for seed in range(1 if tiny else SEEDS):
+        for source, dim in size.dims.items():
+            for seed in range(size.seeds):
                 found[f"{panel}-{source}-{seed}"] = Part(finite_row, (panel, model, source, dim, seed))
     return found
 
 
 def make(request: Request) -> Found:
     """Compute limit and networks of every panel."""
-    tiny = request.tiny
-    made = make_rows(request, parts(tiny), ROWS)
-    settings = {
-        "dims": TINY_DIMS if tiny else DIMS,
-        "seeds": range(1 if tiny else SEEDS),
-        "activation": "tanh",
-    }
-    return Found(table("spectra", made.rows, ROWS, settings=settings, summary=summarise(made.rows)))
+    size = TINY if request.tiny else HERE
+    rows = make_rows(request, parts(size), ROWS).rows
+    settings = {"dims": size.dims, "seeds": range(size.seeds), "activation": "tanh"}
+    return Found(table("spectra", rows, ROWS, settings=settings, summary=summarise(rows)))
 
 
 RECIPE = Recipe(

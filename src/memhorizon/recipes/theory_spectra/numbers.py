@@ -1,6 +1,6 @@
 """Spectra of U: the limit, the Gaussian equivalent and the tanh network (figures 4 and 14 of the paper)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -20,14 +20,29 @@ PANELS = {
     "fig4_halves": FeatureModel(8.0, 64.0, 0.01, spectrum=HALVES),
     "fig14_more_samples": FeatureModel(32.0, 64.0, 0.01),
 }
-TINY_PANELS = {"fig4_isotropic": FeatureModel(4.0, 16.0, 0.01)}
-DIMS: dict[Features, int] = {"equivalent": 100, "true": 50}
-TINY_DIMS: dict[Features, int] = {"equivalent": 20, "true": 20}
-SEEDS = 3
 BINS_PER_DECADE = 40
 MARGIN = 0.02  # decades that the bins go beyond the smallest and the largest eigenvalue
 POINTS = 240  # places on each interval
 SAME = 1e-9  # relative distance from s2 at which an eigenvalue counts into the atom
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is computed.
+
+    Attributes:
+        panels: the models by the names of their panels.
+        dims: d of the networks of each kind.
+        seeds: how many there are of each.
+    """
+
+    panels: Mapping[str, FeatureModel]
+    dims: Mapping[Features, int]
+    seeds: int
+
+
+HERE = Sizes(PANELS, {"equivalent": 100, "true": 50}, 3)
+TINY = Sizes({"fig4_isotropic": FeatureModel(4.0, 16.0, 0.01)}, {"equivalent": 20, "true": 20}, 1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,21 +3,12 @@
 from memhorizon.experiments.recipe import Found, Recipe, Request
 from memhorizon.recipes.tables import table
 from memhorizon.recipes.theory_steps.figure import curves
-from memhorizon.recipes.theory_steps.numbers import (
-    DIM,
-    LAST,
-    MODEL,
-    ROWS,
-    TINY_DIM,
-    TINY_LAST,
-    rows_of,
-    summarise,
-)
+from memhorizon.recipes.theory_steps.numbers import HERE, MODEL, ROWS, TINY, rows_of, summarise
 
 
 def make(request: Request) -> Found:
     """Compute descent and flow of one network."""
-    rows = list(rows_of(TINY_DIM, TINY_LAST) if request.tiny else rows_of(DIM, LAST))
+    rows = list(rows_of(*(TINY if request.tiny else HERE)))
     settings = {"psi_n": MODEL.psi_n, "psi_p": MODEL.psi_p, "t": MODEL.t, "activation": "tanh"}
     return Found(table("steps", rows, ROWS, settings=settings, summary=summarise(rows)))
 

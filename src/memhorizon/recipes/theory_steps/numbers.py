@@ -15,8 +15,8 @@ from memhorizon.theory.features import finite_matrices
 MODEL = FeatureModel(4.0, 16.0, 0.1)
 MOMENTA = (0.0, 0.9, 0.95)
 STEPS = (0.02, 0.5, 0.95)  # shares of the largest stable one
-DIM, TINY_DIM = 60, 10
-LAST, TINY_LAST = 200_000, 1000
+HERE = (60, 200_000)  # d, last step
+TINY = (10, 1000)
 SEED = 0
 SETTLED = 10  # steps after which L_gen is held against the flow
 

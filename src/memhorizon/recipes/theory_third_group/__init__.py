@@ -1,17 +1,19 @@
 """The third group of eigenvalues: in the limit, in the Gaussian equivalent and in the tanh network itself."""
 
+from collections.abc import Sequence
+
 from memhorizon.experiments.recipe import Found, Recipe, Request
 from memhorizon.recipes.tables import table
 from memhorizon.recipes.theory.work import Part, make_rows
 from memhorizon.recipes.theory_third_group.figure import shares
 from memhorizon.recipes.theory_third_group.numbers import (
-    MODELS,
+    HERE,
     NETWORKS,
     ROWS,
-    SEEDS,
-    TINY_MODELS,
-    TINY_SEEDS,
+    TINY,
+    FiniteRow,
     Row,
+    Sizes,
     finite_row,
     limit_row,
     summarise,
@@ -19,32 +21,35 @@ from memhorizon.recipes.theory_third_group.numbers import (
 from memhorizon.theory import FeatureModel
 
 
-def parts(tiny: bool) -> dict[str, Part[Row]]:
+def parts(size: Sizes) -> dict[str, Part[Row]]:
     """The limit and every network of each model."""
     found = dict[str, Part[Row]]()
-    for psi_n, psi_p, t, dims in TINY_MODELS if tiny else MODELS:
+    for psi_n, psi_p, t, dims in size.models:
         model = FeatureModel(psi_n, psi_p, t)
         name = f"psi{psi_n:g}-{psi_p:g}-t{t:g}"
         found[f"{name}-limit"] = Part(limit_row, (model,))
         for dim in dims:
-            for features, equal_norms in NETWORKS:
-                for seed in TINY_SEEDS if tiny else SEEDS:
-                    kind = f"{features}{'-equal' if equal_norms else ''}-d{dim}-{seed}"
-                    found[f"{name}-{kind}"] = Part(finite_row, (model, dim, seed, features, equal_norms))
+            networks = networks_of(model, dim, size.seeds)
+            found |= {f"{name}-d{dim}-{network}": part for network, part in networks.items()}
+    return found
+
+
+def networks_of(model: FeatureModel, dim: int, seeds: Sequence[int]) -> dict[str, Part[FiniteRow]]:
+    """Every network of one dimension."""
+    found = dict[str, Part[FiniteRow]]()
+    for features, equal_norms in NETWORKS:
+        kind = f"{features}-equal" if equal_norms else features
+        for seed in seeds:
+            found[f"{kind}-{seed}"] = Part(finite_row, (model, dim, seed, features, equal_norms))
     return found
 
 
 def make(request: Request) -> Found:
     """Compute the limit and the networks of every model."""
-    tiny = request.tiny
-    made = make_rows(request, parts(tiny), ROWS)
-    settings = {
-        "models": TINY_MODELS if tiny else MODELS,
-        "seeds": TINY_SEEDS if tiny else SEEDS,
-        "activation": "tanh",
-        "spectrum": "isotropic",
-    }
-    return Found(table("third_group", made.rows, ROWS, settings=settings, summary=summarise(made.rows)))
+    size = TINY if request.tiny else HERE
+    rows = make_rows(request, parts(size), ROWS).rows
+    settings = {**vars(size), "activation": "tanh", "spectrum": "isotropic"}
+    return Found(table("third_group", rows, ROWS, settings=settings, summary=summarise(rows)))
 
 
 RECIPE = Recipe(

@@ -17,18 +17,35 @@ from memhorizon.theory.third_group import group_drops, third_group
 from memhorizon.timescales.pooling import MeanError, mean_and_error
 
 GROUPS = ("third", "first", "second")
-MODELS = (  # psi_n, psi_p, t, dimensions; p is 3200 at the largest dimension of each
-    (4.0, 8.0, 0.01, (100, 200, 400)),
-    (2.0, 8.0, 0.01, (100, 200, 400)),
-    (4.0, 16.0, 0.1, (100, 200)),
-    (8.0, 32.0, 0.01, (50, 100)),
-)
-TINY_MODELS = ((4.0, 8.0, 0.01, (20, 30)),)
 NETWORKS: tuple[tuple[Features, bool], ...] = (("equivalent", False), ("true", False), ("true", True))
-SEEDS, TINY_SEEDS = (0, 1, 2, 3, 4), (0, 1)
 LARGEST_WHOLE = 1600  # features of the largest matrix that is diagonalised whole, to count its eigenvalues
 
 Parts: TypeAlias = dict[str, slice]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is computed.
+
+    Attributes:
+        models: psi_n, psi_p, t and the dimensions of the networks; p is 3200 at the largest of each.
+        seeds: of the networks.
+    """
+
+    models: tuple[tuple[float, float, float, tuple[int, ...]], ...]
+    seeds: tuple[int, ...]
+
+
+HERE = Sizes(
+    (
+        (4.0, 8.0, 0.01, (100, 200, 400)),
+        (2.0, 8.0, 0.01, (100, 200, 400)),
+        (4.0, 16.0, 0.1, (100, 200)),
+        (8.0, 32.0, 0.01, (50, 100)),
+    ),
+    (0, 1, 2, 3, 4),
+)
+TINY = Sizes(((4.0, 8.0, 0.01, (20, 30)),), (0, 1))
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,31 @@ from memhorizon.theory.third_group import third_group
 LEVELS = (0.3, 1.0, 10.0)  # of the score error
 EVENTS = ("best_time", "level_1_time", "half_time", "end_time")
 TIMESCALES = ("tau_onset", "tau_first", "tau_third")
-TIMES = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # diffusion times
-TINY_TIMES = (0.001, 0.01)
-PSI_N = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
-TINY_PSI_N = (4.0, 16.0)
-PSI_P = (64.0, 1024.0)
-TINY_PSI_P = (64.0,)
 SMALL_T = 0.01  # up to here powers of Delta_t are fitted
 SEPARATED_T = 0.1  # up to here events are held against timescales
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is computed.
+
+    Attributes:
+        t: diffusion times.
+        psi_n: those below psi_p are taken.
+        psi_p: numbers of features over d.
+    """
+
+    t: tuple[float, ...]
+    psi_n: tuple[float, ...]
+    psi_p: tuple[float, ...]
+
+
+HERE = Sizes(
+    t=(0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0),
+    psi_n=(2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0),
+    psi_p=(64.0, 1024.0),
+)
+TINY = Sizes(t=(0.001, 0.01), psi_n=(4.0, 16.0), psi_p=(64.0,))
 
 
 @dataclass(frozen=True, kw_only=True)
