@@ -11,7 +11,6 @@ from memhorizon.recipes.theory_third_group.numbers import (
     NETWORKS,
     ROWS,
     TINY,
-    FiniteRow,
     Row,
     Sizes,
     finite_row,
@@ -34,9 +33,9 @@ def parts(size: Sizes) -> dict[str, Part[Row]]:
     return found
 
 
-def networks_of(model: FeatureModel, dim: int, seeds: Sequence[int]) -> dict[str, Part[FiniteRow]]:
+def networks_of(model: FeatureModel, dim: int, seeds: Sequence[int]) -> dict[str, Part[Row]]:
     """Every network of one dimension."""
-    found = dict[str, Part[FiniteRow]]()
+    found = dict[str, Part[Row]]()
     for features, equal_norms in NETWORKS:
         kind = f"{features}-equal" if equal_norms else features
         for seed in seeds:
