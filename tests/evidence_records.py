@@ -1,5 +1,6 @@
-"""What the tests of recipes with training of their own share: records, the page of evidence, pictures."""
+"""What the tests of recipes share: committed records, the pages of evidence, pictures."""
 
+import hashlib
 import json
 import warnings
 from pathlib import Path
@@ -8,45 +9,62 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from memhorizon import figures
-from memhorizon.results import Time
+from memhorizon import figures, recipes
+from memhorizon.records.files import load_record
+from memhorizon.results import Status, Time
 
 RECORDS = Path(__file__).parents[1] / "results"
+DOCS = RECORDS.parent / "docs"
 
 
-def read(recipe):
-    return json.loads((RECORDS / f"{recipe.NAME}.json").read_text())
-
-
-def rows_of(record, part):
-    return [row for row in record["rows"] if row["part"] == part]
+def read(name):
+    return load_record(RECORDS / f"{name}.json")
 
 
 def observed(value):
-    return {"value": value, "low": value, "high": value, "status": "observed"}
+    return Time(value, value, value, Status.OBSERVED)
+
+
+def not_reached(value):
+    return Time(value, value, float("inf"), Status.NOT_REACHED)
 
 
 def drawn(record, folder):
-    (picture,) = figures.of(record).values()
+    (picture,) = recipes.figures_of(record).values()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         figures.save(picture.plot(), folder / "picture.png")
     pixels = np.asarray(Image.open(folder / "picture.png").convert("L"))
     assert np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).min() > 250
     assert (folder / "picture.png").stat().st_size < 100_000
+    return picture
 
 
-def agree(row, name, time: Time):
-    assert row[name]["status"] in (time.status, "undetermined")
-    assert row[name]["value"] == pytest.approx(time.value, rel=1e-4)
+def agree(found, kept, rel=1e-4):
+    """Two times or means are the same: status, and value where there is one."""
+    assert found.status == kept.status
+    assert found.value == pytest.approx(kept.value, rel=rel, nan_ok=True)
+
+
+def inputs_are_those_beside(record):
+    """The hashes in a record are those of the files that it read."""
+    for name, source in record.settings["inputs"].items():
+        now = hashlib.sha256((RECORDS / f"{name}.json").read_bytes()).hexdigest()
+        assert now == source["sha256"], f"{name} changed: run `{record.command}`"
+
+
+def without_origin(record):
+    """Rows, settings and summary as they are written."""
+    return json.loads(json.dumps([record.rows, record.settings, record.summary]))
 
 
 def shown(entry, digits=2):
-    """A number with its interval as the page writes it."""
-    return f"{entry['value']:.{digits}f} [{entry['low']:.{digits}f}, {entry['high']:.{digits}f}]"
+    """A number with its interval as the pages write it."""
+    return f"{entry.value:.{digits}f} [{entry.low:.{digits}f}, {entry.high:.{digits}f}]"
 
 
-def lines_of(recipe):
-    """What the page of evidence says with a link to this record."""
-    page = (RECORDS.parent / "docs" / "evidence.md").read_text()
-    return "\n".join(line for line in page.splitlines() if f"results/{recipe.NAME}.json" in line)
+def lines_of(name):
+    """What the pages of evidence say with a link to this record."""
+    pages = [DOCS / "evidence.md", *sorted((DOCS / "evidence").glob("*.md"))]
+    lines = [line for page in pages for line in page.read_text().splitlines()]
+    return "\n".join(line for line in lines if f"results/{name}.json" in line)

@@ -1,44 +1,46 @@
 """Every recipe is complete: its tiny twin runs and gives a record of its form, its paper twin is valid."""
 
-import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from memhorizon import figures
+from evidence_records import RECORDS, read
+from memhorizon import figures, recipes
 from memhorizon.cli import main
 from memhorizon.datasets.sources import FASHION_MNIST
-from memhorizon.experiments import recipes
-from memhorizon.experiments.config import from_json, to_json
+from memhorizon.errors import InputError
+from memhorizon.experiments.config import decode, from_json, to_json
 from memhorizon.experiments.executors import Inline
-from memhorizon.experiments.record import record
-from memhorizon.experiments.sweep import sweep
+from memhorizon.recipes.sweeps import ENTRIES
+from memhorizon.records.files import load_record
+from memhorizon.records.table import TableRecord
 
-RESULTS = Path(__file__).parents[2] / "results"
-PLANNED = [name for name in recipes.find() if hasattr(recipes.load(name), "planned")]
-SWEEPS = [name for name in recipes.find() if hasattr(recipes.load(name), "configs")]
+SWEEPS = tuple(ENTRIES)
+TABLES = [name for name in recipes.names() if name not in ENTRIES]
+PLANNED = [name for name in TABLES if recipes.load(name).plan("here")]
 
 
 @pytest.mark.parametrize("name", SWEEPS)
 @pytest.mark.parametrize("size", ["here", "tiny", "paper"])
 def test_configurations_are_valid_and_distinct(name, size):
-    configs = recipes.load(name).configs(size)
+    configs = recipes.load(name).plan(size)
     assert len({config.key for config in configs}) == len(configs) >= 2
     assert all(from_json(to_json(config)) == config for config in configs)
 
 
 @pytest.mark.parametrize("name", SWEEPS)
 def test_the_tiny_twin_is_of_the_same_kind(name):
-    tiny, here = (recipes.load(name).configs(size) for size in ("tiny", "here"))
+    tiny, here = (recipes.load(name).plan(size) for size in ("tiny", "here"))
     for kind in (lambda c: c.data.name, lambda c: type(c.model), lambda c: c.optimizer.name):
         assert set(map(kind, tiny)) == set(map(kind, here))
 
 
 @pytest.mark.parametrize("name", [*SWEEPS, *PLANNED])
 def test_the_paper_twin_is_shown_without_its_data(name, capsys):
-    recipe = recipes.load(name)
-    configs = (recipe.configs if name in SWEEPS else recipe.planned)("paper")
+    configs = recipes.load(name).plan("paper")
     assert main(["reproduce", name, "--size", "paper", "--dry-run"]) == 0
     shown = capsys.readouterr().out
     assert all(config.key in shown for config in configs)
@@ -55,13 +57,13 @@ def test_what_was_not_made_for_the_paper_size_is_not_run_at_another(name, capsys
 @pytest.mark.parametrize("name", [*PLANNED, "theory_steps", "noise_levels"])
 def test_a_dry_run_runs_nothing(name, capsys, tmp_path):
     assert main(["reproduce", name, "--out", str(tmp_path), "--dry-run"]) == 0
-    assert "Write OUT/" in capsys.readouterr().out
+    assert f"Write {tmp_path}" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", SWEEPS)
 def test_a_law_rests_on_three_seeds_and_four_values(name):
-    configs = recipes.load(name).configs("here")
+    configs = recipes.load(name).plan("here")
     assert len({config.seed for config in configs}) >= 3
     assert len({math.prod(values) for values in _points(configs)}) >= 3
 
@@ -80,35 +82,64 @@ def _points(configs):
 @pytest.mark.parametrize("name", SWEEPS)
 def test_the_tiny_twin_gives_a_record(name, tmp_path):
     recipe = recipes.load(name)
-    configs = recipe.configs("tiny")
+    configs = recipe.plan("tiny")
     if configs[0].data.name == "fashion-mnist" and not Path(FASHION_MNIST).is_dir():
         pytest.skip(f"{FASHION_MNIST}: Debian's dataset-fashion-mnist is not installed")
-    made = record(sweep(configs, root=tmp_path, executor=Inline()), recipe.RULES, name=name)
-    assert [run["key"] for run in made["runs"]] == [config.key for config in configs]
-    assert {"clocks", "losses"} <= set(figures.of(made))
-    _has_the_form_of(json.loads((RESULTS / f"{name}.json").read_text()), made)
-
-
-def _has_the_form_of(committed, made):
-    written = {"claim", "command", "seconds", "size"}  # by the command
-    assert set(committed) - written == set(made) - written
-    later = {"data"}  # facts of the items: runs of before 2026-11-25 did not keep them
-    assert {frozenset(run) - later for run in committed["runs"]} == {
-        frozenset(run) - later for run in made["runs"]
-    }
+    made = recipe.reproduce(tmp_path, "tiny", root=tmp_path / "runs", executor=Inline())
+    record = load_record(made.path)
+    assert [run.key for run in record.runs] == [config.key for config in configs]
+    assert record.claim == recipe.claim
+    assert record.size == "tiny"
+    assert record.command == f"memhorizon reproduce {name} --size tiny"
+    assert {"timescales", "losses"} <= set(figures.of(record, made.runs))
 
 
 @pytest.mark.parametrize("name", SWEEPS)
 def test_the_committed_record_is_of_the_runs_of_the_recipe(name):
-    committed = json.loads((RESULTS / f"{name}.json").read_text())
-    assert [run["key"] for run in committed["runs"]] == [c.key for c in recipes.load(name).configs("here")]
+    committed = [decode(run.config) for run in read(name).runs]
+    assert committed == recipes.load(name).plan("here")
 
 
-@pytest.mark.parametrize("name", [name for name in recipes.find() if hasattr(recipes.load(name), "COLUMNS")])
-def test_the_committed_table_has_the_columns_of_the_recipe(name):
-    folder = RESULTS / "theory" if name.startswith("theory_") else RESULTS
-    committed = json.loads((folder / f"{name.removeprefix('theory_')}.json").read_text())
-    assert committed["columns"] == recipes.load(name).COLUMNS
+@pytest.mark.parametrize("name", TABLES)
+def test_the_committed_table_has_the_columns_of_its_rows_and_is_drawn_by_its_recipe(name):
+    recipe = recipes.load(name)
+    committed = load_record(recipe.record_path(RECORDS, "here"))
+    assert isinstance(committed, TableRecord)
+    assert committed.claim == recipe.claim
+    assert {entry for row in committed.rows for entry in row} <= set(committed.columns)
+    assert set(recipes.figures_of(committed)) == set(recipe.figures) != set()
+
+
+def test_names_are_claims_and_an_unknown_one_is_refused():
+    assert len(recipes.names()) == len(set(recipes.names())) > 30
+    with pytest.raises(InputError, match=r"name: expected one of augmentation_digits, .*; got 'n_digit'"):
+        recipes.load("n_digit")
+
+
+def test_a_recipe_says_which_records_it_misses(tmp_path):
+    with pytest.raises(InputError, match=r"lr_sgd_mixture.json, momentum_mixture.json, which rates reads"):
+        recipes.load("rates").run(tmp_path, records=tmp_path)
+
+
+def test_a_size_that_is_none_is_refused(tmp_path):
+    with pytest.raises(InputError, match='size: expected one of "here", "tiny", "paper", got \'small\''):
+        recipes.load("rates").run(tmp_path, "small", records=RECORDS)
+
+
+def test_the_recipes_are_listed_with_claim_and_figure(capsys):
+    assert main(["reproduce"]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in listed] == recipes.names()
+    (line,) = [line for line in listed if line.startswith("width_digits:")]
+    assert line == f"width_digits: {recipes.load('width_digits').claim} (Fig. 3)"
+
+
+def test_one_recipe_is_imported_without_the_others():
+    code = (
+        "import sys; from memhorizon import recipes; recipes.load('rates'); "
+        "assert not [n for n in sys.modules if n.startswith('memhorizon.recipes.theory')]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("name", ["n_digits", "lr_mixture"])
@@ -116,9 +147,9 @@ def test_reproduce_draws_what_it_names(name, tmp_path, capsys):
     """The whole command, once on images and once on points."""
     out, root = tmp_path / "results", tmp_path / "runs"
     assert main(["reproduce", name, "--size", "tiny", "--out", str(out), "--root", str(root)]) == 0
-    made = json.loads((out / f"{name}-tiny.json").read_text())
-    assert made["claim"] == recipes.load(name).CLAIM
-    assert {"runs", "rules", "laws", "collapse", "command", "seconds"} <= set(made)
+    made = load_record(out / f"{name}-tiny.json")
+    assert made.claim == recipes.load(name).claim
+    assert made.seconds is not None
     named = [line for line in capsys.readouterr().out.splitlines() if line.endswith(".png")]
     assert len(named) >= 3
     assert {str(path) for path in out.glob("*.png")} == set(named)

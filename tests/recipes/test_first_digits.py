@@ -1,136 +1,147 @@
 """The recipe on duplicates: its tiny twin, its statistics on planted numbers, its picture, its record."""
 
-import json
 import math
-import warnings
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from scipy import stats
 
-from memhorizon import figures
-from memhorizon.cli import main
+from evidence_records import RECORDS, drawn, not_reached, observed, read
+from memhorizon import recipes
 from memhorizon.datasets.split import load_split
 from memhorizon.errors import InputError
-from memhorizon.experiments import recipes
-from memhorizon.experiments.record import plain
-from memhorizon.results import Time
+from memhorizon.experiments.executors import Inline
+from memhorizon.recipes.first_digits import numbers, statistics
+from memhorizon.recipes.first_digits.figure import first_digits
+from memhorizon.recipes.first_digits.rows import KINDS, RULES, Row, Seed, SeedFacts, Summary, Times
+from memhorizon.recipes.tables import rows_of, table
+from memhorizon.records.codec import decode, encode_object
+from memhorizon.records.files import load_record
+from memhorizon.results import Status, Time
+from memhorizon.timescales import ordering
 
-first_digits = recipes.load("first_digits")
-statistics = __import__("memhorizon.recipes.first_digits_statistics", fromlist=["auc"])
-
-RECORD = Path(__file__).parents[2] / "results" / "first_digits.json"
-STEP = np.unique(np.geomspace(100, 4000, 14).round()).tolist()
+STEP = tuple(int(step) for step in np.unique(np.geomspace(100, 4000, 14).round()))
 TOTAL, EXPONENT, SCATTER = 2000, -0.5, 0.25
+NULL = {"count_by_ratio": (0, 9), "count_by_distance": (0, 9)}
 
 
-def time(value, status="observed"):
-    ends = {"observed": (value, value), "not reached": (value, math.inf), "before first": (0.0, value)}[
-        status
-    ]
-    return Time(value, *ends, status, "planted")
+def seed_of(images):
+    """A training whose images are these."""
+    return Seed(
+        step=STEP,
+        holdout_loss=(1.0,) * len(STEP),
+        early_step=100,
+        samples=TOTAL,
+        entries=44,
+        null=NULL,
+        images=tuple(images),
+    )
 
 
-def planted(seeds=5):
+def planted(seed):
     """Images whose copies reach half of k/N at 1000 k^EXPONENT e^z, where z decides what `nearest` shows."""
-    generator, entries, found = np.random.default_rng(3), 44, []
-    for seed in range(seeds):
-        copies, images = first_digits.copies_of(seed), []
-        z = generator.normal(size=len(copies)) * SCATTER
-        for i, k in enumerate(copies):
-            half = 1000 * k**EXPONENT * math.exp(z[i])
-            share = k / entries / (1 + (half / np.array(STEP)) ** 4)
-            counts = generator.binomial(TOTAL // 2, share, size=(2, len(STEP)))
-            noise = generator.normal(size=2)
-            image = {
-                "image": i,
-                "copies": int(k),
-                "planted": half,
-                "nearest": seed - z[i],
-                "center": noise[0],
-            }
-            image |= {"sparse": z[i], "early_loss": noise[1], "count_by_ratio": counts}
-            images.append(image | {"count_by_distance": counts})
-        own = {"seed": seed, "step": STEP, "samples": TOTAL, "entries": entries, "early_step": 100}
-        found.append({**own, "null": {"count_by_ratio": [0, 9]}, "images": images})
-    for seed in found:
-        for image in seed["images"]:
-            image["times"] = statistics.times_of(image, seed)
-    return found
+    generator = np.random.default_rng(seed)
+    copies = numbers.copies_of(seed)
+    z = generator.normal(size=len(copies)) * SCATTER
+    images = [planted_image(i, k, z[i], seed, generator) for i, k in enumerate(copies)]
+    return numbers.rows_of(seed, seed_of(images))
+
+
+def planted_image(i, k, z, seed, generator):
+    half = 1000 * k**EXPONENT * math.exp(z)
+    share = k / 44 / (1 + (half / np.array(STEP)) ** 4)
+    even, odd = generator.binomial(TOTAL // 2, share, size=(2, len(STEP))).tolist()
+    noise = generator.normal(size=2)
+    return numbers.Image(
+        image=i,
+        label=0,
+        copies=int(k),
+        nearest=seed - z,
+        center=float(noise[0]),
+        sparse=float(z),
+        early_loss=float(noise[1]),
+        loss=(0.0,) * len(STEP),
+        count_by_ratio=(tuple(even), tuple(odd)),
+        count_by_distance=(tuple(even), tuple(odd)),
+    )
+
+
+def facts_of(seed):
+    whole = {name: value for name, value in vars(seed_of(())).items() if name != "images"}
+    return SeedFacts(seed=seed, seconds=1.0, environment={}, **whole)
 
 
 @pytest.fixture(scope="module")
 def made():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(statistics, "DRAWS", 200)
-        seeds = planted()
-        return seeds, statistics.summarise(seeds)
+        patch.setattr(ordering, "DRAWS", 200)
+        seeds = [planted(seed) for seed in range(5)]
+        return seeds, statistics.summarise(seeds, [facts_of(seed) for seed in range(5)])
 
 
 def test_the_tiny_twin_has_the_form_of_the_record_and_a_finished_seed_is_not_run_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(statistics, "DRAWS", 20)
-    assert main(["reproduce", "first_digits", "--size", "tiny", "--out", str(tmp_path)]) == 0
-    path = tmp_path / "first_digits-tiny.json"
-    record = json.loads(path.read_text())
-    assert (tmp_path / "first_digits-tiny-times.png").exists()
-    assert record["tiny"]
-    assert len(record["seeds"]) == 2
-    well_formed(record)
+    monkeypatch.setattr(ordering, "DRAWS", 20)
+    recipe = recipes.load("first_digits")
 
-    # what fails when it is called with a seed and a run, also in another process
-    monkeypatch.setattr(first_digits, "train_seed", json.loads)
-    before = path.read_bytes()
-    assert first_digits.run(tmp_path, tiny=True) == path
-    assert path.read_bytes() == before
-    monkeypatch.setattr(first_digits, "COPIES", {1: 24, 2: 2, 4: 1})
-    with pytest.raises(
-        InputError, match="TypeError: .*takes 1 positional argument"
-    ):  # other settings, another part
-        first_digits.run(tmp_path, tiny=True)
+    def run():
+        return recipe.run(tmp_path, "tiny", root=tmp_path / "runs", records=RECORDS, executor=Inline())
 
-
-def well_formed(record):
-    assert record["kind"] == "duplicates"
-    assert record["command"].startswith("memhorizon reproduce first_digits")
-    assert {"torch", "threads"} <= set(record["environment"])
-    for seed in record["seeds"]:
-        assert {int(k): n for k, n in record["settings"]["copies"].items()} == {
-            k: sum(image["copies"] == k for image in seed["images"]) for k in first_digits.COPIES
-        }
-        for image in seed["images"]:
-            assert set(image) <= set(record["columns"])
-            assert np.shape(image["count_by_ratio"]) == (2, len(seed["step"]))
-            assert len(image["loss"]) == len(seed["step"])
+    record = load_record(run())
+    assert record.tiny
+    well_formed(record, seeds=2)
+    first_digits(record).plot()
+    parts = sorted((tmp_path / "runs").rglob("*.json"))
+    before = [part.stat().st_mtime_ns for part in parts]
+    assert load_record(run()).rows == record.rows
+    assert [part.stat().st_mtime_ns for part in parts] == before
+    path = parts[0]
+    path.write_text(path.read_text().replace('"copies": {"1": 20', '"copies": {"1": 21'))
+    assert load_record(run()).rows == record.rows  # a part of other settings is made anew
+    assert path.stat().st_mtime_ns != before[0]
 
 
-def test_the_committed_record_follows_from_its_counts():
-    record = json.loads(RECORD.read_text())
-    assert not record["tiny"]
-    assert len(record["seeds"]) >= 3
-    well_formed(record)
-    for seed in record["seeds"]:
-        for image in seed["images"]:
-            times, kept = statistics.times_of(image, seed), image["times"]["share"]
-            assert times["share"].status == kept["status"]
-            assert times["share"].value == pytest.approx(kept["value"])
-            image["times"] = times
-    for rule in statistics.RULES:
-        found = statistics.duplicates(record["seeds"], rule)["by_copies"]
-        for row, kept in zip(found[1:], record["summary"]["copies"][rule]["by_copies"][1:], strict=True):
-            bounds = [math.nan if kept["ratio"][key] is None else kept["ratio"][key] for key in row["ratio"]]
-            assert list(row["ratio"].values()) == pytest.approx(bounds, rel=1e-4, nan_ok=True)
-            assert row.get("at_most", 0) == pytest.approx(kept.get("at_most", 0), rel=1e-4)
+def well_formed(record, seeds):
+    summary = decode(record.summary, Summary, "record.summary")
+    assert len(summary.seeds) == seeds
+    assert {"torch", "threads"} <= set(record.environment)
+    rows = rows_of(record, "first_digits", KINDS)
+    for facts in summary.seeds:
+        own = [row for row in rows if row.seed == facts.seed]
+        counts = {str(k): sum(row.copies == k for row in own) for k in numbers.COPIES}
+        assert record.settings["copies"] == counts
+        for row in own:
+            assert np.shape(row.count_by_ratio) == (2, len(facts.step))
+            assert len(row.loss) == len(facts.step)
+
+
+def test_the_committed_record_follows_from_its_counts(tmp_path):
+    record = read("first_digits")
+    assert not record.tiny
+    well_formed(record, seeds=6)
+    rows = rows_of(record, "first_digits", KINDS)
+    summary = decode(record.summary, Summary, "record.summary")
+    seeds = []
+    for facts in summary.seeds:
+        own = [row for row in rows if row.seed == facts.seed]
+        seed = replace(seed_of(own), step=facts.step, samples=facts.samples, entries=facts.entries)
+        seeds.append([replace(row, times=statistics.times_of(row, seed)) for row in own])
+    for new, old in zip((row for own in seeds for row in own), rows, strict=True):
+        assert new.times.share.status == old.times.share.status
+        assert new.times.share.value == pytest.approx(old.times.share.value)
+    for rule in RULES:
+        found = statistics.duplicates(seeds, rule).by_copies
+        for new, old in zip(found[1:], summary.copies[rule].by_copies[1:], strict=True):
+            assert new.ratio.value == pytest.approx(old.ratio.value, rel=1e-4, nan_ok=True)
+            assert new.ratio.high == pytest.approx(old.ratio.high, rel=1e-4)
+            assert (new.at_most or 0) == pytest.approx(old.at_most or 0, rel=1e-4)
+    drawn(record, tmp_path)
 
 
 def test_seeds_have_images_of_their_own_and_the_copies_they_say():
-    seen = torch.cat(
-        [load_split(first_digits.config(s, "here").data).train_index for s in first_digits.SEEDS]
-    )
-    assert len(seen.unique()) == len(seen) == 27 * len(first_digits.SEEDS)
-    each = [first_digits.copies_of(seed) for seed in first_digits.SEEDS]
+    seen = torch.cat([load_split(numbers.config(s, "here").data).train_index for s in numbers.SEEDS])
+    assert len(seen.unique()) == len(seen) == 27 * len(numbers.SEEDS)
+    each = [numbers.copies_of(seed) for seed in numbers.SEEDS]
     assert {int(copies.sum()) for copies in each} == {44}
     assert len({tuple(copies) for copies in each}) == len(each)
 
@@ -142,148 +153,78 @@ def test_copies_are_counted_for_the_image_that_they_copy():
     copies = distinct[owner] + 0.05 * torch.randn(9, 1, 8, 8, generator=generator)
     strange = torch.randn(20, 1, 8, 8, generator=generator)
     broken = torch.full((1, 1, 8, 8), torch.nan)
-    found = first_digits.copies_found(torch.cat([copies, broken, strange]), distinct, 1 / 3)
+    found = numbers.copies_found(torch.cat([copies, broken, strange]), distinct, 1 / 3)
     wanted = [[2, 0, 1, 0, 0, 2], [1, 0, 1, 0, 0, 2]]  # even and odd places of `owner`
     assert found["count_by_ratio"].tolist() == wanted
     assert found["count_by_distance"].tolist() == wanted
 
 
-def test_planted_times_are_recovered(made):
-    """The share s = k/N / 2 has variance s / TOTAL and rises by k/N per log step where it is crossed."""
-    for seed in made[0]:
-        for image in seed["images"]:
-            error = math.sqrt(seed["entries"] / (2 * image["copies"] * TOTAL))
-            got = image["times"]["share"]
-            assert got.observed
-            assert abs(math.log(got.value / image["planted"])) < 5 * error
-
-
-def test_an_image_that_is_not_copied_often_enough_is_censored():
-    counts = np.where(np.array(STEP) < 1000, 0, 3)
-    late = statistics.image_time(STEP, counts, TOTAL, 0.5)
-    early = statistics.image_time(STEP, np.full(len(STEP), 900), TOTAL, 0.1)
-    assert (late.status, late.value) == ("not reached", 4000)
-    assert (early.status, early.value) == ("before first", 100)
-
-
-def test_planted_ratios_and_the_exponent_are_recovered(made):
-    share = made[1]["copies"]["share"]
-    for row in share["by_copies"][1:]:
-        images = 5 * np.array([first_digits.COPIES[row["copies"]], first_digits.COPIES[1]])
+def test_ratio_and_exponent_are_recovered(made):
+    share = made[1].copies["share"]
+    for row in share.by_copies[1:]:
+        images = 5 * np.array([numbers.COPIES[row.copies], numbers.COPIES[1]])
         error = SCATTER * math.sqrt((1 / images).sum())
-        assert abs(math.log(row["ratio"]["value"] / row["copies"] ** EXPONENT)) < 4 * error
-        assert row["ratio"]["low"] < row["ratio"]["value"] < row["ratio"]["high"]
-    assert share["exponent"]["value"] == pytest.approx(EXPONENT, abs=4 * SCATTER / math.sqrt(5 * 27 * 0.5))
+        assert abs(math.log(row.ratio.value / row.copies**EXPONENT)) < 4 * error
+        assert row.ratio.low < row.ratio.value < row.ratio.high
+    assert share.exponent.value == pytest.approx(EXPONENT, abs=4 * SCATTER / math.sqrt(5 * 27 * 0.5))
 
 
-def test_without_censoring_ratio_and_exponent_are_those_of_plain_means_and_lines():
-    x = np.random.default_rng(0).lognormal(7, 0.3, size=12)
-    times = [time(value) for value in x]
-    plain_ratio = np.log(x[:4]).mean() - np.log(x[4:]).mean()
-    assert statistics.log_ratio(times[:4], times[4:]) == pytest.approx(plain_ratio, abs=1e-4)
-    copies = np.repeat([1, 2, 4], 4)
-    line = np.polyfit(np.log(copies), np.log(x), 1)[0]
-    assert statistics.exponent(copies, times) == pytest.approx(line, abs=1e-4)
+def before_first(value):
+    return Time(value, 0.0, value, Status.BEFORE_FIRST)
 
 
-def test_censored_times_are_not_taken_at_their_bound():
-    generator, end = np.random.default_rng(1), 1000.0
-    slow, fast = generator.lognormal(7, 0.3, size=400), generator.lognormal(6.5, 0.3, size=400)
-    assert 0.5 < (slow > end).mean() < 0.7
-    cut = [time(min(v, end), "observed" if v < end else "not reached") for v in slow]
-    got = statistics.log_ratio([time(v) for v in fast], cut)
-    assert got == pytest.approx(-0.5, abs=4 * 0.3 * math.sqrt(2 / 400) * 1.5)  # censoring costs information
-    bound = np.log(fast).mean() - np.mean([math.log(t.value) for t in cut])
-    assert abs(bound + 0.5) > 4 * 0.3 * math.sqrt(2 / 400)
+def image(k, found):
+    """A row of which only copies and times count."""
+    times = Times(found, found, found, found, found)
+    plain = planted_image(0, k, 0.0, 0, np.random.default_rng(0))
+    return Row(**vars(plain), seed=0, times=times)
 
 
 def test_nothing_observed_gives_no_number():
-    late = [time(3000.0, "not reached")] * 4
-    images = [{"copies": k, "times": {"share": late[0]}} for k in (1, 1, 2)]
-    assert math.isnan(statistics.duplicates([{"images": images}], "share")["by_copies"][1]["at_most"])
-    assert math.isnan(statistics.log_ratio(late[:2], late[2:]))
-    assert statistics.over_seeds([math.nan, math.nan])["seeds"] == 0
+    late = not_reached(3000.0)
+    (_, row) = statistics.duplicates([[image(k, late) for k in (1, 1, 2)]], "share").by_copies
+    assert math.isnan(row.at_most)
+    assert math.isnan(row.ratio.value)
 
 
 def test_where_a_seed_lies_before_the_first_snapshot_a_bound_is_given_and_no_interval():
     def seed(fast):
-        images = [{"copies": 1, "times": {"share": time(v)}} for v in (900.0, 1000.0, 1111.111)]
-        return {"images": [*images, {"copies": 8, "times": {"share": fast}}]}
+        return [*(image(1, observed(v)) for v in (900.0, 1000.0, 1111.111)), image(8, fast)]
 
-    row = statistics.duplicates([seed(time(400.0)), seed(time(100.0, "before first"))], "share")["by_copies"][
-        1
-    ]
-    assert math.isnan(row["ratio"]["value"])
-    assert row["before first"] == 1
-    assert row["at_most"] == pytest.approx(0.2, rel=1e-3)  # the geometric mean of 0.4 and 0.1
-
-
-def test_the_interval_over_seeds_is_that_of_student():
-    x = [0.1, 0.4, 0.35, 0.2]
-    wanted = stats.ttest_1samp(x, 0).confidence_interval()
-    got = statistics.over_seeds([*x, math.nan])
-    assert (got["low"], got["high"], got["seeds"]) == (*map(pytest.approx, wanted), 4)
-
-
-def test_the_early_half_is_the_first_half_in_order_and_never_one_that_was_not_reached():
-    times = [time(v) for v in (500, 300, 900, 400)] + [time(100, "before first"), time(3000, "not reached")]
-    assert statistics.early_half(times).tolist() == [False, True, False, True, True, False]
-    most = [time(500), *[time(3000, "not reached")] * 5]
-    assert statistics.early_half(most).tolist() == [True, *[False] * 5]
-
-
-def test_the_auc_is_that_of_mann_and_whitney():
-    generator = np.random.default_rng(0)
-    score = generator.integers(0, 8, size=30).astype(float)  # with ties
-    early = generator.random(30) < 0.4
-    wanted = stats.mannwhitneyu(score[early], score[~early]).statistic / (early.sum() * (~early).sum())
-    assert statistics.auc(score, early) == pytest.approx(wanted)
-    assert statistics.auc(-score, early) == pytest.approx(1 - wanted)
+    seeds = [seed(observed(400.0)), seed(before_first(100.0))]
+    row = statistics.duplicates(seeds, "share").by_copies[1]
+    assert math.isnan(row.ratio.value)
+    assert row.before_first == 1
+    assert row.at_most == pytest.approx(0.2, rel=1e-3)  # the geometric mean of 0.4 and 0.1
 
 
 def test_scores_are_compared_within_seeds_only(made):
     """`nearest` is the planted order plus a number of the seed, `sparse` its reverse, `center` noise."""
-    by_name = {row["predictor"]: row for row in made[1]["first"]["share"]}
-    assert by_name["nearest"]["auc"] > 0.9
-    assert by_name["sparse"]["auc"] == pytest.approx(1 - by_name["nearest"]["auc"])
-    assert by_name["center"]["low"] < 0.5 < by_name["center"]["high"]
-    assert made[1]["repeat"]["auc"] > 0.85
-    assert by_name["nearest"]["images"] == 5 * first_digits.COPIES[1]
-    assert all(row["low"] <= row["auc"] <= row["high"] for row in by_name.values())
+    by_name = {row.predictor: row for row in made[1].first["share"]}
+    assert by_name["nearest"].auc > 0.9
+    assert by_name["sparse"].auc == pytest.approx(1 - by_name["nearest"].auc)
+    assert by_name["center"].low < 0.5 < by_name["center"].high
+    chance = math.sqrt(21 / (12 * 100) / 5)  # error of the mean of five AUCs of 10 and 10 that say nothing
+    assert made[1].repeat.auc > 0.5 + 4 * chance
+    assert by_name["nearest"].images == 5 * numbers.COPIES[1]
+    assert all(row.low <= row.auc <= row.high for row in by_name.values())
 
 
-def test_the_bootstrap_interval_has_the_width_of_the_spread_of_fresh_draws(monkeypatch):
-    """Score and order independent: the AUC of 10 and 10 has variance 21 / (12 * 100)."""
-    monkeypatch.setattr(statistics, "DRAWS", 1000)
-    generator = np.random.default_rng(0)
-    early, seeds = np.arange(20) < 10, 40
-    found = statistics.pooled_auc([(generator.random(20), early) for _ in range(seeds)], generator)
-    fresh = math.sqrt(21 / 1200 / seeds)
-    width = (found["high"] - found["low"]) / (2 * 1.96)
-    # Images drawn within drawn seeds count their own scatter twice: between 1 and sqrt(2) times too wide.
-    assert 0.75 * fresh < width < 1.75 * fresh
-    assert abs(found["auc"] - 0.5) < 4 * fresh
-
-
-def test_the_picture_shows_the_numbers_and_stays_within_its_edges(made, tmp_path):
+def test_the_picture_shows_the_numbers(made, tmp_path):
     seeds, summary = made
-    seeds[0]["images"][0]["times"]["share"] = time(4000.0, "not reached")
-    record = json.loads(json.dumps(plain({"kind": "duplicates", "seeds": seeds, "summary": summary})))
-    (picture,) = figures.of(record).values()
-    rows = picture.frame()
-    for rule, found in record["summary"]["copies"].items():
-        shown = [row for row in rows if row["quantity"] == "ratio" and row["rule"] == rule]
-        assert [row["value"] for row in shown] == [row["ratio"]["value"] for row in found["by_copies"][1:]]
-    assert sum(row["quantity"] == "time" for row in rows) == 5 * 27
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        figures.save(picture.plot(), tmp_path / "times.png")
-    pixels = np.asarray(Image.open(tmp_path / "times.png").convert("L"))
-    assert np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).min() > 250
-    assert (tmp_path / "times.png").stat().st_size < 100_000
+    rows = [row for images in seeds for row in images]
+    late = replace(rows[0].times, share=not_reached(4000.0))
+    rows[0] = replace(rows[0], times=late)
+    record = table("first_digits", rows, KINDS, settings={}, summary=encode_object(summary))
+    frame = drawn(record, tmp_path).frame()
+    for rule, found in summary.copies.items():
+        shown = [row for row in frame if row["quantity"] == "ratio" and row["rule"] == rule]
+        wanted = [row.ratio.value for row in found.by_copies[1:]]
+        assert [row["value"] for row in shown] == pytest.approx(wanted, rel=1e-6)
+    assert sum(row["quantity"] == "time" for row in frame) == 5 * 27
 
 
-@pytest.mark.parametrize("bad", [[], {}, {"kind": "sweep"}, {"kind": "duplicates"}])
+@pytest.mark.parametrize("bad", [[], {}, "n_digits", "rates"])
 def test_another_record_is_refused(bad):
-    with pytest.raises(InputError, match="duplicates|lacks"):
-        figures.duplicates.duplicates(bad)
+    with pytest.raises(InputError, match="expected the table of 'first_digits'"):
+        first_digits(read(bad) if isinstance(bad, str) else bad)

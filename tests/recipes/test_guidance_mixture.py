@@ -5,18 +5,19 @@ import math
 import pytest
 import torch
 
-from evidence_records import agree, lines_of, read, rows_of, shown
+from evidence_records import agree, drawn, lines_of, read, shown
 from memhorizon.diffusion import ideal_model
 from memhorizon.distributions import GaussianMixture
 from memhorizon.errors import InputError
-from memhorizon.experiments import recipes
+from memhorizon.measure.snapshot import SAMPLE_SEED
 from memhorizon.networks.mlp import MLPConfig
+from memhorizon.recipes.guidance_mixture import model, numbers
+from memhorizon.recipes.guidance_mixture.model import ClassCurve, Seen, Training
+from memhorizon.recipes.parts import Done
+from memhorizon.recipes.tables import of_kind, rows_of
 from memhorizon.samplers import sample
 from memhorizon.schedule import Schedule
 from memhorizon.training import OptimizerConfig, TrainConfig, TrainState, train
-
-guidance = recipes.load("guidance_mixture")
-model = __import__("memhorizon.recipes.guidance_model", fromlist=["guided"])
 
 
 def conditional(width=16):
@@ -46,9 +47,9 @@ def test_guidance_goes_past_the_conditional_model_away_from_the_other():
     torch.testing.assert_close(model.guided(net, 1, 3.0)(x, index), given + 3 * (given - free))
 
 
-def test_guidance_of_exact_laws_is_the_score_of_the_sharpened_law():
+def test_guidance_of_exact_scores_is_the_score_of_the_sharpened_distribution():
     """The guided score is that of p(x | 1) times (p(x | 1) / p(x))^w, here by finite differences."""
-    one, other = model.laws_of(model.Case(), 8)
+    one, other = model.distributions_of(model.Case(), 8)
     eye = torch.eye(8, dtype=torch.float64)
     mixture = GaussianMixture(
         torch.stack([one.mean, other.mean]), eye.repeat(2, 1, 1), torch.tensor([0.5, 0.5])
@@ -102,13 +103,13 @@ def test_labels_need_the_full_batch():
         model.Labelled(net, torch.zeros(5, dtype=torch.int64))(*inputs(4))
 
 
-def test_classes_have_the_counts_and_laws_of_their_case():
-    own = guidance.config(64, 0, "here")
+def test_classes_have_the_counts_and_distributions_of_their_case():
+    own = numbers.config(64, 0, "here")
     for case, counts in (("balanced", (32, 32)), ("rare", (48, 16)), ("narrow", (32, 32))):
-        classes = model.Classes.of(guidance.CASES[case], own)
+        classes = model.Classes.of(numbers.CASES[case], own)
         assert tuple(torch.bincount(classes.labels).tolist()) == counts
         for label, (fresh, sign) in enumerate(zip(classes.fresh, (1, -1), strict=True)):
-            variance = guidance.CASES[case].variances[label]
+            variance = numbers.CASES[case].variances[label]
             items = torch.cat([fresh, classes.items[classes.labels == label]])
             error = math.sqrt(variance / len(items))
             assert float((items.mean(0) - sign).abs().max()) < 5 * error
@@ -119,65 +120,73 @@ def test_classes_have_the_counts_and_laws_of_their_case():
 
 def test_samples_of_a_class_do_not_depend_on_the_other_and_have_seeds_of_their_own():
     net, _ = conditional()
-    own = guidance.replace(guidance.config(64, 0, "tiny"), measure=guidance.tiny_of(guidance.MIXTURE).measure)
-    found = model.class_samples(net, 1, 0.0, own)
-    start = model.SAMPLE_SEED + own.measure.n_samples
+    own = numbers.config(64, 0, "tiny")
+    found = model.class_samples(net, 1, 0.0, own, torch.device("cpu"))
+    start = SAMPLE_SEED + own.measure.n_samples
     wanted = sample(
         lambda x, index: net(x, index, torch.ones(len(x), dtype=torch.int64)),
         (8,),
         schedule=own.schedule.build(),
         seeds=range(start, start + own.measure.n_samples),
-        method=own.measure.sampler,
-        steps=own.measure.sampler.n_solver_steps,
+        sampler=own.measure.sampler,
         device="cpu",
     )
     assert torch.equal(found, wanted)
 
 
 def test_both_classes_are_counted_together():
-    part = {"step": [100, 1000, 10_000], "seconds": 2.0}
-    part["curves"] = [
-        {"class": label, "scale": 0.0, "items": 8, "null": [label, 50], "count": count, "total": [50] * 3}
-        for label, count in enumerate(([0, 5, 50], [0, 15, 40]))
-    ]
-    rows = list(guidance.curve_rows("balanced", 16, 0, part))
-    assert [row["class"] for row in rows] == [0, 1, "both"]
-    assert rows[2]["count"] == [0, 20, 90]
-    assert rows[2]["null"] == [1, 100]
-    assert rows[2]["memorized"].tolist() == [0.0, 0.2, 0.9]
+    counts = ([0, 5, 50], [0, 15, 40])
+    curves = tuple(
+        ClassCurve(label, 0.0, 8, (label, 50), tuple(Seen(count, 50, 1.0, 0.1) for count in own))
+        for label, own in enumerate(counts)
+    )
+    done = Done(Training((100, 1000, 10_000), curves), 2.0, {})
+    rows = list(numbers.run_rows(("balanced", 16, 0), done))
+    assert [row.label for row in rows] == [0, 1, "both"]
+    assert rows[2].count == (0, 20, 90)
+    assert rows[2].null == (1, 100)
+    assert rows[2].memorized.tolist() == [0.0, 0.2, 0.9]
+    assert rows[0].kl == (1.0, 1.0, 1.0)
+    assert rows[2].kl is None
 
 
-def test_the_record_of_guidance_follows_from_its_curves():
-    record = read(guidance)
-    runs = rows_of(record, "run")
-    assert {row["n_train"] for row in runs} == set(guidance.STEPS)
-    assert {row["seed"] for row in runs} == set(guidance.SEEDS)
+@pytest.fixture(scope="module")
+def kept():
+    return rows_of(read("guidance_mixture"), "guidance_mixture", numbers.KINDS)
+
+
+def test_the_record_of_guidance_follows_from_its_curves(kept, tmp_path):
+    runs = of_kind(kept, numbers.RunRow)
+    assert {row.n_train for row in runs} == set(numbers.STEPS)
+    assert {row.seed for row in runs} == set(numbers.SEEDS)
     for row in runs:
-        time = guidance.memorization_time(
-            guidance.copies_of(row), level=0.2, null=guidance.Fraction.of(*row["null"])
-        )
-        agree(row, "tau_mem", time)
-    for made, group in zip(guidance.group_rows(runs), rows_of(record, "group"), strict=True):
-        for name in ("tau_mem", "unguided"):
-            assert made[name]["status"] == group[name]["status"]
-            if group[name]["status"] != "undetermined":
-                assert made[name]["value"] == pytest.approx(group[name]["value"], rel=1e-4)
-    for made, law in zip(guidance.law_rows(runs), rows_of(record, "law"), strict=True):
-        assert made["exponent"]["value"] == pytest.approx(law["exponent"]["value"], rel=1e-3)
+        agree(numbers.tau_mem_of(numbers.copies_of(row.step, row.count, row.total), row.null), row.tau_mem)
+    for made, old in zip(numbers.with_tau_gen(runs), runs, strict=True):
+        assert (made.tau_gen is None) == (old.tau_gen is None)
+        if made.tau_gen is not None:
+            agree(made.tau_gen, old.tau_gen)
+    for made, old in zip(numbers.group_rows(runs), of_kind(kept, numbers.GroupRow), strict=True):
+        agree(made.tau_mem, old.tau_mem)
+        agree(made.unguided, old.unguided)
+    for made, old in zip(numbers.law_rows(runs), of_kind(kept, numbers.LawRow), strict=True):
+        agree(made.exponent, old.exponent, rel=1e-3)
+        assert made.collapse.value == pytest.approx(old.collapse.value, rel=1e-3)
+    drawn(read("guidance_mixture"), tmp_path)
 
 
-def test_the_page_says_of_guidance_what_the_record_says():
-    record, page = read(guidance), lines_of(guidance)
-    for law in record["summary"]["laws"]:
-        assert shown(law["exponent"]) in page
-        assert shown(law["collapse"], 3) in page
-    for ratio in record["summary"]["unguided"]:
-        if (ratio["case"], ratio["n_train"]) == ("balanced", 128):
-            assert shown(ratio["unguided"]) in page
-    for case in ("balanced 64", "rare 64", "narrow 64"):
-        found = record["summary"]["classes"][case]
-        if found["class_ratio"]["status"] == "observed":
-            assert shown(found["class_ratio"]) in page
-        else:
-            assert f"{found['class_ratio']['status']} {found['class_ratio']['value']:.2f}" in page
-        assert shown(found["class_ratio_gen"]) in page
+def test_the_page_says_of_guidance_what_the_record_says(kept):
+    page = lines_of("guidance_mixture")
+    for law in of_kind(kept, numbers.LawRow):
+        assert shown(law.exponent) in page
+        assert shown(law.collapse, 3) in page
+    groups = of_kind(kept, numbers.GroupRow)
+    for row in groups:
+        if (row.case, row.n_train, row.label) == ("balanced", 128, "both") and row.scale:
+            assert shown(row.unguided) in page
+    classes = [row for row in groups if (row.n_train, row.label, row.scale) == (64, 1, 0.0)]
+    assert [row.case for row in classes] == ["balanced", "rare", "narrow"]
+    for row in classes:
+        found = row.class_ratio
+        said = shown(found) if found.status == "observed" else f"{found.status} {found.value:.2f}"
+        assert said in page
+        assert shown(row.class_ratio_gen) in page

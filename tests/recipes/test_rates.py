@@ -1,109 +1,112 @@
 """Times against lr / (1 - momentum): planted laws, paired intervals, the committed record, the page."""
 
-import hashlib
-import json
 import math
-from importlib import import_module
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from evidence_records import RECORDS, drawn, lines_of, observed, read, rows_of, shown
+from evidence_records import (
+    RECORDS,
+    drawn,
+    inputs_are_those_beside,
+    lines_of,
+    not_reached,
+    observed,
+    read,
+    shown,
+)
+from memhorizon import recipes
+from memhorizon.recipes.rates import numbers
+from memhorizon.recipes.tables import of_kind, rows_of
+from memhorizon.records.files import load_record
 
-recipe = import_module("memhorizon.recipes.rates")
-KNOBS = {
+SETTINGS = {
     "lr_sgd_mixture": [(1e-3, 0.95), (2e-3, 0.95), (4e-3, 0.95)],
     "momentum_mixture": [(4e-3, 0.0), (4e-3, 0.8), (4e-3, 0.9)],
 }
 
 
 def planted(time):
-    """Sweeps whose runs copy at `time(lr, momentum, seed)`."""
-    return {name: {"name": name, "runs": list(_runs(knobs, time))} for name, knobs in KNOBS.items()}
-
-
-def _runs(knobs, time):
-    for lr, momentum in knobs:
-        for seed in (0, 1, 2):
-            own = observed(time(lr, momentum, seed)) | {"rule": ""}
-            optimizer = {"lr": lr, "momentum": momentum}
-            yield {
-                "config": {"optimizer": optimizer},
-                "seed": seed,
-                "times": {"tau_gen": own, "tau_mem": own},
-            }
+    """Runs that copy at `time(lr, momentum, seed)`."""
+    return [
+        numbers.RunRow(
+            sweep=sweep,
+            lr=lr,
+            momentum=momentum,
+            rate=float(f"{lr / (1 - momentum):.12g}"),
+            seed=seed,
+            tau_gen=observed(time(lr, momentum, seed)),
+            tau_mem=observed(time(lr, momentum, seed)),
+        )
+        for sweep, settings in SETTINGS.items()
+        for lr, momentum in settings
+        for seed in (0, 1, 2)
+    ]
 
 
 def test_times_of_the_flow_have_the_exponent_minus_one_and_agree_at_one_rate():
-    rows = list(
-        recipe.rows_of(planted(lambda lr, momentum, seed: (1 + 0.1 * seed) * 30 * (1 - momentum) / lr))
-    )
-    pairs, same = ([row for row in rows if row["part"] == part] for part in ("pair", "same"))
-    assert len(pairs) == 2 * 2 * 2  # two sweeps, two steps between rates, two clocks
+    runs = planted(lambda lr, momentum, seed: (1 + 0.1 * seed) * 30 * (1 - momentum) / lr)
+    settings = numbers.settings_of(runs)
+    pairs = list(numbers.pair_rows(settings))
+    assert len(pairs) == 2 * 2 * 2  # two sweeps, two steps between rates, two timescales
     for row in pairs:
-        assert [row["exponent"][end] for end in ("value", "low", "high")] == pytest.approx([-1] * 3)
-    assert [(row["rate"], row["momentum"]) for row in same[::2]] == [(0.02, [0.8, 0.95]), (0.04, [0.9, 0.95])]
-    assert all(row["ratio"]["value"] == pytest.approx(1) for row in same)
-    settings = [row for row in rows if row["part"] == "setting"]
-    assert {round(row["time"]["value"], 6) for row in settings} == {
-        round(30 * math.exp(np.log([1, 1.1, 1.2]).mean()), 6)
-    }
+        ends = (row.exponent.value, row.exponent.low, row.exponent.high)
+        assert ends == pytest.approx((-1, -1, -1))
+    same = list(numbers.same_rows(settings))
+    assert [(row.rate, row.momentum) for row in same[::2]] == [(0.02, (0.8, 0.95)), (0.04, (0.9, 0.95))]
+    assert all(row.ratio.value == pytest.approx(1) for row in same)
+    mean = 30 * math.exp(np.log([1, 1.1, 1.2]).mean())
+    for own in settings:
+        assert numbers.setting_row(own).time.value == pytest.approx(mean)
 
 
 def test_intervals_are_those_of_paired_differences():
     generator = np.random.default_rng(0)
-    noise = {key: generator.normal(0, 0.1) for key in [(m, s) for m in (0.0, 0.8, 0.9) for s in (0, 1, 2)]}
-    records = planted(
+    noise = {(m, s): generator.normal(0, 0.1) for m in (0.0, 0.8, 0.9) for s in (0, 1, 2)}
+    runs = planted(
         lambda lr, momentum, seed: math.exp(
             seed + noise.get((momentum, seed), 0.0) - math.log(lr / (1 - momentum))
         )
     )
-    rows = list(recipe.rows_of(records))
-    row = next(r for r in rows if r["part"] == "pair" and r["rate"] == 0.004 and r["clock"] == "tau_mem")
+    pairs = numbers.pair_rows(numbers.settings_of(runs))
+    row = next(row for row in pairs if row.rate == 0.004 and row.timescale == "tau_mem")
     logs = [[noise[m, s] + math.log((1 - m) / 0.004) for s in (0, 1, 2)] for m in (0.0, 0.8)]
     ends = stats.ttest_rel(logs[1], logs[0]).confidence_interval(0.95)
     unit = math.log(5)  # the rates are 0.004 and 0.02
-    assert row["exponent"]["low"] == pytest.approx(ends.low / unit)
-    assert row["exponent"]["high"] == pytest.approx(ends.high / unit)
+    assert row.exponent.low == pytest.approx(ends.low / unit)
+    assert row.exponent.high == pytest.approx(ends.high / unit)
 
 
 def test_times_that_were_not_reached_are_bounds():
-    records = planted(lambda lr, momentum, seed: 1 / lr)
-    for run in records["momentum_mixture"]["runs"]:
-        if run["config"]["optimizer"]["momentum"] == 0.0:
-            run["times"]["tau_mem"] |= {"status": "not reached", "high": None}
-    row = next(
-        r
-        for r in recipe.pair_rows(
-            recipe.settings_of([row for record in records.values() for row in recipe.run_rows(record)])
-        )
-        if (r["sweep"], r["rate"], r["clock"]) == ("momentum_mixture", 0.004, "tau_mem")
-    )
-    assert (row["exponent"]["status"], row["exponent"]["low"]) == ("at most", None)
+    runs = planted(lambda lr, momentum, seed: 1 / lr)
+    late = [replace(row, tau_mem=not_reached(250.0)) if row.momentum == 0 else row for row in runs]
+    pairs = numbers.pair_rows(numbers.settings_of(late))
+    row = next(row for row in pairs if row.rate == 0.004 and row.timescale == "tau_mem")
+    assert (row.exponent.status, row.exponent.low) == ("at most", -math.inf)
 
 
 def test_the_tiny_twin_is_drawn(tmp_path):
-    made = json.loads(recipe.run(tmp_path, tiny=True).read_text())
-    assert {row["sweep"] for row in made["rows"]} == {"lr_sgd_mixture"}
+    made = load_record(recipes.load("rates").run(tmp_path, "tiny", records=RECORDS))
+    assert {row["sweep"] for row in made.rows} == {"lr_sgd_mixture"}
     drawn(made, tmp_path)
 
 
 def test_the_committed_record_follows_from_the_sweeps(tmp_path):
-    made = read(recipe)
-    for name in recipe.SWEEPS:
-        text = (RECORDS / f"{name}.json").read_bytes()
-        assert hashlib.sha256(text).hexdigest() == made["settings"]["inputs"][name]["sha256"]
-    assert json.loads(recipe.run(tmp_path).read_text())["rows"] == made["rows"]
-    drawn(made, tmp_path)
+    kept = read("rates")
+    inputs_are_those_beside(kept)
+    made = load_record(recipes.load("rates").run(tmp_path, records=RECORDS))
+    pairs = zip(rows_of(made, "rates", numbers.KINDS), rows_of(kept, "rates", numbers.KINDS), strict=True)
+    assert all(new == old for new, old in pairs)
+    drawn(kept, tmp_path)
 
 
 def test_the_page_says_what_the_record_says():
-    made, page = read(recipe), lines_of(recipe)
-    pairs = [row for row in rows_of(made, "pair") if row["clock"] == "tau_mem"]
+    rows = rows_of(read("rates"), "rates", numbers.KINDS)
+    page = lines_of("rates")
+    pairs = [row for row in of_kind(rows, numbers.PairRow) if row.timescale == "tau_mem"]
     assert len(pairs) == 7
-    for row in pairs:
-        assert shown(row["exponent"]) in page
-    for row in rows_of(made, "same"):
-        if row["clock"] == "tau_mem":
-            assert shown(row["ratio"]) in page
+    assert all(shown(row.exponent) in page for row in pairs)
+    same = [row for row in of_kind(rows, numbers.SameRow) if row.timescale == "tau_mem"]
+    assert all(shown(row.ratio) in page for row in same)

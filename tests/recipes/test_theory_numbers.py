@@ -9,8 +9,8 @@ import torch
 from memhorizon.recipes.theory.rows import first_crossing
 from memhorizon.recipes.theory_exponent.numbers import limit_minimum
 from memhorizon.recipes.theory_mixture.numbers import fisher_information, mixture_matrices
-from memhorizon.recipes.theory_noise_draws.numbers import summarise as peaks
 from memhorizon.recipes.theory_noise_draws.numbers import row_of as noise_row
+from memhorizon.recipes.theory_noise_draws.numbers import summarise as peaks
 from memhorizon.recipes.theory_optimizers.numbers import (
     NOISES,
     exact_loss,

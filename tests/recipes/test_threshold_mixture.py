@@ -6,16 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from evidence_records import lines_of, observed, read, rows_of, shown
+from evidence_records import agree, drawn, lines_of, not_reached, observed, read, shown
 from memhorizon.datasets.split import load_split
 from memhorizon.errors import InputError
-from memhorizon.experiments import recipes
 from memhorizon.networks.mlp import MLPConfig
+from memhorizon.recipes.tables import of_kind, rows_of
+from memhorizon.recipes.threshold_mixture import numbers, stack
 from memhorizon.schedule import Schedule
 from memhorizon.training import OptimizerConfig, TrainConfig, TrainState, train
-
-recipe = recipes.load("threshold_mixture")
-stacked = __import__("memhorizon.recipes.stacked_mlp", fromlist=["StackedMLP"])
 
 
 def some_nets(count=3, width=8):
@@ -37,14 +35,14 @@ def some_items(count=3, batch=16):
 def test_a_stack_predicts_as_its_networks_do():
     nets, (x, index) = some_nets(), some_items()
     each = torch.stack([net(x[:, k], index) for k, net in enumerate(nets)], 1)
-    torch.testing.assert_close(stacked.StackedMLP(nets)(x, index), each)
+    torch.testing.assert_close(stack.StackedMLP(nets)(x, index), each)
 
 
 def test_a_network_sees_no_items_but_its_own():
-    stack, (x, index) = stacked.StackedMLP(some_nets()), some_items()
-    before = stack(x, index)
+    stacked, (x, index) = stack.StackedMLP(some_nets()), some_items()
+    before = stacked(x, index)
     x[:, 1] += 1
-    after = stack(x, index)
+    after = stacked(x, index)
     assert torch.equal(before[:, [0, 2]], after[:, [0, 2]])
     assert not torch.equal(before[:, 1], after[:, 1])
 
@@ -53,8 +51,8 @@ def test_a_stack_trains_as_its_networks_do_alone():
     """The noise of `train` written out, the steps of SGD with momentum done by hand on each network."""
     nets, schedule, lr, steps = some_nets(), Schedule.linear(), 0.01, 20
     data = torch.randn(12, 3, 8, generator=torch.Generator().manual_seed(6))
-    stack = stacked.StackedMLP(nets)
-    state = TrainState.new(stack, OptimizerConfig("sgd", lr=lr, momentum=0.9))
+    stacked = stack.StackedMLP(nets)
+    state = TrainState.new(stacked, OptimizerConfig("sgd", lr=lr, momentum=0.9))
     for _ in train(state, data, schedule=schedule, config=TrainConfig(steps, None), seed=4):
         pass
     by_hand = [torch.optim.SGD(net.parameters(), lr, 0.9) for net in nets]
@@ -71,20 +69,20 @@ def test_a_stack_trains_as_its_networks_do_alone():
             optimizer.step()
     x, index = some_items()
     each = torch.stack([net(x[:, k], index) for k, net in enumerate(nets)], 1)
-    moved = (each - stacked.StackedMLP(some_nets())(x, index)).abs().max()
+    moved = (each - stack.StackedMLP(some_nets())(x, index)).abs().max()
     assert moved > 0.1  # far more than what is allowed below
-    torch.testing.assert_close(stack(x, index), each, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(stacked(x, index), each, rtol=1e-4, atol=1e-4)
 
 
 def test_an_adam_step_is_that_of_each_network_on_its_own_loss():
     """Adam hides the scale of a gradient, but for epsilon: the gradients themselves are compared."""
     nets, (x, index) = some_nets(), some_items()
-    stack = stacked.StackedMLP(nets)
-    stack(x, index).square().mean().backward()
+    stacked = stack.StackedMLP(nets)
+    stacked(x, index).square().mean().backward()
     for k, net in enumerate(nets):
         net(x[:, k], index).square().mean().backward()
         for name, parameter in net.named_parameters():
-            found = stack.weights[name.replace(".", "_")].grad[k]
+            found = stacked.weights[name.replace(".", "_")].grad[k]
             wanted = parameter.grad.mT if parameter.ndim == 2 else parameter.grad[None]
             torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
 
@@ -92,12 +90,12 @@ def test_an_adam_step_is_that_of_each_network_on_its_own_loss():
 @pytest.mark.parametrize("shape", [(5, 8), (5, 2, 8)])
 def test_a_stack_wants_an_item_for_each_network(shape):
     with pytest.raises(InputError, match="3 networks"):
-        stacked.StackedMLP(some_nets())(torch.zeros(shape), torch.ones(5, dtype=torch.int64))
+        stack.StackedMLP(some_nets())(torch.zeros(shape), torch.ones(5, dtype=torch.int64))
 
 
 def test_every_item_stands_equally_often_in_a_batch():
-    splits = [load_split(own.data) for own in recipe.stacks("here")[8]]
-    data = stacked.side_by_side(splits)
+    splits = [load_split(own.data) for own in numbers.stacks("here")[8]]
+    data = stack.side_by_side(splits)
     assert data.shape == (128, len(splits), 8)
     for k, split in enumerate(splits):
         rows, counts = torch.unique(data[:, k], dim=0, return_counts=True)
@@ -110,77 +108,83 @@ def test_a_threshold_is_read_off_a_line():
     """A share that falls as a straight line in log n crosses the level where the line does."""
     sizes = [4, 8, 16, 32, 64]
     falls = [0.9 - 0.25 * math.log2(n / 4) for n in sizes]
-    found = recipe.threshold(sizes, falls, 0.2)
-    assert found["status"] == "observed"
-    assert found["value"] == pytest.approx(4 * 2 ** (0.7 / 0.25))
+    found = numbers.threshold(sizes, falls, 0.2)
+    assert found.observed
+    assert found.value == pytest.approx(4 * 2 ** (0.7 / 0.25))
 
 
 def test_a_threshold_outside_of_what_was_tried_is_a_bound():
-    assert recipe.threshold([4, 8], [0.1, 0.0], 0.2)["status"] == "before first"
-    assert recipe.threshold([4, 8], [0.9, 0.3], 0.2) == {
-        "value": 8,
-        "low": 8,
-        "high": None,
-        "status": "not reached",
-    }
+    assert numbers.threshold([4, 8], [0.1, 0.0], 0.2).status == "before first"
+    assert numbers.threshold([4, 8], [0.9, 0.3], 0.2) == not_reached(8)
 
 
 def test_a_threshold_is_the_last_crossing():
-    assert 16 < recipe.threshold([4, 8, 16, 32], [0.9, 0.1, 0.3, 0.0], 0.2)["value"] < 32
+    assert 16 < numbers.threshold([4, 8, 16, 32], [0.9, 0.1, 0.3, 0.0], 0.2).value < 32
+
+
+def n_star(time, *, width=8, parameters=600, seed=0, step=1000):
+    return numbers.ThresholdRow(
+        width=width, parameters=parameters, seed=seed, step=step, level=0.2, n_star=time
+    )
 
 
 def test_growth_is_the_slope_between_two_steps():
-    one, two = ({"n_star": {"value": value, "status": "observed"}} for value in (10, 20))
-    assert recipe.growth(one, two, 1000, 4000) == pytest.approx(0.5)
-    two["n_star"]["status"] = "not reached"
-    assert math.isnan(recipe.growth(one, two, 1000, 4000))
+    one = n_star(observed(10.0), step=1000)
+    assert numbers.growth(one, n_star(observed(20.0), step=4000)) == pytest.approx(0.5)
+    assert math.isnan(numbers.growth(one, n_star(not_reached(20.0), step=4000)))
 
 
 def test_widths_that_have_learned_nothing_are_left_out_of_the_law():
-    """n* = p / 30 for all, but for one width whose samples are far from the law and which copies nothing."""
-    widths = {8: 600, 10: 900, 16: 2000, 24: 4000}
-    entry = {"level": 0.2, "step": 1000}
+    """n* = p / 30 for all, but for one width whose samples are far from the data and which copies nothing."""
+    sizes = {8: 600, 10: 900, 16: 2000, 24: 4000}
+    nothing = numbers.threshold([4, 8], [0.0, 0.0], 0.2)
     found = [
-        {**entry, "width": w, "parameters": p, "n_star": observed(p / 30 * (1 + 0.01 * k))}
-        for w, p in widths.items()
+        n_star(observed(p / 30 * (1 + 0.01 * k)) if w > 8 else nothing, width=w, parameters=p, seed=k)
+        for w, p in sizes.items()
         for k in range(3)
     ]
-    for row in found[:3]:
-        row["n_star"] = {"value": 4, "low": 0.0, "high": 4, "status": "before first"}
-    groups = [{"width": w, "learned": w != 8} for w in widths]
-    (law,) = (law for law in recipe.law_rows(found, groups) if law["level"] == 0.2)
-    assert law["exponent"]["value"] == pytest.approx(1, abs=0.02)
-    assert (law["exponent"]["observed"], law["exponent"]["censored"]) == (9, 0)
+    groups = [
+        numbers.GroupRow(
+            width=w, parameters=p, step=1000, level=0.2, n_star=numbers.mean_time([]), learned=w != 8
+        )
+        for w, p in sizes.items()
+    ]
+    (law,) = (law for law in numbers.law_rows(found, groups) if law.level == 0.2)
+    assert law.exponent.value == pytest.approx(1, abs=0.02)
+    assert (law.exponent.observed, law.exponent.censored) == (9, 0)
 
 
-def test_the_record_of_thresholds_follows_from_its_curves():
-    record = read(recipe)
-    runs = rows_of(record, "run")
-    assert {(row["width"], row["n_train"], row["seed"]) for row in runs} == {
-        (w, n, seed) for w in recipe.WIDTHS for n in recipe.SIZES for seed in recipe.SEEDS
-    }
+@pytest.fixture(scope="module")
+def kept():
+    return rows_of(read("threshold_mixture"), "threshold_mixture", numbers.KINDS)
+
+
+def test_the_record_of_thresholds_follows_from_its_curves(kept, tmp_path):
+    runs = of_kind(kept, numbers.RunRow)
+    wanted = {(w, n, seed) for w in numbers.WIDTHS for n in numbers.SIZES for seed in numbers.SEEDS}
+    assert {(row.width, row.n_train, row.seed) for row in runs} == wanted
     for row in runs:
-        assert row["parameters"] == row["width"] * (2 * 8 + 13) + 8 + 6 * row["width"] ** 2
-        pairs = zip(row["count"], row["total"], row["memorized"], strict=True)
-        assert all(count / total == pytest.approx(share, abs=1e-6) for count, total, share in pairs)
-    found = list(recipe.threshold_rows(runs))
-    for made, kept in zip(found, rows_of(record, "threshold"), strict=True):
-        assert made["n_star"]["status"] == kept["n_star"]["status"]
-        assert made["n_star"]["value"] == pytest.approx(kept["n_star"]["value"], rel=1e-5)
-    groups = list(recipe.group_rows(runs, found))
-    for made, kept in zip(groups, rows_of(record, "group"), strict=True):
-        assert made["n_star"]["status"] == kept["n_star"]["status"]
-        assert ("growth" in made) == ("growth" in kept)
-    for made, kept in zip(recipe.law_rows(found, groups), rows_of(record, "law"), strict=True):
-        assert made["exponent"]["value"] == pytest.approx(kept["exponent"]["value"], rel=1e-3)
+        assert row.parameters == row.width * (2 * 8 + 13) + 8 + 6 * row.width**2
+        assert np.array(row.count) / row.total == pytest.approx(row.memorized, abs=1e-6)
+    found = list(numbers.threshold_rows(runs))
+    for made, old in zip(found, of_kind(kept, numbers.ThresholdRow), strict=True):
+        agree(made.n_star, old.n_star, rel=1e-5)
+    groups = list(numbers.group_rows(runs, found))
+    for made, old in zip(groups, of_kind(kept, numbers.GroupRow), strict=True):
+        agree(made.n_star, old.n_star)
+        assert (made.growth is None) == (old.growth is None)
+    for made, old in zip(numbers.law_rows(found, groups), of_kind(kept, numbers.LawRow), strict=True):
+        agree(made.exponent, old.exponent, rel=1e-3)
+    drawn(read("threshold_mixture"), tmp_path)
 
 
-def test_the_page_says_of_thresholds_what_the_record_says():
-    record, page = read(recipe), lines_of(recipe)
-    for row in record["summary"]["thresholds"]:
-        if row["n_star"]["status"] == "observed":
-            assert shown(row["n_star"], 1) in page
+def test_the_page_says_of_thresholds_what_the_record_says(kept):
+    page = lines_of("threshold_mixture")
+    final = [row for row in of_kind(kept, numbers.GroupRow) if row.growth is not None]
+    for row in final:
+        if row.n_star.status == "observed":
+            assert shown(row.n_star, 1) in page
         else:
-            assert f"{row['n_star']['status']} {row['n_star']['value']:.0f}" in page
-    for law in record["summary"]["laws"]:
-        assert shown(law["exponent"]) in page
+            assert f"{row.n_star.status} {row.n_star.value:.0f}" in page
+    for law in of_kind(kept, numbers.LawRow):
+        assert shown(law.exponent) in page

@@ -3,7 +3,6 @@
 The recipes are modules and packages of `memhorizon.recipes`; each defines its `RECIPE`.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,11 +16,10 @@ from memhorizon.experiments.config import Config
 from memhorizon.experiments.executors import Executor
 from memhorizon.experiments.run import environment
 from memhorizon.experiments.run_directory import RunDir
-from memhorizon.records.sweep import SweepRecord
+from memhorizon.records.files import Record, write_record
 from memhorizon.records.table import TableRecord
 
 Size = Literal["here", "tiny", "paper"]
-Record: TypeAlias = SweepRecord | TableRecord
 
 
 @runtime_checkable
@@ -229,7 +227,7 @@ class Recipe:
         record = self._stamped(found.record, size, time.perf_counter() - begun)
         path = self.record_path(out, size)
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(record, path)
+        write_record(record, path)
         return Reproduced(record, found.runs, found.failed, path)
 
     def _sized(self, size: Size) -> Size:
@@ -253,19 +251,8 @@ class Recipe:
         """The record with its origin."""
         command = f"memhorizon reproduce {self.name}" + ("" if size == "here" else f" --size {size}")
         made = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        if isinstance(record, dict):  # until experiments.record is typed
-            return {**record, "command": command, "claim": self.claim, "date": made, "size": size}
         took = seconds if record.seconds is None else record.seconds
         stamped = replace(record, command=command, claim=self.claim, made=made, seconds=took)
         if isinstance(stamped, TableRecord):
             return replace(stamped, tiny=size == "tiny", environment=stamped.environment or environment())
         return replace(stamped, size=size)
-
-
-def _write(record: Record, path: Path) -> None:
-    if isinstance(record, dict):  # until experiments.record is typed
-        path.write_text(json.dumps(record))
-        return
-    from memhorizon.records.files import write_record
-
-    write_record(record, path)

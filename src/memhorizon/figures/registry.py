@@ -1,39 +1,19 @@
-"""Which figures a record yields."""
+"""Which figures the record of a sweep yields; those of a table belong to its recipe."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from memhorizon.experiments.run_directory import RunDir
-from memhorizon.figures.beyond import augmentation, guidance, halves
 from memhorizon.figures.collapse import collapse
 from memhorizon.figures.contrasts import contrasts
-from memhorizon.figures.duplicates import duplicates
-from memhorizon.figures.exponents import exponents
 from memhorizon.figures.laws import laws
 from memhorizon.figures.losses import losses
-from memhorizon.figures.noise_levels import noise_levels
 from memhorizon.figures.phase import phase
 from memhorizon.figures.picture import Picture
-from memhorizon.figures.rates import rates
 from memhorizon.figures.reading import TIMESCALE_NAMES, number, sweep_of, timescale, varied
-from memhorizon.figures.records import reading
-from memhorizon.figures.reruns import reruns
 from memhorizon.figures.samples import samples, shows_images
-from memhorizon.figures.threshold import threshold
 from memhorizon.figures.timescales import timescales
 from memhorizon.records.sweep import SweepRecord
-
-TABLES: dict[str, dict[str, Callable[[Any], Picture]]] = {
-    "noise_levels": {"lead": noise_levels},
-    "augmentation_digits": {"effective": augmentation},
-    "exponents": {"levels": exponents},
-    "halves_digits": {"bias": halves},
-    "guidance_mixture": {"classes": guidance},
-    "reruns": {"times": reruns},
-    "rates": {"times": rates},
-    "threshold_mixture": {"widths": threshold},
-}
 
 
 @dataclass(frozen=True)
@@ -85,28 +65,18 @@ SWEEP_FIGURES = {
 }
 
 
-def of(record: object, runs: Sequence[RunDir] = ()) -> dict[str, Picture]:
-    """All figures of a record by name; none for a record that has no picture.
+def of(record: SweepRecord, runs: Sequence[RunDir] = ()) -> dict[str, Picture]:
+    """All figures of a sweep by name.
 
     Args:
-        record: what was measured or computed.
-        runs: run directories of a sweep, for its generated images; without them that figure is left out.
+        record: what was measured.
+        runs: run directories, for its generated images; without them that figure is left out.
 
     Raises:
-        InputError: if it is no record, or lacks an entry that its kind promises.
+        InputError: if it is no record of a sweep.
     """
-    if isinstance(record, Mapping):  # records of recipes, until these have types
-        with reading():
-            return _of_table(record)
     sweep = sweep_of(record)
     found = {name: figure.make(sweep) for name, figure in SWEEP_FIGURES.items() if figure.applies(sweep)}
     if any(shows_images(run) for run in runs):
         found["samples"] = samples(sweep, runs)
     return found
-
-
-def _of_table(record: Mapping[str, Any]) -> dict[str, Picture]:
-    if record.get("kind") == "duplicates":
-        return {"times": duplicates(record)}
-    made = TABLES.get(record.get("name", ""), {}) if "columns" in record else {}
-    return {name: figure(record) for name, figure in made.items()}

@@ -3,16 +3,14 @@
 A new recipe is a new file or folder here: nothing else lists it.
 """
 
-import inspect
 import pkgutil
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
-from pathlib import Path
-from types import ModuleType
 
 from memhorizon.errors import InputError
-from memhorizon.experiments.recipe import Picture, Recipe, Record, Reproduced
+from memhorizon.experiments.recipe import Picture, Recipe
+from memhorizon.records.files import Record
 from memhorizon.records.table import TableRecord
 
 
@@ -64,28 +62,3 @@ def _recipes_of(name: str) -> Iterator[Recipe]:
     if hasattr(module, "RECIPE"):
         yield module.RECIPE
     yield from getattr(module, "RECIPES", ())
-    if hasattr(module, "run") and hasattr(module, "COLUMNS") and not hasattr(module, "RECIPE"):
-        yield _old(module, name)
-
-
-class _OldRecipe(Recipe):
-    """One that writes its record itself: until all are of the new form."""
-
-    def reproduce(self, out="results", size="here", *, records="results", **_):  # type: ignore[override]
-        out = Path(out)
-        self._check_inputs(Path(records))
-        place = (out / (self.path or self.name)).parent
-        module = self.make
-        more = {"results": Path(records)} if "results" in inspect.signature(module.run).parameters else {}
-        return Reproduced(None, path=module.run(place, self._sized(size) == "tiny", **more))
-
-
-def _old(module: ModuleType, name: str) -> Recipe:
-    claim = (module.__doc__ or "").partition("\n")[0]
-    plan = getattr(module, "planned", None)
-    other = getattr(module, "REFERENCE", None)
-    reads = (*getattr(module, "SWEEPS", ()), *([other] if isinstance(other, str) else []))
-    path = f"theory/{name.removeprefix('theory_')}" if name.startswith("theory_") else ""
-    more = {"plan": plan} if plan else {}
-    takes = (module.run.__doc__ or "").partition(".json")[2].lstrip(".")
-    return _OldRecipe(name, claim, module, reads=reads, path=path, takes=takes, **more)

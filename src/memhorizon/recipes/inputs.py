@@ -1,25 +1,39 @@
-"""Committed sweeps as the input of a recipe that trains nothing."""
+"""Records of sweeps as the input of a recipe."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-RESULTS = Path(__file__).parents[3] / "results"
+from memhorizon.errors import InputError
+from memhorizon.records.codec import encode
+from memhorizon.records.files import load_record
+from memhorizon.records.plain import Plain
+from memhorizon.records.sweep import SweepRecord
 
 
-def read_sweeps(names: Sequence[str], results: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The records of those sweeps that are there, and what was read: command, rules, hash of the file."""
-    paths = [path for name in names if (path := results / f"{name}.json").exists()]
-    texts = {path.stem: path.read_text(encoding="utf-8") for path in paths}
-    records = {name: json.loads(text) for name, text in texts.items()}
-    inputs = {
-        name: {
-            "command": record["command"],
-            "rules": record["rules"],
-            "sha256": hashlib.sha256(texts[name].encode()).hexdigest(),
+def read_sweeps(names: Sequence[str], folder: Path) -> list[SweepRecord]:
+    """The records of these sweeps.
+
+    Raises:
+        InputError: if one is missing, or no record of a sweep.
+    """
+    return [_read_sweep(folder / f"{name}.json") for name in names]
+
+
+def origin_of(records: Sequence[SweepRecord], folder: Path) -> dict[str, Plain]:
+    """What was read: command, rules and the hash of the file of each."""
+    return {
+        record.name: {
+            "command": record.command,
+            "rules": encode(record.rules),
+            "sha256": hashlib.sha256((folder / f"{record.name}.json").read_bytes()).hexdigest(),
         }
-        for name, record in records.items()
+        for record in records
     }
-    return records, inputs
+
+
+def _read_sweep(path: Path) -> SweepRecord:
+    found = load_record(path)
+    if not isinstance(found, SweepRecord):
+        raise InputError(f"records: expected the record of a sweep in {path}, got a table")
+    return found

@@ -1,37 +1,101 @@
-"""What a recipe of many runs keeps as it goes: called again, it goes on where it was cut off."""
+"""Parts of a recipe: each is a job that leaves a file, so that the recipe goes on where it was cut off."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
+from time import perf_counter
+from typing import Generic, TypeVar
 
-from memhorizon.experiments import jobs as experiments_jobs
-from memhorizon.experiments.executors import Executor
-from memhorizon.experiments.jobs import PartJob
+import torch
 
-Part = dict[str, Any]
-Job = tuple[Mapping[str, Any], Callable[[], Mapping[str, Any]]]
+from memhorizon.devices import device_of
+from memhorizon.errors import InputError
+from memhorizon.experiments.jobs import PartJob, do_jobs
+from memhorizon.experiments.recipe import Progress, Request
+from memhorizon.experiments.run import environment
+from memhorizon.files.plain import read_object
+from memhorizon.records.codec import decode, encode
+from memhorizon.records.plain import Plain
+
+T = TypeVar("T")
 
 
-def parts(
-    folder: Path, jobs: Mapping[str, Job], *, executor: Executor | None = None, device: str | None = None
-) -> list[Part]:
-    """Give what each job finds, in plain values: read where its file is there already, else made and written.
+@dataclass(frozen=True)
+class Part(Generic[T]):
+    """One piece of the work of a recipe.
+
+    Attributes:
+        name: of its file.
+        settings: what it is made with; a file of other settings is made anew.
+        make: does it on a device; a function of a module, or a partial of one, so that it can be sent to
+            another process. What it returns is a dataclass.
+    """
+
+    name: str
+    settings: Mapping[str, Plain]
+    make: Callable[[torch.device], T]
+
+
+@dataclass(frozen=True)
+class Done(Generic[T]):
+    """What a part found.
+
+    Attributes:
+        found: the finding.
+        seconds: time that it took.
+        environment: where it was made.
+    """
+
+    found: T
+    seconds: float
+    environment: Mapping[str, Plain]
+
+
+def do_parts(parts: Sequence[Part[T]], kind: type[T], request: Request) -> list[Done[T]]:
+    """What each part finds: read where its file is there already, else made and written.
+
+    They compute on the CPU unless the request names a device: the networks are too small for an accelerator.
 
     Args:
-        folder: holds one file per job.
-        jobs: by name, the settings of a job, and what does it. A file of other settings is made anew.
-        executor: who does them; None for one process per core.
-        device: where to compute.
+        parts: the parts.
+        kind: of what they return.
+        request: names the folder of the files, the executor and the device.
+
+    Raises:
+        InputError: if parts failed; the others are made all the same.
     """
-    made = [
-        PartJob(folder / f"{name}.json", settings, partial(_anywhere, make))
-        for name, (settings, make) in jobs.items()
+    jobs = [
+        PartJob(request.work / f"{part.name}.json", part.settings, partial(_timed, part.make))
+        for part in parts
     ]
-    return experiments_jobs.parts(made, executor=executor, device=device)
+    failed: list[str] = []
+    for _ in request.watch(_progress(jobs, request, failed)):
+        pass
+    if failed:
+        lines = "\n".join(f"  {line}" for line in failed)
+        raise InputError(f"{len(failed)} of {len(jobs)} parts failed (the others are done):\n{lines}")
+    return [_read(job, kind) for job in jobs]
 
 
-def _anywhere(make: Callable[[], Mapping[str, Any]], device: str | None) -> Mapping[str, Any]:
-    """Call what does not choose a device yet."""
-    del device
-    return make()
+def _progress(jobs: Sequence[PartJob], request: Request, failed: list[str]) -> Iterator[Progress]:
+    """Do the jobs, adding to `failed`."""
+    done = 0
+    for outcome in do_jobs(jobs, executor=request.executor, device=request.device):
+        if outcome is not None:
+            done += 1
+            if outcome.error:
+                failed.append(f"{outcome.path.stem}: {outcome.error}")
+        yield Progress(done, len(jobs))
+
+
+def _timed(make: Callable[[torch.device], object], device: str | None) -> dict[str, Plain]:
+    begun = perf_counter()
+    place = device_of(device or "cpu")
+    found = encode(make(place))
+    return {"found": found, "seconds": perf_counter() - begun, "environment": environment(place)}
+
+
+def _read(job: PartJob, kind: type[T]) -> Done[T]:
+    tree = read_object(job.path)
+    found = decode(tree["found"], kind, f"{job.path.name}: found")
+    return Done(found, float(tree["seconds"]), tree["environment"])

@@ -1,4 +1,4 @@
-"""The settings that the recipes of sweeps vary: the smallest ones that show a claim, and the paper's own."""
+"""The settings that the recipes of sweeps vary: the smallest ones that show a claim, and the paper's."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,6 +11,8 @@ from memhorizon.networks.unet import UNetConfig
 from memhorizon.samplers import SamplerConfig
 from memhorizon.timescales.rules import Rules
 from memhorizon.training import OptimizerConfig, TrainConfig
+
+Values = Sequence[int | float | None]  # of a hyperparameter
 
 MIXTURE = Config(
     data=DataConfig(name="mixture", dim=8, n_holdout=1000),
@@ -67,7 +69,8 @@ PAPER_MIXTURE = Config(  # hours on one GPU
     train=TrainConfig(n_updates=4_000_000, batch_size=None),
     measure=MeasureConfig(snapshots=40, first=100, n_samples=10_000, sampler=SamplerConfig("ddpm", 1000)),
 )
-PAPER_N = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
+PAPER_WIDTHS = (8, 16, 32, 48, 64)
+PAPER_N: tuple[int, ...] = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 
 # tau_gen: KL, the measure of Fig. 9, at twice its floor; the held-out loss a twentieth above its floor
 MIXTURE_RULES = Rules(quality="kl", t=None, tolerance=1.0, memorized=0.2)
@@ -78,21 +81,17 @@ TINY = MeasureConfig(
 )
 
 
-def at_each_n(base: Config, steps: Mapping[int, int], **axes: Sequence[int | float]) -> list[Config]:
+def at_each_n(base: Config, updates: Mapping[int, int], **axes: Values) -> list[Config]:
     """A run at every n_train, as long as it needs there, for all combinations of the other axes."""
-    return [
-        config
-        for n_train, length in steps.items()
-        for config in grid(
-            replace(
-                base, data=replace(base.data, n_train=n_train), train=replace(base.train, n_updates=length)
-            ),
-            **axes,
-        )
-    ]
+    configs: list[Config] = []
+    for n_train, n_updates in updates.items():
+        data = replace(base.data, n_train=n_train)
+        train = replace(base.train, n_updates=n_updates)
+        configs += grid(replace(base, data=data, train=train), **axes)
+    return configs
 
 
-def tiny(base: Config, steps: int = 24) -> Config:
+def tiny(base: Config, n_updates: int = 24) -> Config:
     """The same kind of run in a second or two: it shows that the recipe works, not what it claims."""
     model = replace(base.model, width=8)
-    return replace(base, model=model, train=replace(base.train, n_updates=steps), measure=TINY)
+    return replace(base, model=model, train=replace(base.train, n_updates=n_updates), measure=TINY)

@@ -1,6 +1,6 @@
 """The recipes that are sweeps, one entry each: what is varied at what length, and the paper's sizes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -9,7 +9,7 @@ from memhorizon.experiments.config import Config
 from memhorizon.experiments.recipe import Found, Progress, Recipe, Request, Size
 from memhorizon.experiments.record import record
 from memhorizon.experiments.run_directory import RunDir
-from memhorizon.experiments.sweep import SweepProgress, execute_sweep
+from memhorizon.experiments.sweep import execute_sweep
 from memhorizon.recipes.settings import (
     DIGITS,
     FASHION,
@@ -20,13 +20,14 @@ from memhorizon.recipes.settings import (
     PAPER_ADAM,
     PAPER_MIXTURE,
     PAPER_N,
+    PAPER_WIDTHS,
     SGD,
+    Values,
     at_each_n,
     tiny,
 )
 from memhorizon.timescales.rules import Rules
 
-Axes = Mapping[str, Sequence[int | float | None]]
 SEEDS = (0, 1, 2)
 TINY_UPDATES = 24
 
@@ -58,10 +59,10 @@ class Entry:
     updates: Mapping[int, int]
     paper: Config
     paper_n: Sequence[int]
-    axes: Axes = field(default_factory=dict)
+    axes: Mapping[str, Values] = field(default_factory=dict)
     tiny: Sequence[int] = (8,)
-    tiny_axes: Axes = field(default_factory=dict)
-    paper_axes: Axes = field(default_factory=dict)
+    tiny_axes: Mapping[str, Values] = field(default_factory=dict)
+    paper_axes: Mapping[str, Values] = field(default_factory=dict)
     rules: Rules = MIXTURE_RULES
     note: str = ""
 
@@ -95,33 +96,39 @@ def run_sweep(entry: Entry, request: Request) -> Found:
     Raises:
         InputError: if runs failed and none has any measures.
     """
-    last: SweepProgress | None = None
-    failed = ""
+    runs, failed = do_runs(entry.configs(request.size), request)
+    found = record(runs, entry.rules, name=entry.name)
+    seconds = sum(run.seconds() for run in runs)
+    return Found(replace(found, seconds=seconds), runs, failed)
 
-    def events():
-        nonlocal last, failed
-        try:
-            for last in execute_sweep(
-                entry.configs(request.size),
-                root=request.work,
-                executor=request.executor,
-                device=request.device,
-            ):
-                done = sum(run.done for run in last.runs)
-                yield Progress(last.step, last.steps, "step", f"{done} of {len(last.runs)} runs done")
-        except InputError as error:
-            if last is None or not any(_measured(run) for run in last.runs):
-                raise
-            failed = str(error)
 
-    for _ in request.watch(events()):
-        pass
-    assert last is not None
-    found = record(last.runs, entry.rules, name=entry.name)
-    seconds = sum(run.seconds() for run in last.runs)
-    if isinstance(found, dict):  # until experiments.record is typed
-        return Found(found | {"seconds": seconds}, last.runs, failed)
-    return Found(replace(found, seconds=seconds), last.runs, failed)
+def do_runs(configs: Sequence[Config], request: Request) -> tuple[tuple[RunDir, ...], str]:
+    """Do runs, showing their progress.
+
+    Returns:
+        Their directories, and which failed and why: empty where none did.
+
+    Raises:
+        InputError: if runs failed and none has any measures.
+    """
+    runs: tuple[RunDir, ...] = ()
+    sweep = execute_sweep(configs, root=request.work, executor=request.executor, device=request.device)
+
+    def progress() -> Iterator[Progress]:
+        nonlocal runs
+        for event in sweep:
+            runs = event.runs
+            done = sum(run.done for run in runs)
+            yield Progress(event.step, event.steps, "step", f"{done} of {len(runs)} runs done")
+
+    try:
+        for _ in request.watch(progress()):
+            pass
+    except InputError as error:
+        if not any(_measured(run) for run in runs):
+            raise
+        return runs, str(error)
+    return runs, ""
 
 
 def _measured(run: RunDir) -> bool:
@@ -133,7 +140,7 @@ DECAY = replace(MIXTURE, optimizer=replace(MIXTURE.optimizer, name="adamw"))
 PAPER_DECAY = replace(PAPER_ADAM, optimizer=replace(PAPER_ADAM.optimizer, name="adamw"))
 FULL_BATCH = replace(MIXTURE, train=replace(MIXTURE.train, batch_size=None))
 PAPER_FULL_BATCH = replace(PAPER, train=replace(PAPER.train, batch_size=None))
-PAPER_WIDTHS = (8, 16, 32, 48, 64)
+
 
 OF_N = "tau_gen is independent of n_train; tau_mem is proportional to n_train"
 OF_WIDTH = "tau_mem is proportional to n_train / width; tau_gen is proportional to 1 / width"
@@ -324,5 +331,5 @@ TABLE = (
     ),
 )
 
-SWEEPS = {entry.name: entry for entry in TABLE}
+ENTRIES = {entry.name: entry for entry in TABLE}
 RECIPES = tuple(entry.recipe() for entry in TABLE)

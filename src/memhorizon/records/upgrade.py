@@ -26,6 +26,8 @@ RENAMED = {
     "measure.sampler": "measure.sampler.method",
     "measure.sampler_steps": "measure.sampler.n_solver_steps",
 }
+# entries of tables whose names are no names of fields
+FIELD_NAMES = {"class": "label", "not reached": "not_reached", "before first": "before_first"}
 # columns of tables in which null was NaN
 NAN_COLUMNS = {
     "clocks": {
@@ -235,7 +237,7 @@ def _table(tree: Tree) -> dict[str, object]:
 
 def _columns(columns: Tree) -> dict[str, object]:
     """The columns, and that of the note where a status had its details within."""
-    made = {("timescale" if name == "clock" else name): text for name, text in columns.items()}
+    made = {_name(name): text for name, text in columns.items()}
     if made.get("status") == "fitted, or why the numbers should not be trusted":
         made |= {"status": "of the fit", "note": "details of the status"}
     return made
@@ -274,7 +276,7 @@ def tables_value(value: object, table: object, key: str = "") -> object:
 
 
 def _name(name: object) -> str:
-    return str(name).replace("clock", "timescale")
+    return FIELD_NAMES.get(str(name), str(name).replace("clock", "timescale"))
 
 
 def _status(value: Tree) -> dict[str, object]:

@@ -1,0 +1,106 @@
+"""Copies over n, tau_mem by guidance, and the times of unequal classes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from memhorizon.figures import style
+from memhorizon.figures.style import Look
+from memhorizon.recipes.guidance_mixture.numbers import BOTH, KINDS, NAME, GroupRow, Row, RunRow
+from memhorizon.recipes.pictures import (
+    COPIES,
+    UNIT,
+    TablePicture,
+    distinct,
+    ends,
+    guide,
+    legend_below,
+    mark,
+    places_axis,
+    run_line,
+    sizes_axis,
+    steps_axis,
+    without_line,
+)
+from memhorizon.recipes.tables import of_kind, rows_of
+from memhorizon.timescales.pooling import Pooled
+
+SHIFT = 0.12  # of the two ratios about their case
+
+
+def guidance(record: object) -> TablePicture[Row]:
+    """Copies against the step over n, tau_mem by n and guidance, and the times of unequal classes.
+
+    Raises:
+        InputError: if it is not the record of the recipe guidance_mixture.
+    """
+    return TablePicture(rows_of(record, NAME, KINDS), _draw)
+
+
+def _draw(rows: Sequence[Row]) -> Figure:
+    figure = style.canvas(width=9.4, height=3.6)
+    left, middle, right = figure.subplots(1, 3)
+    runs = [row for row in of_kind(rows, RunRow) if row.case == "balanced"]
+    groups = of_kind(rows, GroupRow)
+    _copies(left, runs)
+    _by_guidance(middle, [row for row in groups if (row.case, row.label) == ("balanced", BOTH)])
+    _classes(right, groups)
+    return figure
+
+
+def _copies(axes: Axes, runs: Sequence[RunRow]) -> None:
+    """The conditional model, both classes, against the step over n."""
+    looks = style.looks(f"n = {n}" for n in distinct(row.n_train for row in runs))
+    for row in runs:
+        if (row.label, row.scale) == (BOTH, 0.0):
+            at = np.array(row.step) / row.n_train
+            run_line(axes, at.tolist(), row.memorized, looks[f"n = {row.n_train}"])
+    steps_axis(axes, [step / row.n_train for row in runs for step in row.step], "training step / n")
+    axes.set(ylabel=COPIES, ylim=UNIT, title="conditional model, w = 0,\nboth classes")
+    legend_below(axes, looks)
+
+
+def _by_guidance(axes: Axes, groups: Sequence[GroupRow]) -> None:
+    """tau_mem of both classes by n, the guidances beside each other."""
+    scales = distinct(row.scale for row in groups)
+    looks = style.looks(f"w = {scale:g}" for scale in scales)
+    for shift, scale in zip(np.geomspace(0.9, 1.12, len(scales)), scales, strict=True):
+        for row in (row for row in groups if row.scale == scale):
+            mark(axes, row.n_train * shift, row.tau_mem, looks[f"w = {scale:g}"])
+    style.log_span(axes.yaxis, ends(row.tau_mem for row in groups))
+    sizes_axis(axes, distinct(row.n_train for row in groups), "training items n")
+    axes.set(ylabel=f"{style.TAU_MEM}, steps", title="by guidance, geometric means\nwith 95 % intervals")
+    legend_below(axes, without_line(looks))
+
+
+def _classes(axes: Axes, groups: Sequence[GroupRow]) -> None:
+    """Times of class 1 over those of class 0 in each case of the n that has all cases."""
+    cases = distinct(row.case for row in groups)
+    n_train = next(row.n_train for row in groups if row.case == cases[-1])
+    own = [
+        row
+        for row in groups
+        if (row.n_train, row.scale, row.label) == (n_train, 0.0, 1) and row.case in cases
+    ]
+    looks = style.looks((style.TAU_GEN, style.TAU_MEM))
+    ratios = {
+        style.TAU_GEN: [row.class_ratio_gen for row in own],
+        style.TAU_MEM: [row.class_ratio for row in own],
+    }
+    guide(axes, 1)
+    for (label, found), shift in zip(ratios.items(), (-SHIFT, SHIFT), strict=True):
+        _ratios(axes, found, shift, looks[label])
+    known = [ratio for found in ratios.values() for ratio in found if ratio is not None]
+    style.log_span(axes.yaxis, [1.0, *ends(known)], wide=False)
+    places_axis(axes, [row.case for row in own], f"classes (n = {n_train}, w = 0)")
+    title = "time of class 1 over that of class 0\n(rare: a quarter; narrow: variance 1/4)"
+    axes.set(ylabel="class 1 / class 0", title=title)
+    legend_below(axes, without_line(looks))
+
+
+def _ratios(axes: Axes, found: Sequence[Pooled | None], shift: float, look: Look) -> None:
+    for place, ratio in enumerate(found):
+        if ratio is not None:
+            mark(axes, place + shift, ratio, look)

@@ -1,0 +1,168 @@
+"""What pictures of recipes share: typed rows with their drawing, numbers in long form, marks of answers."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
+
+from memhorizon.figures import marks, style
+from memhorizon.figures.style import Look
+from memhorizon.recipes.tables import plain_row
+from memhorizon.results import Estimate, Status
+
+Row = TypeVar("Row")
+Cells = dict[str, object]
+DASHED = (0, (4, 3))
+STEP = "training step"
+COPIES = r"memorized fraction $f_\mathrm{mem}$"
+UNIT = (-0.03, 1.03)  # the range of a share
+
+
+@dataclass(frozen=True)
+class TablePicture(Generic[Row]):
+    """Rows of a recipe and how they are drawn.
+
+    Attributes:
+        rows: typed.
+        draw: makes the figure.
+    """
+
+    rows: Sequence[Row]
+    draw: Callable[[Sequence[Row]], Figure]
+
+    def frame(self) -> list[dict[str, object]]:
+        """The rows in long form: lists along one axis become rows, the rest is repeated."""
+        return [point for row in self.rows for point in long(plain_row(row))]
+
+    def plot(self) -> Figure:
+        """Draw it."""
+        with style.drawing():
+            return self.draw(self.rows)
+
+
+@runtime_checkable
+class Answer(Protocol):
+    """A time, or a mean over runs."""
+
+    @property
+    def value(self) -> float:
+        """The number."""
+        ...
+
+    @property
+    def low(self) -> float:
+        """Lower end of its interval."""
+        ...
+
+    @property
+    def high(self) -> float:
+        """Upper end."""
+        ...
+
+    @property
+    def status(self) -> Status:
+        """Whether it is seen or a bound."""
+        ...
+
+
+def long(row: Mapping[str, object]) -> list[Cells]:
+    """One row per place of its lists, one column per list in a list of lists.
+
+    >>> long({"d": 20, "tau": [1.0, 2.0], "error": [[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]})[1]
+    {'d': 20, 'tau': 2.0, 'error_0': 0.2, 'error_1': 0.4, 'error_2': 0.6}
+    """
+    lists = {name: value for name, value in row.items() if isinstance(value, list) and value}
+    fixed = {name: value for name, value in row.items() if name not in lists}
+    flat = {name: value for name, value in lists.items() if not isinstance(value[0], list)}
+    if not flat:
+        return [dict(row)]
+    count = min(len(value) for value in flat.values())
+    columns = {name: value for name, value in flat.items() if len(value) == count}
+    for name, value in lists.items():
+        if name not in flat:
+            columns |= {f"{name}_{i}": inner for i, inner in enumerate(value) if len(inner) == count}
+    return [fixed | {name: column[i] for name, column in columns.items()} for i in range(count)]
+
+
+def mark(axes: Axes, x: float, answer: Answer, look: Look, **changes: object) -> None:
+    """Draw a time or a ratio with its interval; a bound is an open marker with an arrow.
+
+    Args:
+        axes: where; its vertical axis is logarithmic.
+        x: the place.
+        answer: nothing is drawn where it says nothing.
+        look: colour and marker.
+        changes: of the marker.
+    """
+    undetermined = answer.status is Status.OBSERVED and answer.low == 0 and answer.high == np.inf
+    if undetermined or answer.status is Status.UNDETERMINED or not np.isfinite(answer.value):
+        return
+    found = Estimate(answer.value, answer.low, answer.high)
+    marks.ratio(axes, x, found, answer.status, look, **changes)
+
+
+def ends(answers: Iterable[Answer]) -> list[float]:
+    """All positive numbers of some answers, for the range of an axis."""
+    numbers = [number for answer in answers for number in (answer.value, answer.low, answer.high)]
+    return [number for number in numbers if np.isfinite(number) and number > 0]
+
+
+def guide(axes: Axes, height: float) -> None:
+    """A dashed line that nothing was measured for."""
+    axes.axhline(height, color=style.GREY, linewidth=1, linestyle=DASHED)
+
+
+def ticks(axes: Axes, at: Sequence[float], names: Sequence[str]) -> None:
+    """Marks of the horizontal axis at these places and none between."""
+    axes.set_xticks(at, names)
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def distinct(values: Iterable[Row]) -> list[Row]:
+    """Each value once, in order of appearance."""
+    return list(dict.fromkeys(values))
+
+
+def run_line(axes: Axes, step: Sequence[float], value: Sequence[float] | np.ndarray, look: Look) -> None:
+    """The curve of one run, thin, with its markers."""
+    axes.plot(step, value, **style.altered(look, linewidth=0.9, markersize=2.6, alpha=0.85))
+
+
+def ring(axes: Axes, x: float, y: float, look: Look) -> None:
+    """A ring about a point."""
+    changed = style.altered(look, marker="o", markersize=7, markerfacecolor="none", linestyle="none")
+    axes.plot([x], [y], **changed)
+
+
+def legend_below(axes: Axes, looks: Mapping[str, Look]) -> None:
+    """A legend of the looks, below the panel, where no point can lie."""
+    handles = [Line2D([], [], **look) for look in looks.values()]
+    axes.legend(handles, list(looks), loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2)
+
+
+def without_line(looks: Mapping[str, Look]) -> dict[str, Look]:
+    """The markers alone."""
+    return {name: style.altered(look, linestyle="none") for name, look in looks.items()}
+
+
+def steps_axis(axes: Axes, steps: Sequence[float], label: str = STEP) -> None:
+    """A logarithmic axis of training steps."""
+    style.log_axis(axes.xaxis, min(steps), max(steps), wide=False)
+    axes.set_xlabel(label)
+
+
+def sizes_axis(axes: Axes, sizes: Sequence[int], label: str) -> None:
+    """A logarithmic axis with a number at each size."""
+    axes.set(xscale="log", xlim=(min(sizes) / 1.4, max(sizes) * 1.4), xlabel=label)
+    ticks(axes, sizes, [str(n) for n in sizes])
+
+
+def places_axis(axes: Axes, names: Sequence[str], label: str = "") -> None:
+    """Settings without an order, side by side."""
+    ticks(axes, range(len(names)), names)
+    axes.set(xlim=(-0.5, len(names) - 0.5), xlabel=label)

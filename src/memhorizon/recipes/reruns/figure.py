@@ -1,0 +1,87 @@
+"""Sweeps that were done again with other seeds and items, beside their records."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from memhorizon.experiments.hyperparameters import symbol_of
+from memhorizon.figures import style
+from memhorizon.figures.style import Look
+from memhorizon.recipes.pictures import TablePicture, distinct, mark, ticks
+from memhorizon.recipes.reruns.numbers import KINDS, NAME, LawRow, Row, SettingRow
+from memhorizon.recipes.tables import of_kind, rows_of
+from memhorizon.results import Time
+from memhorizon.timescales.pooling import Exponent
+
+RECORD = "record"
+RERUN = "other seeds and items"
+SHIFTS = {RECORD: -0.06, RERUN: 0.06}  # in log value
+
+
+def reruns(record: object) -> TablePicture[Row]:
+    """tau_mem of every run in both, and the exponents with their intervals.
+
+    Raises:
+        InputError: if it is not the record of the recipe reruns.
+    """
+    return TablePicture(rows_of(record, NAME, KINDS), _draw)
+
+
+def _draw(rows: Sequence[Row]) -> Figure:
+    settings = [row for row in of_kind(rows, SettingRow) if row.timescale == "tau_mem"]
+    laws = [row for row in of_kind(rows, LawRow) if row.timescale == "tau_mem"]
+    sweeps = distinct(row.sweep for row in laws)
+    figure = style.canvas(width=2.4 * (len(sweeps) + 1), height=3.3)
+    *panels, last = figure.subplots(1, len(sweeps) + 1)
+    looks = style.looks(SHIFTS)
+    for axes, sweep in zip(panels, sweeps, strict=True):
+        _times(axes, [row for row in settings if row.sweep == sweep], looks)
+        axes.set_title(sweep)
+    panels[0].set_ylabel(f"{style.TAU_MEM}, steps (a point per run)")
+    _exponents(last, laws, looks)
+    handles = [Line2D([], [], **style.altered(look, linestyle="none")) for look in looks.values()]
+    figure.legend(handles, list(looks), loc="outside upper center", ncols=2)
+    return figure
+
+
+def _sides(row: SettingRow) -> dict[str, tuple[Time, ...]]:
+    return {RECORD: row.first, RERUN: row.again}
+
+
+def _powers(row: LawRow) -> dict[str, Exponent]:
+    return {RECORD: row.first, RERUN: row.again}
+
+
+def _times(axes: Axes, settings: Sequence[SettingRow], looks: Mapping[str, Look]) -> None:
+    """The times of one sweep."""
+    every: list[float] = []
+    for row in settings:
+        for side, times in _sides(row).items():
+            every += [time.value for time in times if time.known]
+            for time in times:
+                mark(axes, row.value * np.exp(SHIFTS[side]), time, looks[side], markersize=3.5)
+    style.log_span(axes.yaxis, every, wide=False)
+    at = sorted(distinct(row.value for row in settings))
+    axes.set(xscale="log", xlim=(at[0] / 1.5, at[-1] * 1.5))
+    ticks(axes, at, [f"{value:g}" for value in at])
+    axes.tick_params(axis="x", labelsize=6.8)
+    axes.set_xlabel(symbol_of(settings[0].factor))
+
+
+def _exponents(axes: Axes, laws: Sequence[LawRow], looks: Mapping[str, Look]) -> None:
+    """Exponents of tau_mem side by side."""
+    for place, row in enumerate(laws):
+        for side, power in _powers(row).items():
+            _exponent(axes, place + 2 * SHIFTS[side], power, looks[side])
+    axes.set_xticks(range(len(laws)), [row.sweep.replace("_", "\n") for row in laws], fontsize=7.5)
+    axes.set_xlim(-0.5, len(laws) - 0.5)
+    axes.set(title="exponents, 95 % intervals", ylabel=f"exponent of {style.TAU_MEM}")
+
+
+def _exponent(axes: Axes, x: float, power: Exponent, look: Look) -> None:
+    if np.isfinite(power.value):
+        axes.plot([x, x], [power.low, power.high], color=look["color"], linewidth=1.1)
+        axes.plot([x], [power.value], **style.altered(look, linestyle="none"))
