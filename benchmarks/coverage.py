@@ -20,7 +20,8 @@ import numpy as np
 import scipy
 
 from memhorizon.results import Curve, Status, Time
-from memhorizon.timescales.power_law import best_exponent, fit_scaling
+from memhorizon.timescales.collapse import best_exponent
+from memhorizon.timescales.power_law import fit_scaling
 from memhorizon.timescales.times import (
     argmin_time,
     gap_opening_time,

@@ -9,8 +9,11 @@ import pytest
 from scipy import optimize, stats
 
 from memhorizon.errors import InputError
+from memhorizon.records.files import load_record
+from memhorizon.records.sweep import SweepRecord
 from memhorizon.results import Status, Time
-from memhorizon.timescales.power_law import _Data, fit_scaling
+from memhorizon.timescales.likelihood import LogTimes
+from memhorizon.timescales.power_law import fit_scaling
 
 STUDY = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "coverage.py"), run_name="study")
 N = np.repeat([32, 64, 128, 256], 3)
@@ -286,7 +289,7 @@ def test_bad_input_gets_a_clear_error(case):
 def test_the_hazard_of_a_bound_far_out_is_that_of_many_digits():
     """phi(u) / Phi(u): a difference of logarithms loses it where u is -1e4, which the search does try."""
     u = np.array([-1e4, -50.0, -3.0, 0.0, 3.0, 30.0])
-    rows = _Data(u, u, -np.ones(6), u[:, None])
+    rows = LogTimes(u, u, -np.ones(6), u[:, None])
     with mpmath.workdps(50):
         wanted = [float(mpmath.npdf(x) / mpmath.ncdf(x)) for x in u]
     np.testing.assert_allclose(rows._tail(u)[1], wanted, rtol=1e-9)
@@ -380,3 +383,29 @@ def test_rows_without_a_time_are_left_out_and_counted():
     nothing = fit_scaling(lost)
     assert (nothing.observed, nothing.left_out) == (0, 3)
     assert np.isnan(nothing.predict(n_train=10).value)
+
+
+COMMITTED = [
+    pytest.param(made, name, id=f"{path.stem} {name}")
+    for path in sorted((Path(__file__).parents[2] / "results").glob("*_mixture*.json"))
+    if isinstance(made := load_record(path), SweepRecord)
+    for name in ("tau_gen", "tau_mem")
+    if name in made.laws
+]
+
+
+@pytest.mark.parametrize(("made", "name"), COMMITTED)
+def test_the_laws_of_committed_records_follow_from_their_times(made, name):
+    """An end of an interval is sought to 1e-5 of half its length, on any machine."""
+    kept = made.laws[name]
+    by = list(kept.exponents)
+    times = [getattr(run.timescales, name) for run in made.runs]
+    factors = [{factor: run.factor(factor) for factor in by} for run in made.runs]
+    law = fit_scaling(list(zip(factors, times, strict=True)), by=by)
+    assert (law.status, law.observed, law.censored) == (kept.status, kept.observed, kept.censored)
+    for factor in by:
+        found, before = law.exponents[factor], kept.exponents[factor]
+        close = {"abs": 1e-4 * (before.high - before.low)}
+        assert [found.value, found.low, found.high] == pytest.approx(
+            [before.value, before.low, before.high], **close
+        )

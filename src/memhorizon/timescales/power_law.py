@@ -1,30 +1,29 @@
-"""Power laws of the times in n, width and whatever else was varied, censored times included."""
+"""Power laws of times in training-set size, width, ...: fitted with censored times included."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float
 from scipy import optimize
-from scipy.linalg import solve_triangular
-from scipy.special import erfcx, log_ndtr
 
 from memhorizon.checks import check_number
 from memhorizon.errors import InputError
 from memhorizon.results import Estimate, ScalingLaw, Status, Time, two_sided
-from memhorizon.timescales.collapse import best_exponent, collapse_quality
+from memhorizon.timescales.likelihood import SMALLEST_SCATTER, Fit, Held, LogTimes
 
-__all__ = ["best_exponent", "collapse_quality", "fit_scaling", "unfitted"]
+Row: TypeAlias = Mapping[str, object]  # the factors of a run by name, and its time under "time"
+Pair: TypeAlias = tuple[Mapping[str, float], Time]
 
-_SIDE = {"observed": 0, "not reached": 1, "before first": -1}
-_SMALLEST_SCATTER = 1e-7  # of log time: a power law that holds exactly
-_LEAST_LEFT = 1e-6  # share of the information on the coefficients that is left where the scatter is not known
+_SIDE = {Status.OBSERVED: 0.0, Status.NOT_REACHED: 1.0, Status.BEFORE_FIRST: -1.0}
 _UNKNOWN = 10.0  # half-length in log time of an interval that bounds nothing: the row then weighs nothing
+_FARTHEST = 1e6  # standard errors within which an end of an interval is looked for
 
 
 def fit_scaling(
-    times: Sequence[Mapping[str, Any] | tuple[Mapping[str, float], Time]],
+    times: Sequence[Row | Pair],
     *,
     by: Sequence[str] = ("n_train",),
     confidence: float = 0.95,
@@ -57,21 +56,14 @@ def fit_scaling(
     check_number("confidence", confidence, above=0, below=1)
     if not isinstance(times, Iterable) or not isinstance(by, Iterable):
         raise InputError(f"times, by: expected rows and names of factors, got {times!r} and {by!r}")
-    rows = [_row(row) for row in times]
     by = tuple(by)
-    data, means = _read(rows, by)
-    clocks: list[Time] = [row["time"] for row in rows]
-    known = np.array([clock.known for clock in clocks])
-    data = _Data(data.y[known], data.error[known], data.side[known], data.X[known])
-    seen = data.side == 0
-    k = data.X.shape[1]
-    why = f"{int(seen.sum())} observed times for {k} parameters and the scatter"
-    law = unfitted(by, clocks, why, confidence)
-    if law.observed > k and _rank(data.X[seen]) < k:
-        law = replace(law, note="the observed times do not vary in every factor")
-    elif law.observed > k:
-        law = _fitted(law, data, means, by)
-    return replace(law, note="; ".join(filter(None, (law.note, _left_out(clocks)))))
+    points = _points(times, by)
+    read = [point.time for point in points]
+    law = unfitted(by, read, "", confidence)
+    design = _design(points, by)
+    data = _log_times(points, design.X)
+    law = _fit(law, data, design.means)
+    return replace(law, note="; ".join(filter(None, (law.note, _left_out(read)))))
 
 
 def unfitted(by: Sequence[str], times: Sequence[Time], note: str, confidence: float = 0.95) -> ScalingLaw:
@@ -99,117 +91,49 @@ def _left_out(times: Sequence[Time]) -> str:
     return f"left out: {', '.join(counts)}" if counts else ""
 
 
+def _fit(law: ScalingLaw, data: LogTimes, means: Float[np.ndarray, " factors"]) -> ScalingLaw:
+    """The law of these times, or why there is none."""
+    parameters = data.X.shape[1]
+    if law.observed <= parameters:
+        return replace(law, note=f"{law.observed} observed times for {parameters} parameters and the scatter")
+    if _rank(data.X[data.seen]) < parameters:
+        return replace(law, note="the observed times do not vary in every factor")
+    return _fitted(law, data, means)
+
+
+# --- reading the rows ---
+
+
 @dataclass(frozen=True)
-class _Data:
-    """Log times y with their errors, the side on which they are censored, and the design X."""
+class _Point:
+    """The factors of a run and its time."""
 
-    y: Float[np.ndarray, " rows"]
-    error: Float[np.ndarray, " rows"]
-    side: Float[np.ndarray, " rows"]
+    factors: tuple[float, ...]
+    time: Time
+
+
+@dataclass(frozen=True)
+class _Design:
+    """Columns of ones and of log factors about their means, and these means."""
+
     X: Float[np.ndarray, "rows columns"]
-
-    def deviance(
-        self, parameters: Float[np.ndarray, " q"], offset: Float[np.ndarray, " rows"], X: np.ndarray
-    ) -> tuple[float, Float[np.ndarray, " q"]]:
-        """Minus twice the log likelihood at (coefficients of X, log scatter), and its gradient."""
-        scatter2 = np.exp(2 * parameters[-1])
-        variance = scatter2 + self.error**2
-        sd = np.sqrt(variance)
-        z = (self.y - offset - X @ parameters[:-1]) / sd
-        seen = self.side == 0
-        u, hazard = self._tail(z)
-        terms = np.where(seen, -(z**2) / 2 - np.log(sd), log_ndtr(u))
-        by_centre = np.where(seen, z, self.side * hazard) / sd
-        by_variance = np.where(seen, z**2 - 1, -hazard * u) / (2 * variance)
-        gradient = np.append(X.T @ by_centre, 2 * scatter2 * by_variance.sum())
-        return -2 * float(terms.sum()), -2 * gradient
-
-    def information(
-        self, parameters: Float[np.ndarray, " q"]
-    ) -> tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " k"], float]:
-        """Minus the second derivatives of the log likelihood at (coefficients, log scatter), in three parts.
-
-        Returns:
-            The weights d of the rows, none negative, so that the block of the coefficients is
-            X^T diag(d) X; the mixed derivatives c; the second derivative in log scatter.
-        """
-        scatter2 = np.exp(2 * parameters[-1])
-        v = scatter2 + self.error**2
-        z = (self.y - self.X @ parameters[:-1]) / np.sqrt(v)
-        seen = self.side == 0
-        u, hazard = self._tail(z)
-        bend = np.clip(hazard * (hazard + u), 0, 1)  # -(log Phi)'', within (0, 1) but for rounding
-        centre2 = np.where(seen, 1, bend) / v
-        mixed = np.where(seen, z, self.side * (hazard - bend * u) / 2) / v**1.5
-        variance2 = np.where(seen, z**2 - 0.5, (bend * u**2 - 3 * hazard * u) / 4) / v**2
-        variance1 = np.where(seen, z**2 - 1, -hazard * u) / (2 * v)
-        own = np.sum(variance2 * (2 * scatter2) ** 2 - variance1 * 4 * scatter2)
-        return centre2, self.X.T @ (mixed * 2 * scatter2), float(own)
-
-    def _tail(self, z: Float[np.ndarray, " rows"]) -> tuple[np.ndarray, np.ndarray]:
-        """A censored time lies beyond its bound with probability Phi(u): u, and the derivative of log Phi."""
-        u = -self.side * z
-        return u, np.sqrt(2 / np.pi) / erfcx(-u / np.sqrt(2))  # no difference of large numbers far out
-
-    def fit(
-        self, start: np.ndarray, scatters: Sequence[float], fixed: int | None = None, value: float = 0.0
-    ) -> tuple[np.ndarray, float]:
-        """The best (coefficients, log scatter) and its deviance, one coefficient held if told so.
-
-        Beside errors and bounds the deviance can have two minima in the scatter, one of them near 0, so the
-        search begins at each of `scatters`.
-        """
-        free = [i for i in range(self.X.shape[1]) if i != fixed]
-        offset = np.zeros_like(self.y) if fixed is None else self.X[:, fixed] * value
-        tried = [
-            optimize.minimize(
-                self.deviance,
-                np.append(start[free], np.log(scatter)),
-                args=(offset, self.X[:, free]),
-                jac=True,
-                method="L-BFGS-B",
-                bounds=[(None, None)] * len(free) + [(np.log(_SMALLEST_SCATTER), 10.0)],
-                options={"ftol": 1e-13, "gtol": 1e-7},
-            )
-            for scatter in scatters
-        ]
-        found = min(tried, key=lambda one: one.fun)
-        best = np.full(self.X.shape[1] + 1, value)
-        best[[*free, -1]] = found.x
-        return best, float(found.fun)
+    means: Float[np.ndarray, " factors"]
 
 
-def _row(row: Any) -> Mapping[str, Any]:
-    """One row of a fit, with its time under "time"."""
+def _points(times: Sequence[Row | Pair], by: tuple[str, ...]) -> list[_Point]:
+    """The rows of a fit, checked."""
+    points = [_point(row, by) for row in times]
+    if not points or not by:
+        raise InputError(f"times, by: expected at least one row and one factor, got {len(points)} and {by}")
+    return points
+
+
+def _point(row: object, by: tuple[str, ...]) -> _Point:
+    """One row: the factors by name with the time under "time", or a pair of both."""
     if isinstance(row, tuple | list) and len(row) == 2 and isinstance(row[0], Mapping):
         row = {**row[0], "time": row[1]}
     if not isinstance(row, Mapping):
         raise InputError(f"times: expected rows of factors and a time, got {row!r}")
-    return row
-
-
-def _read(rows: Sequence[Mapping[str, Any]], by: tuple[str, ...]) -> tuple[_Data, Float[np.ndarray, " k"]]:
-    """Check the rows and turn them into logarithms, factors about their means; what is no time is NaN."""
-    if not rows or not by:
-        raise InputError(f"times, by: expected at least one row and one factor, got {len(rows)} and {by}")
-    for row in rows:
-        _check_row(row, by)
-    clocks: list[Time] = [row["time"] for row in rows]
-    logs = np.log(np.array([[float(row[name]) for name in by] for row in rows]))
-    X = np.column_stack([np.ones(len(rows)), logs - logs.mean(axis=0)])
-    if _rank(X) < X.shape[1]:
-        raise InputError(
-            f"by: the exponents of {by} are not identified: too few different values in the rows"
-        )
-    y = np.log(np.array([clock.value for clock in clocks]))
-    z = two_sided(_confidence_of(clocks))
-    error = np.array([_log_error(clock) for clock in clocks]) / z
-    side = np.array([float(_SIDE.get(clock.status, np.nan)) for clock in clocks])
-    return _Data(y, error, side, X), logs.mean(axis=0)
-
-
-def _check_row(row: Mapping[str, Any], by: tuple[str, ...]) -> None:
-    """Refuse a row without a time or a positive factor."""
     if missing := {*by, "time"} - set(row):
         raise InputError(f"times: a row lacks {sorted(map(str, missing))}, it has {sorted(map(str, row))}")
     time = row["time"]
@@ -219,11 +143,35 @@ def _check_row(row: Mapping[str, Any], by: tuple[str, ...]) -> None:
         check_number(f"times: {name}", row[name], above=0)
     if time.known and not 0 < time.value < np.inf:
         raise InputError(f"times: expected positive, finite time, got {time.value}")
+    return _Point(tuple(float(row[name]) for name in by), time)
 
 
-def _confidence_of(clocks: Sequence[Time]) -> float:
+def _design(points: Sequence[_Point], by: tuple[str, ...]) -> _Design:
+    """Factors in logarithms about their means: then the prefactor and the exponents hardly correlate."""
+    logs = np.log(np.array([point.factors for point in points]))
+    means = logs.mean(axis=0)
+    X = np.column_stack([np.ones(len(points)), logs - means])
+    if _rank(X) < X.shape[1]:
+        raise InputError(
+            f"by: the exponents of {by} are not identified: too few different values in the rows"
+        )
+    return _Design(X, means)
+
+
+def _log_times(points: Sequence[_Point], X: Float[np.ndarray, "rows columns"]) -> LogTimes:
+    """The rows that have a time, in logarithms."""
+    z = two_sided(_confidence_of([point.time for point in points]))
+    known = [i for i, point in enumerate(points) if point.time.known]
+    times = [points[i].time for i in known]
+    y = np.log(np.array([time.value for time in times], dtype=float))
+    error = np.array([_log_error(time) for time in times], dtype=float) / z
+    side = np.array([_SIDE[time.status] for time in times], dtype=float)
+    return LogTimes(y, error, side, X[known])
+
+
+def _confidence_of(times: Sequence[Time]) -> float:
     """The confidence that all times are stated at; where there is no time, nothing rests on it."""
-    confidences = {clock.confidence for clock in clocks if clock.known}
+    confidences = {time.confidence for time in times if time.known}
     if len(confidences) > 1:
         raise InputError("times: expected one confidence for all, got several")
     return next(iter(confidences), 0.95)
@@ -234,98 +182,105 @@ def _rank(X: Float[np.ndarray, "rows k"]) -> int:
     return int(np.linalg.matrix_rank(X, tol=1e-9 * np.sqrt(len(X))))
 
 
-def _log_error(clock: Time) -> float:
+def _log_error(time: Time) -> float:
     """Half the length of the interval in log time; of the bounded side alone where there is one."""
-    sides = [abs(np.log(end / clock.value)) for end in (clock.low, clock.high) if 0 < end < np.inf]
+    sides = [abs(np.log(end / time.value)) for end in (time.low, time.high) if 0 < end < np.inf]
     return float(np.mean(sides)) if sides else _UNKNOWN
 
 
-def _fitted(law: ScalingLaw, data: _Data, means: Float[np.ndarray, " k"], by: tuple[str, ...]) -> ScalingLaw:
-    seen, k = data.side == 0, len(by) + 1
-    degrees = law.observed - k
-    start = np.linalg.lstsq(data.X[seen], data.y[seen], rcond=None)[0]
-    residual = float(np.std(data.y[seen] - data.X[seen] @ start))
-    plain = not (np.any(data.error) or np.any(data.side))
-    scatters = [max(residual, _SMALLEST_SCATTER), *([] if plain else [0.1, 0.001])]
-    best, deviance = data.fit(start, scatters)
-    known, flat = _covariance(data, best)
-    if known is None:
+# --- fitting ---
+
+
+def _fitted(law: ScalingLaw, data: LogTimes, means: Float[np.ndarray, " factors"]) -> ScalingLaw:
+    """The law with its numbers."""
+    best = _best(data)
+    found = data.covariance(best)
+    if found.matrix is None:
         return replace(law, note="too little is known of the times to tell the factors apart")
-    covariance = known * law.observed / degrees
-    t = two_sided(law.confidence, degrees)
-    limit = deviance + law.observed * np.log1p(t**2 / degrees)  # exact for a plain regression
-    exponents = {}
-    for i, name in enumerate(by, start=1):
-        step = t * float(np.sqrt(covariance[i, i]))
-        low, high = (_profile_end(data, best, i, sign * step, limit) for sign in (-1, 1))
-        exponents[name] = Estimate(float(best[i]), low, high, law.confidence)
-    scatter = 0.0 if flat else float(np.exp(best[-1]) * np.sqrt(law.observed / degrees))
-    shift = np.eye(k)
-    shift[0, 1:] = -means
+    # unbiased: observed / degrees times what the likelihood says of a variance
+    degrees = law.observed - data.X.shape[1]
+    inflation = law.observed / degrees
+    covariance = found.matrix * inflation
+    scatter = 0.0 if found.no_scatter else math.exp(best.log_scatter) * math.sqrt(inflation)
+    line = data.X @ best.coefficients
     return replace(
         law,
-        exponents=exponents,
-        log_prefactor=float(best[0] - means @ best[1:k]),
-        covariance=shift @ covariance @ shift.T,
+        exponents=_exponents(law, data, best, covariance, degrees),
+        log_prefactor=float(best.coefficients[0] - means @ best.coefficients[1:]),
+        covariance=_about_one(covariance, means),
         scatter=scatter,
         status=Status.FITTED if law.observed >= law.censored else Status.MOSTLY_CENSORED,
-        note="",
-        explained=_explained(data.y[seen], data.X[seen] @ best[:-1]),
+        explained=_explained(data.y[data.seen], line[data.seen]),
         degrees=degrees,
     )
+
+
+def _best(data: LogTimes) -> Fit:
+    """The maximum of the likelihood, sought from the least squares of the observed times."""
+    X = data.X[data.seen]
+    y = data.y[data.seen]
+    start = np.linalg.lstsq(X, y, rcond=None)[0]
+    residual = max(float(np.std(y - X @ start)), SMALLEST_SCATTER)
+    plain = not (np.any(data.error) or np.any(data.side))
+    return data.fit(start, [residual] if plain else [residual, 0.1, 0.001])
+
+
+def _exponents(
+    law: ScalingLaw, data: LogTimes, best: Fit, covariance: Float[np.ndarray, "k k"], degrees: int
+) -> dict[str, Estimate]:
+    """Each exponent with the interval in which the profile deviance stays below its limit.
+
+    The limit is that of the t interval of a plain regression: n log(1 + t^2 / degrees) above the minimum.
+    """
+    t = two_sided(law.confidence, degrees)
+    limit = best.deviance + law.observed * np.log1p(t**2 / degrees)
+    found = {}
+    for i, name in enumerate(law.exponents, start=1):
+        step = t * float(np.sqrt(covariance[i, i]))
+        low = _profile_end(data, best, i, -step, limit)
+        high = _profile_end(data, best, i, step, limit)
+        found[name] = Estimate(float(best.coefficients[i]), low, high, law.confidence)
+    return found
+
+
+def _about_one(
+    covariance: Float[np.ndarray, "k k"], means: Float[np.ndarray, " factors"]
+) -> Float[np.ndarray, "k k"]:
+    """The covariance of the coefficients of factors about their means, for factors about 1.
+
+    log_prefactor = beta_0 - means . beta, so it is S C S^T with S = 1 but for its first row (1, -means).
+    """
+    shift = np.eye(len(covariance))
+    shift[0, 1:] = -means
+    return shift @ covariance @ shift.T
 
 
 def _explained(y: Float[np.ndarray, " m"], line: Float[np.ndarray, " m"]) -> float:
     """Share of the variance of y that the line explains; NaN where y does not vary."""
     spread = y - y.mean()
-    if np.ptp(spread) <= _SMALLEST_SCATTER:
+    if np.ptp(spread) <= SMALLEST_SCATTER:
         return np.nan
     return 1 - float(np.sum((y - line) ** 2)) / float(np.sum(spread**2))
 
 
-def _covariance(data: _Data, best: Float[np.ndarray, " q"]) -> tuple[Float[np.ndarray, "k k"] | None, bool]:
-    """Of the coefficients, positive by construction; and whether the scatter is nothing.
-
-    The information has the blocks A = X^T diag(d) X = R^T R of the coefficients, c mixed and s of log
-    scatter. With v = R^-T c / sqrt(s), the block of its inverse is
-
-        (A - c c^T / s)^-1 = R^-1 (1 + v v^T / (1 - v^T v)) R^-T.
-
-    Where the scatter lies at its bound, is flat in the likelihood or no maximum (v^T v >= 1), there is no
-    inverse: the scatter is then taken as known, and (R^T R)^-1 is left. It is None where the weights leave a
-    coefficient undetermined.
-    """
-    weights, cross, own = data.information(best)
-    R = np.asarray(np.linalg.qr(np.sqrt(weights)[:, None] * data.X, mode="r"))
-    if np.min(abs(np.diag(R))) <= 1e-14 * np.max(abs(R)):
-        return None, False
-    inverse = solve_triangular(R, np.eye(len(R)))
-    known = inverse @ inverse.T
-    at_bound = best[-1] <= np.log(_SMALLEST_SCATTER) + 1e-6
-    if at_bound or own < 1e-3 * len(data.y):  # 2 a row where the scatter is all there is
-        return known, True
-    v = inverse.T @ cross / np.sqrt(own)
-    left = 1 - float(v @ v)
-    if left < _LEAST_LEFT:
-        return known, False
-    along = inverse @ v
-    return known + np.outer(along, along) / left, False
-
-
-def _profile_end(data: _Data, best: Float[np.ndarray, " q"], i: int, step: float, limit: float) -> float:
+def _profile_end(data: LogTimes, best: Fit, i: int, step: float, limit: float) -> float:
     """Where the profile deviance of coefficient i passes the limit, on the side of `step`."""
-    own = float(np.exp(best[-1]))
+    center = float(best.coefficients[i])
+    own = math.exp(best.log_scatter)
     scatters = [own, 0.1] if own < 0.03 and np.any(data.error) else [own]
 
     def excess(distance: float) -> float:
-        return data.fit(best[:-1], scatters, i, float(best[i] + distance * step))[1] - limit
+        held = Held(i, center + distance * step)
+        return data.fit(best.coefficients, scatters, held).deviance - limit
 
-    near, far = 0.0, 1.0
+    near = 0.0
+    far = 1.0
     if excess(near) >= 0:  # the threshold lies within rounding of the maximum
-        return float(best[i])
+        return center
     while not excess(far) > 0:
-        near, far = far, 2 * far
-        if far > 1e6 or not np.isfinite(excess(near)):  # beyond what numbers hold
+        near = far
+        far = 2 * far
+        if far > _FARTHEST or not np.isfinite(excess(near)):  # beyond what numbers hold
             return float(np.sign(step) * np.inf)
-    root: Any = optimize.brentq(excess, near, far, xtol=1e-5)
-    return float(best[i] + step * root)
+    root = optimize.brentq(excess, near, far, xtol=1e-5)
+    return center + float(root) * step  # pyright: ignore[reportArgumentType]
