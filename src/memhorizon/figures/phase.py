@@ -1,4 +1,4 @@
-"""The phase diagram of copying: who copies at which n and width, by multiples of its own tau_gen."""
+"""The phase diagram of copying: which runs copy at which n and width, by multiples of their tau_gen."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Cell:
     """Runs of one n and width at one multiple of tau_gen.
 
     Attributes:
-        multiple: of each run's own tau_gen.
+        multiple: of the tau_gen of each run.
         n_train: training items.
         width: of the network.
         copied: runs that have copied by then.
@@ -60,7 +60,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Phase:
-    """Whether a network copies at multiples of its own tau_gen, over n_train and width."""
+    """Whether a network copies at multiples of its tau_gen, over n_train and width."""
 
     record: SweepRecord
     multiples: tuple[float, ...] = (1.0, 3.0, 8.0)
@@ -166,7 +166,7 @@ def _handles() -> list[Patch]:
 
 
 def phase(record: object, *, multiples: tuple[float, ...] = (1.0, 3.0, 8.0)) -> Phase:
-    """Who has copied at these multiples of its own tau_gen, over n_train and width.
+    """Which runs have copied at these multiples of their tau_gen, over n_train and width.
 
     Raises:
         InputError: if the record is no sweep, a run has no width, or a multiple is not positive.

@@ -67,7 +67,7 @@ def _picture_of(name: str, found: figures.Picture, caption: str, alt: str) -> st
     drawing = figures.svg(figure)
     inches = float(drawing.split('width="', 1)[1].split("pt", 1)[0]) / 72
     drawing = re.sub(r"\sxmlns(:xlink)?=\"[^\"]*\"", "", drawing[drawing.index("<svg") :])
-    drawing = inked(_own_names(name, LONG_NUMBER.sub(r"\1", drawing)))
+    drawing = inked(_unique_names(name, LONG_NUMBER.sub(r"\1", drawing)))
     widest = f"max-width:{min(inches / WIDTH, 1):.0%}"
     narrowest = f"min-width:{inches * 96 * SMALLEST:.0f}px"
     look = f'role="img" aria-label="{text_of(alt)}" style="{widest};{narrowest}"'
@@ -77,19 +77,19 @@ def _picture_of(name: str, found: figures.Picture, caption: str, alt: str) -> st
     )
 
 
-def _own_names(name: str, text: str) -> str:
+def _unique_names(name: str, text: str) -> str:
     """Make the names inside a picture unique on the page; those that nothing refers to go."""
     text = re.sub(r"xlink:href=\"#", f'href="#{name}-', text).replace("url(#", f"url(#{name}-")
     used = set(re.findall(r"#([^\")]+)[\")]", text))
 
-    def own(found: re.Match[str]) -> str:
+    def unique(found: re.Match[str]) -> str:
         new = f"{name}-{found[1]}"
         if new not in used:
             return ""
         used.discard(new)  # matplotlib writes some definitions twice
         return f' id="{new}"'
 
-    return re.sub(r"\sid=\"([^\"]*)\"", own, text)
+    return re.sub(r"\sid=\"([^\"]*)\"", unique, text)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
