@@ -21,6 +21,7 @@ from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import grid
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.unet import UNetConfig
+from memhorizon.recipes.sweeps import TABLE
 from memhorizon.samplers import SamplerConfig
 from memhorizon.training import TrainConfig
 
@@ -207,8 +208,9 @@ def test_recipes_are_listed(capsys):
     assert main(["reproduce"]) == 0
     names = {line.split(":")[0] for line in capsys.readouterr().out.splitlines()}
     folder = Path(__file__).resolve().parents[2] / "src" / "memhorizon" / "recipes"
-    assert names <= {path.stem for path in folder.glob("*.py")}
-    assert names
+    sweeps = {name for name in names if not (folder / name).is_dir()}
+    assert sweeps == {entry.name for entry in TABLE}
+    assert names > sweeps
 
 
 def dry(words, capsys):
@@ -360,7 +362,7 @@ def test_damaged_pictures_do_not_keep_the_others_from_being_drawn(tmp_path, conf
 
 
 def test_recipes_come_from_the_installed_checkout_only(tmp_path, monkeypatch, capsys):
-    """Neither listed, nor run, nor in front of the path: code that happens to lie in the current folder."""
+    """Neither listed, nor run, nor imported: code that happens to lie in the current folder."""
     (tmp_path / "recipes").mkdir()
     code = '"""A recipe."""\nopen("ran", "w")\n\n\ndef run(out, tiny):\n    """Nothing."""\n'
     for name in ("__init__", "nice", "n_digits"):
@@ -370,7 +372,7 @@ def test_recipes_come_from_the_installed_checkout_only(tmp_path, monkeypatch, ca
     before = list(sys.path)
     assert main(["reproduce"]) == 0
     assert "nice" not in capsys.readouterr().out
-    assert sys.path == before  # a list is made without importing anything
+    assert sys.path == before
     assert main(["reproduce", "nice"]) == 2
     assert main(["reproduce", "n_digits", "--size", "paper", "--dry-run"]) == 0
     assert not (tmp_path / "ran").exists()

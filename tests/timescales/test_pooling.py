@@ -209,13 +209,13 @@ def test_the_means_and_ratios_of_the_record_of_guidance_follow():
     rows = load_record(RESULTS / "guidance_mixture.json").rows
 
     def runs(*about):
-        names = ("case", "n_train", "class", "scale")
+        names = ("case", "n_train", "label", "scale")
         return [row for row in rows if row["part"] == "run" and about == tuple(row[name] for name in names)]
 
     statuses = set()
     for group in rows:
         if group["part"] == "group":
-            case, n_train, label = group["case"], group["n_train"], group["class"]
+            case, n_train, label = group["case"], group["n_train"], group["label"]
             own = times_in(runs(case, n_train, label, group["scale"]), "tau_mem")
             others = times_in(runs(case, n_train, label, 0.0), "tau_mem")
             mean = pooling.geometric_mean([pooling.log_time(time) for time in own])
