@@ -68,7 +68,7 @@ def test_population_equals_the_arcsine_kernel():
 
 
 def test_the_bound_of_the_series_is_the_first_term_left_out():
-    """E[sin h sin h'] = exp(-s^2) sinh(s^2 R): terms of odd order k, R^k c_k^2 with c_k^2 = exp(-s^2) s^2k/k!.
+    """E[sin h sin h'] = exp(-s^2) sinh(s^2 R): R^k c_k^2 at odd k, c_k^2 = exp(-s^2) s^(2k)/k!.
 
     At s = 3 and R = 1/2 the series ends at MAX_ORDER = 20. The bound is R^21 times all c_k^2 beyond, of which
     order 21 has 0.86; in the error itself it has 0.96 or more.

@@ -91,6 +91,13 @@ def test_what_double_precision_cannot_solve_is_refused(psi_n, psi_p, t, lam):
         FeatureModel(psi_n, psi_p, t, spectrum=Spectrum.atoms([lam]))
 
 
+def test_a_mass_that_the_density_does_not_confirm_is_not_resolved():
+    """An eigenvalue just above what counts as zero, at a corner of the range: off by 1e-6 here."""
+    atoms = Spectrum.atoms([0.0, 2.579296227023633e-22, 0.17629486816785636], [3e-7, 0.0055, 0.9945])
+    s = bulk_edges(FeatureModel(28000575.7, 899210.12, 0.000206294135, "erf", atoms))
+    assert (s.status is Status.SOLVED) == (s.residual < 1e-7)
+
+
 def test_a_tiny_eigenvalue_is_a_zero():
     """At lambda = 1e-300 the data do not vary there; the groups of the others stay."""
     tiny, zero = (FeatureModel(8, 64, 0.01, spectrum=Spectrum.atoms([low, 1.0])) for low in (1e-300, 0.0))

@@ -119,7 +119,7 @@ def test_zero_eigenvalues_are_data_that_do_not_vary():
 
 
 def test_large_psi_leaves_the_edges_of_the_paper():
-    """rho_1 -> s2 + v2 (1 -+ sqrt r)^2 as 1/psi; the sub-bulk -> its center and rho_2 -> its distribution as psi^-1/2.
+    """rho_1 -> s2 + v2 (1 -+ sqrt r)^2 as 1/psi; sub-bulk -> center and rho_2 -> its limit as psi^-1/2.
 
     From psi_n = 256 to 1024 the deviations fall by 4 and by 2, up to the next order in psi^-1/2 = 1/16.
     """
