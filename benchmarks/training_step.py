@@ -36,7 +36,8 @@ def step_of(net, optimizer, x, index, noise):
 def ways(width, size, batch):
     config = UNetConfig(width=width)
     generator = torch.Generator().manual_seed(0)
-    x, noise = (torch.randn(batch, 1, size, size, generator=generator) for _ in range(2))
+    x = torch.randn(batch, 1, size, size, generator=generator)
+    noise = torch.randn(batch, 1, size, size, generator=generator)
     index = torch.randint(1, 1000, (batch,), generator=generator)
     ours = config.build((1, size, size), seed=0)
 
@@ -45,14 +46,16 @@ def ways(width, size, batch):
         for module in twin.modules():
             if isinstance(module, PlainAttention):
                 module.need_weights = not fused_attention
-        trained = [p for p in twin.parameters() if p.requires_grad]
-        return step_of(twin, torch.optim.Adam(trained, 1e-3, **adam), x, index, noise)
+        trained = [parameter for parameter in twin.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.Adam(trained, 1e-3, **adam)
+        return step_of(twin, optimizer, x, index, noise)
 
+    optimizer = OptimizerConfig(lr=1e-3).build(list(ours.parameters()))
     return {
         "plain": plain(False),
         "plain, fused attention": plain(True),
         "plain, fused attention and update": plain(True, fused=True),
-        "memhorizon": step_of(ours, OptimizerConfig(lr=1e-3).build(list(ours.parameters())), x, index, noise),
+        "memhorizon": step_of(ours, optimizer, x, index, noise),
     }
 
 
@@ -65,7 +68,8 @@ def main():
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--dry", action="store_true", help="print the table, leave the record alone")
     args = parser.parse_args()
-    before, rows = environment(), []
+    before = environment()
+    rows = []
     for threads in args.threads:
         torch.set_num_threads(threads)
         for width, size in CASES:

@@ -399,3 +399,9 @@ def test_bad_questions(law, method, x, t, message):
 def test_bad_number_of_draws(law, n):
     with pytest.raises(InputError, match=f"n: expected a whole number of at least 1, got {n}"):
         law.sample(n, generator=generator())
+
+
+def test_they_are_short_when_shown():
+    eye = torch.eye(50, dtype=torch.float64)
+    assert repr(Gaussian(torch.zeros(50).double(), eye)) == "Gaussian(50 dimensions)"
+    assert repr(Empirical(eye)) == "Empirical(50 dimensions)"

@@ -39,7 +39,7 @@ def test_copies_are_found_in_files(example, tmp_path, capsys):
 
 
 def test_the_loop_runs_and_measures(example, capsys):
-    seen = example("your_own_loop").main(steps=8, n_train=4)
+    seen = example("your_own_loop").main(n_updates=8, n_train=4)
     assert [step for step, _ in seen] == list(range(1, 9))
     assert all(copied.total == 200 for _, copied in seen)
 

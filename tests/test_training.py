@@ -1,5 +1,6 @@
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -198,3 +199,27 @@ def test_a_unet_learns():
 def test_bad_input_is_refused_by_name(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_a_state_is_short_when_shown():
+    assert repr(fresh(ema=0.9)) == "TrainState(ResidualMLP, Adam, 0 updates done)"
+
+
+def test_every_update_draws_what_its_step_says():
+    """The noise of an update is that of a generator seeded from (seed, step), written out."""
+    seen = []
+
+    class Spy(Constant):
+        def forward(self, x, index):
+            seen.append(x.clone())
+            return super().forward(x, index)
+
+    data = items(6)
+    config = TrainConfig(n_updates=2, batch_size=None, diffusion_time=0.5)
+    run(TrainState.new(Spy(), OptimizerConfig()), data, config, seed=11)
+    alpha_bar = SCHEDULE.at(SCHEDULE.index_of_t(0.5))
+    for step, x in enumerate(seen):
+        word = int(np.random.SeedSequence((11, step)).generate_state(2)[0])
+        noise = torch.randn(data.shape, generator=torch.Generator().manual_seed(word))
+        expected = alpha_bar.sqrt().float() * data + (1 - alpha_bar).sqrt().float() * noise
+        torch.testing.assert_close(x, expected, rtol=0.0, atol=4 * 2**-24 * 5)

@@ -34,7 +34,8 @@ class Schedule:
 
     alpha_bar: Tensor
     name: str = "custom"
-    _tables: dict[torch.device, Tensor] = field(default_factory=dict, init=False, repr=False)
+    _tables: dict[torch.device, Tensor] = field(default_factory=dict, init=False)
+    _borders: dict[torch.device, Tensor] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         table = self.alpha_bar
@@ -185,12 +186,12 @@ class Schedule:
 
         Beyond the first or the last level that level is the nearest; `index_of_alpha_bar` would refuse.
         """
-        table = self.sigma(self._indices).to(alpha_bar)  # [T]
-        sigma = ((1 - alpha_bar) / alpha_bar).sqrt()
-        above = torch.searchsorted(table, sigma)
-        below = (above - 1).clamp(min=0)
-        above = above.clamp(max=len(self) - 1)
-        return torch.where(sigma - table[below] <= table[above] - sigma, below, above)
+        borders = self._borders.get(alpha_bar.device)
+        if borders is None:
+            table = self.sigma(self._indices)  # [T]
+            borders = ((table[1:] + table[:-1]) / 2).to(alpha_bar.device)  # [T-1]
+            self._borders[alpha_bar.device] = borders
+        return torch.searchsorted(borders, ((1 - alpha_bar) / alpha_bar).sqrt())
 
     def _nearest(self, name: str, value: float, table: Tensor, clean: float) -> int:
         """The index nearest to `value`; `clean` is the coordinate of no noise, one step before index 0."""

@@ -161,3 +161,9 @@ def test_gap_needs_the_same_levels():
     one = DenoisingLosses((3,), torch.ones(2, 1, dtype=torch.float64))
     with pytest.raises(InputError, match="same noise levels"):
         loss_gap(one, DenoisingLosses((4,), one.items))
+
+
+def test_losses_are_short_when_shown():
+    found = denoising_losses(lambda x, i: 0 * x, torch.ones(500, 3), schedule=Schedule.linear(), indices=[5])
+    assert repr(found).startswith("DenoisingLosses(500 items; by level 5: ")
+    assert len(repr(found)) < 80
