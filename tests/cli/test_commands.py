@@ -300,7 +300,7 @@ def test_a_record_says_when_and_how_it_was_made(tmp_path, config, capsys):
     assert main(["train", "--load", config, "--root", root, "--json"]) == 0
     made = json.loads(capsys.readouterr().out)
     assert shlex.split(made["command"]) == ["memhorizon", "train", "--load", config, "--root", root, "--json"]
-    made_at = datetime.fromisoformat(made["date"])
+    made_at = datetime.fromisoformat(made["made"])
     assert made_at.utcoffset() == timedelta(0)
     assert abs(datetime.now(timezone.utc) - made_at) < timedelta(minutes=10)
 

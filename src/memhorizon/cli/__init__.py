@@ -67,15 +67,15 @@ def _answered(words: list[str]) -> int:
         return status
     except NobodyReadsError:
         raise
-    except SystemExit as stop:  # of the parser: after its help, or after it has said what is wrong
+    except SystemExit as stop:  # of the parser: after its help, or after it has told what is wrong
         if not stop.code:
             raise
         return 2
     except (ValueError, ImportError, OSError, RuntimeError, MemoryError) as error:
-        said = sentence(error)
-        if said is None:
+        text = sentence(error)
+        if text is None:
             raise
-        _complain(f"memhorizon: {said}")
+        _complain(f"memhorizon: {text}")
         return 2
     except KeyboardInterrupt:
         _complain("\nmemhorizon: interrupted; the same command goes on from here")
@@ -127,7 +127,7 @@ def _nothing() -> None:
 
 
 def _load(name: str, words: list[str]) -> Any:
-    """Import a command; every module of commands lists its own."""
+    """Import a command; every module of commands lists those in it."""
     if name == "theory":  # its matrices have a few hundred rows: threads would only wait for one another
         for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ.setdefault(variable, "1")

@@ -16,7 +16,7 @@ from memhorizon.cli.typed import command
 from memhorizon.devices import device_of
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, encode, to_json
-from memhorizon.experiments.estimate import costs, wall_seconds
+from memhorizon.experiments.cost import costs, wall_seconds
 from memhorizon.experiments.executors.processes import cores
 from memhorizon.experiments.run import Progress, execute
 from memhorizon.experiments.run_directory import Row, RunDir
@@ -168,7 +168,7 @@ def dry_run(
             seconds.append(cost.seconds(config, done=_done(root, config)))
         wall = _wall(configs, seconds, at_once) if side_by_side else seconds[0]
         answer |= {"seconds": wall, "device": str(device_of(device)), "at_once": at_once}
-        answer["runs"] = [row | {"seconds": own} for row, own in zip(answer["runs"], seconds, strict=True)]
+        answer["runs"] = [row | {"seconds": took} for row, took in zip(answer["runs"], seconds, strict=True)]
     if as_json:
         trees = [row | {"config": encode(c)} for row, c in zip(answer["runs"], configs, strict=True)]
         print(json.dumps(answer | {"runs": trees}))

@@ -1,13 +1,12 @@
 """Commands that train and measure."""
 
 import argparse
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import tyro
 
@@ -24,11 +23,13 @@ from memhorizon.experiments.rules import check_rules
 from memhorizon.experiments.run import measure as measure_again
 from memhorizon.experiments.run_directory import Row, RunDir
 from memhorizon.experiments.sweep import grid
+from memhorizon.experiments.written import WrittenConfig
 from memhorizon.files.plain import read_text
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.random_features import FeaturesConfig
 from memhorizon.networks.unet import UNetConfig
 from memhorizon.schedule import ScheduleConfig
+from memhorizon.sweeps import find_runs
 from memhorizon.timescales.rules import Rules
 from memhorizon.training import OptimizerConfig, TrainConfig
 
@@ -135,14 +136,14 @@ def train(
         json: print the record.
         quiet: show no progress.
     """
-    own = rules.over(None)
-    check_rules([config], own)
+    asked = rules.over(None)
+    check_rules([config], asked)
     with fitting_threads(config):
         if dry_run:
             return show_dry_run([config], root, device=device, as_json=json)
         run = RunDir.create(root, config)
         follow_run(run, device=device, quiet=quiet)
-    made = record([run], own, name=run.path.name)
+    made = record([run], asked, name=run.path.name)
     return finish(made, [run], run.path, as_json=json)
 
 
@@ -169,7 +170,7 @@ def sweep(
         shared: what all runs share; without flags a small U-Net on handwritten digits, as in `train`.
         n_train: training-set sizes.
         width: network widths.
-        seed: each has its own weights, noise and training items.
+        seed: each has other weights, noise and training items.
         over: further axes, any field of the configuration: NAME=VALUE,VALUE.
         root: run directories are made in here.
         load: a config.json to begin from; flags beside it win over what it says.
@@ -180,12 +181,12 @@ def sweep(
         quiet: show no progress.
     """
     configs = _grid_of(shared, {"n_train": n_train, "width": width, "seed": seed}, over)
-    own = rules.over(None)
-    check_rules(configs, own)
+    asked = rules.over(None)
+    check_rules(configs, asked)
     if dry_run:
         return show_dry_run(configs, root, device=device, side_by_side=True, as_json=json)
     runs, failed = follow_sweep(configs, root, device=device, quiet=quiet)
-    made = record(runs, own, name=root.absolute().name)
+    made = record(runs, asked, name=root.absolute().name)
     return finish(made, runs, root, failed=failed, as_json=json)
 
 
@@ -218,7 +219,7 @@ def loaded(command: Callable[..., int], arguments: Sequence[str]) -> Callable[..
     parser.add_argument("--load", type=Path, default=None)
     try:
         path = parser.parse_known_args(arguments)[0].load
-    except argparse.ArgumentError:  # without its value: said when the command is read
+    except argparse.ArgumentError:  # without its value: told when the command is read
         return command
     if path is None:
         return command
@@ -235,7 +236,7 @@ def loaded(command: Callable[..., int], arguments: Sequence[str]) -> Callable[..
 def measure(
     path: Positional[Path],
     n_samples: int | None = None,
-    sampler_steps: int | None = None,
+    n_solver_steps: int | None = None,
     device: str | None = None,
     quiet: bool = False,
 ) -> int:
@@ -244,14 +245,17 @@ def measure(
     Args:
         path: the run directory.
         n_samples: samples per snapshot.
-        sampler_steps: solver steps of the sampler.
+        n_solver_steps: solver steps of the sampler.
         device: where to compute, such as cpu, cuda, cuda:1 or mps; the accelerator of the machine by default.
         quiet: show no progress.
     """
     run = RunDir.open(path)
-    given = {"n_samples": n_samples, "sampler_steps": sampler_steps}
-    changed = replace(run.config.measure, **{k: v for k, v in given.items() if v is not None})
-    again = measure_again(run, replace(run.config, measure=changed), device=device)
+    settings = run.config.measure
+    if n_samples is not None:
+        settings = replace(settings, n_samples=n_samples)
+    if n_solver_steps is not None:
+        settings = replace(settings, sampler=replace(settings.sampler, n_solver_steps=n_solver_steps))
+    again = measure_again(run, replace(run.config, measure=settings), device=device)
     follow(again, run.path.name, quiet=quiet)
     print(f"measured again: {run.path / 'measures.jsonl'}; for a new page: memhorizon report {run.path}")
     return 0
@@ -266,10 +270,10 @@ def watch(path: Positional[Path], once: bool = False) -> int:
     """
     try:
         while True:
-            rows = [_row(run) for run in _runs_in(path)]
-            for name, state, _ in rows:
-                print(f"{name}: {state}")
-            if once or all(ended for _, _, ended in rows):
+            states = [_looked_at(run) for run in find_runs(path)]
+            for run in states:
+                print(f"{run.name}: {run.state}")
+            if once or all(run.ended for run in states):
                 return 0
             print(flush=True)
             time.sleep(REFRESH)
@@ -277,30 +281,41 @@ def watch(path: Positional[Path], once: bool = False) -> int:
         return 0
 
 
-def _row(run: RunDir) -> tuple[str, str, bool]:
+class _Look(NamedTuple):
     """Name and state of a run, and whether nothing more is to be expected of it."""
+
+    name: str
+    state: str
+    ended: bool
+
+
+def _looked_at(run: RunDir) -> _Look:
     name = run.path.absolute().name
     try:
-        return name, _state(run), run.done
+        return _Look(name, _state(run), run.done)
     except (InputError, OSError) as error:
-        return name, f"cannot be read: {' '.join(str(error).split())[:200]}", True
+        return _Look(name, f"cannot be read: {' '.join(str(error).split())[:200]}", True)
 
 
 def _state(run: RunDir) -> str:
-    """Where a run stands, in words."""
-    total = run.config.train.n_updates
-    seen = [row for row in run.measures() if row["measure"] == "memorized"]
-    copied = f"f_mem {seen[-1]['value']:.3f} at {seen[-1]['step']:,}" if seen else "not yet measured"
+    """How far a run is, in words."""
+    measured = [row for row in run.measures() if row["measure"] == "memorized"]
+    copied = "not yet measured"
+    if measured:
+        copied = f"f_mem {measured[-1]['value']:.3f} at {measured[-1]['step']:,}"
     if run.done:
         return f"done, {copied}"
+    about = run.about
+    if isinstance(about, WrittenConfig):
+        return f"{copied}; its training loop is not memhorizon's"
     log = run.steps()
     if not log:
         return "has not begun"
     last = log[-1]
+    total = about.train.n_updates
     device = run.environment.get("device", "an unknown device")
     left = duration(_seconds_left(log, total))
-    loss = f"loss {last['loss']:.4f}"
-    return f"{last['step']:,} of {total:,}, {loss}, {copied}, about {left} left on {device}"
+    return f"{last['step']:,} of {total:,}, loss {last['loss']:.4f}, {copied}, about {left} left on {device}"
 
 
 def _seconds_left(log: Sequence[Row], total: int) -> float:
@@ -320,24 +335,9 @@ def report(path: Positional[Path], rules: RuleFlags = RuleFlags(), json: bool = 
         rules: how the two times are read; by default as in the record that lies beside the runs.
         json: print the record.
     """
-    runs = _runs_in(path)
+    runs = find_runs(path)
     made = record(runs, rules.over(rules_of(path)), name=path.absolute().name)
     return finish(made, runs, path, as_json=json)
-
-
-def _runs_in(path: Path) -> list[RunDir]:
-    if (path / "config.json").is_file():
-        return [RunDir(path)]
-    found = [file.parent for file in path.glob("*/config.json") if file.parent.name[0] != "."]
-    if not found:
-        raise InputError(f"path: expected a run directory or a directory of them, got {str(path)!r}")
-    return [RunDir(folder) for folder in sorted(found, key=_by_number)]
-
-
-def _by_number(folder: Path) -> list[tuple[int, str]]:
-    """A key that sorts n8 before n16, as a person would."""
-    parts = re.split(r"(\d+)", folder.name)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def commands(arguments: Sequence[str]) -> list[tuple[str, Callable[..., int]]]:

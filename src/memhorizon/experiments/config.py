@@ -65,8 +65,8 @@ class Config:
         if not isinstance(self.model, NETWORKS):
             wanted = ", ".join(kind.__name__ for kind in NETWORKS)
             raise InputError(
-                f"model: expected one of {wanted}, got {type(self.model).__name__}; train a network of your "
-                "own in a loop of your own, and write what you see with mh.RunWriter: sweeps, records and "
+                f"model: expected one of {wanted}, got {type(self.model).__name__}; train it in your "
+                "training loop, and write what you see with mh.RunWriter: sweeps, records and "
                 "pages read it like any other run"
             )
         kinds = {"data": DataConfig, "schedule": ScheduleConfig, "optimizer": OptimizerConfig}

@@ -158,7 +158,7 @@ def _is_dead(maker: Row | None) -> bool:
 
 
 def _born(pid: int) -> str:
-    """When a process began, in the system's own units, so that its number used again is told apart."""
+    """When a process began, in the system's units, so that its number used again is told apart."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
     except (OSError, IndexError):

@@ -33,7 +33,7 @@ MOST_THREADS = 1024  # more than any machine's; a damaged file may say anything
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands: updates done, of how many, and the directory it writes."""
+    """How far a run is: updates done, of how many, and the directory it writes."""
 
     step: int
     steps: int
@@ -272,19 +272,21 @@ def measure(
         InputError: if the run kept no snapshots or some are gone, if its data were replaced, or `config`
             differs in more than the measures.
     """
-    own = directory.config
-    asked = (config or own).measure
-    settings = replace(asked, snapshots=own.measure.snapshots, first=own.measure.first, keep=own.measure.keep)
-    if config is not None and replace(config, measure=own.measure) != own:
+    trained = directory.config
+    asked = (config or trained).measure
+    settings = replace(
+        asked, snapshots=trained.measure.snapshots, first=trained.measure.first, keep=trained.measure.keep
+    )
+    if config is not None and replace(config, measure=trained.measure) != trained:
         raise InputError(f"config: expected that of {directory.path} but for the measures, got another")
     snapshots = directory.snapshots()
     if not snapshots:
         raise InputError(f"run: no snapshots in {directory.path} (measure.keep off, or not begun)")
-    last = own.train.n_updates if directory.done else snapshots[-1]
-    steps = sorted({*_marks_until(own, last), *snapshots})
+    last = trained.train.n_updates if directory.done else snapshots[-1]
+    steps = sorted({*_marks_until(trained, last), *snapshots})
     with directory.locked(), _threads_of(directory):
-        split, _, _ = _load(directory, own, device)
-        yield from _measure_again(directory, own, split, steps, settings)
+        split, _, _ = _load(directory, trained, device)
+        yield from _measure_again(directory, trained, split, steps, settings)
 
 
 @contextmanager

@@ -186,7 +186,7 @@ class RunDir:
         if not name_fits(self.path.absolute().name, tree):
             raise InputError(
                 f"{path}: expected the configuration that the directory is named after, got a changed one; "
-                "restore it, or run the changed one as a run of its own"
+                "restore it, or run the changed one as another run"
             )
         try:
             return config_of(tree)
@@ -197,8 +197,8 @@ class RunDir:
     def measure_config(self) -> MeasureConfig:
         """How its measures were made: as configured, unless they were made again in another way."""
         rows = read_lines(self.path / "measures.jsonl")
-        own = self.about.measure
-        return settings_of(rows[0]["settings"]) if rows and "settings" in rows[0] else own
+        configured = self.about.measure
+        return settings_of(rows[0]["settings"]) if rows and "settings" in rows[0] else configured
 
     @property
     def done(self) -> bool:

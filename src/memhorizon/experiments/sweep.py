@@ -22,7 +22,7 @@ from memhorizon.records.plain import Plain
 
 @dataclass(frozen=True)
 class SweepProgress:
-    """Where a sweep stands.
+    """How far a sweep is.
 
     Attributes:
         step: updates done, of all runs together.
@@ -43,7 +43,7 @@ def grid(base: Config, **axes: object) -> list[Config]:
     Args:
         base: what all share.
         **axes: values of `n_train`, `width`, `lr`, `batch_size` and so on, of any field by its dotted name,
-            as in `**{"optimizer.name": ("sgd", "adam")}`, or of `seed`; a seed has its own weights, noise
+            as in `**{"optimizer.name": ("sgd", "adam")}`, or of `seed`; a seed has other weights, noise
             and training items.
 
     Raises:

@@ -35,7 +35,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_tensors_and_note(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read a safetensors file and what `write_tensors` said about it, nothing in a file made elsewhere.
+    """Read a safetensors file and what `write_tensors` noted about it, nothing in a file made elsewhere.
 
     Raises:
         InputError: if it is missing or damaged.

@@ -22,7 +22,7 @@ from memhorizon.records.plain import Plain
 
 
 class RunWriter:
-    """Writes a run directory from a training loop of one's own.
+    """Writes a run directory from the training loop of its user.
 
     `Sweep.of`, `memhorizon report` and records read the directory like any other. Made again with the same
     arguments it goes on: a step that was observed is not observed again.

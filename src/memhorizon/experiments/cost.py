@@ -3,7 +3,7 @@
     seconds of a run = start + updates * update + rows of its log * row + snapshots * snapshot
 
 A snapshot is taken once with a network that costs nothing and counts its calls; the calls of the real
-network, by their number of rows, are timed on their own. What costs the same in several runs is timed once.
+network, by their number of rows, are timed by themselves. What costs the same in several runs is timed once.
 """
 
 import math
@@ -35,7 +35,7 @@ from memhorizon.experiments.run import LOG_ROWS, snapshot_steps
 from memhorizon.files.plain import append_lines
 from memhorizon.training import TrainState, train
 
-WARM = 2  # calls before the clock runs
+WARM = 2  # calls before the timing begins
 MOST = 200  # calls that are timed at most
 BUDGET = 0.5  # seconds of timing for one part
 FEW, GROWTH = 4, 8  # a timing begins with few items, so that a large network is not timed on all of them
@@ -87,7 +87,7 @@ def costs(
         configs: the runs.
         device: where they will compute; None for the default device.
         threads: threads that a run will have; None for those of this process.
-        at_once: how many runs will compute side by side; the others are imitated while the clock runs.
+        at_once: how many runs will compute side by side; the others are imitated while time is taken.
 
     Raises:
         InputError: if there is no such device.

@@ -10,9 +10,9 @@ from torch import nn
 
 from memhorizon.datasets.split import DataConfig, load_split
 from memhorizon.errors import InputError
-from memhorizon.experiments import estimate
+from memhorizon.experiments import cost as costing
 from memhorizon.experiments.config import Config, MeasureConfig
-from memhorizon.experiments.estimate import Cost, costs, wall_seconds
+from memhorizon.experiments.cost import Cost, costs, wall_seconds
 from memhorizon.experiments.rows import observed, reference_of
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.samplers import SamplerConfig
@@ -97,17 +97,17 @@ def test_the_calls_of_a_snapshot_are_those_that_are_made(sampler):
     config = replace(SMALL, measure=replace(SMALL.measure, sampler=SamplerConfig(sampler, n_solver_steps=4)))
     split, network = load_split(config.data), Counting()
     observed(network, reference_of(split), config)
-    _, calls = estimate._free_snapshot(config, split)
+    _, calls = costing._free_snapshot(config, split)
     assert sum(rows * count for rows, count in calls.items()) == sum(network.rows)
 
 
 def test_many_samples_are_scaled_from_fewer(monkeypatch):
     """With at most 100 samples tried, the calls for 350 are 3.5 times those."""
-    monkeypatch.setattr(estimate, "PATH_VALUES", 1)
+    monkeypatch.setattr(costing, "PATH_VALUES", 1)
     config = replace(SMALL, measure=replace(SMALL.measure, n_samples=350))
     split, network = load_split(config.data), Counting()
     observed(network, reference_of(split), config)
-    _, calls = estimate._free_snapshot(config, split)
+    _, calls = costing._free_snapshot(config, split)
     assert sum(rows * count for rows, count in calls.items()) == pytest.approx(sum(network.rows))
 
 
@@ -155,7 +155,7 @@ def test_large_batches_are_timed_on_fewer_items(monkeypatch):
         sizes.append(size)
         return itertools.repeat(0.01 * size, 40)
 
-    assert estimate._scaled(1000, timings) == pytest.approx(10.0)
+    assert costing._scaled(1000, timings) == pytest.approx(10.0)
     assert max(sizes) < 100
 
 
