@@ -71,7 +71,8 @@ class Contour:
     def _change(self, F: np.ndarray, single: np.ndarray, pairs: np.ndarray) -> np.ndarray:
         """How far both losses are from those of half of the nodes. [m].
 
-        Every second node of the whole contour is a quadrature rule as well: here even ones, in the mirror odd ones.
+        Every second node of the whole contour is a quadrature rule as well: here the even ones, in the mirror
+        image the odd ones.
         """
         once = np.abs(np.imag(single) @ self.sign)
         alternating = F * self.sign
