@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from numbers import Real
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -495,16 +494,3 @@ def _check_factors(factors: Mapping[str, float], known: Mapping[str, Estimate]) 
     positive = all(isinstance(value, Real) and 0 < value < math.inf for value in factors.values())
     if set(factors) != set(known) or not positive:
         raise InputError(f"factors: expected positive values for {sorted(known)}, got {factors}")
-
-
-def plain(value: Any) -> Any:
-    """Turn answers into JSON values: dataclasses to objects, arrays to lists, what is no number to null."""
-    if hasattr(value, "__dataclass_fields__"):
-        return {key: plain(getattr(value, key)) for key in value.__dataclass_fields__}
-    if isinstance(value, dict):
-        return {key: plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(entry) for entry in value]
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    return None if isinstance(value, float) and not np.isfinite(value) else value

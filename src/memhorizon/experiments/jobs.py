@@ -18,8 +18,8 @@ from memhorizon.experiments.executors import Executor, Job, Local, Outcome
 from memhorizon.experiments.run import execute
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.files.plain import Row, read_object, write_atomically
+from memhorizon.records.codec import encode
 from memhorizon.records.plain import Plain
-from memhorizon.results import plain
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,9 @@ class PartJob:
 
     def work(self, device: str | None) -> Iterator[object]:
         """Make the part and write it."""
-        found = {"settings": _settled(self.settings)} | dict(plain(dict(self.make(device))))
+        found = {"settings": _settled(self.settings)} | {
+            name: encode(entry) for name, entry in self.make(device).items()
+        }
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.path, json.dumps(found).encode())
         yield self.path
@@ -78,7 +80,7 @@ class PartJob:
 
 def _settled(settings: Mapping[str, Plain]) -> object:
     """Settings as they are read back from a file."""
-    return json.loads(json.dumps(plain(dict(settings))))
+    return json.loads(json.dumps(encode(settings)))
 
 
 def do_jobs(

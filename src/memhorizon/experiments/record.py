@@ -18,7 +18,6 @@ from memhorizon.records.codec import encode, encode_object
 from memhorizon.records.plain import Plain
 from memhorizon.records.sweep import Contrast, LeftOut, RunRecord, SweepRecord
 from memhorizon.results import Curve, Estimate, ScalingLaw, Status, Time, Timescales
-from memhorizon.results import plain as plain  # until recipes use records.codec
 from memhorizon.timescales.collapse import collapse_quality
 from memhorizon.timescales.contrasts import SeededTime, time_ratio
 from memhorizon.timescales.power_law import fit_scaling, unfitted

@@ -139,8 +139,3 @@ def _check_contrast(contrast: Contrast, runs: tuple[RunRecord, ...], where: str)
 def _check_known(estimate: Estimate, where: str) -> None:
     if not math.isfinite(estimate.value):
         raise InputError(f"{where}.value: expected a finite number, got {estimate.value:g}")
-
-
-def check_record(record: SweepRecord) -> SweepRecord:
-    """`check_sweep`, until figures and report take records that were read by `load_record`."""
-    return check_sweep(record)

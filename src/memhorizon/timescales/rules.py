@@ -2,29 +2,22 @@
 
 import re
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from numbers import Real
-from typing import Any
 
 from memhorizon.errors import InputError
 
 QUALITIES = ("holdout", "score_error", "frechet", "kl")  # what tau_gen may be read from
 NO_QUALITIES = ("memorized", "invalid", "train", "gap")  # curves that say nothing of quality
 NAME = re.compile(r"[A-Za-z]\w{0,39}", re.ASCII)  # of a quality that a user's function gives
-
-
 AT_A_TIME = ("holdout", "score_error")  # those that are measured at diffusion times
-
-
 DEFAULT_T = 0.1
-
-
 MOST_TOLERANCE = 1e9  # levels stay far below the largest number of a record
 
 
 @dataclass(frozen=True)
 class Rules:
-    """How the two clocks are read.
+    """How the two timescales are read.
 
     Attributes:
         quality: the curve that tau_gen is read from: "holdout" (the held-out loss), "score_error", "frechet"
@@ -44,17 +37,19 @@ class Rules:
         if not _can_be_quality(self.quality):
             wanted = f"one of {', '.join(QUALITIES)} or the name of a quality of one's own"
             raise InputError(f"rules.quality: expected {wanted}, got {str(self.quality)[:60]!r}")
-        if self.quality in AT_A_TIME and not _positive(self.t):
-            raise InputError(
-                f"rules.t: expected the diffusion time of {self.quality}, > 0, got {self.t!r:.60}"
-            )
-        if not (self.t is None or _positive(self.t)):
-            raise InputError(f"rules.t: expected a positive diffusion time or none, got {self.t!r:.60}")
+        self._check_time()
         if not (_positive(self.tolerance) and self.tolerance <= MOST_TOLERANCE):
             wanted = f"a positive number up to {MOST_TOLERANCE:g}"
             raise InputError(f"rules.tolerance: expected {wanted}, got {self.tolerance!r:.60}")
         if not (_positive(self.memorized) and self.memorized < 1):
             raise InputError(f"rules.memorized: expected a fraction in (0, 1), got {self.memorized!r:.60}")
+
+    def _check_time(self) -> None:
+        if self.quality in AT_A_TIME and not _positive(self.t):
+            wanted = f"the diffusion time of {self.quality}, > 0"
+            raise InputError(f"rules.t: expected {wanted}, got {self.t!r:.60}")
+        if not (self.t is None or _positive(self.t)):
+            raise InputError(f"rules.t: expected a positive diffusion time or none, got {self.t!r:.60}")
 
     @property
     def curve(self) -> str:
@@ -67,25 +62,7 @@ def _can_be_quality(name: object) -> bool:
     return isinstance(name, str) and name not in NO_QUALITIES and bool(NAME.fullmatch(name))
 
 
-def _positive(value: Any) -> bool:
+def _positive(value: object) -> bool:
     if not isinstance(value, Real) or isinstance(value, bool):
         return False
     return bool(0 < value <= sys.float_info.max)  # pyright: ignore[reportOperatorIssue]
-
-
-def read_rules(value: Any) -> Rules:
-    """Rules from the plain values of a record.
-
-    Raises:
-        InputError: if an entry is unknown, missing or wrong; it is named.
-    """
-    names = [field.name for field in fields(Rules)]
-    if not isinstance(value, dict) or set(value) != set(names):
-        raise InputError(f"rules: expected an object with the entries {names}, got {str(value)[:60]!r}")
-    if not isinstance(value["quality"], str):
-        raise InputError(f"rules.quality: expected text, got {value['quality']!r:.60}")
-    for name in ("t", "tolerance", "memorized"):
-        number = isinstance(value[name], int | float) and not isinstance(value[name], bool)
-        if not (number or (name == "t" and value[name] is None)):
-            raise InputError(f"rules.{name}: expected a number, got {value[name]!r:.60}")
-    return Rules(**value)

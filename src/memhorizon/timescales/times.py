@@ -1,4 +1,4 @@
-"""The two clocks of one run, read off its measured curves by stated rules.
+"""The two timescales of one run, read off its measured curves by stated rules.
 
 Every rule asks when a curve first reaches a level, interpolated in the logarithm of the step
 (`crossing`). A time outside of the snapshots is not guessed: it is censored, with the bound that the
@@ -7,7 +7,7 @@ readings support.
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -44,26 +44,45 @@ def memorization_time(
             or a step is not positive.
     """
     _check_curve(curve)
-    base, spread = _null(null)
+    base = _null(null)
+    target = _target(level, base)
+    total = _totals(curve)
+    count = np.round(curve.value * total)
+    angle, sd = angle_of_counts(count, total)
+    # d arcsin(sqrt(p)) = dp / (2 sqrt(p (1 - p)))
+    rate = 1 / (2 * math.sqrt(target * (1 - target)))
+    found = crossing(
+        _log_step(curve),
+        angle,
+        sd,
+        math.asin(math.sqrt(target)),
+        level_sd=base.sd * rate,
+        bound=(count == 0) | (count == total),
+        scale=ANGLE,
+        confidence=_confidence(confidence),
+    )
+    rule = f"memorized fraction {level:g} above its null {base.value:.3g}"
+    return _time(curve, found, rule, confidence)
+
+
+def _target(level: float, base: "_Base") -> float:
+    """The fraction that is to be reached."""
     check_number("level", level, above=0, below=1)
-    target = base + level
-    if not (base >= 0 and target < 1):
-        raise InputError(f"level, null: expected 0 <= null and null + level < 1, got {level} and {base}")
+    target = base.value + level
+    if not (base.value >= 0 and target < 1):
+        raise InputError(
+            f"level, null: expected 0 <= null and null + level < 1, got {level} and {base.value}"
+        )
+    return target
+
+
+def _totals(curve: Curve) -> Float[np.ndarray, " m"]:
+    """How many samples each fraction of a curve rests on."""
     if curve.total is None:
         raise InputError(f"curve {curve.name!r}: expected fractions with totals, got a curve of means")
     if not (np.all(curve.total >= 1) and np.all((curve.value >= 0) & (curve.value <= 1))):
         raise InputError(f"curve {curve.name!r}: expected totals >= 1 and fractions in [0, 1]")
-    count = np.round(curve.value * curve.total)
-    found = crossing(
-        _log_step(curve),
-        *angle_of_counts(count, curve.total),
-        math.asin(math.sqrt(target)),
-        level_sd=spread / (2 * math.sqrt(target * (1 - target))),
-        bound=(count == 0) | (count == curve.total),
-        scale=ANGLE,
-        confidence=_confidence(confidence),
-    )
-    return _time(curve, found, f"memorized fraction {level:g} above its null {base:.3g}", confidence)
+    return curve.total
 
 
 def quality_level(curves: Sequence[Curve], *, tolerance: float = 0.05) -> float:
@@ -122,17 +141,33 @@ def argmin_time(curve: Curve, *, confidence: float = 0.95) -> Time:
     censored where the smallest is the last ("not reached": still falling) or the first snapshot.
     """
     _check_curve(curve)
-    x, sd = _log_step(curve), _deviation(curve)
-    best, last = int(np.argmin(curve.value)), len(x) - 1
-    spread = np.sqrt(sd**2 + sd[best] ** 2 - 2 * SHARED * sd * sd[best])
-    z = two_sided(_confidence(confidence))
-    alike = np.flatnonzero(curve.value - curve.value[best] <= z * spread)
+    x = _log_step(curve)
+    best = int(np.argmin(curve.value))
+    last = len(x) - 1
+    above = curve.value - curve.value[best]
+    alike = np.flatnonzero(above <= two_sided(_confidence(confidence)) * _apart(curve, best))
     low = float(x[alike[0] - 1]) if alike[0] > 0 else -np.inf
     high = float(x[alike[-1] + 1]) if alike[-1] < last else np.inf
-    centre = -np.inf if best == 0 else np.inf
-    if 0 < best < last:
-        centre = _vertex(x[best - 1 : best + 2], curve.value[best - 1 : best + 2])
-    return _time(curve, Crossing(centre, low, high), f"argmin of {curve.name or 'the curve'}", confidence)
+    found = Crossing(_vertex_of(x, curve.value, best), low, high)
+    return _time(curve, found, f"argmin of {curve.name or 'the curve'}", confidence)
+
+
+def _apart(curve: Curve, reading: int) -> Float[np.ndarray, " m"]:
+    """Standard deviation of the difference of each reading from one of them.
+
+    var(y_i - y_j) = sd_i^2 + sd_j^2 - 2 s sd_i sd_j with the share s = SHARED of variance in common.
+    """
+    sd = _deviation(curve)
+    return np.sqrt(sd**2 + sd[reading] ** 2 - 2 * SHARED * sd * sd[reading])
+
+
+def _vertex_of(x: Float[np.ndarray, " m"], y: Float[np.ndarray, " m"], best: int) -> float:
+    """Where the smallest value lies; infinite where that is an end."""
+    if best == 0:
+        return -np.inf
+    if best == len(x) - 1:
+        return np.inf
+    return _vertex(x[best - 1 : best + 2], y[best - 1 : best + 2])
 
 
 def gap_opening_time(
@@ -151,16 +186,17 @@ def gap_opening_time(
     """
     _check_curve(gap)
     check_number("level", level, above=0)  # noise alone crosses zero at any time
-    base, spread = _null(null)
+    base = _null(null)
     found = crossing(
         _log_step(gap),
         gap.value,
         _deviation(gap),
-        base + level,
-        level_sd=spread,
+        base.value + level,
+        level_sd=base.sd,
         confidence=_confidence(confidence),
     )
-    return _time(gap, found, f"loss gap {level:.4g} above its null {base:.3g} and staying there", confidence)
+    rule = f"loss gap {level:.4g} above its null {base.value:.3g} and staying there"
+    return _time(gap, found, rule, confidence)
 
 
 def still_improving(curve: Curve, *, tolerance: float = 0.05, confidence: float = 0.95) -> bool:
@@ -179,19 +215,14 @@ def still_improving(curve: Curve, *, tolerance: float = 0.05, confidence: float 
     _check_curve(curve)
     if len(curve.step) < 2:
         return False
-    sd = _deviation(curve)
     best = int(np.argmin(curve.value))
     half = max(1, int(np.searchsorted(curve.step, curve.step[-1] / 2, side="right")))
     before = int(np.argmin(curve.value[:half]))
-
-    def told_apart(above: int, below: int) -> bool:
-        spread = np.sqrt(sd[above] ** 2 + sd[below] ** 2 - 2 * SHARED * sd[above] * sd[below])
-        z = two_sided(_confidence(confidence))
-        return bool(curve.value[above] - curve.value[below] > z * spread)
-
-    at_end = not told_apart(len(curve.step) - 1, best)
-    much = curve.value[before] > curve.value[best] + tolerance * abs(curve.value[best])
-    return at_end and bool(much) and told_apart(before, best)
+    z = two_sided(_confidence(confidence))
+    told_apart = curve.value - curve.value[best] > z * _apart(curve, best)
+    needed = curve.value[best] + tolerance * abs(curve.value[best])
+    much = curve.value[before] > needed
+    return bool(not told_apart[-1] and much and told_apart[before])
 
 
 def timescales(
@@ -205,7 +236,7 @@ def timescales(
     gap_level: float | None = None,
     status: Status = Status.NOT_MEASURED,
 ) -> Timescales:
-    """Both clocks of a run, with the argmin of its quality and the opening of its loss gap beside them.
+    """Both timescales of a run, with the argmin of its quality and the opening of its loss gap beside them.
 
     Readings without a finite interval are passed over: nothing is known of their error.
 
@@ -246,12 +277,19 @@ def _with_intervals(curve: Curve | None) -> Curve | None:
     known = np.isfinite(curve.low) & np.isfinite(curve.high)
     if np.all(known):
         return curve
-    columns = (curve.step, curve.value, curve.low, curve.high)
-    step, value, low, high = (column[known] for column in columns)
-    return Curve(step, value, low, high, curve.name, None, curve.confidence) if len(step) else None
+    if not np.any(known):
+        return None
+    return Curve(
+        curve.step[known],
+        curve.value[known],
+        curve.low[known],
+        curve.high[known],
+        curve.name,
+        confidence=curve.confidence,
+    )
 
 
-def _check_curve(curve: Any) -> None:
+def _check_curve(curve: object) -> None:
     if not isinstance(curve, Curve):
         raise InputError(f"curve: expected a Curve, got {type(curve).__name__}")
 
@@ -281,35 +319,49 @@ def _deviation(curve: Curve) -> Float[np.ndarray, " m"]:
     return np.maximum(sd, np.maximum(1e-12 * np.abs(curve.value), 1e-150))
 
 
-def _null(null: Any) -> tuple[float, float]:
-    """Value and standard deviation of a null level."""
+@dataclass(frozen=True)
+class _Base:
+    """A null level and its standard deviation."""
+
+    value: float
+    sd: float
+
+
+def _null(null: object) -> _Base:
     if not isinstance(null, Fraction | Estimate):
         check_number("null", null)
-        return float(null), 0.0
-    z = two_sided(_confidence(null.confidence))
+        return _Base(float(null), 0.0)  # pyright: ignore[reportArgumentType]
     if not (math.isfinite(null.value) and math.isfinite(null.high - null.low)):
         raise InputError(f"null: expected a number with a finite interval, got {null}")
-    return null.value, (null.high - null.low) / (2 * z)
+    return _Base(null.value, (null.high - null.low) / (2 * two_sided(_confidence(null.confidence))))
 
 
 def _vertex(x: Float[np.ndarray, "3"], y: Float[np.ndarray, "3"]) -> float:
-    left, right = np.diff(y) / np.diff(x)  # left <= 0 <= right: the middle is the smallest
+    """Of the parabola through three points, the middle one of which is the smallest.
+
+    Its slope is straight between the two midpoints, and 0 at the vertex.
+    """
+    left, right = np.diff(y) / np.diff(x)  # left <= 0 <= right
+    if not right > left:
+        return float(x[1])
     middle = (x[:-1] + x[1:]) / 2
-    return float(middle[0] + (middle[1] - middle[0]) * left / (left - right)) if right > left else float(x[1])
+    return float(middle[0] + (middle[1] - middle[0]) * left / (left - right))
 
 
 def _time(curve: Curve, found: Crossing, rule: str, confidence: float) -> Time:
     """Turn a crossing in log step into a Time, censored where it lies outside of the snapshots."""
-    first, last = float(curve.step[0]), float(curve.step[-1])
-    low, high = float(np.exp(found.low)), float(np.exp(found.high))
+    low = float(np.exp(found.low))
+    high = float(np.exp(found.high))
     if found.centre == np.inf:
+        last = float(curve.step[-1])
         return Time(last, min(low, last), np.inf, Status.NOT_REACHED, rule, confidence)
     if found.centre == -np.inf:
+        first = float(curve.step[0])
         return Time(first, 0.0, max(high, first), Status.BEFORE_FIRST, rule, confidence)
     value = float(np.exp(found.centre))
     return Time(value, min(low, value), max(high, value), Status.OBSERVED, rule, confidence)
 
 
-def _confidence(confidence: Any) -> float:
+def _confidence(confidence: object) -> float:
     check_number("confidence", confidence, above=0, below=1)
-    return confidence
+    return float(confidence)  # pyright: ignore[reportArgumentType]
