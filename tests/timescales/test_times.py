@@ -114,7 +114,7 @@ def test_not_reached_is_a_lower_bound():
     assert (far.status, far.value, far.low, far.high) == ("not reached", 10_000, 10_000, np.inf)
     assert (near.status, near.value, near.high) == ("not reached", 10_000, np.inf)
     assert near.low < 10_000  # 9 of 100 does not exclude a tenth
-    assert str(far) == "> 1e+04"
+    assert str(far) == "> 10,000"
 
 
 def test_reached_before_the_first_snapshot_is_an_upper_bound():

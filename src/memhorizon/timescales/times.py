@@ -65,14 +65,13 @@ def memorization_time(
     return _time(curve, found, rule, confidence)
 
 
-def _target(level: float, base: "_Base") -> float:
+def _target(level: object, base: "_Base") -> float:
     """The fraction that is to be reached."""
     check_number("level", level, above=0, below=1)
-    target = base.value + level
+    target = base.value + float(level)  # pyright: ignore[reportArgumentType]
     if not (base.value >= 0 and target < 1):
-        raise InputError(
-            f"level, null: expected 0 <= null and null + level < 1, got {level} and {base.value}"
-        )
+        wanted = "0 <= null and null + level < 1"
+        raise InputError(f"level, null: expected {wanted}, got {level} and {base.value}")
     return target
 
 
