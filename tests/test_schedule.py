@@ -170,3 +170,35 @@ def test_bad_input(name):
     call, message = BAD[name]
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_the_levels_of_edm_are_those_of_the_paper():
+    n, sigma_min, sigma_max, rho = 18, 0.002, 80.0, 7.0
+    found = Schedule.edm(n, sigma_min, sigma_max, rho).sigma(torch.arange(n))
+    for i in range(n):  # Eq. (5) counts from the noisiest
+        mixed = sigma_max ** (1 / rho) + i / (n - 1) * (sigma_min ** (1 / rho) - sigma_max ** (1 / rho))
+        assert float(found[n - 1 - i]) == pytest.approx(mixed**rho, rel=1e-9)
+
+
+def test_the_levels_of_a_flow_are_even_along_its_path():
+    sigma = Schedule.flow(9).sigma(torch.arange(9))
+    torch.testing.assert_close(sigma / (1 + sigma), torch.arange(1, 10).double() / 10)
+
+
+@pytest.mark.parametrize(
+    ("make", "word"),
+    [
+        (lambda: Schedule.edm(1), "n_levels"),
+        (lambda: Schedule.edm(sigma_min=0.0), "sigma_min"),
+        (lambda: Schedule.edm(sigma_min=2.0, sigma_max=1.0), "sigma_max"),
+        (lambda: Schedule.edm(rho=0.0), "rho"),
+        (lambda: Schedule.flow(0), "n_levels"),
+    ],
+)
+def test_levels_of_other_kinds_are_checked(make, word):
+    with pytest.raises(InputError, match=word):
+        make()
+
+
+def test_a_schedule_is_short_when_shown():
+    assert repr(Schedule.linear()) == "Schedule(linear, 1000 levels, sigma 0.01 to 157)"

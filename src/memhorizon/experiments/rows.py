@@ -12,6 +12,9 @@ from memhorizon.experiments.run_directory import Row
 from memhorizon.measure.means import Mean
 from memhorizon.measure.quality import Distance
 from memhorizon.measure.snapshot import Observation, Quality, Reference, Shown, observe
+from memhorizon.results import Fraction
+
+_LOSSES = ("train", "holdout", "gap", "score_error")  # measured at each diffusion time
 
 
 def reference_of(split: Split, qualities: Mapping[str, Quality] | None = None) -> Reference:
@@ -35,20 +38,18 @@ def observed(model: nn.Module, reference: Reference, config: Config) -> Observat
 
 def rows_of(seen: Observation) -> list[Row]:
     """One row for each number that was measured; what is not finite is null."""
-    rows: list[Row] = []
-    for name in ("train", "holdout", "gap", "score_error"):
-        rows += _at_times(name, seen.diffusion_times, getattr(seen, name))
+    rows = [row for name in _LOSSES for row in _at_times(name, seen.diffusion_times, getattr(seen, name))]
     if seen.invalid is not None:
         rows.append({"measure": "invalid", "value": seen.invalid.value, "se": 0.0})
     if seen.memorized is not None:
-        rows.append(_memorized(seen))
-    for name, distance in (("frechet", seen.frechet), ("kernel", seen.kernel)):
-        if distance is not None:
-            rows.append(_distance(name, distance, seen.features))
+        rows.append(_memorized(seen.memorized, seen.null, seen.threshold))
+    if seen.frechet is not None:
+        rows.append(_distance("frechet", seen.frechet, seen.features))
+    if seen.kernel is not None:
+        rows.append(_distance("kernel", seen.kernel, seen.features))
     if seen.kl is not None:
         rows.append({"measure": "kl", **_mean(seen.kl)})
-    rows += [{"measure": name, **_mean(mean)} for name, mean in seen.qualities.items()]
-    return rows
+    return rows + [{"measure": name, **_mean(mean)} for name, mean in seen.qualities.items()]
 
 
 def tensors_of(shown: Shown | None) -> dict[str, Tensor]:
@@ -67,10 +68,8 @@ def _mean(mean: Mean) -> Row:
     return {key: number if math.isfinite(number) else None for key, number in numbers.items()}
 
 
-def _memorized(seen: Observation) -> Row:
+def _memorized(found: Fraction, null: Fraction | None, threshold: float) -> Row:
     """The memorized fraction with its counts, and those of its null."""
-    found = seen.memorized
-    assert found is not None
     row: Row = {
         "measure": "memorized",
         "value": found.value,
@@ -78,10 +77,10 @@ def _memorized(seen: Observation) -> Row:
         "high": found.high,
         "count": found.count,
         "total": found.total,
-        "threshold": seen.threshold,
+        "threshold": threshold,
     }
-    if seen.null is not None:
-        row |= {"null_count": seen.null.count, "null_total": seen.null.total}
+    if null is not None:
+        row |= {"null_count": null.count, "null_total": null.total}
     return row
 
 

@@ -35,6 +35,7 @@ from memhorizon.measure.quality import (
 from memhorizon.measure.truth import kl_divergence, score_error
 from memhorizon.results import Estimate, Fraction
 from memhorizon.samplers import SamplerConfig, sample
+from memhorizon.schedule import Schedule
 
 SHOWN = 24  # samples kept for the eye
 LOSS_SEED = 1  # of the noise on training items; one more on held-out ones
@@ -289,7 +290,7 @@ def observe(
     holdout: Items | None = None,
     settings: MeasureConfig | None = None,
     *,
-    schedule: object = None,
+    schedule: Schedule | None = None,
     prediction: Prediction | None = None,
     qualities: Mapping[str, Quality] | None = None,
 ) -> Observation:

@@ -133,16 +133,20 @@ def kl_divergence(
     check_whole("k", k)
     check_whole("nulls", nulls, least=1)
     points = as_items(samples, "samples")
-    m = len(points)
-    if points.ndim != 2 or points.shape[1] != truth.dim or not 2 <= 2 * k < m:
-        wanted = f"k >= 1 and more than 2k points of dimension {truth.dim}"
-        raise InputError(f"samples, k: expected {wanted}, got shape {tuple(points.shape)}, k = {k}")
+    _check_points(points, truth.dim, k)
     generator = torch.Generator().manual_seed(seed)
     raw = _raw_divergence(wide(points), truth, k)
-    null = [_raw_divergence(truth.sample(m, generator=generator), truth, k) for _ in range(nulls)]
+    draws = (truth.sample(len(points), generator=generator) for _ in range(nulls))
+    null = [_raw_divergence(draw, truth, k) for draw in draws]
     bias = sum(one.value for one in null) / nulls
     variance = sum(one.standard_error**2 for one in null) / nulls**2
-    return Mean(raw.value - bias, math.sqrt(raw.standard_error**2 + variance), m)
+    return Mean(raw.value - bias, math.sqrt(raw.standard_error**2 + variance), len(points))
+
+
+def _check_points(points: Tensor, dim: int, k: int) -> None:
+    if points.ndim != 2 or points.shape[1] != dim or not 2 <= 2 * k < len(points):
+        wanted = f"k >= 1 and more than 2k points of dimension {dim}"
+        raise InputError(f"samples, k: expected {wanted}, got shape {tuple(points.shape)}, k = {k}")
 
 
 def _raw_divergence(x: Float64[Tensor, "m d"], truth: Gaussian | GaussianMixture, k: int) -> Mean:

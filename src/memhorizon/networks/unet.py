@@ -198,8 +198,7 @@ class UNet(nn.Module):
         self.channels = channels
         self.factor = config.factor
         self.table = TimeTable(n_levels, width)
-        wide = 4 * width
-        self.time = nn.Sequential(nn.Linear(width, wide), nn.SiLU(), nn.Linear(wide, wide), nn.SiLU())
+        self.time = _time_network(width)
         self.inlet = Conv(channels, width)
         self.down, kept = _way_down(config)
         self.up = nn.ModuleList()  # before the middle in every saved state, after it in the draw of weights
@@ -208,11 +207,12 @@ class UNet(nn.Module):
             ResidualBlock(bottom, bottom, attends, config) for attends in (True, False)
         )
         self.up.extend(_way_up(config, kept))
-        self.norm = Norm(width * config.multipliers[0], config)
-        self.outlet = Conv(width * config.multipliers[0], channels)
+        finest = width * config.multipliers[0]
+        self.norm = Norm(finest, config)
+        self.outlet = Conv(finest, channels)
         layers = [*self.down, *self.middle, *self.up]
         self.outlets = [layer.channels for layer in layers if isinstance(layer, ResidualBlock)]
-        self.shifts = nn.Linear(wide, sum(self.outlets))  # those of all blocks in one product
+        self.shifts = nn.Linear(4 * width, sum(self.outlets))  # those of all blocks in one product
 
     def forward(self, x: Tensor, index: Tensor) -> Tensor:
         """Predict from images x [batch, channels, height, width] at the grid positions index [batch].
@@ -241,6 +241,12 @@ class UNet(nn.Module):
         if not fits or x.shape[2] % self.factor or x.shape[3] % self.factor:
             wanted = f"[batch, {self.channels}, height, width] with sizes divisible by {self.factor}"
             raise InputError(f"x: expected {wanted}, got shape {tuple(x.shape)}")
+
+
+def _time_network(width: int) -> nn.Sequential:
+    """Two layers on the embedding of the time, to 4 W features."""
+    wide = 4 * width
+    return nn.Sequential(nn.Linear(width, wide), nn.SiLU(), nn.Linear(wide, wide), nn.SiLU())
 
 
 def _way_down(config: UNetConfig) -> tuple[nn.ModuleList, list[int]]:
