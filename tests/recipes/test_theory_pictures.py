@@ -66,6 +66,12 @@ def test_infinite_training_time_is_a_number_in_the_frame():
     assert np.inf in [row["tau"] for row in heatmap.gap(read("heatmap")).frame()]
 
 
+def test_a_time_that_there_is_not_is_no_text_in_the_frame():
+    rows = timescales.times(read("timescales")).frame()
+    assert any(np.isnan(row["half_time"]) for row in rows)
+    assert all(isinstance(value, float) for row in rows for value in row.values())
+
+
 def test_the_drawn_limit_has_the_mass_that_it_is_named_with():
     """Density per ln(eigenvalue), the height of the curve, integrates to the mass of its interval."""
     record = read("spectra")

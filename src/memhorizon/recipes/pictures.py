@@ -13,6 +13,7 @@ from matplotlib.ticker import NullLocator
 from memhorizon.figures import marks, style
 from memhorizon.figures.style import Look
 from memhorizon.recipes.tables import plain_row
+from memhorizon.records.codec import NON_FINITE
 from memhorizon.results import Estimate, Status
 
 Row = TypeVar("Row")
@@ -37,7 +38,7 @@ class TablePicture(Generic[Row]):
 
     def frame(self) -> list[dict[str, object]]:
         """The rows in long form: lists along one axis become rows, the rest is repeated."""
-        return [point for row in self.rows for point in long(plain_row(row))]
+        return [point for row in self.rows for point in long(numbers(plain_row(row)))]
 
     def plot(self) -> Figure:
         """Draw it."""
@@ -68,6 +69,23 @@ class Answer(Protocol):
     def status(self) -> Status:
         """Whether it is seen or a bound."""
         ...
+
+
+def numbers(row: Mapping[str, object]) -> Cells:
+    """The same row; what a record writes for a number that is not finite is the number again.
+
+    >>> numbers({"source": "limit", "tau": [1.0, "inf"]})
+    {'source': 'limit', 'tau': [1.0, inf]}
+    """
+    return {name: _number(value) for name, value in row.items()}
+
+
+def _number(value: object) -> object:
+    if isinstance(value, list):
+        return [_number(entry) for entry in value]
+    if isinstance(value, Mapping):
+        return numbers(value)
+    return NON_FINITE.get(value, value) if isinstance(value, str) else value
 
 
 def long(row: Mapping[str, object]) -> list[Cells]:
