@@ -95,8 +95,10 @@ def test_the_search_in_main_directions_finds_the_same_groups(case, monkeypatch):
 
 
 def test_many_links_of_few_directions_are_searched_in_all(monkeypatch):
-    """A coarse search that links more than 100 pairs an item is not gone through group by group."""
-    points = torch.randn(1100, 300, generator=seeded())
+    """A coarse search that links too many pairs an item is not gone through group by group."""
+    monkeypatch.setattr(duplicates, "LOOKED_AT", 100)
+    monkeypatch.setattr(duplicates, "LINKS", 10)
+    points = torch.randn(130, 300, generator=seeded())
     searched = []
     direct = duplicates.direct_groups
     monkeypatch.setattr(duplicates, "direct_groups", lambda x, d: searched.append(x.shape[1]) or direct(x, d))
