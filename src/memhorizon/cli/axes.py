@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from memhorizon.errors import InputError
 
 WORDS = {"None": None, "none": None, "True": True, "False": False}
 
 
-def axes_of_words(words: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+def axes_of_words(words: Sequence[str]) -> dict[str, tuple[object, ...]]:
     """Read axes; whether their names and values fit is seen when the grid is made.
 
     Raises:
@@ -20,7 +19,7 @@ def axes_of_words(words: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     >>> axes_of_words(["model.multipliers=[1,2],[1,2,4]"])
     {'model.multipliers': ([1, 2], [1, 2, 4])}
     """
-    axes: dict[str, tuple[Any, ...]] = {}
+    axes: dict[str, tuple[object, ...]] = {}
     for word in words:
         name, given, values = word.partition("=")
         name = name.strip().lstrip("-").replace("-", "_")
@@ -32,7 +31,7 @@ def axes_of_words(words: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     return axes
 
 
-def _values(text: str) -> tuple[Any, ...]:
+def _values(text: str) -> tuple[object, ...]:
     """Values of a list as in JSON; words that are none of JSON's are taken as they are."""
     try:
         return tuple(json.loads(f"[{text}]"))
@@ -40,7 +39,7 @@ def _values(text: str) -> tuple[Any, ...]:
         return tuple(_value(piece.strip()) for piece in text.split(","))
 
 
-def _value(text: str) -> Any:
+def _value(text: str) -> object:
     try:
         return WORDS[text] if text in WORDS else json.loads(text)
     except (ValueError, RecursionError):

@@ -186,7 +186,7 @@ def flat(config: Config) -> dict[str, Plain]:
     return flattened(encode_object(config))
 
 
-def flattened(tree: Mapping[str, Plain], prefix: str = "") -> dict[str, Plain]:
+def flattened(tree: Mapping[str, object], prefix: str = "") -> dict[str, Plain]:
     """Plain values within one another as one row, named by their place.
 
     >>> flattened({"train": {"ema": 0.9}, "seed": 1})
@@ -197,5 +197,5 @@ def flattened(tree: Mapping[str, Plain], prefix: str = "") -> dict[str, Plain]:
         if isinstance(entry, Mapping):
             row |= flattened(entry, f"{prefix}{name}.")
         else:
-            row[f"{prefix}{name}"] = entry
+            row[f"{prefix}{name}"] = encode(entry)
     return row

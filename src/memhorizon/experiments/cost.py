@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -33,6 +34,7 @@ from memhorizon.experiments.executors.base import reason
 from memhorizon.experiments.rows import observed, reference_of
 from memhorizon.experiments.run import LOG_ROWS, snapshot_steps
 from memhorizon.files.plain import append_lines
+from memhorizon.measure.snapshot import Reference
 from memhorizon.training import TrainState, train
 
 WARM = 2  # calls before the timing begins
@@ -136,31 +138,30 @@ class _Stopwatch:
         """Time the parts of one run."""
         data = replace(config.data, subset=0)
         split, reading = self.once(data, lambda: _timed(lambda: load_split(config.data).to(self.device)))
-        shape = tuple(split.train.shape[1:])
-        network = (config.model, shape)
+        network = (config.model, split.item_shape)
         model, building = self.once(
-            network,
-            lambda: _timed(
-                lambda: config.model.build(shape, n_levels=config.schedule.n_levels, seed=0).to(self.device)
-            ),
-        )
-        items = min(config.train.batch_size or len(split.train), len(split.train))
-        optimizer = replace(config.optimizer, lr=1.0, weight_decay=0.0)
-        update = self.once(
-            (*network, items, optimizer, replace(config.train, n_updates=1)),
-            lambda: _scaled(items, lambda size: _updates(config, split, size, self.device)),
+            network, lambda: _timed(lambda: _network(config, split.item_shape, self.device))
         )
         looks = replace(config.measure, snapshots=1, first=1)
         rest, calls = self.once(
             (data, config.schedule, config.train.prediction, config.train.diffusion_time, looks),
             lambda: _free_snapshot(config, split),
         )
-        looking = sum(
-            count * self.once((*network, rows), lambda rows=rows: self._seconds_of_call(model, shape, rows))
-            for rows, count in calls.items()
-        )
+        looking = 0.0
+        for rows, count in calls.items():
+            call = partial(self._seconds_of_call, model, split.item_shape, rows)
+            looking += count * self.once((*network, rows), call)
         row = self.once("row", lambda: median(_rows()))
-        return Cost(reading + building, update, rest + looking, row)
+        return Cost(reading + building, self._update(config, split), rest + looking, row)
+
+    def _update(self, config: Config, split: Split) -> float:
+        """Seconds of one update."""
+        items = min(config.train.batch_size or len(split.train), len(split.train))
+        optimizer = replace(config.optimizer, lr=1.0, weight_decay=0.0)
+        alike = (config.model, split.item_shape, items, optimizer, replace(config.train, n_updates=1))
+        return self.once(
+            alike, lambda: _scaled(items, lambda size: _updates(config, split, size, self.device))
+        )
 
     def _seconds_of_call(self, model: nn.Module, shape: tuple[int, ...], rows: int) -> float:
         return _scaled(rows, lambda size: _calls(model, shape, size, self.device))
@@ -182,28 +183,33 @@ class _Free(nn.Module):
 def _free_snapshot(config: Config, split: Split) -> tuple[float, dict[int, float]]:
     """Seconds of a snapshot without its network, and the calls of the network by their rows."""
     wanted = config.measure.n_samples
-    steps = config.measure.sampler.n_solver_steps
-    most = max(100, int(PATH_VALUES / (steps * split.train[0].numel())))
-
+    path_values = config.measure.sampler.n_solver_steps * split.train[0].numel()
+    most = max(100, int(PATH_VALUES / path_values))
     reference = reference_of(split)
-
-    def look(n_samples: int) -> tuple[float, Counter[int]]:
-        network = _Free()
-        trial = replace(config, measure=replace(config.measure, n_samples=n_samples))
-        _, seconds = _timed(lambda: observed(network, reference, trial))
-        return seconds, network.calls
-
-    look(min(wanted, 16))  # what is imported or set up at the first time is not timed
+    _look(config, reference, min(wanted, 16))  # what is imported or set up at the first time is not timed
     if wanted <= most:
-        seconds, calls = look(wanted)
+        seconds, calls = _look(config, reference, wanted)
         return seconds, dict(calls)
-    fixed, calls_fixed = look(0)
-    few, calls_few = look(most)
+    # what does not depend on the samples once, the rest in proportion to their number
+    fixed, calls_fixed = _look(config, reference, 0)
+    few, calls_few = _look(config, reference, most)
     scale = wanted / most
-    calls = {
+    scaled = {
         rows: calls_fixed[rows] + scale * (count - calls_fixed[rows]) for rows, count in calls_few.items()
     }
-    return fixed + scale * (few - fixed), calls
+    return fixed + scale * (few - fixed), scaled
+
+
+def _look(config: Config, reference: Reference, n_samples: int) -> tuple[float, Counter[int]]:
+    """Seconds of a snapshot with so many samples of a network that costs nothing, and its calls."""
+    network = _Free()
+    trial = replace(config, measure=replace(config.measure, n_samples=n_samples))
+    _, seconds = _timed(lambda: observed(network, reference, trial))
+    return seconds, network.calls
+
+
+def _network(config: Config, item_shape: tuple[int, ...], device: torch.device) -> nn.Module:
+    return config.model.build(item_shape, n_levels=config.schedule.n_levels, seed=0).to(device)
 
 
 def _scaled(items: int, times: Callable[[int], Iterator[float]]) -> float:
@@ -230,9 +236,7 @@ def _within(times: Iterator[float]) -> Iterator[float]:
 
 def _updates(config: Config, split: Split, size: int, device: torch.device) -> Iterator[float]:
     """Seconds of each of a few updates on `size` items."""
-    model = config.model.build(tuple(split.train.shape[1:]), n_levels=config.schedule.n_levels, seed=0).to(
-        device
-    )
+    model = _network(config, split.item_shape, device)
     state = TrainState.new(model, config.optimizer, ema=config.train.ema)
     trial = replace(config.train, n_updates=WARM + MOST, batch_size=size)
     steps = train(state, split.train, schedule=config.schedule.build(), config=trial, seed=0)

@@ -24,7 +24,7 @@ from memhorizon.experiments.run_directory import Row, RunDir
 from memhorizon.measure.snapshot import Reference
 from memhorizon.measure.snapshot import snapshot_steps as snapshot_steps
 from memhorizon.schedule import Schedule
-from memhorizon.training import TrainState, train
+from memhorizon.training import Step, TrainState, train
 
 LOG_ROWS = 400  # rows of the training log of a whole run
 STATE_SECONDS = 60.0  # a killed run repeats at most this much, and never past a snapshot
@@ -175,19 +175,25 @@ def _execute(directory: RunDir, config: Config, ready: _Ready) -> Iterator[Progr
     directory.rewind(state.step)
     if ready.streams is not None:
         yield from _repair(directory, config, ready)
+    yield Progress(state.step, config.train.n_updates, directory)
+    yield from _train(directory, config, ready)
+    directory.finish({"step": state.step, "skipped": [vars(item) for item in split.skipped]})
+    yield Progress(state.step, config.train.n_updates, directory)
+
+
+def _train(directory: RunDir, config: Config, ready: _Ready) -> Iterator[Progress]:
+    """Train from the state on, with a row of the log, a snapshot and a state where they are due."""
+    state = ready.state
+    split = ready.split
     marks = config.measure.marks(config.train.n_updates)
     log_every = math.ceil(config.train.n_updates / LOG_ROWS)
     measured = replace(config, measure=directory.measure_config)
     reference = reference_of(split)
     started = last_saved = time.monotonic()
-    yield Progress(state.step, config.train.n_updates, directory)
     for step in train(state, split.train, schedule=ready.schedule, config=config.train, seed=config.seed):
         at_mark = step.step in marks
         if at_mark or step.step % log_every == 0:
-            loss = float(step.loss)
-            if not math.isfinite(loss):
-                raise InputError(f"lr: the loss is not finite at step {step.step}; a smaller one may help")
-            directory.append_step({"step": step.step, "loss": loss, "seconds": time.monotonic() - started})
+            directory.append_step(_log_row(step, time.monotonic() - started))
             yield Progress(step.step, config.train.n_updates, directory)
         if at_mark:
             if config.measure.keep:
@@ -196,8 +202,18 @@ def _execute(directory: RunDir, config: Config, ready: _Ready) -> Iterator[Progr
         if at_mark or time.monotonic() - last_saved > STATE_SECONDS:
             directory.write_state(state.tensors())
             last_saved = time.monotonic()
-    directory.finish({"step": state.step, "skipped": [vars(item) for item in split.skipped]})
-    yield Progress(state.step, config.train.n_updates, directory)
+
+
+def _log_row(step: Step, seconds: float) -> Row:
+    """A row of the training log.
+
+    Raises:
+        InputError: if the training has diverged.
+    """
+    loss = float(step.loss)
+    if not math.isfinite(loss):
+        raise InputError(f"lr: the loss is not finite at step {step.step}; a smaller one may help")
+    return {"step": step.step, "loss": loss, "seconds": seconds}
 
 
 def _measured(

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from types import UnionType
 
 from torch import Tensor
 
@@ -460,7 +460,7 @@ class RunDir:
         path = self.path / name
         return path.read_bytes() if is_there(path) else b""
 
-    def _rows(self, name: str, fields: dict[str, Any]) -> list[Row]:
+    def _rows(self, name: str, fields: Mapping[str, type | UnionType]) -> list[Row]:
         """Rows of a stream.
 
         Raises:
@@ -504,7 +504,7 @@ def _step_of(row: Row, path: Path) -> int:
     return row["step"]
 
 
-def _check_row(row: Row, fields: Mapping[str, Any], path: Path) -> None:
+def _check_row(row: Row, fields: Mapping[str, type | UnionType], path: Path) -> None:
     for name, kind in fields.items():
         if name not in row or not isinstance(row[name], kind) or isinstance(row[name], bool):
             raise InputError(f"file: {path} is damaged: expected {name}: {kind}, got {str(row)[:100]}")

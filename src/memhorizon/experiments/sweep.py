@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 
@@ -17,7 +17,6 @@ from memhorizon.experiments.jobs import RunJob
 from memhorizon.experiments.run import check_finished
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.records.codec import encode, encode_object
-from memhorizon.records.plain import Plain
 
 
 @dataclass(frozen=True)
@@ -50,17 +49,24 @@ def grid(base: Config, **axes: object) -> list[Config]:
         InputError: if an axis is unknown or has no values, or the network or the optimizer of `base` does not
             have it; if two axes are the same; if a value does not fit.
     """
-    for axis, values in axes.items():
-        several = isinstance(values, Sequence) or (isinstance(values, np.ndarray) and values.ndim > 0)
-        if isinstance(values, str) or not several or not len(values):
-            raise InputError(f"{axis}: expected a sequence of at least one value, got {values!r}")
-    points = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+    listed = [_values(axis, values) for axis, values in axes.items()]
+    points = [dict(zip(axes, values, strict=True)) for values in product(*listed)]
     return list(dict.fromkeys(_at(base, point) for point in points))
+
+
+def _values(axis: str, values: object) -> list[object]:
+    """The values of an axis, at least one."""
+    several = isinstance(values, Sequence) and not isinstance(values, str)
+    array = isinstance(values, np.ndarray) and values.ndim > 0
+    found: list[object] = list(values) if several or array else []
+    if not found:
+        raise InputError(f"{axis}: expected a sequence of at least one value, got {values!r}")
+    return found
 
 
 def _at(base: Config, point: Mapping[str, object]) -> Config:
     """The configuration of one point of the grid."""
-    tree = encode_object(base)
+    tree: Mapping[str, object] = encode_object(base)
     taken: dict[str, str] = {}
     for axis, value in point.items():
         for name in _fields_of(base, axis):
@@ -74,7 +80,7 @@ def _at(base: Config, point: Mapping[str, object]) -> Config:
     return config
 
 
-def _with(tree: Mapping[str, Plain], path: Sequence[str], value: Plain) -> dict[str, Plain]:
+def _with(tree: Mapping[str, object], path: Sequence[str], value: object) -> dict[str, object]:
     """The tree with another value at a place that it has."""
     name, *rest = path
     inner = tree[name]
@@ -155,37 +161,58 @@ def execute_sweep(
     Raises:
         InputError: if there is none, or if runs failed; the others are finished all the same.
     """
-    configs = _listed(configs)
-    if not isinstance(root, str | os.PathLike):
-        raise InputError(f"root: expected the path of a folder, got {root!r}")
-    runs = tuple(RunDir(Path(root) / config.key) for config in configs)
-    steps = {run.path: config.train.n_updates for run, config in zip(runs, configs, strict=True)}
-    outcomes: list[Outcome] = []
-    open_runs: dict[Path, int] = {}
-
-    def progress() -> SweepProgress:
-        done = sum(steps[run.path] if run.done else run.last_step() for run in runs)
-        return SweepProgress(done, sum(steps[run.path] for run in runs), tuple(outcomes), runs)
-
-    began = progress()
-    for run, config in zip(runs, configs, strict=True):
-        yield replace(began, outcomes=tuple(outcomes))
+    planned = _planned(_listed(configs), root)
+    began = planned.progress()
+    left = []
+    for run, config in planned.pairs:
+        yield replace(began, outcomes=tuple(planned.outcomes))
         outcome = _begin(run, Path(root), config)
         if outcome is None:
-            open_runs[run.path] = steps[run.path]
+            left.append((config.train.n_updates, run.path))
         else:
-            outcomes.append(outcome)
-    longest_first = sorted(open_runs, key=lambda path: -open_runs[path])
-    jobs = [RunJob(path) for path in longest_first]
+            planned.outcomes.append(outcome)
+    longest_first = sorted(left, key=lambda entry: -entry[0])
+    jobs = [RunJob(path) for _, path in longest_first]
     for outcome in (executor or Local())(jobs, device=device):
         if outcome is not None:
-            outcomes.append(outcome)
-        yield progress()
-    yield progress()
-    failed = [outcome for outcome in outcomes if outcome.error]
-    if failed:
-        lines = "\n".join(f"  {outcome.path.name}: {outcome.error}" for outcome in failed)
-        raise InputError(f"{len(failed)} of {len(runs)} runs failed (the others are done):\n{lines}")
+            planned.outcomes.append(outcome)
+        yield planned.progress()
+    yield planned.progress()
+    planned.check()
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """The runs of a sweep with their configurations, and how those that have ended did."""
+
+    pairs: tuple[tuple[RunDir, Config], ...]
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def progress(self) -> SweepProgress:
+        """How far all of them are."""
+        runs = tuple(run for run, _ in self.pairs)
+        lengths = [config.train.n_updates for _, config in self.pairs]
+        done = [length if run.done else run.last_step() for run, length in zip(runs, lengths, strict=True)]
+        return SweepProgress(sum(done), sum(lengths), tuple(self.outcomes), runs)
+
+    def check(self) -> None:
+        """Say which runs failed.
+
+        Raises:
+            InputError: if some did.
+        """
+        failed = [outcome for outcome in self.outcomes if outcome.error]
+        if failed:
+            lines = "\n".join(f"  {outcome.path.name}: {outcome.error}" for outcome in failed)
+            count = f"{len(failed)} of {len(self.pairs)} runs failed"
+            raise InputError(f"{count} (the others are done):\n{lines}")
+
+
+def _planned(configs: Sequence[Config], root: Path | str) -> _Planned:
+    """Where each run will be."""
+    if not isinstance(root, str | os.PathLike):
+        raise InputError(f"root: expected the path of a folder, got {root!r}")
+    return _Planned(tuple((RunDir(Path(root) / config.key), config) for config in configs))
 
 
 def _listed(configs: Iterable[Config]) -> list[Config]:

@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,12 +12,14 @@ from torch import Tensor
 
 from memhorizon.errors import InputError
 from memhorizon.files.bounds import check_regular
-from memhorizon.files.plain import parse_json, write_atomically
+from memhorizon.files.plain import Row, parse_json, write_atomically
 
 ENTRY = "memhorizon"  # the one entry of the metadata: of several the order, and so the bytes, would vary
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any] | None = None) -> None:
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, object] | None = None
+) -> None:
     """Write a safetensors file whole or not at all, with its checksum and what `about` says."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     note = {"checksum": checksum(plain)} | dict(about or {})
@@ -34,7 +35,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return read_tensors_and_note(path)[0]
 
 
-def read_tensors_and_note(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_tensors_and_note(path: Path) -> tuple[dict[str, Tensor], Row]:
     """Read a safetensors file and what `write_tensors` noted about it, nothing in a file made elsewhere.
 
     Raises:

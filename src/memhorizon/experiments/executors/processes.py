@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
 import torch
 
@@ -31,11 +31,13 @@ FROM_INPUT = (
     "executor: a script from standard input cannot start processes, for each of them imports it: save it, or "
     "give executor=Inline()"
 )
+J = TypeVar("J")  # a job
+V = TypeVar("V")  # what it returns
 STARTED = "started"  # what a process says first: all that it imports is there
 
 
 @dataclass(frozen=True)
-class Ended:
+class Ended(Generic[J, V]):
     """How a job ended.
 
     Attributes:
@@ -45,8 +47,8 @@ class Ended:
         killed: whether its process died.
     """
 
-    job: Any
-    value: Any = None
+    job: J
+    value: V | None = None
     error: str = ""
     killed: bool = False
 
@@ -57,7 +59,7 @@ class _Worker:
 
     process: BaseProcess
     connection: Connection
-    job: Any
+    job: object
     started: bool = False
 
 
@@ -70,8 +72,8 @@ class Processes:
         self.idle: list[_Worker] = []
 
     def do(
-        self, function: Callable[[Any], Any], jobs: "deque[Any]", *, poll: float = 1.0
-    ) -> Iterator[Ended | None]:
+        self, function: Callable[[J], V], jobs: deque[J], *, poll: float = 1.0
+    ) -> Iterator[Ended[J, V] | None]:
         """Call the function on each job, in any order.
 
         Args:
@@ -96,7 +98,7 @@ class Processes:
             if not ready:
                 yield None
 
-    def _give(self, function: Callable[[Any], Any], job: Any) -> None:
+    def _give(self, function: Callable[[J], V], job: J) -> None:
         worker = self.idle.pop() if self.idle else _start()
         worker.job = job
         self.busy.append(worker)
@@ -199,7 +201,7 @@ def _serve(connection: Connection) -> None:
         connection.send(_result(function, job))
 
 
-def _result(function: Callable[[Any], Any], job: Any) -> tuple[Any, str]:
+def _result(function: Callable[[J], V], job: J) -> tuple[V | None, str]:
     try:
         return function(job), ""
     except Exception as error:  # noqa: BLE001  whatever ends a job ends this job only
