@@ -98,7 +98,7 @@ def test_many_links_of_few_directions_are_searched_in_all(monkeypatch):
     """A coarse search that links too many pairs an item is not gone through group by group."""
     monkeypatch.setattr(duplicates, "LOOKED_AT", 100)
     monkeypatch.setattr(duplicates, "LINKS", 10)
-    points = torch.randn(130, 300, generator=seeded())
+    points = torch.randn(300, 300, generator=seeded())
     searched = []
     direct = duplicates.direct_groups
     monkeypatch.setattr(duplicates, "direct_groups", lambda x, d: searched.append(x.shape[1]) or direct(x, d))
