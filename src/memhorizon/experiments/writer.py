@@ -19,6 +19,7 @@ from memhorizon.files.plain import Row
 from memhorizon.measure.items import Items
 from memhorizon.measure.snapshot import MeasureConfig, Observation, Quality, Reference, observe
 from memhorizon.records.plain import Plain
+from memhorizon.schedule import Schedule
 
 
 class RunWriter:
@@ -106,7 +107,9 @@ class RunWriter:
         """The last step that was observed; 0 before the first."""
         return max(self.steps, default=0)
 
-    def observe(self, step: int, model: Denoiser | Model, *, schedule: object = None) -> Observation | None:
+    def observe(
+        self, step: int, model: Denoiser | Model, *, schedule: Schedule | None = None
+    ) -> Observation | None:
         """Measure the network after so many updates and write what is seen.
 
         Noise and samples start from the same seeds at every step, so that differences along training are due
