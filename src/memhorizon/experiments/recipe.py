@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, cast, get_args, runtime_checkable
 
 from memhorizon.checks import check_choice
 from memhorizon.errors import InputError
@@ -158,7 +158,7 @@ class Recipe:
     def run(
         self,
         out: Path | str = "results",
-        size: Size = "here",
+        size: Size | str = "here",
         *,
         root: Path | str = "runs",
         records: Path | str = "results",
@@ -190,7 +190,7 @@ class Recipe:
     def reproduce(
         self,
         out: Path | str = "results",
-        size: Size = "here",
+        size: Size | str = "here",
         *,
         root: Path | str = "runs",
         records: Path | str = "results",
@@ -213,8 +213,9 @@ class Recipe:
             InputError: if it cannot be run at this size, or a record that it reads is missing.
         """
         out = Path(out)
+        size = self._sized(size)
         request = Request(
-            size=self._sized(size),
+            size=size,
             work=Path(root) / (self.name if size == "here" else f"{self.name}-{size}"),
             records=Path(records),
             executor=executor,
@@ -230,13 +231,14 @@ class Recipe:
         write_record(record, path)
         return Reproduced(record, found.runs, found.failed, path)
 
-    def _sized(self, size: Size) -> Size:
-        check_choice("size", size, ("here", "tiny", "paper"))
-        if size not in self.sizes:
-            planned = "is planned only: --dry-run shows it" if self.plan(size) else "does not exist"
+    def _sized(self, size: str) -> Size:
+        check_choice("size", size, get_args(Size))
+        known = cast(Size, size)
+        if known not in self.sizes:
+            planned = "is planned only: --dry-run shows it" if self.plan(known) else "does not exist"
             wanted = " or ".join(self.sizes)
             raise InputError(f"size: expected {wanted}, got {size}, which for {self.name} {planned}")
-        return size
+        return known
 
     def _check_inputs(self, records: Path) -> None:
         missing = [name for name in self.reads if not (records / f"{name}.json").is_file()]

@@ -45,7 +45,7 @@ RECIPE = Recipe(
     "theory_exponent",
     "The smallest score error is no power of psi_n: its local exponent changes throughout.",
     make,
-    paper_figure="13",
+    paper_figure="Fig. 13",
     figures={"minimum": minimum},
     takes="Two minutes on one core.",
     path="theory/exponent",

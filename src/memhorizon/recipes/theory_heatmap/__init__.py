@@ -20,7 +20,7 @@ RECIPE = Recipe(
     "theory_heatmap",
     "The generalization gap opens below the diagonal p = n later the more samples there are.",
     make,
-    paper_figure="5 C",
+    paper_figure="Fig. 5 C",
     figures={"gap": gap, "score": score},
     takes="Minutes on one core.",
     path="theory/heatmap",

@@ -52,7 +52,7 @@ RECIPE = Recipe(
     "theory_losses",
     "Networks of dimension d follow the loss curves of the limit up to terms of order 1/d.",
     make,
-    paper_figure="5, 11, 12",
+    paper_figure="Figs. 5, 11, 12",
     figures={"curves": curves, "t": over_t, "variance": over_variance, "check": check},
     takes="About three minutes on one core.",
     path="theory/losses",

@@ -59,7 +59,7 @@ RECIPE = Recipe(
     "theory_optimizers",
     "Gradient descent in torch is the exact descent; with Adam overfitting comes at other powers of psi_n.",
     make,
-    paper_figure="15",
+    paper_figure="Fig. 15",
     figures={"curves": curves, "times": times},
     takes="Some twenty minutes on two cores.",
     path="theory/optimizers",

@@ -39,7 +39,7 @@ RECIPE = Recipe(
     "theory_spectra",
     "The spectrum of U in the limit is that of finite networks, atom and third group included.",
     make,
-    paper_figure="4, 14",
+    paper_figure="Figs. 4, 14",
     figures={"density": density},
     takes="A few minutes on one core.",
     path="theory/spectra",
