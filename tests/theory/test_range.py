@@ -91,6 +91,14 @@ def test_what_double_precision_cannot_solve_is_refused(psi_n, psi_p, t, lam):
         FeatureModel(psi_n, psi_p, t, spectrum=Spectrum.atoms([lam]))
 
 
+def test_data_are_at_least_1e_11_of_the_noise():
+    """At t = 8 of an eigenvalue lambda exp(-16) lambda are left beside noise of variance 1 - 1e-7."""
+    least = 1e-11 * np.exp(16) * (1 - np.exp(-16))
+    assert FeatureModel(8, 64, 8, spectrum=Spectrum.atoms([1.1 * least])).spectrum.variance > 0
+    with pytest.raises(InputError, match="1e-11"):
+        FeatureModel(8, 64, 8, spectrum=Spectrum.atoms([0.9 * least]))
+
+
 def test_a_mass_that_the_density_does_not_confirm_is_not_resolved():
     """An eigenvalue just above what counts as zero, at a corner of the range: off by 1e-6 here."""
     atoms = Spectrum.atoms([0.0, 2.579296227023633e-22, 0.17629486816785636], [3e-7, 0.0055, 0.9945])
