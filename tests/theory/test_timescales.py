@@ -131,3 +131,28 @@ def test_threshold_is_where_the_final_gap_crosses():
 def test_levels_are_positive(name):
     with pytest.raises(InputError, match=name):
         timescales(FeatureModel(2, 4, 0.1), **{name: 0.0})
+
+
+def test_the_level_of_the_score_error_is_in_units_of_the_variance():
+    """0.2/Gamma_t^2, Gamma_t^2 the variance of a coordinate of x_t, here 4 exp(-0.2) + 1 - exp(-0.2)."""
+    model = FeatureModel(4, 32, 0.1, spectrum=Spectrum.isotropic(4.0))
+    variance = 4 * np.exp(-0.2) + 1 - np.exp(-0.2)
+    tau = timescales(model).tau_gen.value
+    assert loss_curves(model, [tau]).E_score[0] == pytest.approx(0.2 / variance, rel=1e-9)
+
+
+def test_a_level_that_falls_at_once_is_found_before_the_grid():
+    """E_score starts at 1 for Sigma = I; a level 1e-7 below it is crossed before the first mode has moved."""
+    model = FeatureModel(4, 32, 0.1)
+    tau = timescales(model, score_level=1 - 1e-7).tau_gen.value
+    assert loss_curves(model, [tau]).E_score[0] == pytest.approx(1 - 1e-7, abs=1e-11)
+    assert tau < 1e-3 * model.psi_p / (2 * model.delta_t * bulk_edges(model).intervals[-1, 1])
+
+
+def test_a_threshold_far_beyond_the_number_of_features_is_found():
+    """L_gen(inf) falls as 1/psi_n there: a small level is reached at 1e4 times psi_p."""
+    model = FeatureModel(1, 8, 0.1)
+    level = loss_curves(FeatureModel(8e4, 8, 0.1), [np.inf]).L_gen[0]
+    found = overfitting_threshold(model, gap_level=level)
+    assert found.status is Status.OBSERVED
+    assert found.psi_n == pytest.approx(8e4, rel=1e-6)
