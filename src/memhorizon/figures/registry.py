@@ -65,7 +65,7 @@ SWEEP_FIGURES = {
 }
 
 
-def of(record: SweepRecord, runs: Sequence[RunDir] = ()) -> dict[str, Picture]:
+def of(record: object, runs: Sequence[RunDir] = ()) -> dict[str, Picture]:
     """All figures of a sweep by name.
 
     Args:

@@ -18,7 +18,6 @@ from PIL import Image
 
 from memhorizon.errors import InputError
 from memhorizon.experiments.run_directory import write_atomically
-from memhorizon.figures.records import reading
 
 WIDTH = 7.2  # inches, the text width of a two-column paper
 GREY = "#777777"
@@ -77,9 +76,16 @@ def theme() -> AbstractContextManager[None]:
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Draw in the theme of all figures; an entry of the record that cannot be drawn is an InputError."""
-    with reading(), theme():
-        yield
+    """Draw in the theme of all figures.
+
+    Raises:
+        InputError: if a number is too large or too small to be drawn.
+    """
+    try:
+        with theme():
+            yield
+    except ArithmeticError as error:
+        raise InputError(f"record: expected numbers that can be drawn, got others ({error})") from error
 
 
 def label(text: str) -> str:
@@ -214,12 +220,7 @@ def log_scale(axis: Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def log_axis(axis: Axis, low: float, high: float, *, wide: bool = True) -> None:
-    """As `log_scale`; for callers that state the ends, which the ticks find themselves now."""
-    log_scale(axis)
-
-
-def log_span(axis: Axis, values: Iterable[float | None], *, wide: bool = True) -> None:
+def log_span(axis: Axis, values: Iterable[float | None]) -> None:
     """Make an axis logarithmic where one of the values is known."""
     if any(values):
         log_scale(axis)

@@ -168,9 +168,9 @@ def without_line(looks: Mapping[str, Look]) -> dict[str, Look]:
     return {name: style.altered(look, linestyle="none") for name, look in looks.items()}
 
 
-def steps_axis(axes: Axes, steps: Sequence[float], label: str = STEP) -> None:
+def steps_axis(axes: Axes, label: str = STEP) -> None:
     """A logarithmic axis of training steps."""
-    style.log_axis(axes.xaxis, min(steps), max(steps), wide=False)
+    style.log_scale(axes.xaxis)
     axes.set_xlabel(label)
 
 

@@ -52,7 +52,7 @@ def _along_training(copies: Axes, losses: Axes, runs: Sequence[RunRow], looks: M
         run_line(copies, row.step, row.memorized, looks[row.kind])
         run_line(losses, row.step, row.holdout, looks[row.kind])
     for axes in (copies, losses):
-        steps_axis(axes, [step for row in runs for step in row.step])
+        steps_axis(axes)
         legend_below(axes, looks)
     style.value_axis(losses, [value for row in runs for value in row.holdout])
 

@@ -121,7 +121,7 @@ def _times(axes: Axes, images: Sequence[Row]) -> None:
     rows = [image for image in images if image.times.share.known]
     _points(axes, rows)
     _medians(axes, rows)
-    style.log_span(axes.yaxis, [row.times.share.value for row in rows], wide=False)
+    style.log_span(axes.yaxis, [row.times.share.value for row in rows])
     _copies_axis(axes, sorted({row.copies for row in images}))
     axes.set(ylabel="training step", title="when half of k/N of the samples\nare copies of the image")
     _legend(axes)
@@ -166,19 +166,11 @@ def _ratios(axes: Axes, found: Mapping[str, ByCopies]) -> None:
     axes.plot(copies, [1 / k for k in copies], color=style.GREY, linestyle=(0, (1, 1.5)), label="1/k")
     for shift, (rule, look) in zip((0.9, 1.0, 1.11), style.looks(RULES).items(), strict=True):
         _ratios_by(axes, _with_ratio(found[rule]), look, shift, RULES[rule])
-    bounds = [number for row in every for number in _numbers(row)]
-    style.log_axis(axes.yaxis, min([1 / copies[-1], *bounds]), max([1, *bounds]), wide=False)
+    style.log_scale(axes.yaxis)
     _copies_axis(axes, copies)
     label = rf"{style.TAU_MEM}(k copies) / {style.TAU_MEM}(one)"
     axes.set(ylabel=label, title="time of k copies over time of one,\nby level; 95 % over seeds")
     _legend(axes)
-
-
-def _numbers(row: OfCopies) -> list[float]:
-    """All numbers of a ratio, for the range of the axis."""
-    ends = (row.ratio.value, row.ratio.low, row.ratio.high) if row.ratio else ()
-    every = [*ends, row.at_most or 0.0]
-    return [number for number in every if np.isfinite(number) and number > 0]
 
 
 def _ratios_by(axes: Axes, rows: Sequence[OfCopies], look: Look, shift: float, name: str) -> None:

@@ -57,7 +57,7 @@ def _copies(axes: Axes, runs: Sequence[RunRow]) -> None:
         if (row.label, row.scale) == (BOTH, 0.0):
             at = np.array(row.step) / row.n_train
             run_line(axes, at.tolist(), row.memorized, looks[f"n = {row.n_train}"])
-    steps_axis(axes, [step / row.n_train for row in runs for step in row.step], "training step / n")
+    steps_axis(axes, "training step / n")
     axes.set(ylabel=COPIES, ylim=UNIT, title="conditional model, w = 0,\nboth classes")
     legend_below(axes, looks)
 
@@ -93,7 +93,7 @@ def _classes(axes: Axes, groups: Sequence[GroupRow]) -> None:
     for (label, found), shift in zip(ratios.items(), (-SHIFT, SHIFT), strict=True):
         _ratios(axes, found, shift, looks[label])
     known = [ratio for found in ratios.values() for ratio in found if ratio is not None]
-    style.log_span(axes.yaxis, [1.0, *ends(known)], wide=False)
+    style.log_span(axes.yaxis, [1.0, *ends(known)])
     places_axis(axes, [row.case for row in own], f"classes (n = {n_train}, w = 0)")
     title = "time of class 1 over that of class 0\n(rare: a quarter; narrow: variance 1/4)"
     axes.set(ylabel="class 1 / class 0", title=title)

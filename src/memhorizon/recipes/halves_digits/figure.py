@@ -51,7 +51,7 @@ def _draw(rows: Sequence[Row]) -> Figure:
     _shares(left, runs, looks)
     _copies(middle, runs, looks)
     for axes in (left, middle):
-        steps_axis(axes, [step for row in runs for step in row.step])
+        steps_axis(axes)
         legend_below(axes, looks)
     _times(right, [row for row in of_kind(rows, GroupRow) if row.n_train is not None])
     return figure

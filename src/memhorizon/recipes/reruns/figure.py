@@ -63,7 +63,7 @@ def _times(axes: Axes, settings: Sequence[SettingRow], looks: Mapping[str, Look]
             every += [time.value for time in times if time.known]
             for time in times:
                 mark(axes, row.value * np.exp(SHIFTS[side]), time, looks[side], markersize=3.5)
-    style.log_span(axes.yaxis, every, wide=False)
+    style.log_span(axes.yaxis, every)
     at = sorted(distinct(row.value for row in settings))
     axes.set(xscale="log", xlim=(at[0] / 1.5, at[-1] * 1.5))
     ticks(axes, at, [f"{value:g}" for value in at])

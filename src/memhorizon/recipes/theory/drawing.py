@@ -62,7 +62,7 @@ def flow_curve(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
 def log_x(axes: Axes, low: float, high: float) -> None:
     """A logarithmic horizontal axis between two ends."""
     if high / low < READABLE:
-        style.log_axis(axes.xaxis, low, high)
+        style.log_scale(axes.xaxis)
     else:
         axes.set_xscale("log")
     axes.set_xlim(low, high)
@@ -71,7 +71,7 @@ def log_x(axes: Axes, low: float, high: float) -> None:
 def log_y(axes: Axes, low: float, high: float) -> None:
     """A logarithmic vertical axis between two ends."""
     if high / low < READABLE:
-        style.log_axis(axes.yaxis, low, high)
+        style.log_scale(axes.yaxis)
     else:
         axes.set_yscale("log")
     axes.set_ylim(low, high)

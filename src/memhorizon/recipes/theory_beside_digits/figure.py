@@ -79,8 +79,8 @@ def draw(rows: Sequence[Row]) -> Figure:
 
 def name_axes(times: Axes, ratios: Axes) -> None:
     """Words and numbers of the vertical axes."""
-    style.log_axis(times.yaxis, *times.get_ylim())
-    style.log_axis(ratios.yaxis, *ratios.get_ylim())
+    style.log_scale(times.yaxis)
+    style.log_scale(ratios.yaxis)
     times.set_ylabel(f"training step (theory: one unit\nof time, fitted to {style.TAU_MEM})")
     ratios.set_ylabel(f"{style.TAU_MEM} / {style.TAU_GEN}")
 

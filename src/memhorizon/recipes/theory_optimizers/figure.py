@@ -128,7 +128,6 @@ def draw_event(axes: Axes, rows: Sequence[TrainedRow], event: Event, looks: Mapp
     for row in rows:
         shift = SHIFT * (kinds.index(kind_of(row)) - 1.5)
         mark(axes, row.psi_n * math.exp(shift), event_time(row, event), looks[kind_of(row)])
-    steps = [event_time(row, event).value for row in rows]
-    style.log_axis(axes.yaxis, min(steps), max(steps))
+    style.log_scale(axes.yaxis)
     axes.set(xlabel=r"$\psi_n = n/d$", title=TITLES[event])
     sizes_axis(axes, distinct(row.psi_n for row in rows))

@@ -69,8 +69,8 @@ def _along_training(axes: Axes, groups: Sequence[GroupRow], looks: Mapping[str, 
     end = min(steps[0] * high / low, steps[-1])
     line = [low, low * end / steps[0]]
     axes.plot([steps[0], end], line, color=style.GREY, linewidth=1, linestyle=DASHED)
-    style.log_axis(axes.xaxis, steps[0], steps[-1], wide=False)
-    style.log_axis(axes.yaxis, low, high)
+    style.log_scale(axes.xaxis)
+    style.log_scale(axes.yaxis)
     title = f"n* along training, level {groups[0].level:g}\n(dashed: in proportion to the step)"
     axes.set(xlabel="training step", ylabel="n*, mean over seeds, 95 % interval", title=title)
 
@@ -92,9 +92,9 @@ def _by_parameters(axes: Axes, groups: Sequence[GroupRow], levels: Sequence[floa
             mark(axes, row.parameters * np.exp(shift), row.n_star, look)
     p = np.array(sorted(distinct(row.parameters for row in groups)), dtype=float)
     _proportion(axes, groups, p)
-    style.log_axis(axes.xaxis, p[0], p[-1])
+    style.log_scale(axes.xaxis)
     axes.set_xlim(p[0] / 1.3, p[-1] * 1.3)
-    style.log_axis(axes.yaxis, *_range(groups))
+    style.log_scale(axes.yaxis)
     title = "n* after the last step\n(dashed: in proportion to p)"
     axes.set(xlabel="parameters p", ylabel="n*", title=title)
     handles = [Line2D([], [], **style.altered(look, linestyle="none")) for look in looks.values()]
