@@ -159,13 +159,7 @@ def dry_run(
     answer: Row = {"root": str(root), "runs": [{"key": config.key} for config in configs]}
     at_once = min(cores(), len(configs)) if side_by_side else 1
     if estimate:
-        timed = costs(configs, device=device, threads=1 if side_by_side else None, at_once=at_once)
-        seconds = []
-        for config in tqdm(configs, desc="estimate", unit="run", dynamic_ncols=True):
-            cost = next(timed)
-            if isinstance(cost, InputError):
-                raise cost
-            seconds.append(cost.seconds(config, done=_done(root, config)))
+        seconds = _estimates(configs, root, device, at_once, threads=1 if side_by_side else None)
         wall = _wall(configs, seconds, at_once) if side_by_side else seconds[0]
         answer |= {"seconds": wall, "device": str(device_of(device)), "at_once": at_once}
         answer["runs"] = [row | {"seconds": took} for row, took in zip(answer["runs"], seconds, strict=True)]
@@ -179,11 +173,28 @@ def dry_run(
     total = f"{len(configs)} run{'' if len(configs) == 1 else 's'} in {root}"
     if estimate:
         beside = f", {at_once} at once" if side_by_side else ""
-        total += (
-            f": about {duration(answer['seconds'])}{beside} on {_place(device, 1 if side_by_side else None)}"
-        )
+        place = _place(device, 1 if side_by_side else None)
+        total += f": about {duration(answer['seconds'])}{beside} on {place}"
     print(total)
     return 0
+
+
+def _estimates(
+    configs: Sequence[Config], root: Path, device: str | None, at_once: int, threads: int | None
+) -> list[float]:
+    """Seconds that each run will take from where it is, shown as they are found.
+
+    Raises:
+        InputError: if a run cannot be done.
+    """
+    timed = costs(configs, device=device, threads=threads, at_once=at_once)
+    seconds = []
+    for config in tqdm(configs, desc="estimate", unit="run", dynamic_ncols=True):
+        cost = next(timed)
+        if isinstance(cost, InputError):
+            raise cost
+        seconds.append(cost.seconds(config, done=_done(root, config)))
+    return seconds
 
 
 def duration(seconds: float) -> str:

@@ -56,12 +56,12 @@ def grid(base: Config, **axes: object) -> list[Config]:
 
 def _values(axis: str, values: object) -> list[object]:
     """The values of an axis, at least one."""
-    several = isinstance(values, Sequence) and not isinstance(values, str)
-    array = isinstance(values, np.ndarray) and values.ndim > 0
-    found: list[object] = list(values) if several or array else []
-    if not found:
+    found = values
+    if isinstance(values, np.ndarray):
+        found = list(values) if values.ndim else []
+    if not isinstance(found, Sequence) or isinstance(found, str) or not found:
         raise InputError(f"{axis}: expected a sequence of at least one value, got {values!r}")
-    return found
+    return list(found)
 
 
 def _at(base: Config, point: Mapping[str, object]) -> Config:
