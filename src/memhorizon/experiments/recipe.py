@@ -119,7 +119,7 @@ class Recipe:
     Attributes:
         name: of the recipe.
         claim: what is to be shown, in a sentence.
-        paper_figure: the figure of the paper that it stands for; empty where the paper has none.
+        paper_figure: the figure of the paper that it reproduces; empty where the paper has none.
         make: does the work; name, command, claim, date and seconds are added to its record.
         plan: the configurations that it trains at a size.
         figures: the pictures of its record by name; those of a sweep follow from what was measured.

@@ -5,7 +5,7 @@
         part: Annotated[Literal["run"], "one training"] = "run"
         n_train: Annotated[int, "number of training items"]
 
-What a column means is said once, in the annotation of its field. Where a table has rows of several kinds,
+What a column means is written once, in the annotation of its field. Where a table has rows of several kinds,
 each kind has a field `part` whose default tells it from the others.
 """
 
@@ -100,10 +100,8 @@ def plain_row(row: object) -> dict[str, Plain]:
     return {name: _cut(value) for name, value in tree.items() if not (value is None and name in left_out)}
 
 
-def _plain_object(value: Mapping[str, object]) -> Mapping[str, Plain]:
-    tree = _cut(encode(value))
-    assert isinstance(tree, Mapping)
-    return tree
+def _plain_object(value: Mapping[str, object]) -> dict[str, Plain]:
+    return {name: _cut(encode(entry)) for name, entry in value.items()}
 
 
 def _cut(value: object) -> Plain:

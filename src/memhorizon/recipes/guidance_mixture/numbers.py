@@ -310,7 +310,7 @@ def law_rows(rows: Sequence[RunRow]) -> Iterator[LawRow]:
         try:
             curves = [copies_of(row.step, row.count, row.total) for row in own]
             yield LawRow(scale=scale, exponent=exponent, collapse=collapse_quality(curves, sizes))
-        except InputError as error:  # curves without a common range: said, not hidden
+        except InputError as error:  # curves without a common range
             yield LawRow(scale=scale, exponent=exponent, collapse=None, note=str(error))
 
 
