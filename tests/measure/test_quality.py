@@ -110,6 +110,16 @@ def test_sets_more_alike_than_independent_draws_say_so_and_their_interval_holds_
     assert alike >= 4  # with independent draws 2.5 % would be: P(4 of 12) = 2e-4
 
 
+def test_an_estimate_a_little_below_0_is_fine():
+    """Independent draws of one distribution: half of the estimates lie below 0, 2.5 % of the intervals.
+
+    P(5 or more of 20 intervals) = 1e-4.
+    """
+    found = [kernel_distance(normal(60, 4, seed=2 * s), normal(60, 4, seed=2 * s + 1)) for s in range(20)]
+    assert sum(distance.value < 0 for distance in found) >= 6
+    assert sum(distance.status is Status.TOO_ALIKE for distance in found) <= 4
+
+
 def test_kernel_distance_has_no_bias_at_any_size():
     """Sets of 10 from one distribution: 400 independent values average to 0."""
     values = [
