@@ -13,7 +13,7 @@ from memhorizon import figures
 from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
 from memhorizon.experiments.comparable import once
-from memhorizon.experiments.config import Config, MeasureConfig, decode
+from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.experiments.executors import Inline
 from memhorizon.experiments.reading import Reading, curves, null_fraction
 from memhorizon.experiments.record import _groups, read_times, record
@@ -22,7 +22,7 @@ from memhorizon.experiments.sweep import grid, sweep
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.random_features import FeaturesConfig
 from memhorizon.records.check import check_sweep
-from memhorizon.records.codec import encode
+from memhorizon.records.codec import decode, encode
 from memhorizon.records.files import load_record, record_of, to_text
 from memhorizon.records.sweep import DataFacts, SweepRecord
 from memhorizon.results import Fraction, Status
@@ -166,12 +166,12 @@ def test_the_picture_of_a_knob_shows_ratios_and_bounds(tmp_path):
     made = record(knob_runs(tmp_path, 3.0), Rules(memorized=0.1))
     picture = figures.contrasts(made)
     gen, mem = picture.frame()
-    assert (gen["knob"], gen["value"]) == (0.9, made.contrasts[0].ratio.value)
+    assert (gen["hyperparameter"], gen["value"]) == (0.9, made.contrasts[0].ratio.value)
     assert (mem["value"], mem["at_least"]) == (None, made.contrasts[1].at_least)
     drawn = [line.get_ydata() for line in picture.plot().axes[0].lines]
     heights = [float(np.asarray(y)[0]) for y in drawn if len(y)]
     assert {gen["value"], mem["at_least"]} <= set(heights)
-    with pytest.raises(InputError, match="one of momentum"):
+    with pytest.raises(InputError, match="momentum|hyperparameter|contrast"):
         figures.contrasts(record([planted(tmp_path, n, 0, (0, 200)) for n in (4, 8)]))
 
 
@@ -370,7 +370,9 @@ def committed():
 @pytest.mark.parametrize("made", committed(), ids=lambda made: made.name)
 def test_the_committed_sweeps_are_one_group_each(made):
     readings = [
-        Reading(row.key, decode(row.config), {"memorized": row.curves["memorized"]}, None, {}, DataFacts())
+        Reading(
+            row.key, decode(row.config, Config), {"memorized": row.curves["memorized"]}, None, {}, DataFacts()
+        )
         for row in made.runs
     ]
     kept, left_out = once(readings)
