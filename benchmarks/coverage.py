@@ -9,7 +9,6 @@ done both ways: "fresh" draws new samples at every snapshot, "shared" follows th
 turns once, at its own time).
 """
 
-import json
 import platform
 import time
 from collections import defaultdict
@@ -19,6 +18,8 @@ from pathlib import Path
 import numpy as np
 import scipy
 
+from memhorizon.records.files import write_record
+from memhorizon.records.table import TableRecord
 from memhorizon.results import Curve, Status, Time
 from memhorizon.timescales.collapse import best_exponent
 from memhorizon.timescales.power_law import fit_scaling
@@ -230,20 +231,22 @@ def main(size: int = 1000) -> dict:
         generator = np.random.default_rng(4)
         found = [exponent_case(noise, generator) for _ in range(size // 2)]
         studies["best_exponent"][noise] = share([own.low <= 0.8 <= own.high for own in found])
-    return {
-        "kind": "coverage",
-        "command": "python benchmarks/coverage.py",
-        "nominal": 0.95,
-        "cpu_seconds": round(time.process_time() - begin, 1),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "scipy": scipy.__version__,
-        "studies": studies,
-    }
+    return TableRecord(
+        name="coverage",
+        command="python benchmarks/coverage.py",
+        columns={},
+        settings={"nominal": 0.95},
+        summary={"studies": studies},
+        rows=(),
+        environment={
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "scipy": scipy.__version__,
+        },
+        cpu_seconds=round(time.process_time() - begin, 1),
+    )
 
 
 if __name__ == "__main__":
     target = Path(__file__).parent.parent / "results" / "benchmarks" / "coverage.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(main(), indent=1) + "\n")
-    print(target)
+    print(write_record(main(), target))
