@@ -56,7 +56,7 @@ def test_the_committed_schema_is_that_of_the_types():
 
 
 @pytest.mark.parametrize(
-    "name", ["n_digits", "dropout_digits", "rates", "theory/clocks", "benchmarks/nearest"]
+    "name", ["n_digits", "dropout_digits", "rates", "theory/losses", "benchmarks/nearest"]
 )
 def test_committed_records_are_valid(name):
     assert valid(json.loads((ROOT / "results" / f"{name}.json").read_text()), SCHEMA)
