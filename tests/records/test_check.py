@@ -119,7 +119,7 @@ NAMED = [
     (("runs", 1, "factors", "width"), []),
     (("runs", 1, "factors", "width"), -8),
     (("runs", 1, "factors", "width"), "inf"),
-    (("rules", "quality"), "beauty"),
+    (("rules", "quality"), "my loss"),
     (("rules", "memorized"), 2),
     (("laws", "tau_mem", "exponents", "n_train", "value"), "x"),
     (("laws", "tau_mem", "exponents", "n_train", "value"), "nan"),
