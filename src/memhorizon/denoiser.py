@@ -307,14 +307,18 @@ def _sample_of(unet: Callable[..., object]) -> Model:
     """The network as a function that gives a tensor: of an output object, its `sample`."""
 
     def model(x: Tensor, timestep: Tensor) -> Tensor:
-        output = unet(x, timestep)
-        found = output if isinstance(output, Tensor) else getattr(output, "sample", None)
-        if not isinstance(found, Tensor):
-            got = type(output).__name__
-            raise InputError(f"unet: expected a tensor or an output whose `sample` is one, got {got}")
-        return found
+        return _tensor_of(unet(x, timestep))
 
     return model
+
+
+def _tensor_of(output: object) -> Tensor:
+    """The tensor that a network of diffusers gives."""
+    found = output if isinstance(output, Tensor) else getattr(output, "sample", None)
+    if not isinstance(found, Tensor):
+        got = type(output).__name__
+        raise InputError(f"unet: expected a tensor or an output whose `sample` is one, got {got}")
+    return found
 
 
 def _each(values: Float64[Tensor, " any"], like: Tensor) -> Float[Tensor, " batch"]:

@@ -5,7 +5,7 @@ import threading
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, partial
 from types import (
@@ -43,10 +43,9 @@ def eval_mode(model: Callable[..., object]) -> Iterator[None]:
         UserWarning: if the model drew random numbers.
     """
     found = networks(model)
-    compiled = any(hasattr(part, "_orig_mod") for network in found for part in network.modules())
     before = _random_states()
     switch = _Switch()
-    hook = None if compiled else register_module_forward_pre_hook(switch.before_forward)
+    hook = None if _are_compiled(found) else register_module_forward_pre_hook(switch.before_forward)
     try:
         for network in found:
             switch.to_eval(network)
@@ -56,12 +55,22 @@ def eval_mode(model: Callable[..., object]) -> Iterator[None]:
         if hook is not None:
             hook.remove()
         switch.back()
-    if any(not torch.equal(now, then) for now, then in zip(_random_states(), before, strict=True)):
+    if _have_moved(before):
         warnings.warn(
             "model: drew random numbers while it was measured, so the result does not follow from the seeds "
             "(dropout outside of eval mode, or noise that it adds)",
             stacklevel=4,
         )
+
+
+def _are_compiled(found: Sequence[nn.Module]) -> bool:
+    """Whether torch.compile has made one of the networks, or a part of one."""
+    return any(hasattr(part, "_orig_mod") for network in found for part in network.modules())
+
+
+def _have_moved(before: Sequence[Tensor]) -> bool:
+    """Whether random numbers were drawn since torch's generators had these states."""
+    return any(not torch.equal(now, then) for now, then in zip(_random_states(), before, strict=True))
 
 
 class _Switch:
@@ -102,8 +111,13 @@ def networks(model: Callable[..., object]) -> list[nn.Module]:
     call, or fetched by a name computed there, is not found, nor one behind more than 100,000 other objects.
     """
     found = [thing for thing in _reachable(model) if isinstance(thing, nn.Module)]
-    inside = {id(part) for network in found for part in network.modules() if part is not network}
+    inside = _parts_of(found)
     return [network for network in found if id(network) not in inside]
+
+
+def _parts_of(found: Sequence[nn.Module]) -> set[int]:
+    """Identities of all modules inside of these."""
+    return {id(part) for network in found for part in network.modules() if part is not network}
 
 
 def _reachable(model: object) -> Iterator[object]:
@@ -181,6 +195,10 @@ def _of_library(module: str) -> bool:
         return False
     if root in ("memhorizon", *sys.stdlib_module_names):
         return True
+    return _is_installed(root)
+
+
+def _is_installed(root: str) -> bool:
     file = getattr(sys.modules.get(root), "__file__", None) or ""
     return "site-packages" in file or "dist-packages" in file
 

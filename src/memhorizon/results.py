@@ -5,7 +5,7 @@ counts, an interval, or the statement that a time was not reached.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from numbers import Real
@@ -263,15 +263,20 @@ def _column(values: object, name: str) -> Float[np.ndarray, " m"]:
     Raises:
         InputError: if they are anything else, or some are masked.
     """
-    try:
-        array = np.asarray(values)
-    except (TypeError, ValueError, RuntimeError) as error:  # rows of several lengths; a tensor's own types
-        raise InputError(f"{name}: expected a row of real numbers, got {values!r} ({error})") from error
+    array = _as_array(values, name)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iuf"):
         raise InputError(f"{name}: expected a row of real numbers, got {array.dtype} of shape {array.shape}")
     if np.ma.is_masked(values):
         raise InputError(f"{name}: expected numbers, got a masked array")
     return array.astype(float)
+
+
+def _as_array(values: object, name: str) -> np.ndarray:
+    """Whatever NumPy makes of it."""
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:  # rows of several lengths; a tensor's own types
+        raise InputError(f"{name}: expected a row of real numbers, got {values!r} ({error})") from error
 
 
 def _digits(value: float, digits: int) -> str:
@@ -335,6 +340,13 @@ TIME_STATUSES = (Status.OBSERVED, *CENSORED, *UNKNOWN)
 LAW_STATUSES = (Status.FITTED, Status.MOSTLY_CENSORED, Status.NOT_FITTED)
 
 
+def _status_among(allowed: Collection[Status], status: object) -> Status:
+    """One of the allowed; a text that is one of them becomes the member."""
+    if status not in allowed:
+        raise InputError(f"status: expected one of {', '.join(allowed)}, got {str(status)!r}")
+    return Status(status)
+
+
 @dataclass(frozen=True)
 class Time:
     """A training time read off a curve, or the statement that it lies outside of what was looked at.
@@ -359,15 +371,16 @@ class Time:
     confidence: float = 0.95
 
     def __post_init__(self) -> None:
-        if self.status not in TIME_STATUSES:  # a text that is one of them becomes the member
-            raise InputError(f"status: expected one of {', '.join(TIME_STATUSES)}, got {str(self.status)!r}")
-        object.__setattr__(self, "status", Status(self.status))
+        object.__setattr__(self, "status", _status_among(TIME_STATUSES, self.status))
+        self._check_value()
+        check_confidence(self.confidence)
+        _check_interval("time", self.value, self.low, self.high)
+
+    def _check_value(self) -> None:
         if not isinstance(self.value, Real):
             raise InputError(f"value: expected a number, got {self.value!r}")
         if math.isnan(self.value) == self.known:
             raise InputError(f"value: expected what goes with {self.status!r}, got {self.value}")
-        check_confidence(self.confidence)
-        _check_interval("time", self.value, self.low, self.high)
 
     @classmethod
     def unknown(cls, status: Status, rule: str) -> "Time":
@@ -460,9 +473,7 @@ class ScalingLaw:
         return f"ScalingLaw({powers}, {self.status}, {times})"
 
     def __post_init__(self) -> None:
-        if self.status not in LAW_STATUSES:  # a text that is one of them becomes the member
-            raise InputError(f"status: expected one of {', '.join(LAW_STATUSES)}, got {str(self.status)!r}")
-        object.__setattr__(self, "status", Status(self.status))
+        object.__setattr__(self, "status", _status_among(LAW_STATUSES, self.status))
         check_confidence(self.confidence)
 
     @property

@@ -250,7 +250,7 @@ def _path(
         if sampler.method == "ddpm":
             x = _ddpm_step(x, x0, noise, now, after)
         elif sampler.method == "ddim" or after == 1:  # the last step of Heun, to sigma = 0, is that of DDIM
-            x = math.sqrt(after) * x0 + math.sqrt(1 - after) * eps
+            x = _ddim_step(x0, eps, after)
         else:
             x = _heun_step(x, eps, denoiser, now, after)
         yield x
@@ -281,6 +281,14 @@ def _ddpm_step(x: Tensor, x0: Tensor, noise: Iterator[Tensor], now: float, after
     return mean + deviation * next(noise).to(mean.dtype)
 
 
+def _ddim_step(x0: Tensor, eps: Tensor, after: float) -> Tensor:
+    """Put the estimated noise back on the estimated x_0, at the next level.
+
+    Source: [song2021] Eq. (12)
+    """
+    return math.sqrt(after) * x0 + math.sqrt(1 - after) * eps
+
+
 def _heun_step(x: Tensor, eps: Tensor, denoiser: Denoiser, now: float, after: float) -> Tensor:
     """Trapezoid rule for dy/dsigma = eps in y = x/sqrt(alpha_bar).
 
@@ -301,11 +309,16 @@ def _noise(
     generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
     numel = math.prod(item_shape)
     for size in _blocks(steps, max(1, _NOISE_BLOCK // numel)):
-        drawn = torch.empty(len(seeds), size, numel)
-        for row, generator in zip(drawn, generators, strict=True):
-            row.normal_(generator=generator)
-        for noise in drawn.to(device).unbind(1):
+        for noise in _drawn(generators, size, numel).to(device).unbind(1):
             yield noise.reshape(-1, *item_shape)
+
+
+def _drawn(generators: Sequence[torch.Generator], size: int, numel: int) -> Tensor:
+    """The noise of one block of steps, each sample's from its generator. [m, size, numel]."""
+    drawn = torch.empty(len(generators), size, numel)
+    for row, generator in zip(drawn, generators, strict=True):
+        row.normal_(generator=generator)
+    return drawn
 
 
 def _blocks(steps: int, most: int) -> Iterator[int]:
@@ -318,11 +331,15 @@ def _blocks(steps: int, most: int) -> Iterator[int]:
 def _check(item_shape: object, seeds: object, sampler: object) -> None:
     if not isinstance(sampler, SamplerConfig):
         raise InputError(f"sampler: expected a SamplerConfig, got {sampler!r}")
+    _check_item_shape(item_shape)
+    _check_seeds(seeds)
+
+
+def _check_item_shape(item_shape: object) -> None:
     if not isinstance(item_shape, tuple | list) or not item_shape:
         raise InputError(f"item_shape: expected a tuple of at least one size, got {item_shape!r}")
     for size in item_shape:
         check_whole("item_shape", size, least=1)
-    _check_seeds(seeds)
 
 
 def _check_seeds(seeds: object) -> None:

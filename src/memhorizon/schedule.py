@@ -64,12 +64,7 @@ class Schedule:
         Source: [ho2020] Sec. 4
         """
         check_whole("n_levels", n_levels, least=1)
-        numbers = isinstance(beta_start, Real) and isinstance(beta_end, Real)
-        if not (numbers and 0 < beta_start <= beta_end < 1):
-            raise InputError(
-                "beta_start, beta_end: expected 0 < beta_start <= beta_end < 1, "
-                f"got {beta_start!r}, {beta_end!r}"
-            )
+        _check_betas(beta_start, beta_end)
         beta = torch.linspace(beta_start, beta_end, n_levels, dtype=torch.float64)  # [T]
         return cls((1 - beta).cumprod(0), "linear")
 
@@ -140,10 +135,14 @@ class Schedule:
             return self.alpha_bar[index]
         if widest_float(index.device) != torch.float64:
             index = index.cpu()
-        table = self._tables.get(index.device)
+        return self._table_on(index.device)[index]
+
+    def _table_on(self, device: torch.device) -> Float64[Tensor, " levels"]:
+        """alpha_bar on a device, copied there once."""
+        table = self._tables.get(device)
         if table is None:
-            table = self._tables[index.device] = self.alpha_bar.to(index.device)
-        return table[index]
+            table = self._tables[device] = self.alpha_bar.to(device)
+        return table
 
     def t(self, index: int | Tensor) -> Float64[Tensor, "*batch"]:
         """Give the Ornstein-Uhlenbeck time -log(alpha_bar)/2.
@@ -186,12 +185,17 @@ class Schedule:
 
         Beyond the first or the last level that level is the nearest; `index_of_alpha_bar` would refuse.
         """
-        borders = self._borders.get(alpha_bar.device)
+        borders = self._borders_on(alpha_bar.device)
+        return torch.searchsorted(borders, ((1 - alpha_bar) / alpha_bar).sqrt())
+
+    def _borders_on(self, device: torch.device) -> Float64[Tensor, " borders"]:
+        """Middles between neighbouring levels in sigma, on a device, made once. [T-1]."""
+        borders = self._borders.get(device)
         if borders is None:
             table = self.sigma(self._indices)  # [T]
-            borders = ((table[1:] + table[:-1]) / 2).to(alpha_bar.device)  # [T-1]
-            self._borders[alpha_bar.device] = borders
-        return torch.searchsorted(borders, ((1 - alpha_bar) / alpha_bar).sqrt())
+            borders = ((table[1:] + table[:-1]) / 2).to(device)  # [T-1]
+            self._borders[device] = borders
+        return borders
 
     def _nearest(self, name: str, value: float, table: Tensor, clean: float) -> int:
         """The index nearest to `value`; `clean` is the coordinate of no noise, one step before index 0."""
@@ -209,6 +213,14 @@ class Schedule:
         first = (path[0] + path[1]) / 2
         last = path[-1] + (path[-1] - path[-2]) / 2
         return float(first), float(last)
+
+
+def _check_betas(start: object, end: object) -> None:
+    numbers = isinstance(start, Real) and isinstance(end, Real)
+    if not (numbers and 0 < start <= end < 1):  # pyright: ignore[reportOperatorIssue]
+        raise InputError(
+            f"beta_start, beta_end: expected 0 < beta_start <= beta_end < 1, got {start!r}, {end!r}"
+        )
 
 
 @dataclass(frozen=True)

@@ -144,11 +144,7 @@ class TrainState:
 
     def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
         """Take over the moments of each parameter, "SLOT.NAME" each."""
-        slots: dict[int, dict[str, Tensor]] = {}
-        for name, value in tensors.items():
-            slot, key = name.split(".", 1)
-            slots.setdefault(int(slot), {})[key] = value
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": slots})
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": _by_slot(tensors)})
 
     def __repr__(self) -> str:
         network = type(self.model).__name__
@@ -157,6 +153,15 @@ class TrainState:
 
 def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
+
+
+def _by_slot(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    """What is called "SLOT.NAME", by slot and by name."""
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        slot, key = name.split(".", 1)
+        slots.setdefault(int(slot), {})[key] = value
+    return slots
 
 
 def _part_of(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

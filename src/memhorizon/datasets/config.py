@@ -71,7 +71,8 @@ class DataConfig:
         check_flag("grey", self.grey)
         for word, least in _LEAST.items():
             _check_least(word, getattr(self, word), least)
-        self._check_pixels()
+        self._check_size()
+        self._check_scale()
         self._check_path()
         if self.name in SYNTHETIC:
             self._check_distribution()
@@ -101,9 +102,11 @@ class DataConfig:
         except (TypeError, ValueError, RuntimeError) as error:  # the last from PyTorch
             raise InputError(f"{word}: expected {expected}, got {value!r}") from error
 
-    def _check_pixels(self) -> None:
+    def _check_size(self) -> None:
         if self.size is not None and self.size > MOST_SIDE:
             raise InputError(f"size: expected at most {MOST_SIDE:,} pixels, got {self.size:,}")
+
+    def _check_scale(self) -> None:
         if not 1 / MOST <= self.scale <= MOST:
             raise InputError(f"scale: expected a positive number, {1 / MOST:g} to {MOST:g}, got {self.scale}")
 
@@ -114,25 +117,37 @@ class DataConfig:
             raise InputError(f"path: {self.name} is not read from a path, got {self.path!r}")
 
     def _check_distribution(self) -> None:
+        self._check_no_pixels()
+        self._check_components()
+        self._check_shape()
+        self._check_covariances()
+        self._check_draws()
+        self._check_eigenvalues()
+
+    def _check_no_pixels(self) -> None:
         if self.size is not None or self.grey or self.scale != 1:
             raise InputError(f"size, grey, scale: {self.name} has no pixels, expected None, False and 1")
+
+    def _check_components(self) -> None:
         if not 1 <= self.components <= 2 ** min(self.dim, 20):
             raise InputError(f"components: expected 1 to 2**dim (at most 2**20), got {self.components}")
+
+    def _check_shape(self) -> None:
         if not (abs(self.mean) <= MOST and math.isfinite(self.exponent)):
             raise InputError(
                 f"mean, exponent: expected finite numbers, the mean at most {MOST:g}, "
                 f"got {self.mean}, {self.exponent}"
             )
-        self._check_memory()
-        self._check_eigenvalues()
 
-    def _check_memory(self) -> None:
+    def _check_covariances(self) -> None:
         components = self.components if self.name == "mixture" else 1
         if components * self.dim**2 > MOST_COVARIANCE:
             raise InputError(
                 f"dim, components: expected at most {MOST_COVARIANCE:,} numbers in the covariances, "
                 f"components * dim**2, got {components:,} * {self.dim:,}**2"
             )
+
+    def _check_draws(self) -> None:
         if self.needed * self.dim * 4 > MOST_BYTES:  # subset k comes after the k before it
             raise InputError(
                 f"n_train, n_holdout, subset, dim: expected at most {MOST_BYTES // 4:,} numbers to draw, "

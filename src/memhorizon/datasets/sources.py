@@ -266,13 +266,17 @@ def _order_of(hashes: Sequence[bytes]) -> list[int]:
     return sorted(range(len(hashes)), key=lambda position: (hashes[position], position))
 
 
+def _stated(config: DataConfig) -> tuple[str | None, str]:
+    """The path of a configuration, or the usual one, and what to do if nothing is there."""
+    if config.path is None and config.name == "fashion-mnist":
+        hint = "; install Debian's dataset-fashion-mnist, or give the folder of its four IDX files"
+        return FASHION_MNIST, hint
+    return config.path, ""
+
+
 def _folder(config: DataConfig) -> Path:
     """The place that a configuration is read from."""
-    path = config.path
-    hint = ""
-    if path is None and config.name == "fashion-mnist":
-        path = FASHION_MNIST
-        hint = "; install Debian's dataset-fashion-mnist, or give the folder of its four IDX files"
+    path, hint = _stated(config)
     if path is None:
         raise InputError(f"path: expected the folder or file that holds {config.name}, got None")
     problem = problem_with(split_key(path)[0])

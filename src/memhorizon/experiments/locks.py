@@ -140,8 +140,9 @@ def _maker(claim: Path) -> Row | None:
         maker = parse_json(read_text(claim), "lock")
     except (OSError, InputError):
         return None
-    known = isinstance(maker, dict) and {"host", "pid", "born", "since"} <= set(maker)
-    return maker if known and isinstance(maker["pid"], int) else None
+    if not isinstance(maker, dict) or not {"host", "pid", "born", "since"} <= set(maker):
+        return None
+    return maker if isinstance(maker["pid"], int) else None
 
 
 def _is_dead(maker: Row | None) -> bool:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 from memhorizon.checks import check_whole
 from memhorizon.errors import InputError
@@ -73,7 +74,7 @@ class WrittenConfig:
         return json.dumps(tree, indent=1, sort_keys=True)
 
 
-def is_written(tree: object) -> bool:
+def is_written(tree: object) -> TypeGuard[Mapping[str, object]]:
     """Whether a config.json is that of a run that was written."""
     return isinstance(tree, Mapping) and tree.get("format") == FORMAT and tree.get("kind") == KIND
 

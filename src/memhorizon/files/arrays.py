@@ -71,14 +71,19 @@ def load_array(source: str | os.PathLike[str]) -> np.ndarray | Tensor:
     if suffix not in _SUFFIXES:
         raise InputError(f"{where}: expected a folder, a .npy, .npz or .safetensors file{_hint(suffix)}")
     try:
-        size = check_regular(path)
-        if suffix == ".safetensors":
-            return _read_safetensors(path, where, key)
-        return _read_numpy(path, size, where, key)
+        return _read(path, suffix, where, key)
     except InputError:
         raise
     except BROKEN as error:
         raise InputError(f"{where}: damaged, or no {suffix} file ({printable(error)[:200]})") from error
+
+
+def _read(path: Path, suffix: str, where: str, key: str | None) -> np.ndarray | Tensor:
+    """Read a file by its suffix."""
+    size = check_regular(path)
+    if suffix == ".safetensors":
+        return _read_safetensors(path, where, key)
+    return _read_numpy(path, size, where, key)
 
 
 def _hint(suffix: str) -> str:
@@ -154,16 +159,23 @@ def _header(file: BufferedIOBase) -> tuple[tuple[int, ...], np.dtype]:
 
 
 def _choose(keys: list[str], where: str, key: str | None) -> str:
-    if key is None:
-        usual = [name for name in USUAL_KEYS if name in keys]
-        sure = keys if len(keys) == 1 else usual
-        if len(sure) == 1:
-            return sure[0]
-    elif key in keys:
-        return key
+    """The key, or where there is none that of the only array, or of the only one with a usual name."""
+    possible = _candidates(keys) if key is None else [name for name in keys if name == key]
+    if len(possible) != 1:
+        raise InputError(f"{where}: {_none_chosen(keys, where, key)}")
+    return possible[0]
+
+
+def _candidates(keys: list[str]) -> list[str]:
+    usual = [name for name in USUAL_KEYS if name in keys]
+    return keys if len(keys) == 1 else usual
+
+
+def _none_chosen(keys: list[str], where: str, key: str | None) -> str:
+    """What was expected, what is there, and what to do."""
     wanted = "one array" if key is None else f"an array called {printable(key)}"
     hint = f"; choose one with {where}::KEY" if keys else ""
-    raise InputError(f"{where}: expected {wanted}, got {_listed(keys)}{hint}")
+    return f"expected {wanted}, got {_listed(keys)}{hint}"
 
 
 def _listed(keys: list[str], most: int = 20) -> str:

@@ -46,10 +46,13 @@ def kind_of(mode: int) -> str:
     return next((name for matches, name in _KINDS if matches(mode)), "a regular file")
 
 
+def _shortened(text: str) -> str:
+    return text if len(text) <= 300 else f"{text[:300]} ..."
+
+
 def problem_with(path: str | os.PathLike[str]) -> str | None:
     """Explain why nothing can be read at a path, where that is so."""
-    shown = printable(path)
-    shown = shown if len(shown) <= 300 else f"{shown[:300]} ..."
+    shown = _shortened(printable(path))
     try:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError, ValueError):  # the last of a name with a zero byte

@@ -100,8 +100,7 @@ def list_pictures(folder: Path) -> PictureFiles:
     names = _distinct(pictures, skipped)
     ignored = suffixes.total()
     if not names:
-        others = f"{ignored} other files" + "".join(f"; {row.name}: {row.reason}" for row in skipped[:1])
-        raise InputError(f"{printable(folder)}: expected pictures in this folder, found none ({others})")
+        raise InputError(f"{printable(folder)}: {_none_found(ignored, skipped)}")
     by_name = sorted(skipped, key=lambda row: row.name)
     return PictureFiles(folder, names, ignored, tuple(by_name), most_common(suffixes))
 
@@ -119,6 +118,11 @@ def most_common(suffixes: Counter[str], most: int = 20) -> dict[str, int]:
     kept = dict(suffixes.most_common(most))
     rest = suffixes.total() - sum(kept.values())
     return kept | ({"(others)": rest} if rest else {})
+
+
+def _none_found(ignored: int, skipped: list[Skipped]) -> str:
+    others = f"{ignored} other files" + "".join(f"; {row.name}: {row.reason}" for row in skipped[:1])
+    return f"expected pictures in this folder, found none ({others})"
 
 
 def _distinct(files: Sequence[_File], skipped: list[Skipped]) -> tuple[str, ...]:
@@ -154,17 +158,22 @@ def _walk(folder: Path, skipped: list[Skipped]) -> Iterator[_File]:
 def _file(entry: os.DirEntry[str], real: str, prefix: str, skipped: list[Skipped]) -> _File | None:
     """The file of an entry of the folder that really lies at `real`; what is none goes to `skipped`."""
     name = prefix + entry.name
-    kind = _kind(entry)
-    is_hidden = entry.name.startswith(".")
-    if kind == "a folder":
-        skipped.append(Skipped(printable(name), "a hidden folder"))
-        return None
-    if kind != "a regular file" and not is_hidden:
-        skipped.append(Skipped(printable(name), kind))
+    reason = _why_skipped(entry)
+    if reason is not None:
+        skipped.append(Skipped(printable(name), reason))
         return None
     is_link = entry.is_symlink()
     target = os.path.realpath(entry.path) if is_link else os.path.join(real, entry.name)
     return _File(name, target, is_link)
+
+
+def _why_skipped(entry: os.DirEntry[str]) -> str | None:
+    """Why an entry that is not entered is no file; None where it is one."""
+    kind = _kind(entry)
+    if kind == "a folder":
+        return "a hidden folder"
+    is_hidden = entry.name.startswith(".")
+    return None if kind == "a regular file" or is_hidden else kind
 
 
 def _entries(place: str, prefix: str, skipped: list[Skipped]) -> list[os.DirEntry[str]]:

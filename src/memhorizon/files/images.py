@@ -99,11 +99,7 @@ def load_images(
     Raises:
         InputError: if there is nothing to load, or it cannot be made into one finite tensor.
     """
-    if size is not None:
-        check_whole("size", size, least=1, most=MOST_SIDE)
-    check_flag("grey", grey)
-    if channels not in (None, "first", "last"):
-        raise InputError(f'channels: expected "first", "last" or None, got {channels!r}')
+    _check_options(size, grey, channels)
     if isinstance(source, ImageSet):
         return replace(source, images=prepare(source.images, size=size, grey=grey))
     if isinstance(source, str | os.PathLike):
@@ -116,6 +112,14 @@ def load_images(
         "images: expected a tensor, an array, a folder, a .npy, .npz or .safetensors file or a list of "
         f"pictures, got {type(source).__name__}"
     )
+
+
+def _check_options(size: object, grey: object, channels: object) -> None:
+    if size is not None:
+        check_whole("size", size, least=1, most=MOST_SIDE)
+    check_flag("grey", grey)
+    if channels not in (None, "first", "last"):
+        raise InputError(f'channels: expected "first", "last" or None, got {channels!r}')
 
 
 def _load_path(source: str | os.PathLike[str], size: int | None, grey: bool, channels: Channels) -> ImageSet:
@@ -148,13 +152,15 @@ def _load_each(
     good = usable(read, names, range(len(names)), skipped=skipped, size=size, grey=grey)
     images, positions = stack(good, names, count=len(names))
     if not positions:
-        name, reason = next(iter(skipped.items()))
-        raise InputError(
-            f"{where}: expected pictures, none of {len(names)} can be used; the first, {name}: {reason}"
-        )
+        raise InputError(f"{where}: {_none_usable(names, skipped)}")
     check_values(images, where, torch.tensor(positions))
     rows = [Skipped(name, reason) for name, reason in skipped.items()]
     return ImageSet(images, tuple(names[i] for i in positions), tuple(rows))
+
+
+def _none_usable(names: Sequence[str], skipped: dict[str, str]) -> str:
+    name, reason = next(iter(skipped.items()))
+    return f"expected pictures, none of {len(names)} can be used; the first, {name}: {reason}"
 
 
 def _load_array(items: Tensor, where: str, size: int | None, grey: bool) -> ImageSet:

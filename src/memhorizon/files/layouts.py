@@ -132,11 +132,15 @@ def _training_files(folder: Path) -> dict[str, _Training]:
     return found
 
 
+def _name_of_labels(images: str, prefix: str) -> str:
+    if prefix == "qmnist-":
+        return "qmnist-train-labels-idx2-int"
+    return images.lower().removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1")
+
+
 def _labels_beside(folder: Path, names: Sequence[str], images: str, prefix: str) -> Path | None:
     """The file of labels that goes with a file of pictures."""
-    labels = images.lower().removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1")
-    if prefix == "qmnist-":
-        labels = "qmnist-train-labels-idx2-int"
+    labels = _name_of_labels(images, prefix)
     there = [name for name in names if name.lower() in (labels, f"{labels}.gz")]
     return _itself_or_inside(folder / there[0]) if there else None
 
@@ -159,8 +163,7 @@ def read_cifar10(folder: Path) -> tuple[UInt8[Tensor, "n 3 32 32"], Int[Tensor, 
     Raises:
         InputError: if one is missing or damaged, or the version is the pickled one.
     """
-    places = [folder / parent / inside for parent in _CIFAR_PARENTS for inside in _CIFAR_FOLDERS]
-    folder = next((place for place in places if os.path.lexists(place / "data_batch_1.bin")), folder)
+    folder = _folder_of_batches(folder)
     table = torch.cat([_read_batch(folder, f"data_batch_{i}.bin") for i in range(1, 6)])
     largest = int(table[:, 0].max())
     if largest > 9:
@@ -170,12 +173,22 @@ def read_cifar10(folder: Path) -> tuple[UInt8[Tensor, "n 3 32 32"], Int[Tensor, 
     return table[:, 1:].reshape(-1, 3, 32, 32), table[:, 0].long()
 
 
+def _folder_of_batches(folder: Path) -> Path:
+    """Where archives put them; the folder itself where they are nowhere."""
+    places = [folder / parent / inside for parent in _CIFAR_PARENTS for inside in _CIFAR_FOLDERS]
+    return next((place for place in places if os.path.lexists(place / "data_batch_1.bin")), folder)
+
+
 def _read_batch(folder: Path, name: str) -> UInt8[Tensor, "n 3073"]:
     path = folder / name
     if not os.path.lexists(path):
         raise InputError(
             f"path: expected {name} in {printable(folder)}, it is not there{_cifar_hint(folder)}"
         )
+    return _rows_of_batch(path)
+
+
+def _rows_of_batch(path: Path) -> UInt8[Tensor, "n 3073"]:
     try:
         size = check_regular(path)
         check_unpacked(size, printable(path))
@@ -259,9 +272,12 @@ def _rows(path: Path) -> Iterator[tuple[int, str, list[str]]]:
     """Lines of a table that are not empty, and not its header: number, text, fields."""
     for number, line in enumerate(_read_table(path).splitlines(), 1):
         fields = _fields(line)
-        is_header = number == 1 and [field.lower() for field in fields] == _HEADER
-        if fields and not is_header:
+        if fields and not (number == 1 and _is_header(fields)):
             yield number, line, fields
+
+
+def _is_header(fields: Sequence[str]) -> bool:
+    return [field.lower() for field in fields] == _HEADER
 
 
 def _fields(line: str) -> list[str]:

@@ -11,7 +11,7 @@ import os
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from memhorizon.errors import InputError
 from memhorizon.files.bounds import check_regular
@@ -27,9 +27,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{secrets.token_hex(8)}{SUFFIX}")
     try:
         with temporary.open("xb") as handle:  # made here or not opened at all, so no link is followed
-            handle.write(content)
-            handle.flush()
-            os.fsync(handle.fileno())
+            _write_through(handle, content)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -40,9 +38,14 @@ def append_lines(path: Path, rows: Iterable[Row]) -> None:
     """Append rows; they are on the disk when it returns. A symbolic link is refused by the system."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | NO_FOLLOW
     with os.fdopen(os.open(path, flags, 0o666), "ab") as handle:
-        handle.write(as_lines(rows))
-        handle.flush()
-        os.fsync(handle.fileno())
+        _write_through(handle, as_lines(rows))
+
+
+def _write_through(handle: BinaryIO, content: bytes) -> None:
+    """Write, and wait until it is on the disk."""
+    handle.write(content)
+    handle.flush()
+    os.fsync(handle.fileno())
 
 
 def as_lines(rows: Iterable[Row]) -> bytes:
@@ -50,7 +53,7 @@ def as_lines(rows: Iterable[Row]) -> bytes:
     return "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows).encode()
 
 
-def parse_json(text: str, what: str) -> Any:
+def parse_json(text: str, what: str) -> object:
     """Read a JSON value.
 
     Raises:
@@ -119,11 +122,14 @@ def read_lines(path: Path) -> list[Row]:
     if not is_there(path):
         return []
     complete = read_text(path).split("\n")[:-1]
-    rows = [parse_json(line, f"file: {path} is damaged") for line in complete]
-    for row in rows:
-        if not isinstance(row, dict):
-            raise InputError(f"file: {path} is damaged: expected an object a line, got {str(row)[:60]}")
-    return rows
+    values = [parse_json(line, f"file: {path} is damaged") for line in complete]
+    return [_row_of(value, path) for value in values]
+
+
+def _row_of(value: object, path: Path) -> Row:
+    if not isinstance(value, dict):
+        raise InputError(f"file: {path} is damaged: expected an object a line, got {str(value)[:60]}")
+    return value
 
 
 def digest(content: bytes) -> str:

@@ -4,7 +4,7 @@ A picture that is read by itself shows little of its range. So that of pictures 
 over their whole set.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from jaxtyping import Float
@@ -86,13 +86,7 @@ class Ranges:
     def _brightest(self, bits: int) -> float:
         """Largest value among the pictures of this depth, or one that is bright enough."""
         if bits not in self._tops:
-            enough = 0.5 if bits == 16 else 1 / 15
-            brightest = 0.0
-            for top in self._tops_of(bits):
-                brightest = max(brightest, top)
-                if top > enough:
-                    break
-            self._tops[bits] = brightest
+            self._tops[bits] = _largest_of(self._tops_of(bits), 0.5 if bits == 16 else 1 / 15)
         return self._tops[bits]
 
     def _tops_of(self, bits: int) -> Iterator[float]:
@@ -110,6 +104,16 @@ def _evident_range(largest: int, bits: int) -> int:
         return 1
     depths = (8, 10, 12) if bits == 16 else ()
     return next((2**depth - 1 for depth in depths if 2 ** (depth - 1) <= largest < 2**depth), 0)
+
+
+def _largest_of(tops: Iterable[float], enough: float) -> float:
+    """The largest, or of those up to the first that is enough."""
+    largest = 0.0
+    for top in tops:
+        largest = max(largest, top)
+        if top > enough:
+            break
+    return largest
 
 
 def _top(picture: Tensor) -> float:

@@ -56,12 +56,18 @@ class Members:
         Raises:
             InputError: naming a picture of each range.
         """
+        self._check_floats_beside_integers()
+        self._check_floats()
+
+    def _check_floats_beside_integers(self) -> None:
         integers = [i for i in range(len(self._items)) if self._depths.get(i, 0) is not None]
         if self._beyond is not None and integers:
             raise InputError(
                 f"images: expected pictures in one range of values, number {integers[0]} is brought to "
                 f"0 to 1, number {self._beyond} has floats beyond that"
             )
+
+    def _check_floats(self) -> None:
         if self._signed is not None and self._bytelike is not None:
             raise InputError(
                 f"images: expected pictures in one range of values, number {self._signed} has floats within "

@@ -51,13 +51,15 @@ def duplicate_groups(items: Items, *, distance: float | str = "near") -> Int[Ten
     """
     checked = as_items(items, "items")
     check_finite(checked, "items")
+    return linked_groups(checked, _reach(distance, checked)).to(checked.device)
+
+
+def _reach(distance: object, items: Shaped[Tensor, "n ..."]) -> float:
+    """The distance as a number."""
     if isinstance(distance, str):
         check_choice("distance", distance, ("near",))
-        reach = near_distance(checked)
-    else:
-        check_number("distance", distance, least=0)
-        reach = float(distance)
-    return linked_groups(checked, reach).to(checked.device)
+        return near_distance(items)
+    return float(check_number("distance", distance, least=0))
 
 
 def near_distance(items: Shaped[Tensor, "n ..."]) -> float:
@@ -120,10 +122,15 @@ def direct_groups(items: Shaped[Tensor, "n ..."], distance: float) -> Int[Tensor
     points, label = torch.unique(items.flatten(1), dim=0, return_inverse=True)
     label = label.cpu().numpy()
     if distance > 0:
-        one, other = (side.cpu().numpy() for side in pairs_within(points, distance))
-        graph = coo_array((np.ones(len(one), dtype=bool), (one, other)), shape=(len(points),) * 2)
-        label = connected_components(graph, directed=False)[1][label]
+        label = _components(points, distance)[label]
     return _by_appearance(label)
+
+
+def _components(points: Shaped[Tensor, "m d"], distance: float) -> Int[np.ndarray, " m"]:
+    """The component of each point in the graph of the pairs within the distance."""
+    one, other = (side.cpu().numpy() for side in pairs_within(points, distance))
+    graph = coo_array((np.ones(len(one), dtype=bool), (one, other)), shape=(len(points),) * 2)
+    return connected_components(graph, directed=False)[1]
 
 
 def _by_appearance(label: Shaped[np.ndarray, " n"]) -> Int[Tensor, " n"]:

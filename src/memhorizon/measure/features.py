@@ -5,7 +5,7 @@ A feature function takes a batch of items and returns one vector per item: `None
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -106,9 +106,13 @@ def features_of(
         InputError: if the function fails, gives something else, or a value is not finite.
     """
     rows = wide(x.flatten(1)) if features is None else _called(features, x, name, batch_size)
+    _check_range(rows, name)
+    return rows
+
+
+def _check_range(rows: Float64[Tensor, "n d"], name: str) -> None:
     if not bool((rows.abs() < _LARGEST).all()):  # NaN is not, either
         raise InputError(f"{name}: expected finite features below {_LARGEST:g}, got others")
-    return rows
 
 
 def _called(
@@ -117,10 +121,14 @@ def _called(
     dtype = _type_for(features, x)
     with eval_mode(features):
         parts = [_of_batch(features, part.to(dtype)) for part in x.split(batch_size)]
-    if any(part.ndim != 2 for part in parts) or sum(map(len, parts)) != len(x):
-        shapes = [tuple(part.shape) for part in parts][:3]
-        raise InputError(f"features: expected {len(x)} vectors for {name}, got shapes {shapes}")
+    _check_vectors(parts, len(x), name)
     return torch.cat([wide(part) for part in parts])
+
+
+def _check_vectors(parts: Sequence[Tensor], count: int, name: str) -> None:
+    if any(part.ndim != 2 for part in parts) or sum(map(len, parts)) != count:
+        shapes = [tuple(part.shape) for part in parts][:3]
+        raise InputError(f"features: expected {count} vectors for {name}, got shapes {shapes}")
 
 
 def _type_for(features: Function, x: Shaped[Tensor, "n ..."]) -> torch.dtype:

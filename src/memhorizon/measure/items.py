@@ -16,6 +16,7 @@ from torch import Tensor
 
 from memhorizon.errors import InputError
 from memhorizon.files.arrays import load_array
+from memhorizon.files.folders import Skipped
 from memhorizon.files.images import ImageSet, load_images
 from memhorizon.measure.units import Values, in_one_unit
 
@@ -121,24 +122,34 @@ def _given(x: Items, name: str) -> Tensor:
     """Items as a tensor of the type that they have."""
     if isinstance(x, ImageSet):
         return x.images.detach()
-    if isinstance(x, str | os.PathLike):
-        return _read(x, name)
-    if isinstance(x, list | tuple) and any(isinstance(item, str | os.PathLike) for item in x):
+    if _is_path(x) or _holds_paths(x):
         return _read(x, name)
     return _array_given(x, name)
+
+
+def _is_path(x: object) -> bool:
+    return isinstance(x, str | os.PathLike)
+
+
+def _holds_paths(x: object) -> bool:
+    return isinstance(x, list | tuple) and any(map(_is_path, x))
 
 
 def _read(source: object, name: str) -> Tensor:
     """Read a path, or paths; where something has to be passed over, the caller shall know."""
     found = _loaded(load_images, source, name)
     if found.skipped:
-        first = found.skipped[0]
-        raise InputError(
-            f"{name}: expected pictures all of which can be used, {len(found.skipped):,} would be passed "
-            f"over, the first is {first.name}: {first.reason}; give load_images(...) of them, which leaves "
-            "these out and lists them"
-        )
+        raise InputError(f"{name}: {_passed_over(found.skipped)}")
     return found.images
+
+
+def _passed_over(skipped: Sequence[Skipped]) -> str:
+    """What to say of pictures that cannot be used."""
+    first = skipped[0]
+    return (
+        f"expected pictures all of which can be used, {len(skipped):,} would be passed over, the first is "
+        f"{first.name}: {first.reason}; give load_images(...) of them, which leaves these out and lists them"
+    )
 
 
 def _loaded(load: Callable[..., _Loaded], source: object, name: str) -> _Loaded:
@@ -154,9 +165,13 @@ def _array_given(x: Numbers, name: str) -> Tensor:
     tensor = x if isinstance(x, Tensor) else _stacked(_tensors_in(x), name)
     if tensor is None:
         tensor = _of_array(x, name)
+    _check_dense(tensor, name)
+    return tensor.detach()
+
+
+def _check_dense(tensor: Tensor, name: str) -> None:
     if tensor.is_nested or tensor.layout != torch.strided or tensor.device.type == "meta":
         raise InputError(f"{name}: expected a dense tensor, got {tensor.layout} on {tensor.device}")
-    return tensor.detach()
 
 
 def _tensors_in(x: object) -> list[Tensor]:
@@ -178,17 +193,30 @@ def _stacked(x: Sequence[Tensor], name: str) -> Tensor | None:
 
 
 def _of_array(x: object, name: str) -> Tensor:
+    _check_unmasked(x, name)
+    array = _numpy_of(x, name)
+    _check_real(array, type(x).__name__, name)
+    return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("=")))
+
+
+def _check_unmasked(x: object, name: str) -> None:
     if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
         masked = int(np.ma.getmaskarray(x).sum())
         raise InputError(f"{name}: expected no masked values, got {masked}")
+
+
+def _check_real(array: np.ndarray, given: str, name: str) -> None:
+    if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
+        kind = f"{given} of {array.dtype}"
+        raise InputError(f"{name}: expected an array of real numbers, got {kind}")
+
+
+def _numpy_of(x: object, name: str) -> np.ndarray:
+    """Whatever NumPy makes of it."""
     try:
-        array = np.asarray(x)
+        return np.asarray(x)
     except Exception as error:  # noqa: BLE001 - numpy calls what the object defines, which raises anything
         raise InputError(f"{name}: expected an array of numbers, got {type(x).__name__} ({error})") from error
-    if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
-        kind = f"{type(x).__name__} of {array.dtype}"
-        raise InputError(f"{name}: expected an array of real numbers, got {kind}")
-    return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("=")))
 
 
 def _usable(tensor: Tensor, name: str) -> Tensor:

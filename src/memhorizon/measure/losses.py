@@ -114,12 +114,13 @@ def _losses_at(
     denoiser: Denoiser, x0: Tensor, noise: Tensor, indices: Sequence[int]
 ) -> Float64[Tensor, "batch levels"]:
     """Loss of each item at each level, on this noise."""
-    columns = []
-    for level in indices:
-        index = torch.full((len(x0),), level, device=x0.device)
-        losses = denoiser.item_losses(x0, noise, denoiser.schedule.at(index))
-        columns.append(losses.cpu().double())
-    return torch.stack(columns, 1)
+    return torch.stack([_losses_at_level(denoiser, x0, noise, level) for level in indices], 1)
+
+
+def _losses_at_level(denoiser: Denoiser, x0: Tensor, noise: Tensor, level: int) -> Float64[Tensor, " batch"]:
+    index = torch.full((len(x0),), level, device=x0.device)
+    losses = denoiser.item_losses(x0, noise, denoiser.schedule.at(index))
+    return losses.cpu().double()
 
 
 def loss_gap(train: DenoisingLosses, holdout: DenoisingLosses) -> tuple[Mean, ...]:

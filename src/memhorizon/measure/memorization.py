@@ -62,11 +62,20 @@ def gap_ratios(
         check_whole("chunk", chunk, least=1)
     if len(b) < 2:
         raise InputError(f"train: expected at least 2 points (a ratio needs a second one), got {len(b)}")
-    if group is None:
-        first, second = _two_points(a, b, chunk)
-    else:
-        first, second = _two_groups(a, b, _checked_group(group, len(b)), chunk)
+    first, second = _two_distances(a, b, group, chunk)
     return torch.where(first == 0, 0.0, first / second)
+
+
+def _two_distances(
+    samples: Shaped[Tensor, "m ..."],
+    train: Shaped[Tensor, "n ..."],
+    group: Numbers | None,
+    chunk: SupportsIndex | None,
+) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
+    """Distances to the nearest and to the second nearest, of points or of groups."""
+    if group is None:
+        return _two_points(samples, train, chunk)
+    return _two_groups(samples, train, _checked_group(group, len(train)), chunk)
 
 
 def memorized_fraction(ratios: Numbers, *, threshold: float = 1 / 3) -> Fraction:
@@ -82,6 +91,11 @@ def memorized_fraction(ratios: Numbers, *, threshold: float = 1 / 3) -> Fraction
     Source: [yoon2023] Sec. 3; [bonnaire2025] Eq. (6)
     """
     check_number("threshold", threshold, above=0, below=1)
+    numbers = _checked_ratios(ratios)
+    return Fraction.of(int((numbers < threshold).sum()), len(numbers))
+
+
+def _checked_ratios(ratios: Numbers) -> Shaped[Tensor, " m"]:
     numbers = as_numbers(ratios, "ratios")
     if numbers.ndim != 1 or len(numbers) == 0:
         shape = tuple(numbers.shape)
@@ -89,7 +103,7 @@ def memorized_fraction(ratios: Numbers, *, threshold: float = 1 / 3) -> Fraction
     bad = ~((numbers >= 0) & (numbers <= 1))  # NaN is neither
     if bool(bad.any()):
         raise InputError(f"ratios: expected values within 0..1, got {numbers[bad][:5].tolist()}")
-    return Fraction.of(int((numbers < threshold).sum()), len(numbers))
+    return numbers
 
 
 def intrinsic_dimension(train: Items, *, chunk: SupportsIndex | None = None) -> Estimate:
@@ -124,10 +138,16 @@ def intrinsic_dimension(train: Items, *, chunk: SupportsIndex | None = None) -> 
     log_ratio = (distance[:, 2].double() / distance[:, 1].double()).log().cpu().numpy()
     if not log_ratio.any():  # two nearest neighbours at one distance everywhere: no finite dimension fits
         return Estimate(math.inf, 0.0, math.inf)
+    return _dimension(log_ratio, index[:, 1:].cpu().numpy())
+
+
+def _dimension(log_ratio: Float64[np.ndarray, " n"], neighbor: Int[np.ndarray, "n k"]) -> Estimate:
+    """The exponent D of the Pareto distribution of r2/r1 with its interval."""
+    n = len(log_ratio)
     # log r2/r1 is exponential with mean 1/D:  D = (n - 1) / sum log r2/r1
     value = float((n - 1) / log_ratio.sum())
     # D is n over the sum S but for 1/n, dD = -(D^2 / n) dS:  sd(D) = D^2 sd(S) / n
-    spread = math.sqrt(_variance_of_sum(log_ratio, index[:, 1:].cpu().numpy()))
+    spread = math.sqrt(_variance_of_sum(log_ratio, neighbor))
     half = Z95 * value**2 * spread / n
     return Estimate(value, max(value - half, 0.0), value + half)
 

@@ -136,15 +136,22 @@ def check_finite(x: Shaped[Tensor, "n ..."], name: str) -> float:
     Raises:
         InputError: naming its rows, if a value is not finite, or too large to be squared.
     """
-    low, high = (float(end) for end in torch.aminmax(x))
-    largest = max(abs(low), abs(high))
+    largest = _largest(x)
     if not largest < _LARGEST:  # also catches NaN
-        is_fine = wide(x.flatten(1)).abs().lt(_LARGEST).all(1)
-        bad = is_fine.logical_not().nonzero().flatten()
-        raise InputError(
-            f"{name}: expected finite values below {_LARGEST:g}, got others in rows {bad[:5].tolist()}"
-        )
+        rows = _rows_out_of_range(x)
+        raise InputError(f"{name}: expected finite values below {_LARGEST:g}, got others in rows {rows[:5]}")
     return largest
+
+
+def _largest(x: Shaped[Tensor, "n ..."]) -> float:
+    """The largest absolute value; NaN where there is one."""
+    low, high = (float(end) for end in torch.aminmax(x))
+    return max(abs(low), abs(high))
+
+
+def _rows_out_of_range(x: Shaped[Tensor, "n ..."]) -> list[int]:
+    is_fine = wide(x.flatten(1)).abs().lt(_LARGEST).all(1)
+    return is_fine.logical_not().nonzero().flatten().tolist()
 
 
 def _on_wide_device(x: Shaped[Tensor, "n ..."]) -> Shaped[Tensor, "n d"]:

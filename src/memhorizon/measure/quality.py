@@ -88,9 +88,13 @@ class _Pair:
         return Distance(value, mean, self.sizes, self.dim, Status.NO_ERROR, note)
 
     def answer(self, value: float, corrected: Mean) -> Distance:
-        """A distance with its error, which is widened if the interval lies wholly below 0, where none is."""
+        """A distance with its error."""
         if corrected.high >= 0:
             return Distance(value, corrected, self.sizes, self.dim, Status.FINE)
+        return self._too_alike(value, corrected)
+
+    def _too_alike(self, value: float, corrected: Mean) -> Distance:
+        """One whose interval lies wholly below 0, where no distance is: its error is widened."""
         widened = Mean(corrected.value, abs(corrected.value), corrected.count)
         note = "below 0: the sets are more alike than independent draws"
         return Distance(value, widened, self.sizes, self.dim, Status.TOO_ALIKE, note)
@@ -175,14 +179,19 @@ def _pair_of(x: Items, y: Items, features: Features, batch_size: int, same_units
     a, b = as_pair(x, y, ("x", "y"), same_units=same_units, one_shape=False)
     if min(len(a), len(b)) < 2:
         raise InputError(f"x, y: expected at least 2 items each, got {len(a)} and {len(b)}")
-    if isinstance(function, PCAFeatures) and function.data is not None and not same_units:
-        check_units(Values.of(a, "x"), Values.of(function.data, "the data of pca_features"))
+    if not same_units:
+        _check_unit_of_features(function, a)
     rows = features_of(a, "x", function, int(batch_size))
     other_rows = features_of(b, "y", function, int(batch_size))
     if rows.shape[1] != other_rows.shape[1]:
         dims = f"{rows.shape[1]} and {other_rows.shape[1]}"
         raise InputError(f"x, y: expected items of one size, got {dims} features")
     return _Pair(rows, other_rows)
+
+
+def _check_unit_of_features(function: object, a: Tensor) -> None:
+    if isinstance(function, PCAFeatures) and function.data is not None:
+        check_units(Values.of(a, "x"), Values.of(function.data, "the data of pca_features"))
 
 
 def _without(x: Float64[Tensor, "n d"], group: int) -> Float64[Tensor, "kept d"]:

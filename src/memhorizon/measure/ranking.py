@@ -30,7 +30,7 @@ class Frame:
     @classmethod
     def of(cls, train: Shaped[Tensor, "n d"], largest: float, dtype: torch.dtype) -> "Frame":
         """Choose a frame for data below `largest`; any centre is right, this one is near the mean."""
-        scale = 2.0 ** -min(max(math.frexp(largest)[1], -126), 126)
+        scale = _scale_for(largest)
         some = train[:: max(1, len(train) // 1024)].to(dtype)
         return cls(scale, (some * scale).mean(0))
 
@@ -111,6 +111,11 @@ def _may_shorten() -> bool:
         return torch.get_float32_matmul_precision() != "highest"
     except RuntimeError:  # what torch raises where the newer settings of each backend are in use
         return True
+
+
+def _scale_for(largest: float) -> float:
+    """The power of two that brings data below `largest` below 1, within what 32 bits hold."""
+    return 2.0 ** -min(max(math.frexp(largest)[1], -126), 126)
 
 
 def rank(

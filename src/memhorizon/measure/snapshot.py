@@ -85,6 +85,9 @@ class MeasureConfig:
         check_tuple("diffusion_times", self.diffusion_times)
         for t in self.diffusion_times:
             check_number("diffusion_times", t, above=0)
+        self._check_time_names()
+
+    def _check_time_names(self) -> None:
         names = [time_name(t) for t in self.diffusion_times]
         if not names or len(set(names)) < len(names):
             wanted = "at least one diffusion time, none of them twice (to six digits)"
@@ -161,9 +164,7 @@ class Reference:
         """
         items = _floats(train, "train")
         held = items[:0] if holdout is None or _is_empty(holdout) else _floats(holdout, "holdout")
-        if held.shape[1:] != items.shape[1:]:
-            shapes = f"{tuple(items.shape[1:])} and {tuple(held.shape[1:])}"
-            raise InputError(f"train, holdout: expected items of one shape, got {shapes}")
+        _check_one_shape(items, held)
         named = dict(qualities or {})
         _check_qualities(named)
         return cls(
@@ -315,13 +316,18 @@ def observe(
     """
     asked = MeasureConfig() if settings is None else settings
     denoiser = as_denoiser(model, schedule, prediction)
+    return _observed(denoiser, _reference(train, holdout, qualities), asked)
+
+
+def _reference(
+    train: Items | Reference, holdout: Items | None, qualities: Mapping[str, Quality] | None
+) -> Reference:
+    """The one that is given, or that of the sets."""
     if not isinstance(train, Reference):
-        reference = Reference.of(train, holdout, qualities=qualities)
-    elif holdout is None and qualities is None:
-        reference = train
-    else:
+        return Reference.of(train, holdout, qualities=qualities)
+    if holdout is not None or qualities is not None:
         raise InputError("holdout, qualities: expected None beside a Reference, which holds them")
-    return _observed(denoiser, reference, asked)
+    return train
 
 
 def _observed(denoiser: Denoiser, reference: Reference, settings: MeasureConfig) -> Observation:
@@ -337,14 +343,18 @@ def _observed(denoiser: Denoiser, reference: Reference, settings: MeasureConfig)
     )
     if not settings.n_samples:
         return seen
-    generated = sample(
+    return _with_samples(seen, _generated(denoiser, reference, settings), reference)
+
+
+def _generated(denoiser: Denoiser, reference: Reference, settings: MeasureConfig) -> Tensor:
+    """As many samples as are asked for, from the same seeds at every snapshot."""
+    return sample(
         denoiser,
         tuple(reference.train.shape[1:]),
         seeds=range(SAMPLE_SEED, SAMPLE_SEED + settings.n_samples),
         sampler=settings.sampler,
         device=reference.train.device,
     )
-    return _with_samples(seen, generated, reference)
 
 
 def _with_samples(seen: Observation, generated: Tensor, reference: Reference) -> Observation:
@@ -396,12 +406,17 @@ def _memorized(valid: Tensor, reference: Reference, threshold: float) -> Fractio
 def _distances(valid: Tensor, reference: Reference) -> tuple[Distance | None, Distance | None, str]:
     """Distances of samples from held-out items, and the name of what they compare."""
     holdout = reference.distinct_holdout
-    if min(len(valid), len(holdout)) < 2:
+    if _are_too_few(valid, holdout):
         return None, None, ""
     features, name = reference.features
     frechet = frechet_distance(valid, holdout, features=features, same_units=True)
     kernel = kernel_distance(valid, holdout, features=features, same_units=True)
     return frechet, kernel, name
+
+
+def _are_too_few(valid: Tensor, holdout: Tensor) -> bool:
+    """Whether there are too few samples or held-out items for a quality."""
+    return min(len(valid), len(holdout)) < 2
 
 
 def _divergence(valid: Tensor, truth: Distribution | None) -> Mean | None:
@@ -413,7 +428,7 @@ def _divergence(valid: Tensor, truth: Distribution | None) -> Mean | None:
 def _qualities(valid: Tensor, reference: Reference) -> dict[str, Mean]:
     """The user's qualities of the samples, where there are two samples and two held-out items."""
     holdout = reference.distinct_holdout
-    if min(len(valid), len(holdout)) < 2:
+    if _are_too_few(valid, holdout):
         return {}
     return {name: _as_mean(name, found(valid, holdout)) for name, found in reference.qualities.items()}
 
@@ -430,10 +445,15 @@ def _as_mean(name: str, value: object) -> Mean:
         return value
     if isinstance(value, Estimate):
         return Mean(value.value, _error_of(value), 1)
+    return Mean(_number(name, value), 0.0, 1)
+
+
+def _number(name: str, value: object) -> float:
+    """A user's answer as a number, which counts as exact."""
     if isinstance(value, Tensor) and value.numel() == 1:
         value = value.item()
     if isinstance(value, int | float | np.number) and not isinstance(value, bool):
-        return Mean(float(value), 0.0, 1)
+        return float(value)
     wanted = "a Distance, a Mean, an Estimate or a number"
     raise InputError(f"qualities: expected {wanted} from {name!r}, got {type(value).__name__}")
 
@@ -473,19 +493,32 @@ def _is_empty(items: Items) -> bool:
 
 
 def _groups(group: Tensor | None, items: Tensor, name: str) -> Int[Tensor, " n"]:
-    if group is None and not len(items):
-        return torch.zeros(0, dtype=torch.int64)
     if group is None:
-        return duplicate_groups(items)
+        return _groups_found(items)
     if group.shape != (len(items),):
         raise InputError(f"{name}: expected {len(items)} integers, got shape {tuple(group.shape)}")
     return group
 
 
+def _groups_found(items: Tensor) -> Int[Tensor, " n"]:
+    """Groups by the rule of `duplicate_groups`, of no items too."""
+    return duplicate_groups(items) if len(items) else torch.zeros(0, dtype=torch.int64)
+
+
+def _check_one_shape(train: Tensor, holdout: Tensor) -> None:
+    if holdout.shape[1:] != train.shape[1:]:
+        shapes = f"{tuple(train.shape[1:])} and {tuple(holdout.shape[1:])}"
+        raise InputError(f"train, holdout: expected items of one shape, got {shapes}")
+
+
 def _check_qualities(qualities: Mapping[str, object]) -> None:
     for name, found in qualities.items():
-        if not isinstance(name, str) or not name.isidentifier() or name in MEASURES:
-            wanted = f"a name of letters, digits and _ that is none of {', '.join(MEASURES)}"
-            raise InputError(f"qualities: expected {wanted}, got {name!r}")
+        _check_quality_name(name)
         if not callable(found):
             raise InputError(f"qualities: expected a function for {name!r}, got {type(found).__name__}")
+
+
+def _check_quality_name(name: object) -> None:
+    if not isinstance(name, str) or not name.isidentifier() or name in MEASURES:
+        wanted = f"a name of letters, digits and _ that is none of {', '.join(MEASURES)}"
+        raise InputError(f"qualities: expected {wanted}, got {name!r}")

@@ -64,9 +64,7 @@ class TimeTable(nn.Module):
             InputError: if it is not one int64 per item, or, on the CPU, points beyond the table; an
                 accelerator raises an error without a name, since looking would cost a wait at every call.
         """
-        if index.shape != (batch,) or index.dtype != torch.int64:
-            got = f"shape {tuple(index.shape)} of {index.dtype}"
-            raise InputError(f"index: expected one int64 for each of the {batch} items, got {got}")
+        _check_index(index, batch)
         try:
             return self.table[index]
         except IndexError:
@@ -85,6 +83,12 @@ def elements(item_shape: tuple[int, ...]) -> int:
     if not item_shape or min(item_shape) < 1:
         raise InputError(f"item_shape: expected at least one size, all positive, got {item_shape}")
     return math.prod(item_shape)
+
+
+def _check_index(index: Tensor, batch: int) -> None:
+    if index.shape != (batch,) or index.dtype != torch.int64:
+        got = f"shape {tuple(index.shape)} of {index.dtype}"
+        raise InputError(f"index: expected one int64 for each of the {batch} items, got {got}")
 
 
 def flat(x: Tensor, dim: int) -> Tensor:

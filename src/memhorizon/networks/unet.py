@@ -43,21 +43,24 @@ class UNetConfig:
         check_positive(blocks=self.blocks, heads=self.heads, groups=self.groups)
         check_even(width=self.width)
         check_number("dropout", self.dropout, least=0, below=1)
-        self._check_resolutions()
+        self._check_multipliers()
+        self._check_attention()
+        self._check_channels()
 
-    def _check_resolutions(self) -> None:
+    def _check_multipliers(self) -> None:
         check_tuple("multipliers", self.multipliers)
         if not self.multipliers:
             raise InputError("multipliers: expected at least one, got none")
         for multiplier in self.multipliers:
             check_whole("multipliers", multiplier, least=1)
+
+    def _check_attention(self) -> None:
         check_tuple("attention", self.attention)
         if len(self.attention) != len(self.multipliers):
             wanted = f"one entry for each of the {len(self.multipliers)} multipliers"
             raise InputError(f"attention: expected {wanted}, got {self.attention}")
         for attends in self.attention:
             check_flag("attention", attends)
-        self._check_channels()
 
     def _check_channels(self) -> None:
         """Refuse channels that do not split into groups and heads."""
@@ -80,13 +83,16 @@ class UNetConfig:
         Raises:
             InputError: if the shape is not that of an image, or cannot be halved as often as needed.
         """
+        self._check_item_shape(item_shape)
+        with seeded(seed):
+            return UNet(self, item_shape[0], n_levels)
+
+    def _check_item_shape(self, item_shape: tuple[int, ...]) -> None:
         if len(item_shape) != 3 or min(item_shape) < 1:
             raise InputError(f"item_shape: expected (channels, height, width), got {item_shape}")
         if item_shape[1] % self.factor or item_shape[2] % self.factor:
             wanted = f"height and width divisible by {self.factor} for {len(self.multipliers)} resolutions"
             raise InputError(f"item_shape: expected {wanted}, got {item_shape}")
-        with seeded(seed):
-            return UNet(self, item_shape[0], n_levels)
 
 
 class Conv(nn.Module):

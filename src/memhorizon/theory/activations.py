@@ -51,15 +51,22 @@ def resolve(activation: object) -> Activation:
         InputError: if the name is unknown, or the activation is linear.
     """
     if callable(activation):
-        name = getattr(activation, "__name__", "callable")
-        return Activation(name, cast(Function, activation))
+        return _wrapped(cast(Function, activation))
     name = activation if isinstance(activation, str) else ""
     if name in ACTIVATIONS:
         return ACTIVATIONS[name]
-    if name == "linear":
-        raise InputError(_LINEAR)
+    raise InputError(_LINEAR if name == "linear" else _unknown(activation))
+
+
+def _wrapped(function: Function) -> Activation:
+    """A callable under its name."""
+    return Activation(getattr(function, "__name__", "callable"), function)
+
+
+def _unknown(activation: object) -> str:
+    """What to say of a name that is none."""
     names = ", ".join(ACTIVATIONS)
-    raise InputError(f"activation: expected one of {names} or a callable, got {activation!r:.200}")
+    return f"activation: expected one of {names} or a callable, got {activation!r:.200}"
 
 
 def activation_function(activation: object) -> Function:
@@ -145,9 +152,14 @@ def _sinh_gain(c: float, delta: float, scale: float) -> float:
     """Return exp(-c - delta) (sinh(c + delta) - sinh c - delta)."""
     if c + delta < 0.5:
         return scale * _rise(_SINH, c, delta)
+    return _sinh_rise(c, delta) - delta * scale
+
+
+def _sinh_rise(c: float, delta: float) -> float:
+    """Return exp(-c - delta) (sinh(c + delta) - sinh c)."""
     # sinh(c + delta) - sinh c = 2 cosh(c + delta/2) sinh(delta/2)
     cosh = np.exp(-delta / 2) + np.exp(-2 * c - 1.5 * delta)
-    return cosh * np.sinh(delta / 2) - delta * scale
+    return cosh * np.sinh(delta / 2)
 
 
 def _relu_moments(signal: float, noise: float) -> Moments:

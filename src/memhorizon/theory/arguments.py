@@ -1,5 +1,7 @@
 """What the theory accepts: numbers within the range that double precision can solve, and lists of numbers."""
 
+from typing import TypeGuard
+
 import numpy as np
 from jaxtyping import Shaped
 
@@ -12,7 +14,7 @@ def number(name: str, value: object, low: float, high: float) -> float:
     Raises:
         InputError: if it is no number, or outside.
     """
-    if not isinstance(value, int | float | np.integer | np.floating) or not low <= value <= high:
+    if not _is_number(value) or not low <= value <= high:
         raise InputError(f"{name}: expected a number from {low:g} to {high:g}, got {value!r:.200}")
     return float(value)
 
@@ -23,9 +25,17 @@ def count(name: str, value: object, low: int, high: int) -> int:
     Raises:
         InputError: if it is no whole number, or outside.
     """
-    if not isinstance(value, int | np.integer) or not low <= value <= high:
+    if not _is_whole(value) or not low <= value <= high:
         raise InputError(f"{name}: expected a whole number from {low} to {high}, got {value!r:.200}")
     return int(value)
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float | np.integer | np.floating)
+
+
+def _is_whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int | np.integer)
 
 
 def array(name: str, value: object, *, kinds: str = "biuf") -> Shaped[np.ndarray, "..."]:
@@ -34,13 +44,18 @@ def array(name: str, value: object, *, kinds: str = "biuf") -> Shaped[np.ndarray
     Raises:
         InputError: if they are anything else (words, None, lists of unequal lengths, ...).
     """
-    try:
-        found = np.asarray(value)
-    except (RuntimeError, TypeError, ValueError) as error:  # torch: needs a gradient, or lies on a GPU
-        raise InputError(f"{name}: expected numbers, got {type(value).__name__}: {error}") from error
+    found = _as_array(name, value)
     if found.dtype.kind not in kinds:
         raise InputError(f"{name}: expected numbers, got {value!r:.200}")
     return found
+
+
+def _as_array(name: str, value: object) -> np.ndarray:
+    """Whatever NumPy makes of it."""
+    try:
+        return np.asarray(value)
+    except (RuntimeError, TypeError, ValueError) as error:  # torch: needs a gradient, or lies on a GPU
+        raise InputError(f"{name}: expected numbers, got {type(value).__name__}: {error}") from error
 
 
 def row(name: str, value: object, *, kinds: str = "biuf") -> Shaped[np.ndarray, " m"]:

@@ -67,24 +67,26 @@ def coefficients(model: FeatureModel) -> Coefficients:
     Source: [bonnaire2025] Eqs. (12)-(14)
     """
     activation = resolve(model.activation)
-    signal = model.decay * float(np.sqrt(model.spectrum.variance))
-    noise = float(np.sqrt(model.delta_t))
+    signal, noise = _deviations(model)
     if callable(model.activation):  # what it computes may depend on more than its argument: never kept
         return _coefficients(activation, signal, noise)
     return _known_coefficients(activation, signal, noise)
 
 
+def _deviations(model: FeatureModel) -> tuple[float, float]:
+    """Standard deviations of what the data and what the noise add to the argument of sigma."""
+    signal = model.decay * float(np.sqrt(model.spectrum.variance))
+    noise = float(np.sqrt(model.delta_t))
+    return signal, noise
+
+
 def _coefficients(activation: Activation, signal: float, noise: float) -> Coefficients:
     """For h = signal * u + noise * g."""
-    if activation.moments is not None:
-        found = _Found(activation.moments(signal, noise), 0.0)
-        status, note = Status.SOLVED, "closed form"
-    else:
-        found = _integrated(activation.function, signal, noise)
-        status = Status.SOLVED if found.residual < _CONVERGED else Status.NOT_CONVERGED
-        note = "quadrature"
-    mu0, a, v2, s2 = found.moments
+    found = _moments(activation, signal, noise)
     _check_nonlinear(found.moments, signal, noise)
+    mu0, a, v2, s2 = found.moments
+    status = Status.SOLVED if found.residual < _CONVERGED else Status.NOT_CONVERGED
+    note = "quadrature" if activation.moments is None else "closed form"
     return Coefficients(mu0, a, noise * a, v2, s2, found.residual, status, note)
 
 
@@ -98,19 +100,38 @@ class _Found(NamedTuple):
     residual: float
 
 
+def _moments(activation: Activation, signal: float, noise: float) -> _Found:
+    """In closed form where there is one."""
+    if activation.moments is None:
+        return _integrated(activation.function, signal, noise)
+    return _Found(activation.moments(signal, noise), 0.0)
+
+
 def _check_nonlinear(moments: Moments, signal: float, noise: float) -> None:
     """Refuse sigma(h) that is linear in h to all digits.
 
     Raises:
         InputError: if it is.
     """
-    mu0, a, v2, s2 = moments
-    if v2 + s2 > 1e-20 * (mu0**2 + a**2 * (signal**2 + noise**2)):
+    if _is_nonlinear(moments, signal, noise):
         return
     raise InputError(
         "activation: expected a nonlinear one, got a linear function, or one that is linear on the scale "
         f"of the data ({np.hypot(signal, noise):.3g}): then v2 = s2 = 0"
     )
+
+
+def _is_nonlinear(moments: Moments, signal: float, noise: float) -> bool:
+    """Whether v2 + s2 is more than rounding of the mean square mu0^2 + a^2 G^2 + v2 + s2."""
+    mu0, a, v2, s2 = moments
+    return v2 + s2 > 1e-20 * (mu0**2 + a**2 * (signal**2 + noise**2))
+
+
+def _check_spread(signal: float, noise: float) -> None:
+    if np.hypot(signal, noise) > LARGEST_DEVIATION:
+        raise InputError(
+            f"spectrum: expected a standard deviation below {LARGEST_DEVIATION:g}, got {signal:g}; rescale"
+        )
 
 
 def _integrated(function: Function, signal: float, noise: float) -> _Found:
@@ -119,10 +140,7 @@ def _integrated(function: Function, signal: float, noise: float) -> _Found:
     Raises:
         InputError: if the data spread too far for a quadrature.
     """
-    if np.hypot(signal, noise) > LARGEST_DEVIATION:
-        raise InputError(
-            f"spectrum: expected a standard deviation below {LARGEST_DEVIATION:g}, got {signal:g}; rescale"
-        )
+    _check_spread(signal, noise)
     smooth = _converged(_smooth, function, signal, noise)
     if smooth.residual <= 1e-14 or signal >= _STEEPEST * noise:
         return smooth
@@ -232,8 +250,12 @@ def _values(function: Function, x: np.ndarray) -> np.ndarray:
         InputError: if it is not one finite number per entry.
     """
     values = array("activation", function(x)).astype(float)
-    if values.shape != x.shape:
-        raise InputError(f"activation: expected values of shape {x.shape}, got shape {values.shape}")
+    _check_values(values, x.shape)
+    return values
+
+
+def _check_values(values: np.ndarray, shape: tuple[int, ...]) -> None:
+    if values.shape != shape:
+        raise InputError(f"activation: expected values of shape {shape}, got shape {values.shape}")
     if not np.all(np.isfinite(values)):
         raise InputError("activation: expected finite values, got some that are not")
-    return values

@@ -168,8 +168,7 @@ class Curve:
         """Add grid points, in order."""
         new = self._at(*places)
         merged = Points(*(np.concatenate([a, b], axis=-1) for a, b in zip(points, new, strict=True)))
-        order = np.lexsort((merged.x, merged.cell))
-        return Points(*(column[..., order] for column in merged))
+        return _in_order(merged)
 
     def _refined(self, points: Points, where: Value, rounds: int) -> Points:
         """Halve the steps that `where` picks until it picks none."""
@@ -177,9 +176,13 @@ class Curve:
             i = where(points)
             if len(i) == 0:
                 break
-            middle = 0.5 * (points.x[i] + points.x[i + 1])
-            points = self._with(points, (points.cell[i], middle))
+            points = self._halved(points, i)
         return points
+
+    def _halved(self, points: Points, i: np.ndarray) -> Points:
+        """Add the middles of these steps."""
+        middle = 0.5 * (points.x[i] + points.x[i + 1])
+        return self._with(points, (points.cell[i], middle))
 
     def _coarse(self, points: Points) -> np.ndarray:
         """Steps in which a root moves too far."""
@@ -196,8 +199,12 @@ class Curve:
 
     def _joined(self, points: Points) -> np.ndarray:
         """Steps within one interval with real roots at both ends."""
-        real = (points.g >= self.folds[0]) | (points.g <= self.folds[1])
+        real = self._are_real(points)
         return (np.diff(points.cell) == 0) & real[:-1] & real[1:]
+
+    def _are_real(self, points: Points) -> np.ndarray:
+        """Where the roots are real: g does not lie between the folds. [m]."""
+        return (points.g >= self.folds[0]) | (points.g <= self.folds[1])
 
     def _near(self, points: Points) -> np.ndarray:
         """Where w is no larger than the spectrum of U; far outside J is rounding noise."""
@@ -228,6 +235,12 @@ class Curve:
             value = of(self._at(np.tile(cell, _PARTS - 1), x.ravel())).reshape(x.shape)
             low, high = _part_of_change(low, x, high, (value > 0) == rising)
         return cell, low, high
+
+
+def _in_order(points: Points) -> Points:
+    """Sorted by cell, and by x within a cell."""
+    order = np.lexsort((points.x, points.cell))
+    return Points(*(column[..., order] for column in points))
 
 
 def _part_of_change(low: np.ndarray, x: np.ndarray, high: np.ndarray, after: np.ndarray) -> Places:

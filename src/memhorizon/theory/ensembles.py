@@ -124,15 +124,20 @@ def descent_filter(steps: int, rate: float, momentum: float = 0.0) -> Filter:
 
     def f(u: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
         # the recursion as the power of a 2 x 2 matrix per mode, by repeated squaring
-        one = np.ones_like(u)
-        zero = np.zeros_like(u)
-        first = np.stack([one + momentum - rate * u, -momentum * one], -1)
-        second = np.stack([one, zero], -1)
-        step = np.stack([first, second], -2)  # [p, 2, 2]
-        residual = np.linalg.matrix_power(step, steps).sum(axis=-1)[:, 0]
+        power = np.linalg.matrix_power(_descent_step(u, rate, momentum), steps)  # [p, 2, 2]
+        residual = power.sum(axis=-1)[:, 0]
         return (1 - residual) / u
 
     return f
+
+
+def _descent_step(u: np.ndarray, rate: float, momentum: float) -> np.ndarray:
+    """The matrix of each mode that leads from (e_k, e_{k-1}) to (e_{k+1}, e_k). [p, 2, 2]."""
+    one = np.ones_like(u)
+    zero = np.zeros_like(u)
+    first = np.stack([one + momentum - rate * u, -momentum * one], -1)
+    second = np.stack([one, zero], -1)
+    return np.stack([first, second], -2)
 
 
 def simulate(

@@ -137,11 +137,20 @@ def _check_draw(model: FeatureModel, seed: object, features: object, noise_draws
         InputError: naming it.
     """
     count("seed", seed, 0, 2**64 - 1)
-    if not isinstance(features, str) or features not in ("true", "equivalent"):
-        raise InputError(f"features: expected 'true' or 'equivalent', got {features!r:.200}")
+    _check_kind(features)
     if noise_draws is not None:
         count("noise_draws", noise_draws, 1, 10**6)
-    if features == "true" and model.total_variance > LARGEST_DEVIATION**2:
+    if features == "true":
+        _check_spread(model)
+
+
+def _check_kind(features: object) -> None:
+    if not isinstance(features, str) or features not in ("true", "equivalent"):
+        raise InputError(f"features: expected 'true' or 'equivalent', got {features!r:.200}")
+
+
+def _check_spread(model: FeatureModel) -> None:
+    if model.total_variance > LARGEST_DEVIATION**2:
         raise InputError(
             f"spectrum: expected a variance below {LARGEST_DEVIATION**2:g}, "
             f"got {model.spectrum.variance:g}; rescale"
@@ -165,6 +174,11 @@ def sizes(model: FeatureModel, dim: int) -> tuple[int, int]:
     count("dim", dim, 1, MAX_ENTRIES)
     n = round(model.psi_n * dim)
     p = round(model.psi_p * dim)
+    _check_sizes(n, p, dim)
+    return n, p
+
+
+def _check_sizes(n: int, p: int, dim: int) -> None:
     if p > MAX_FEATURES:
         raise InputError(
             f"dim: expected psi_p * dim of at most {MAX_FEATURES} features (U is p x p), got {p}"
@@ -178,7 +192,6 @@ def sizes(model: FeatureModel, dim: int) -> tuple[int, int]:
             f"dim: expected n * d, n * p and p * d of at most {MAX_ENTRIES:,} numbers each, "
             f"got n={n}, p={p}, d={dim}"
         )
-    return n, p
 
 
 def finite_eigenvalues(spectrum: Spectrum, dim: int) -> Float[np.ndarray, " d"]:

@@ -48,17 +48,29 @@ class FeatureModel:
         number("psi_n", self.psi_n, *SIZES)
         number("psi_p", self.psi_p, *SIZES)
         number("t", self.t, *DIFFUSION_TIMES)
+        self._check_spectrum()
+        self._check_signal()
+        resolve(self.activation)
+
+    def _check_spectrum(self) -> None:
         if not isinstance(self.spectrum, Spectrum):
             raise InputError(
                 f"spectrum: expected a Spectrum, such as Spectrum.isotropic(), got {self.spectrum!r:.200}"
             )
-        signal = self.decay**2 * float(np.max(self.spectrum.eigenvalues)) / self.delta_t
+
+    def _check_signal(self) -> None:
+        """Refuse data that the noise drowns."""
+        signal = self._signal_to_noise
         if signal < LEAST_SIGNAL:
             raise InputError(
                 f"t, spectrum: expected exp(-2t) * largest eigenvalue/(1 - exp(-2t)) of at least "
                 f"{LEAST_SIGNAL:g}, got {signal:.3g}: the data are lost in rounding beside the noise"
             )
-        resolve(self.activation)
+
+    @property
+    def _signal_to_noise(self) -> float:
+        """exp(-2t) * largest eigenvalue/Delta_t."""
+        return self.decay**2 * float(np.max(self.spectrum.eigenvalues)) / self.delta_t
 
     @property
     def decay(self) -> float:

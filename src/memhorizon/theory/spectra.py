@@ -202,12 +202,16 @@ def _points(data: object) -> np.ndarray:
     """
     held = _load(data) if isinstance(data, str | os.PathLike) else getattr(data, "images", data)
     x = array("data", held).astype(float)
+    _check_points(x)
+    return x.reshape(len(x), -1)
+
+
+def _check_points(x: np.ndarray) -> None:
     if x.ndim < 2 or x.shape[0] < 2 or x.size == 0 or not np.all(np.isfinite(x)):
         raise InputError(f"data: expected at least two finite points [n, *item], got shape {x.shape}")
     largest = np.max(np.abs(x))
     if not largest < VARIANCES[1]:
         raise InputError(f"data: expected values below {VARIANCES[1]:g}, got {largest:.3g}; rescale")
-    return x.reshape(len(x), -1)
 
 
 def _load(path: str | os.PathLike[str]) -> np.ndarray:
@@ -221,6 +225,10 @@ def _load(path: str | os.PathLike[str]) -> np.ndarray:
         raise InputError(
             f"data: expected an array or a .npy file, got {str(path)!r}; read pictures with load_images"
         )
+    return _mapped(path)
+
+
+def _mapped(path: Path) -> np.ndarray:
     try:
         return np.lib.format.open_memmap(path, mode="r")  # refuses pickled objects
     except (OSError, ValueError, EOFError, SyntaxError) as error:
@@ -247,12 +255,16 @@ def _symmetric(covariance: object) -> np.ndarray:
     square = matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1] > 0
     if not (square and np.all(np.isfinite(matrix))):
         raise InputError(f"covariance: expected a finite square matrix, got shape {matrix.shape}")
+    _check_symmetric(matrix)
+    return matrix
+
+
+def _check_symmetric(matrix: np.ndarray) -> None:
     difference = np.max(np.abs(matrix - matrix.T))
     if difference > ASYMMETRY * np.max(np.abs(matrix)):
         raise InputError(
             f"covariance: expected a symmetric matrix, got entries that differ by {difference:.3g}"
         )
-    return matrix
 
 
 def _binned(values: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:

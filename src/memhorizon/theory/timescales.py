@@ -197,11 +197,12 @@ class _Curves:
     def gap_times(self) -> dict[str, Time]:
         """When L_gen has done 10, 50 and 90 % of its way."""
         gap_inf = self.at(np.inf)[_GAP]
-        times = {}
-        for share in (10, 50, 90):
-            rule = f"first time that L_gen reaches {share} % of its limit"
-            times[f"gap_{share}"] = self.first(_GAP, share / 100 * gap_inf, rule)
-        return times
+        return {f"gap_{share}": self._gap_time(share, gap_inf) for share in (10, 50, 90)}
+
+    def _gap_time(self, share: int, gap_inf: float) -> Time:
+        """When L_gen has done this share, in percent, of its way."""
+        rule = f"first time that L_gen reaches {share} % of its limit"
+        return self.first(_GAP, share / 100 * gap_inf, rule)
 
     def argmin(self) -> Time:
         """When the test loss is smallest."""
@@ -232,11 +233,10 @@ class _Curves:
 
     def edge_times(self) -> dict[str, Time]:
         """Exponential times of edges of the support."""
-        times = {}
-        for name, edge in _edges(self.support).items():
-            tau = decay_time(self.model, edge)
-            times[name] = _exact(tau, f"psi_p/(2 Delta_t u) at u = {edge:.6g}")
-        return times
+        return {name: self._edge_time(edge) for name, edge in _edges(self.support).items()}
+
+    def _edge_time(self, edge: float) -> Time:
+        return _exact(decay_time(self.model, edge), f"psi_p/(2 Delta_t u) at u = {edge:.6g}")
 
 
 def _edges(support: Support) -> dict[str, float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from memhorizon.errors import InputError
-from memhorizon.results import Estimate, Status, Time
+from memhorizon.results import Estimate, ScalingLaw, Status, Time
 from memhorizon.timescales.power_law import fit_scaling
 
 
@@ -57,7 +57,12 @@ def time_ratio(times: Sequence[SeededTime]) -> TimeRatio:
         law = fit_scaling(rows, by=factors)
     except InputError as error:  # no two runs of one seed
         return TimeRatio(None, 0, 0, Status.NOT_FITTED, str(error))
-    found = TimeRatio(
+    return replace(_ratio_of(law), at_least=_bound(times))
+
+
+def _ratio_of(law: ScalingLaw) -> TimeRatio:
+    """The ratio of a law that was fitted to the design."""
+    return TimeRatio(
         _exponential(law.exponents["ratio"]),
         law.observed,
         law.censored,
@@ -65,7 +70,6 @@ def time_ratio(times: Sequence[SeededTime]) -> TimeRatio:
         law.note,
         law.left_out,
     )
-    return replace(found, at_least=_bound(times))
 
 
 def _design(
@@ -73,11 +77,14 @@ def _design(
 ) -> tuple[list[tuple[dict[str, float], Time]], tuple[str, ...]]:
     """A factor that is e in the second setting, and one for each seed but the first; then their names."""
     seeds = sorted({own.seed for own in times})[1:]
-    rows = []
-    for own in times:
-        of_seed = {f"seed {seed}": math.e if own.seed == seed else 1.0 for seed in seeds}
-        rows.append(({"ratio": math.e if own.second else 1.0, **of_seed}, own.time))
+    rows = [(_factors_of(own, seeds), own.time) for own in times]
     return rows, ("ratio", *(f"seed {seed}" for seed in seeds))
+
+
+def _factors_of(own: SeededTime, seeds: Sequence[int]) -> dict[str, float]:
+    """The row of the design of one time."""
+    of_seed = {f"seed {seed}": math.e if own.seed == seed else 1.0 for seed in seeds}
+    return {"ratio": math.e if own.second else 1.0, **of_seed}
 
 
 def _exponential(log: Estimate) -> Estimate:

@@ -106,7 +106,12 @@ def _drawn(seeds: Sequence[Scored], generator: np.random.Generator) -> float:
 
 def _resampled(own: Scored, generator: np.random.Generator) -> Scored:
     """Its early and its late items, each drawn with repetition."""
-    early = generator.choice(np.flatnonzero(own.early), int(own.early.sum()))
-    late = generator.choice(np.flatnonzero(~own.early), int((~own.early).sum()))
+    early = _redrawn(own.early, generator)
+    late = _redrawn(~own.early, generator)
     chosen = np.concatenate([early, late])
     return Scored(own.score[chosen], own.early[chosen])
+
+
+def _redrawn(which: Bool[np.ndarray, " items"], generator: np.random.Generator) -> np.ndarray:
+    """As many of the marked items as there are, with repetition: their places."""
+    return generator.choice(np.flatnonzero(which), int(which.sum()))

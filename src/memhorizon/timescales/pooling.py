@@ -206,11 +206,16 @@ def mean_and_error(values: Sequence[float] | np.ndarray) -> MeanError:
     Raises:
         InputError: if there is no value.
     """
+    x = _one_row(values)
+    error = _standard_error(x) if len(x) > 1 else math.nan
+    return MeanError(float(x.mean()), error, len(x))
+
+
+def _one_row(values: Sequence[float] | np.ndarray) -> np.ndarray:
     x = np.asarray(values, dtype=float)
     if x.ndim != 1 or len(x) == 0:
         raise InputError(f"values: expected one row of at least one number, got shape {x.shape}")
-    error = _standard_error(x) if len(x) > 1 else math.nan
-    return MeanError(float(x.mean()), error, len(x))
+    return x
 
 
 def _standard_error(x: np.ndarray) -> float:

@@ -120,7 +120,7 @@ class _Design:
     means: Float[np.ndarray, " factors"]
 
 
-def _points(times: Sequence[Row | Pair], by: tuple[str, ...]) -> list[_Point]:
+def _points(times: Iterable[object], by: tuple[str, ...]) -> list[_Point]:
     """The rows of a fit, checked."""
     points = [_point(row, by) for row in times]
     if not points or not by:
@@ -129,21 +129,31 @@ def _points(times: Sequence[Row | Pair], by: tuple[str, ...]) -> list[_Point]:
 
 
 def _point(row: object, by: tuple[str, ...]) -> _Point:
-    """One row: the factors by name with the time under "time", or a pair of both."""
-    if isinstance(row, tuple | list) and len(row) == 2 and isinstance(row[0], Mapping):
-        row = {**row[0], "time": row[1]}
-    if not isinstance(row, Mapping):
-        raise InputError(f"times: expected rows of factors and a time, got {row!r}")
-    if missing := {*by, "time"} - set(row):
-        raise InputError(f"times: a row lacks {sorted(map(str, missing))}, it has {sorted(map(str, row))}")
-    time = row["time"]
+    """The factors and the time of one row."""
+    values = _by_name(row)
+    if missing := {*by, "time"} - set(values):
+        raise InputError(f"times: a row lacks {sorted(map(str, missing))}, it has {sorted(map(str, values))}")
+    time = values["time"]
     if not isinstance(time, Time):
         raise InputError(f"times: expected a Time in each row, got {time!r}")
     for name in by:
-        check_number(f"times: {name}", row[name], above=0)
+        check_number(f"times: {name}", values[name], above=0)
+    _check_positive(time)
+    return _Point(tuple(float(values[name]) for name in by), time)
+
+
+def _by_name(row: object) -> Mapping:
+    """A row as a mapping: the factors by name with the time under "time", or a pair of both."""
+    if isinstance(row, tuple | list) and len(row) == 2 and isinstance(row[0], Mapping):
+        return {**row[0], "time": row[1]}
+    if not isinstance(row, Mapping):
+        raise InputError(f"times: expected rows of factors and a time, got {row!r}")
+    return row
+
+
+def _check_positive(time: Time) -> None:
     if time.known and not 0 < time.value < np.inf:
         raise InputError(f"times: expected positive, finite time, got {time.value}")
-    return _Point(tuple(float(row[name]) for name in by), time)
 
 
 def _design(points: Sequence[_Point], by: tuple[str, ...]) -> _Design:

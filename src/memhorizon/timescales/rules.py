@@ -34,20 +34,32 @@ class Rules:
     memorized: float = 0.1
 
     def __post_init__(self) -> None:
+        self._check_quality()
+        self._check_time_of_quality()
+        self._check_time()
+        self._check_tolerance()
+        self._check_memorized()
+
+    def _check_quality(self) -> None:
         if not _can_be_quality(self.quality):
             wanted = f"one of {', '.join(QUALITIES)} or the name of a quality of one's own"
             raise InputError(f"rules.quality: expected {wanted}, got {str(self.quality)[:60]!r}")
-        self._check_time()
+
+    def _check_tolerance(self) -> None:
         if not (_positive(self.tolerance) and self.tolerance <= MOST_TOLERANCE):
             wanted = f"a positive number up to {MOST_TOLERANCE:g}"
             raise InputError(f"rules.tolerance: expected {wanted}, got {self.tolerance!r:.60}")
+
+    def _check_memorized(self) -> None:
         if not (_positive(self.memorized) and self.memorized < 1):
             raise InputError(f"rules.memorized: expected a fraction in (0, 1), got {self.memorized!r:.60}")
 
-    def _check_time(self) -> None:
+    def _check_time_of_quality(self) -> None:
         if self.quality in AT_A_TIME and not _positive(self.t):
             wanted = f"the diffusion time of {self.quality}, > 0"
             raise InputError(f"rules.t: expected {wanted}, got {self.t!r:.60}")
+
+    def _check_time(self) -> None:
         if not (self.t is None or _positive(self.t)):
             raise InputError(f"rules.t: expected a positive diffusion time or none, got {self.t!r:.60}")
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from memhorizon.checks import check_number
 from memhorizon.errors import InputError
@@ -98,10 +98,10 @@ def quality_level(curves: Sequence[Curve], *, tolerance: float = 0.05) -> float:
         raise InputError("curves: expected at least one, got none")
     for curve in curves:
         _check_curve(curve)
-    worst = max(float(curve.value.min()) for curve in curves)
-    if min(float(curve.value.min()) for curve in curves) <= 0:
+    best = [float(curve.value.min()) for curve in curves]
+    if min(best) <= 0:
         raise InputError("curves: expected positive values, so that a relative tolerance means something")
-    return (1 + tolerance) * worst
+    return (1 + tolerance) * max(best)
 
 
 def generalization_time(curve: Curve, *, level: float, confidence: float = 0.95) -> Time:
@@ -256,17 +256,25 @@ def timescales(
         gap_level = 0.1 * quality_level
     if gap is not None and gap_level is not None:
         others["gap_opening"] = gap_opening_time(gap, level=gap_level)
-    if quality is None:
-        tau_gen = Time.unknown(Status.NOT_MEASURED, "no quality with its error was measured")
-    elif quality_level is None:
-        tau_gen = Time.unknown(status, f"{quality.name or 'quality'} at a level relative to its best value")
-    else:
-        tau_gen = generalization_time(quality, level=quality_level)
-    if memorized is None:
-        tau_mem = Time.unknown(Status.NOT_MEASURED, "the memorized fraction was not measured")
-    else:
-        tau_mem = memorization_time(memorized, level=memorized_level, null=null)
+    tau_gen = _generalized(quality, quality_level, status)
+    tau_mem = _memorized(memorized, memorized_level, null)
     return Timescales(tau_gen, tau_mem, others)
+
+
+def _generalized(quality: Curve | None, level: float | None, status: Status) -> Time:
+    """tau_gen, or why it is not known."""
+    if quality is None:
+        return Time.unknown(Status.NOT_MEASURED, "no quality with its error was measured")
+    if level is None:
+        return Time.unknown(status, f"{quality.name or 'quality'} at a level relative to its best value")
+    return generalization_time(quality, level=level)
+
+
+def _memorized(memorized: Curve | None, level: float, null: Fraction | float) -> Time:
+    """tau_mem, or why it is not known."""
+    if memorized is None:
+        return Time.unknown(Status.NOT_MEASURED, "the memorized fraction was not measured")
+    return memorization_time(memorized, level=level, null=null)
 
 
 def _with_intervals(curve: Curve | None) -> Curve | None:
@@ -276,8 +284,11 @@ def _with_intervals(curve: Curve | None) -> Curve | None:
     known = np.isfinite(curve.low) & np.isfinite(curve.high)
     if np.all(known):
         return curve
-    if not np.any(known):
-        return None
+    return _readings(curve, known) if np.any(known) else None
+
+
+def _readings(curve: Curve, known: Bool[np.ndarray, " m"]) -> Curve:
+    """The marked readings of a curve."""
     return Curve(
         curve.step[known],
         curve.value[known],
@@ -311,11 +322,15 @@ def _deviation(curve: Curve) -> Float[np.ndarray, " m"]:
     their inverses, within what numbers hold.
     """
     sd = (curve.high - curve.low) / (2 * two_sided(_confidence(curve.confidence)))
+    _check_deviation(curve, sd)
+    return np.maximum(sd, np.maximum(1e-12 * np.abs(curve.value), 1e-150))
+
+
+def _check_deviation(curve: Curve, sd: Float[np.ndarray, " m"]) -> None:
     if not (np.all(np.isfinite(sd)) and np.all(sd >= 0)):
         raise InputError(f"curve {curve.name!r}: expected finite intervals with low <= high")
     if max(float(np.max(sd)), float(np.max(np.abs(curve.value)))) > _LARGEST:
         raise InputError(f"curve {curve.name!r}: expected values and intervals within {_LARGEST:g}")
-    return np.maximum(sd, np.maximum(1e-12 * np.abs(curve.value), 1e-150))
 
 
 @dataclass(frozen=True)
@@ -330,6 +345,10 @@ def _null(null: object) -> _Base:
     if not isinstance(null, Fraction | Estimate):
         check_number("null", null)
         return _Base(float(null), 0.0)  # pyright: ignore[reportArgumentType]
+    return _measured_null(null)
+
+
+def _measured_null(null: Fraction | Estimate) -> _Base:
     if not (math.isfinite(null.value) and math.isfinite(null.high - null.low)):
         raise InputError(f"null: expected a number with a finite interval, got {null}")
     return _Base(null.value, (null.high - null.low) / (2 * two_sided(_confidence(null.confidence))))
