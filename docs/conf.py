@@ -101,6 +101,15 @@ def cite_in_docstring(
         lines[i] = CITED.sub(r":cite:p:`\1`", plain)
 
 
+def shape_in_type(
+    app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]
+) -> None:
+    """The types of attributes, which napoleon writes itself, have shapes with stars too."""
+    for i, line in enumerate(lines):
+        if line.startswith(":vartype "):
+            lines[i] = re.sub(r"(?<!\\)\*", r"\\*", line)
+
+
 class CommandHelp(Directive):
     """The help page of a command of memhorizon, as it is printed."""
 
@@ -122,6 +131,7 @@ def setup(app: Sphinx) -> None:
     app.add_directive("command", CommandHelp)
     app.connect("source-read", cite_in_page)
     app.connect("autodoc-process-docstring", cite_in_docstring, priority=400)  # before napoleon
+    app.connect("autodoc-process-docstring", shape_in_type, priority=600)  # after it
     app.add_html_math_renderer("mathml", (inline_formula, None), (block_formula, None))
 
 
