@@ -38,6 +38,7 @@ suppress_warnings = [
 ]  # links to files of the repository, which are no pages; see `repository`
 
 default_role = "code"
+highlight_language = "text"  # of blocks that name no language
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
@@ -107,7 +108,23 @@ def shape_in_type(
     """The types of attributes, which napoleon writes itself, have shapes with stars too."""
     for i, line in enumerate(lines):
         if line.startswith(":vartype "):
-            lines[i] = re.sub(r"(?<!\\)\*", r"\\*", line)
+            lines[i] = re.sub(r"(?<!\\)\*", r"\\*", line).replace("jaxtyping.", "")
+
+
+def short_types(
+    app: Sphinx,
+    what: str,
+    name: str,
+    thing: object,
+    options: object,
+    signature: str | None,
+    returned: str | None,
+) -> tuple[str | None, str | None]:
+    """Types by their names alone where a shape keeps Sphinx from shortening and linking them."""
+    texts = (signature, returned)
+    plain = (text and re.sub(r"~(?:\w+\.)+(?=\w)", "", text) for text in texts)
+    shaped = any("~jaxtyping" in (text or "") for text in texts)
+    return tuple(plain) if shaped else texts
 
 
 class CommandHelp(Directive):
@@ -119,7 +136,7 @@ class CommandHelp(Directive):
     def run(self) -> list[nodes.Node]:
         """Run the command with --help and show what it prints."""
         words = [sys.executable, "-m", "memhorizon", *self.arguments, "--help"]
-        plain = {**os.environ, "COLUMNS": "96", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
+        plain = {**os.environ, "COLUMNS": "88", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
         done = subprocess.run(words, capture_output=True, text=True, env=plain, check=True, encoding="utf-8")
         block = nodes.literal_block(done.stdout, done.stdout)
         block["language"] = "text"
@@ -132,6 +149,7 @@ def setup(app: Sphinx) -> None:
     app.connect("source-read", cite_in_page)
     app.connect("autodoc-process-docstring", cite_in_docstring, priority=400)  # before napoleon
     app.connect("autodoc-process-docstring", shape_in_type, priority=600)  # after it
+    app.connect("autodoc-process-signature", short_types)
     app.add_html_math_renderer("mathml", (inline_formula, None), (block_formula, None))
 
 

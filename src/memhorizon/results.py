@@ -413,10 +413,12 @@ class Time:
             return f"> {_digits(self.value, 4)}"
         if self.status == "before first":
             return f"< {_digits(self.value, 4)}"
+        if self.confidence == 1 and self.low == self.high:  # computed, not measured
+            return _digits(self.value, 4)
         return f"{_digits(self.value, 4)} [{_digits(self.low, 4)}, {_digits(self.high, 4)}]"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Timescales:
     """The two timescales of one run or of one theory model.
 
@@ -431,6 +433,16 @@ class Timescales:
     tau_mem: Time
     others: Mapping[str, Time] = field(default_factory=dict)
     unit: str = "steps"
+
+    def __repr__(self) -> str:
+        """Both times and the names of the others.
+
+        >>> Timescales(Time(60, 55, 67, Status.OBSERVED), Time(500, 410, 620, Status.OBSERVED))
+        Timescales(tau_gen 60 [55, 67], tau_mem 500 [410, 620] steps)
+        """
+        others = f"; also {', '.join(self.others)}" if self.others else ""
+        times = f"tau_gen {self.tau_gen}, tau_mem {self.tau_mem}"
+        return f"{type(self).__name__}({times} {self.unit}{others})"
 
 
 @dataclass(frozen=True, repr=False)

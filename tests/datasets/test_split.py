@@ -335,9 +335,18 @@ def test_unknown_words_are_named(word, value):
         config.__post_init__()
 
 
-@pytest.mark.parametrize("name", ["mnist", "cifar10", "celeba", "folder", "file"])
-def test_paths_that_are_wrong_are_named(tmp_path, name):
-    with pytest.raises(InputError, match=f"path: expected the folder or file that holds {name}, got None"):
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("mnist", "the folder that holds mnist"),
+        ("cifar10", "the folder that holds cifar10"),
+        ("celeba", "the folder that holds celeba"),
+        ("folder", "a folder of images"),
+        ("file", r"a \.npy, \.npz or \.safetensors file"),
+    ],
+)
+def test_paths_that_are_wrong_are_named(tmp_path, name, place):
+    with pytest.raises(InputError, match=f"^path: expected {place}, got None$"):
         load_split(DataConfig(name))
     with pytest.raises(InputError, match="path: no such file or folder as no/such/place$"):
         load_split(DataConfig(name, path="no/such/place"))

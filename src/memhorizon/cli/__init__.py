@@ -28,7 +28,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "demo": Command(
         "runs",
-        "Train on real digits at several n, see both times; ends, in minutes, with the page to open.",
+        "Train on handwritten digits at several n and show both timescales, in a few minutes.",
     ),
     "train": Command("runs", "Train one network and measure its snapshots; the same command resumes."),
     "sweep": Command(
@@ -47,6 +47,11 @@ COMMANDS = {
         "records", "Run a recipe, write its record and draw its figures; without a name, list the recipes."
     ),
 }
+
+DESCRIPTION = """When does a diffusion model begin to copy its training set?
+
+memhorizon COMMAND --help explains a command, memhorizon --version prints the version.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -98,7 +103,7 @@ def _run(words: list[str]) -> int:
     import tyro
 
     if not words or words[0] not in COMMANDS:
-        return _overview(words).cli(prog="memhorizon", args=words)
+        return _overview(words).cli(prog="memhorizon", args=words, description=DESCRIPTION)
     name, *rest = words
     command = _load(name, words)
     if isinstance(command, tyro.extras.SubcommandApp):

@@ -74,10 +74,10 @@ def follow_run(run: RunDir, *, device: str | None = None, quiet: bool = False) -
         done = run.last_step()
         begins = f"goes on after step {done:,}" if done else "begins"
         cost = next(costs([run.config], device=device))
-        about = (
-            "" if isinstance(cost, InputError) else f" about {duration(cost.seconds(run.config, done=done))}"
-        )
-        say(f"{run.path} {begins}:{about} on {_place(device)}")
+        if isinstance(cost, InputError):  # it cannot be done
+            raise cost
+        about = duration(cost.seconds(run.config, done=done))
+        say(f"{run.path} {begins}: about {about} on {_place(device)}")
     follow(execute(run, device=device), run.path.name, quiet=quiet)
 
 

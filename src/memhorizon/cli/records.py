@@ -8,7 +8,7 @@ import tyro
 from tqdm import tqdm
 
 from memhorizon import figures, recipes
-from memhorizon.cli.output import announce, say
+from memhorizon.cli.output import announce, rule_text, say
 from memhorizon.cli.output import dry_run as show_dry_run
 from memhorizon.cli.typed import remember
 from memhorizon.errors import InputError
@@ -16,6 +16,7 @@ from memhorizon.experiments.recipe import Progress, Recipe, Size
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.records.files import load_record
 from memhorizon.records.sweep import SweepRecord
+from memhorizon.report import sentence
 
 Positional = tyro.conf.Positional
 
@@ -51,7 +52,10 @@ def reproduce(
         announce(recipe.plan(size), root / name, device)
     watch = partial(_shown, name, quiet)
     made = recipe.reproduce(out, size, root=root, records=records, device=device, watch=watch)
+    print(made.path)
     _draw(made.path, made.runs)
+    if isinstance(made.record, SweepRecord):
+        print(f"{sentence(made.record)}\n{rule_text(made.record.rules)}")
     if made.failed:
         say(f"memhorizon: {made.failed}")
     return 1 if made.failed else 0
@@ -89,15 +93,18 @@ def figure(name: Positional[str], results: Path = Path("results")) -> int:
     """Redraw the pictures of a record from the numbers in it.
 
     Args:
-        name: the record (its file name without .json), or "all".
+        name: the record (its file name without .json, or its path), or "all".
         results: where the records are.
     """
+    if name.endswith(".json"):
+        _draw(Path(name))
+        return 0
     every = sorted(results.rglob("*.json"))
     if name == "all":
         return _draw_all(every)
     found = [path for path in every if path.stem == name]
     if not found:
-        raise InputError(f"name: expected a record in {results} or 'all', got {name!r}")
+        raise InputError(f"name: expected a record in {results}, the path of one, or 'all', got {name!r}")
     for path in found:
         _draw(path)
     return 0

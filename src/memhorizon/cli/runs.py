@@ -96,7 +96,7 @@ class RuleFlags:
 def demo(
     root: Path = Path("demo"), device: str | None = None, json: bool = False, quiet: bool = False
 ) -> int:
-    """Train on real digits at several n, see both times; ends, in minutes, with the page to open.
+    """Train on handwritten digits at several n and show both timescales, in a few minutes.
 
     Args:
         root: where runs and page go.

@@ -34,12 +34,12 @@ class DataConfig:
         n_train: number of training items.
         n_holdout: number of held-out items.
         subset: which of the disjoint training subsets of this size.
-        size: the short side is resized to this many pixels, at most MOST_SIDE, then the centre cropped to
+        size: the short side is resized to this many pixels, at most 8,192, then the centre cropped to
             size x size.
         grey: make pictures grey, after resizing and cropping.
         seed: fixes the order of the pictures, the draws and the random basis; less than 2**63.
         scale: factor on the centred pixels; 1 is the paper's convention, 2 gives values of order one.
-        dim: dimension of the synthetic data; components * dim**2 is at most MOST_COVARIANCE.
+        dim: dimension of the synthetic data; components * dim**2 is at most 2**24.
         components: number of Gaussians in the mixture, equal in weight and covariance; the means of the first
             two are +mean and -mean in every coordinate, further ones have random distinct signs.
         mean: absolute value of each coordinate of the mixture's means.

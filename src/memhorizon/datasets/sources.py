@@ -274,11 +274,17 @@ def _stated(config: DataConfig) -> tuple[str | None, str]:
     return config.path, ""
 
 
+def _place_of(name: str) -> str:
+    """What the path of a data set leads to, in words."""
+    places = {"folder": "a folder of images", "file": "a .npy, .npz or .safetensors file"}
+    return places.get(name, f"the folder that holds {name}")
+
+
 def _folder(config: DataConfig) -> Path:
     """The place that a configuration is read from."""
     path, hint = _stated(config)
     if path is None:
-        raise InputError(f"path: expected the folder or file that holds {config.name}, got None")
+        raise InputError(f"path: expected {_place_of(config.name)}, got None")
     problem = problem_with(split_key(path)[0])
     if problem is not None:
         raise InputError(f"path: {problem}{hint}")

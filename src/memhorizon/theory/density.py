@@ -11,7 +11,7 @@ from memhorizon.theory.equations import Equations, Solution, within
 from memhorizon.theory.model import FeatureModel
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SpectralDensity:
     """The spectrum of U at given places.
 
@@ -29,6 +29,12 @@ class SpectralDensity:
     cumulative: Float[np.ndarray, " m"]
     residual: Float[np.ndarray, " m"]
     place: Shaped[np.ndarray, " m"]
+
+    def __repr__(self) -> str:
+        """How many eigenvalues, from where to where."""
+        at = self.eigenvalues
+        span = f" from {at.min():.4g} to {at.max():.4g}" if len(at) else ""
+        return f"SpectralDensity({len(at)} eigenvalues{span}; {self.status})"
 
     @property
     def status(self) -> Status:

@@ -18,7 +18,7 @@ LARGEST_RIDGE = 1e100
 RESOLVED = 1e-7  # largest residual of curves that can be relied on
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LossCurves:
     """Losses along gradient flow from A = 0.
 
@@ -41,6 +41,11 @@ class LossCurves:
     residual: Float[np.ndarray, " m"] | None = None
     status: Status = Status.SOLVED
     note: str = ""
+
+    def __repr__(self) -> str:
+        """How many times, from when to when."""
+        span = f", tau {self.tau[0]:g} to {self.tau[-1]:g}" if len(self.tau) else ""
+        return f"LossCurves({len(self.tau)} times{span}; {self.status})"
 
 
 def loss_curves(model: FeatureModel, tau: object, *, ridge: float = 0.0) -> LossCurves:

@@ -19,7 +19,7 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
 _NODES, _WEIGHTS = 0.5 * (_NODES + 1), 0.5 * _WEIGHTS  # of the interval from 0 to 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Support:
     """The support of the spectrum of U.
 
@@ -45,6 +45,16 @@ class Support:
     offsets: Float[np.ndarray, "k 2"]
     residual: float
     status: Status
+
+    def __repr__(self) -> str:
+        """Every interval with its label, and the weight of the atom."""
+        parts = [
+            f"{label} {low:.4g} to {high:.4g}"
+            for label, (low, high) in zip(self.labels, self.intervals, strict=True)
+        ]
+        if self.atom_weight > 0:
+            parts.insert(0, f"atom at {self.atom_location:.4g}")
+        return f"Support({', '.join(parts)}; {self.status})"
 
     @property
     def lowest(self) -> float:

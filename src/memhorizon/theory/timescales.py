@@ -21,7 +21,7 @@ _PER_DECADE = 24  # grid points on which first crossings are looked for
 _DROP, _GAP, _EXCESS = 0, 1, 2  # rows of the curves
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ModelTimescales(Timescales):
     """The timescales of a theory model, in tau, with the levels that the curves reach.
 

@@ -6,7 +6,7 @@ from memhorizon.recipes.augmentation_digits.numbers import NAME, REFERENCE, make
 
 RECIPE = Recipe(
     name=NAME,
-    claim="By how much augmentation delays memorization: as many distinct images are copied as late",
+    claim="How much augmentation delays memorization, expressed as a number of distinct images without it",
     make=make,
     plan=planned,
     figures={"effective": augmentation},

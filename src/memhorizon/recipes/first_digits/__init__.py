@@ -6,7 +6,7 @@ from memhorizon.recipes.first_digits.numbers import NAME, make, planned
 
 RECIPE = Recipe(
     name=NAME,
-    claim="Which digits are copied first: how far k copies of an image bring its time forward, and who leads",
+    claim="Which digits are copied first: the effect of k copies of an image, and what predicts the order",
     make=make,
     plan=planned,
     figures={"times": first_digits},

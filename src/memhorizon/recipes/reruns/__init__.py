@@ -6,7 +6,7 @@ from memhorizon.recipes.reruns.numbers import NAME, SWEEPS, make, planned
 
 RECIPE = Recipe(
     name=NAME,
-    claim="Other seeds and other items say the same: three sweeps done again in full, beside their records",
+    claim="Three sweeps repeated in full with other seeds and other items give the same times",
     make=make,
     plan=planned,
     figures={"times": reruns},

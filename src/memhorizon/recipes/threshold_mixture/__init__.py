@@ -6,7 +6,7 @@ from memhorizon.recipes.threshold_mixture.numbers import NAME, make, planned
 
 RECIPE = Recipe(
     name=NAME,
-    claim="n*(W), the number of items beyond which a network of width W does not copy, ever",
+    claim="n*(W), the number of items beyond which a network of width W never copies",
     paper_figure="Fig. 3 right",
     make=make,
     plan=planned,
