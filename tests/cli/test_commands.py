@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -202,6 +203,15 @@ def test_help_of_every_command(capsys):
             main([command, "--help"])
         assert stop.value.code == 0
         assert "usage" in capsys.readouterr().out
+
+
+def test_a_record_is_drawn_by_its_path(tmp_path, capsys):
+    path = tmp_path / "mine.json"
+    shutil.copy(Path(__file__).resolve().parents[2] / "results" / "rates.json", path)
+    assert main(["figure", str(path)]) == 0
+    assert capsys.readouterr().out.split() == [str(tmp_path / "mine-times.png")]
+    assert main(["figure", str(tmp_path / "other.json")]) == 2
+    assert "other.json" in capsys.readouterr().err
 
 
 def test_recipes_are_listed(capsys):
