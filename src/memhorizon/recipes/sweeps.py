@@ -191,8 +191,8 @@ TABLE = (
     ),
     Entry(
         name="repetition_mixture",
-        claim="Not a matter of repetition: at one batch size for every n, passes per item fall as 1 / n_train, "
-        "and tau_mem still grows with n_train",
+        claim="Not a matter of repetition: at one batch size for every n, passes per item fall as "
+        "1 / n_train, and tau_mem still grows with n_train",
         paper_figure="Fig. 7 left",
         base=MIXTURE,
         updates={16: 3000, 32: 6000, 64: 20_000, 128: 80_000},
