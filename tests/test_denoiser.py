@@ -320,6 +320,26 @@ def past_the_checker(function):
     return getattr(function, "__wrapped__", function)
 
 
+def unchecked(name, *args, **options):
+    """A class method without the checker of annotations."""
+    return past_the_checker(getattr(Denoiser, name).__func__)(Denoiser, *args, **options)
+
+
+def scheduler(prediction_type):
+    """What `Denoiser.diffusers` reads of a scheduler that a user has made or edited."""
+    return SimpleNamespace(
+        config=SimpleNamespace(prediction_type=prediction_type), alphas_cumprod=torch.linspace(0.9, 0.1, 9)
+    )
+
+
+class FlowMatchScheduler(SimpleNamespace):
+    """The same of one of flow matching."""
+
+
+def flow_scheduler(count):
+    return FlowMatchScheduler(config=SimpleNamespace(num_train_timesteps=count))
+
+
 EXACT = Denoiser.exact(GAUSSIAN)
 X = torch.zeros(3, DIM)
 BAD = {
@@ -332,10 +352,25 @@ BAD = {
     "one item": (lambda: past_the_checker(Denoiser.__call__)(EXACT, X[0, 0], 1.0), r"x: .* of shape \(\)"),
     "no noise": (lambda: EXACT(X, 0.0), "sigma: .* got 0.0"),
     "NaN": (lambda: EXACT(X, torch.tensor([1.0, math.nan, 1.0])), "sigma: expected one positive finite"),
+    "complex": (
+        lambda: EXACT(X, torch.ones(3, dtype=torch.cfloat)),
+        "sigma: expected real numbers, got .*complex64",
+    ),
     "two for three": (lambda: EXACT(X, torch.ones(2)), r"sigma: .* 3 items, got .* \(2 in all\)"),
     "end": (lambda: past_the_checker(Denoiser.velocity.__func__)(Denoiser, velocity, data_at="1"), "data_at"),
     "spread": (lambda: Denoiser.edm(posterior_mean, sigma_data=0.0), "sigma_data"),
     "scheduler": (lambda: Denoiser.diffusers(network(), SimpleNamespace()), "scheduler: .* SimpleNamespace"),
+    "levels of a flow": (lambda: unchecked("velocity", velocity, schedule="flow"), "schedule: .* got str"),
+    "levels of EDM": (lambda: unchecked("edm", posterior_mean, schedule=1000), "schedule: .* got int"),
+    "levels of exact": (
+        lambda: unchecked("exact", GAUSSIAN, schedule=LINEAR.alpha_bar),
+        "schedule: .*Tensor",
+    ),
+    "items, no distribution": (lambda: unchecked("exact", X), "distribution: .*Empirical, got Tensor"),
+    "several predictions": (lambda: Denoiser.diffusers(network(), scheduler(["epsilon"])), "prediction_type"),
+    "no count": (lambda: Denoiser.diffusers(network(), flow_scheduler(None)), "num_train_timesteps: .* None"),
+    "count in words": (lambda: Denoiser.diffusers(network(), flow_scheduler("many")), "timesteps: .* 'many'"),
+    "count of none": (lambda: Denoiser.diffusers(network(), flow_scheduler(0)), "num_train_timesteps: .* 0"),
     "shape": (lambda: Denoiser.velocity(lambda x, tau: x[:, :2])(X, 1.0), r"model: .*\(3, 4\), got \(3, 2\)"),
     "path": (
         lambda: sample_path(EXACT, (DIM,), seeds=[0], prediction="x0"),

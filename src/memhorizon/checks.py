@@ -69,6 +69,17 @@ def check_number(
     raise InputError(f"{name}: expected a finite number{f' {words}' if words else ''}, got {value!r}")
 
 
+def check_kind(name: str, value: object, kind: type) -> None:
+    """Refuse what is of another class.
+
+    Raises:
+        InputError: if `value` is no instance of `kind`.
+    """
+    if not isinstance(value, kind):
+        got = repr(value)[:60] if isinstance(value, type) else type(value).__name__
+        raise InputError(f"{name}: expected a {kind.__name__}, got {got}")
+
+
 def check_flag(name: str, value: object) -> None:
     """Refuse what is neither True nor False.
 

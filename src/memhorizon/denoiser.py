@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from memhorizon.checks import check_choice, check_number
+from memhorizon.checks import check_choice, check_number, check_whole
 from memhorizon.devices import wide
 from memhorizon.diffusion import (
     Model,
@@ -103,6 +103,7 @@ class Denoiser:
         Source: [lipman2023] Eqs. (20)-(22)
         """
         _check_callable(model, "model(x_tau, tau)")
+        levels = Schedule.flow() if schedule is None else _checked_schedule(schedule)
         check_choice("data_at", data_at, get_args(DataEnd))
         path = _turned(model) if data_at == "tau=1" else model
 
@@ -114,7 +115,7 @@ class Denoiser:
             # v = a noise - b x_0 = ((a - b) x_t + u)/(a + b)
             return ((a - b) * x_t + u) / (a + b)
 
-        return cls(output, "v", Schedule.flow() if schedule is None else schedule, "velocity")
+        return cls(output, "v", levels, "velocity")
 
     @classmethod
     def edm(
@@ -139,7 +140,8 @@ class Denoiser:
         else:
             check_number("sigma_data", sigma_data, above=0)
             denoised = _preconditioned(net, sigma_data)
-        return _of_denoised(denoised, Schedule.edm() if schedule is None else schedule, "edm")
+        levels = Schedule.edm() if schedule is None else _checked_schedule(schedule)
+        return _of_denoised(denoised, levels, "edm")
 
     @classmethod
     def diffusers(cls, unet: Callable[..., object], scheduler: object) -> "Denoiser":
@@ -158,11 +160,13 @@ class Denoiser:
         model = _sample_of(unet)
         config = getattr(scheduler, "config", None)
         if "FlowMatch" in type(scheduler).__name__:
-            count = int(getattr(config, "num_train_timesteps", 1000))
+            count = check_whole(
+                "scheduler.num_train_timesteps", getattr(config, "num_train_timesteps", 1000), least=1
+            )
             return cls.velocity(lambda x, tau: model(x, count * tau))
         kind = getattr(config, "prediction_type", None)
         table = getattr(scheduler, "alphas_cumprod", None)
-        if not isinstance(table, Tensor) or kind not in _DIFFUSERS:
+        if not (isinstance(table, Tensor) and isinstance(kind, str) and kind in _DIFFUSERS):
             wanted = "one with alphas_cumprod and a known prediction_type, or one of flow matching"
             got = f"{type(scheduler).__name__} (prediction_type: {kind!r})"
             raise InputError(f"scheduler: expected {wanted}, got {got}")
@@ -176,12 +180,19 @@ class Denoiser:
         Args:
             distribution: of the flattened items.
             schedule: the levels it is sampled and measured at; None: the 1,000 of `Schedule.linear`.
+
+        Raises:
+            InputError: if `distribution` is none, or `schedule` no Schedule.
         """
+        if not isinstance(distribution, get_args(Distribution)):
+            wanted = ", ".join(kind.__name__ for kind in get_args(Distribution))
+            raise InputError(f"distribution: expected one of {wanted}, got {type(distribution).__name__}")
+        levels = Schedule.linear() if schedule is None else _checked_schedule(schedule)
 
         def output(x_t: Tensor, alpha_bar: Tensor) -> Tensor:
             return exact_output(distribution, x_t, alpha_bar, "v")
 
-        return cls(output, "v", Schedule.linear() if schedule is None else schedule, "exact")
+        return cls(output, "v", levels, "exact")
 
     def __call__(
         self, x: Float[Tensor, " batch *item"], sigma: float | Tensor
@@ -343,6 +354,8 @@ def _checked_sigma(x: object, sigma: object) -> Float64[Tensor, " any"]:
     count = len(_checked_items(x))
     if not isinstance(sigma, Tensor):
         return torch.tensor([check_number("sigma", sigma, above=0)], dtype=torch.float64)
+    if sigma.is_complex():
+        raise InputError(f"sigma: expected real numbers, got {sigma.dtype}")
     values = wide(sigma).reshape(-1)
     positive = (values > 0) & values.isfinite()
     if len(values) not in (1, count) or not bool(positive.all()):

@@ -1,5 +1,6 @@
 """Many runs and what follows from them: `sweep` trains them, a `Sweep` answers from their directories."""
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from memhorizon.experiments.executors import Executor
 from memhorizon.experiments.record import laws_by, record
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import sweep as run_all
-from memhorizon.files.plain import write_atomically
+from memhorizon.files.plain import check_path, write_at
 from memhorizon.records.sweep import RunRecord, SweepRecord
 from memhorizon.results import ScalingLaw, Timescales
 from memhorizon.timescales.rules import Rules
@@ -46,7 +47,7 @@ class Sweep:
         Raises:
             InputError: if there is no run at one of the places.
         """
-        one = isinstance(places, str | Path | RunDir)
+        one = isinstance(places, str | Path | RunDir) or not isinstance(places, Iterable)
         found = [run for place in ([places] if one else places) for run in find_runs(place)]
         if not found:
             raise InputError("places: expected at least one run directory, got none")
@@ -118,16 +119,15 @@ class Sweep:
             The path of the page.
 
         Raises:
-            InputError: as `record`.
+            InputError: as `record`, or if no file can be written at `path`.
         """
         from memhorizon.report import report  # matplotlib, which no other answer needs
 
-        path = Path(path)
-        if path.is_dir():
+        path = check_path("path", path)
+        if os.path.isdir(path):  # noqa: PTH112  False where one may not look
             path = path / "report.html"
         page = report(self.record(rules), self.runs)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, page.encode())
+        write_at(path, page.encode())
         return path
 
     def __len__(self) -> int:

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from memhorizon.checks import check_choice, check_number, check_tuple, check_whole
+from memhorizon.checks import check_choice, check_kind, check_number, check_tuple, check_whole
 from memhorizon.diffusion import Prediction, check_prediction, item_losses
 from memhorizon.errors import InputError
 from memhorizon.schedule import Schedule
@@ -106,7 +106,14 @@ class TrainState:
 
     @classmethod
     def new(cls, model: nn.Module, optimizer: OptimizerConfig, *, ema: float = 0.0) -> "TrainState":
-        """Start from the weights of `model`, which is trained in place."""
+        """Start from the weights of `model`, which is trained in place.
+
+        Raises:
+            InputError: if `model` is no network of PyTorch, `optimizer` no OptimizerConfig or `ema` no share.
+        """
+        check_kind("model", model, nn.Module)
+        check_kind("optimizer", optimizer, OptimizerConfig)
+        check_number("ema", ema, least=0, below=1)
         trainable = [p for p in model.parameters() if p.requires_grad]
         average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema)) if ema else None
         return cls(model, optimizer.build(trainable), average)
@@ -211,6 +218,9 @@ def train(
 
     Source: [bonnaire2025] Eq. (4)
     """
+    check_kind("state", state, TrainState)
+    check_kind("schedule", schedule, Schedule)
+    check_kind("config", config, TrainConfig)
     _check_data(data)
     check_whole("seed", seed, least=0)
     draws = _Draws(data, len(schedule), _fixed_index(schedule, config), config.batch_size, seed)

@@ -158,6 +158,12 @@ def test_two_writers_do_not_mix(tmp_path, monkeypatch):
     [
         ({"factors": {"n_train": 4}}, "factors"),
         ({"factors": {"lr": True}}, "factors"),
+        ({"factors": {"lr": float("nan")}}, "factors"),
+        ({"factors": {"lr": float("inf")}}, "factors"),
+        ({"factors": {"key": 1}}, "factors"),
+        ({"factors": {"tau_gen": 1}}, "factors"),
+        ({"factors": {"tau_mem_status": "late"}}, "factors"),
+        ({"factors": {"width": 2**70}}, "factors: width"),
         ({"seed": -1}, "seed"),
         ({"n_updates": -1}, "n_updates"),
     ],
@@ -166,6 +172,12 @@ def test_what_cannot_be_written_is_refused_by_name(tmp_path, options, name):
     with pytest.raises(mh.InputError, match=f"^{name}: expected"):
         mh.RunWriter(tmp_path / "run", items(8), **options)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("path", ["/proc/run", "/dev/null/run", "a\0b", "x" * 5000])
+def test_a_path_where_no_folder_can_be_is_refused_by_name(path):
+    with pytest.raises(mh.InputError, match="^path: "):
+        mh.RunWriter(path, items(8))
 
 
 def test_a_damaged_file_is_named(tmp_path):

@@ -18,6 +18,7 @@ from memhorizon.measure.snapshot import MeasureConfig, Reference, observe, snaps
 from memhorizon.results import Estimate, Fraction
 from memhorizon.samplers import SamplerConfig, sample
 from memhorizon.schedule import Schedule
+from typecheck import unchecked
 
 DIM = 3
 SMALL = MeasureConfig(
@@ -153,6 +154,10 @@ def unchecked_of(*args, **options):
     return getattr(function, "__wrapped__", function)(Reference, *args, **options)
 
 
+def unchecked_observe(*args, **options):
+    return getattr(observe, "__wrapped__", observe)(*args, **options)
+
+
 BAD = {
     "beside": (lambda: observe(EXACT, Reference.of(TRAIN), HOLDOUT), "holdout, qualities: expected None"),
     "integers": (lambda: Reference.of(TRAIN.long()), "train: expected finite floats .* got torch.int64"),
@@ -165,6 +170,23 @@ BAD = {
         lambda: observe(EXACT, TRAIN, HOLDOUT, SMALL, qualities={"fid": lambda x, y: "low"}),
         "qualities: expected a Distance, .* from 'fid', got str",
     ),
+    "an answer too large": (
+        lambda: observe(EXACT, TRAIN, HOLDOUT, SMALL, qualities={"fid": lambda x, y: 10**400}),
+        "qualities: expected a number of float64 from 'fid'",
+    ),
+    "a complex answer": (
+        lambda: observe(EXACT, TRAIN, HOLDOUT, SMALL, qualities={"fid": lambda x, y: 1j}),
+        "qualities: expected .* from 'fid', got complex",
+    ),
+    "functions without names": (lambda: unchecked_of(TRAIN, qualities=[min]), "qualities: .* got list"),
+    "a function without a name": (lambda: unchecked_of(TRAIN, qualities=min), "qualities: .* got builtin"),
+    "settings": (lambda: unchecked_observe(EXACT, TRAIN, settings=3), "settings: .* got int"),
+    "settings of a run": (
+        lambda: unchecked_observe(EXACT, TRAIN, settings=SamplerConfig()),
+        "settings: expected a MeasureConfig, got SamplerConfig",
+    ),
+    "a method, no sampler": (lambda: unchecked(MeasureConfig, sampler="ddim"), "sampler: .* got 'ddim'"),
+    "no sampler": (lambda: unchecked(MeasureConfig, sampler=None), "sampler: .* got None"),
     "no schedule": (lambda: observe(lambda x, index: x, TRAIN), "schedule: expected a Schedule"),
 }
 

@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -154,3 +155,13 @@ def test_reproduce_draws_what_it_names(name, tmp_path, capsys):
     named = [line for line in capsys.readouterr().out.splitlines() if line.endswith(".png")]
     assert len(named) >= 3
     assert {str(path) for path in out.glob("*.png")} == set(named)
+
+
+@pytest.mark.parametrize("part", [None, 1, ["run"], {"run": 1}, "\x1b[31m"])
+def test_a_row_of_no_known_part_is_refused_where_it_stands(part):
+    record = load_record(recipes.load("rates").record_path(RECORDS, "here"))
+    first, *rest = record.rows
+    damaged = replace(record, rows=({**first, "part": part}, *rest))
+    with pytest.raises(InputError, match=r"rows\[0\].part: expected one of") as raised:
+        recipes.figures_of(damaged)
+    assert str(raised.value).isprintable()

@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from memhorizon.checks import check_kind
 from memhorizon.datasets.config import SYNTHETIC, DataConfig
 from memhorizon.datasets.selection import select
 from memhorizon.datasets.sources import Source, hash_item, source_of
@@ -155,6 +156,7 @@ def load_split(config: DataConfig, items: ImageSource | None = None) -> Split:
     >>> load_split(DataConfig(n_train=100, n_holdout=50))
     Split(digits: 100 training and 50 held-out items of 1 x 8 x 8; center 0.305, scale 1)
     """
+    check_kind("config", config, DataConfig)
     if config.name in SYNTHETIC and items is None:
         return _drawn(config)
     return _loaded(config, source_of(config, items))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from memhorizon.checks import check_kind
 from memhorizon.errors import InputError
 from memhorizon.experiments.comparable import apart, batch_of, differs, once, same_data, setting
 from memhorizon.experiments.config import Config
@@ -51,6 +52,8 @@ def record(
     """
     if not runs:
         raise InputError("runs: expected at least one, got none")
+    if rules is not None:
+        check_kind("rules", rules, Rules)
     readings, damaged = _readable(runs)
     readings, repeated = once(readings)
     readings, replaced = same_data(readings)

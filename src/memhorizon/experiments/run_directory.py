@@ -11,7 +11,6 @@ the state those of both streams up to its step, done.json those of the whole str
 fingerprint of the items. Whatever does not fit is refused, with what to do.
 """
 
-import errno
 import json
 import os
 import re
@@ -30,6 +29,7 @@ from memhorizon.experiments.locks import BusyError, held
 from memhorizon.experiments.tensors import read_tensors, read_tensors_and_note, write_tensors
 from memhorizon.experiments.written import WrittenConfig, is_written, written_of
 from memhorizon.files.plain import (
+    UNFIT,
     Row,
     append_lines,
     as_lines,
@@ -47,8 +47,6 @@ LOCK_TRIES = 30  # tenths of a second: the workers of a killed sweep need a mome
 FOLDERS = ("snapshots", "samples", "state")
 STREAMS = ("steps.jsonl", "measures.jsonl")
 FILES = ("config.json", "environment.json", "data.json", *STREAMS, "done.json", "state/state.safetensors")
-# What is wrong where no folder can be made at a path; None is that of a path with a NUL.
-UNFIT = (None, errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS)
 AT_A_STEP = re.compile(r"([0-9]+)\.safetensors")
 # What `write_atomically` is writing, by the names of today and of older versions.
 UNFINISHED = re.compile(r"(\.[0-9a-f]{16}|([0-9]+|state)\.safetensors)\.tmp")
@@ -116,8 +114,11 @@ class RunDir:
                 )
         write_atomically(self.path / "config.json", told.to_json().encode())
 
-    def make_folders(self) -> None:
+    def make_folders(self, argument: str = "root") -> None:
         """Make the folders that are not there.
+
+        Args:
+            argument: that the path comes from, for messages.
 
         Raises:
             InputError: if one cannot be made.
@@ -127,9 +128,11 @@ class RunDir:
             try:
                 path.mkdir(parents=True, exist_ok=True)
             except (OSError, ValueError) as error:
-                if getattr(error, "errno", None) not in UNFIT:  # a full disk is no fault of the path
+                if (
+                    isinstance(error, OSError) and error.errno not in UNFIT
+                ):  # a full disk is no fault of the path
                     raise
-                raise InputError(f"root: cannot make the folder {str(path)!r}: {error}") from error
+                raise InputError(f"{argument}: cannot make the folder {str(path)!r}: {error}") from error
 
     def check_files(self) -> None:
         """Refuse a directory that has something else where its files belong, before anything is changed.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from memhorizon.checks import check_kind
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, config_of, flat
 from memhorizon.experiments.executors import Executor, Local, Outcome
@@ -49,6 +50,7 @@ def grid(base: Config, **axes: object) -> list[Config]:
         InputError: if an axis is unknown or has no values, or the network or the optimizer of `base` does not
             have it; if two axes are the same; if a value does not fit.
     """
+    check_kind("base", base, Config)
     listed = [_values(axis, values) for axis, values in axes.items()]
     points = [dict(zip(axes, values, strict=True)) for values in product(*listed)]
     return list(dict.fromkeys(_at(base, point) for point in points))
@@ -161,6 +163,9 @@ def execute_sweep(
     Raises:
         InputError: if there is none, or if runs failed; the others are finished all the same.
     """
+    if executor is not None and (isinstance(executor, type) or not callable(executor)):
+        got = f"the class {executor.__name__}" if isinstance(executor, type) else type(executor).__name__
+        raise InputError(f"executor: expected one such as Local() or Inline(), got {got}")
     planned = _planned(_listed(configs), root)
     began = planned.progress()
     left = []

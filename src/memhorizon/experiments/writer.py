@@ -18,6 +18,7 @@ from memhorizon.experiments.written import WrittenConfig
 from memhorizon.files.plain import Row
 from memhorizon.measure.items import Items
 from memhorizon.measure.snapshot import MeasureConfig, Observation, Quality, Reference, observe
+from memhorizon.records.check import LAST_STEP
 from memhorizon.records.plain import Plain
 from memhorizon.schedule import Schedule
 
@@ -86,7 +87,7 @@ class RunWriter:
             measure=self._settings,
             n_updates=n_updates,
         )
-        self._run.make_folders()
+        self._run.make_folders("path")
         with self._run.locked():
             self._run.create_written(told)
             self._run.begin(environment(items.train.device), _facts(items, fingerprint), self.last_step)
@@ -126,7 +127,7 @@ class RunWriter:
         Raises:
             InputError: if the step lies before the last one, or the network cannot be measured.
         """
-        check_whole("step", step, least=1)
+        step = check_whole("step", step, least=1, most=int(LAST_STEP))
         if step in self.steps:
             return None
         if self._run.done:
@@ -153,7 +154,7 @@ class RunWriter:
         Raises:
             InputError: if another process is writing.
         """
-        check_whole("step", step, least=0)
+        step = check_whole("step", step, least=0)
         with self._run.locked():
             self._run.reopen()
             self._run.rewind(step)

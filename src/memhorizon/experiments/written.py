@@ -1,8 +1,11 @@
 """What is known of a run whose training is the user's: its config.json, beside that of `config.Config`."""
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import TypeGuard
 
 from memhorizon.checks import check_whole
@@ -16,6 +19,8 @@ from memhorizon.records.plain import Plain
 
 KIND = "written"  # in the file
 TAKEN = ("n_train", "seed")  # they are no factors: the writer knows them
+# what a row of `Sweep.frame` has beside the factors
+ANSWERS = re.compile("key|null|tau_(gen|mem)(_(low|high|status))?")
 
 
 @dataclass(frozen=True)
@@ -97,14 +102,23 @@ def _factors(factors: object) -> dict[str, float | int | str | None]:
         raise InputError(f"factors: expected a mapping of names to numbers or texts, got {factors!r}")
     found: dict[str, float | int | str | None] = {}
     for name, value in factors.items():
-        plain = encode(value)
-        if not isinstance(name, str) or not name or name in TAKEN:
-            wanted = f"names other than {' and '.join(TAKEN)}"
+        if not isinstance(name, str) or not name or name in TAKEN or ANSWERS.fullmatch(name):
+            wanted = f"names other than {' and '.join(TAKEN)}, and none of an answer"
             raise InputError(f"factors: expected {wanted}, got {name!r}")
-        if isinstance(plain, bool) or not (plain is None or isinstance(plain, int | float | str)):
-            raise InputError(f"factors: expected a number or a text for {name!r}, got {value!r}")
-        found[name] = plain
+        found[name] = _factor(name, value)
     return found
+
+
+def _factor(name: str, value: object) -> float | int | str | None:
+    """One hyperparameter: a finite number, a text or nothing."""
+    if isinstance(value, Real) and not isinstance(value, bool):
+        if isinstance(value, Integral):
+            return check_whole(f"factors: {name}", value, least=1 - LARGEST, most=LARGEST - 1)
+        if math.isfinite(value):
+            return float(value)
+    elif value is None or isinstance(value, str):
+        return value
+    raise InputError(f"factors: expected a finite number or a text for {name!r}, got {value!r}")
 
 
 def _plain(config: object) -> dict[str, Plain]:

@@ -5,6 +5,7 @@ and a symbolic link is replaced, not followed. What is read may have been cut sh
 stranger: whatever is no JSON ends in an `InputError` that names the file.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -19,6 +20,11 @@ from memhorizon.files.bounds import check_regular
 Row = dict[str, Any]
 SUFFIX = ".tmp"  # of what is being written; a killed process leaves it behind
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)  # each system lacks one of them
+# What is wrong where nothing can be made at a path.
+UNFIT = (
+    *(errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
+    *(errno.EACCES, errno.EPERM, errno.EROFS),
+)
 MAX_BYTES = 2**28  # of a file of plain values; ours are below 2**20
 
 
@@ -32,6 +38,32 @@ def write_atomically(path: Path, content: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def check_path(argument: str, path: object) -> Path:
+    """Return the path that an argument names.
+
+    Raises:
+        InputError: if it is no path, or none that a system has.
+    """
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path) or "\0" in os.fsdecode(path):
+        raise InputError(f"{argument}: expected a path, got {path!r:.100}")
+    return Path(os.fsdecode(path))
+
+
+def write_at(path: Path, content: bytes, argument: str = "path") -> None:
+    """Write a whole file where an argument names it, its folders too where they are not there.
+
+    Raises:
+        InputError: if no such file can be made there, by the path or by what one may do.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content)
+    except OSError as error:
+        if error.errno not in UNFIT:  # a full disk is no fault of the path
+            raise
+        raise InputError(f"{argument}: cannot write {str(path)!r}: {error.strerror}") from error
 
 
 def append_lines(path: Path, rows: Iterable[Row]) -> None:

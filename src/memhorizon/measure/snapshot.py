@@ -9,6 +9,7 @@ network.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from numbers import Real
 
 import numpy as np
 import torch
@@ -76,6 +77,8 @@ class MeasureConfig:
         for name in ("snapshots", "first", "repeats", "n_train_loss"):
             check_whole(name, getattr(self, name), least=1, most=LARGEST - 1)
         check_whole("n_samples", self.n_samples, least=0, most=LARGEST - 1)
+        if not isinstance(self.sampler, SamplerConfig):
+            raise InputError(f"sampler: expected a SamplerConfig, got {self.sampler!r}")
         check_number("threshold", self.threshold, above=0, below=1)
         check_flag("keep", self.keep)
         self._check_times()
@@ -165,8 +168,7 @@ class Reference:
         items = _floats(train, "train")
         held = items[:0] if holdout is None or _is_empty(holdout) else _floats(holdout, "holdout")
         _check_one_shape(items, held)
-        named = dict(qualities or {})
-        _check_qualities(named)
+        named = _checked_qualities(qualities)
         return cls(
             items,
             held,
@@ -315,6 +317,8 @@ def observe(
             a held-out set or qualities come beside a Reference.
     """
     asked = MeasureConfig() if settings is None else settings
+    if not isinstance(asked, MeasureConfig):
+        raise InputError(f"settings: expected a MeasureConfig, got {type(asked).__name__}")
     denoiser = as_denoiser(model, schedule, prediction)
     return _observed(denoiser, _reference(train, holdout, qualities), asked)
 
@@ -433,6 +437,13 @@ def _qualities(valid: Tensor, reference: Reference) -> dict[str, Mean]:
     return {name: _as_mean(name, found(valid, holdout)) for name, found in reference.qualities.items()}
 
 
+def _as_float(name: str, value: Real) -> float:
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise InputError(f"qualities: expected a number of float64 from {name!r}, got more") from error
+
+
 def _as_mean(name: str, value: object) -> Mean:
     """A user's answer as a mean with its standard error.
 
@@ -452,8 +463,8 @@ def _number(name: str, value: object) -> float:
     """A user's answer as a number, which counts as exact."""
     if isinstance(value, Tensor) and value.numel() == 1:
         value = value.item()
-    if isinstance(value, int | float | np.number) and not isinstance(value, bool):
-        return float(value)
+    if isinstance(value, Real) and not isinstance(value, bool):
+        return _as_float(name, value)
     wanted = "a Distance, a Mean, an Estimate or a number"
     raise InputError(f"qualities: expected {wanted} from {name!r}, got {type(value).__name__}")
 
@@ -511,11 +522,17 @@ def _check_one_shape(train: Tensor, holdout: Tensor) -> None:
         raise InputError(f"train, holdout: expected items of one shape, got {shapes}")
 
 
-def _check_qualities(qualities: Mapping[str, object]) -> None:
+def _checked_qualities(qualities: object) -> dict[str, Quality]:
+    if qualities is None:
+        return {}
+    if not isinstance(qualities, Mapping):
+        wanted = "a mapping of names to functions"
+        raise InputError(f"qualities: expected {wanted}, got {type(qualities).__name__}")
     for name, found in qualities.items():
         _check_quality_name(name)
         if not callable(found):
             raise InputError(f"qualities: expected a function for {name!r}, got {type(found).__name__}")
+    return dict(qualities)
 
 
 def _check_quality_name(name: object) -> None:

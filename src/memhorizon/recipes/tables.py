@@ -15,7 +15,7 @@ from dataclasses import MISSING, Field, fields
 from typing import Annotated, TypeVar, get_args, get_origin, get_type_hints
 
 from memhorizon.errors import InputError
-from memhorizon.records.codec import decode, encode
+from memhorizon.records.codec import decode, encode, show
 from memhorizon.records.plain import Plain
 from memhorizon.records.table import TableRecord
 
@@ -118,9 +118,9 @@ def _cut(value: object) -> Plain:
 
 def _typed(row: Mapping[str, Plain], by_part: Mapping[str, type[Row]], where: str) -> Row:
     part = row.get(PART, "")
-    if part not in by_part:
-        raise InputError(f"{where}.{PART}: expected one of {sorted(by_part)}, got {part!r}")
-    return decode(row, by_part[str(part)], where)
+    if not isinstance(part, str) or part not in by_part:
+        raise InputError(f"{where}.{PART}: expected one of {sorted(by_part)}, got {show(part)}")
+    return decode(row, by_part[part], where)
 
 
 def _part_of(kind: type) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from memhorizon.errors import InputError
-from memhorizon.files.plain import parse_json, read_text, write_atomically
+from memhorizon.files.plain import check_path, parse_json, read_text, write_at
 from memhorizon.records.check import check_sweep
 from memhorizon.records.codec import check_plain, decode, encode_object, show
 from memhorizon.records.plain import Plain
@@ -31,7 +31,7 @@ def load_record(path: Path | str) -> Record:
     Raises:
         InputError: if there is no such file, it is no record, or an entry of it is wrong; the entry is named.
     """
-    path = Path(path)
+    path = check_path("path", path)
     try:
         text = read_text(path)
     except (OSError, ValueError) as error:
@@ -68,10 +68,8 @@ def write_record(record: Record, path: Path | str) -> Path:
     Raises:
         InputError: if it is no record, or something in it has no plain form.
     """
-    path = Path(path)
-    content = to_text(record).encode()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, content)
+    path = check_path("path", path)
+    write_at(path, to_text(record).encode())
     return path
 
 
