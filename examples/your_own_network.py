@@ -1,7 +1,4 @@
-"""Your network and your training loop: a run directory, its timescales and a page.
-
-python examples/your_own_network.py [FOLDER]
-"""
+"""Your network and your training loop: a run directory, its timescales and a page; argument: the folder."""
 
 import sys
 
@@ -52,6 +49,7 @@ def main(folder: str = "runs/own", steps: int = 2000, n_train: int = 16, n_sampl
         optimizer.step()
         if step in settings.marks(steps):
             print(f"step {step}: {writer.observe(step, denoiser)}")
+    writer.finish()
     print(f"open {mh.Sweep.of(folder).report(folder)}")  # of every run in the folder
     return mh.Sweep.of(folder)
 

@@ -1,4 +1,4 @@
-"""Slow twins of the theory, by other methods than src: the paper's equations as printed, and sampled matrices."""
+"""Slow twins of the theory, by other methods: the paper's equations as printed, sampled matrices."""
 
 import numpy as np
 from scipy.optimize import root

@@ -47,8 +47,7 @@ class Sweep:
         Raises:
             InputError: if there is no run at one of the places.
         """
-        one = isinstance(places, str | Path | RunDir) or not isinstance(places, Iterable)
-        found = [run for place in ([places] if one else places) for run in find_runs(place)]
+        found = [run for place in _listed(places) for run in find_runs(place)]
         if not found:
             raise InputError("places: expected at least one run directory, got none")
         named = Path(places).absolute().name if isinstance(places, str | Path) else ""
@@ -136,7 +135,17 @@ class Sweep:
     def __repr__(self) -> str:
         done = sum(run.done for run in self.runs)
         name = f"{self.name}: " if self.name else ""
-        return f"Sweep({name}{len(self.runs)} runs, {done} done)"
+        plural = "" if len(self.runs) == 1 else "s"
+        return f"Sweep({name}{len(self.runs)} run{plural}, {done} done)"
+
+
+def _listed(places: Place | Iterable[Place]) -> list[Place]:
+    """One place or several as a list."""
+    if isinstance(places, str | Path | RunDir):
+        return [places]
+    if not isinstance(places, Iterable):
+        raise InputError(f"places: expected a path or several, got {type(places).__name__}")
+    return list(places)
 
 
 def sweep(

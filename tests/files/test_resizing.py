@@ -16,7 +16,7 @@ def noise(*shape, seed=0):
 
 @pytest.mark.parametrize(("height", "width", "size"), [(40, 28, 16), (28, 28, 32), (9, 30, 9), (31, 64, 7)])
 def test_resize_and_crop_equal_pillow(height, width, size):
-    """Pillow resizes pictures of mode F in float32, by another algorithm; both sum about 4 * scale products."""
+    """Pillow resizes pictures of mode F in float32, by another algorithm; both sum 4 * scale products."""
     picture = noise(height, width).astype(np.float32) / 255
     scale = size / min(height, width)
     shape = (int(width * scale + 1e-9), int(height * scale + 1e-9))
