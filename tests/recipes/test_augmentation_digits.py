@@ -18,6 +18,8 @@ from evidence_records import (
 )
 from memhorizon.measure.memorization import gap_ratios
 from memhorizon.recipes.augmentation_digits import numbers
+from memhorizon.recipes.copies import copies_of, tau_mem_of
+from memhorizon.recipes.settings import IMAGE_RULES
 from memhorizon.recipes.tables import of_kind, rows_of
 
 
@@ -100,8 +102,8 @@ def test_the_record_of_augmentation_follows_from_its_curves(kept, tmp_path):
     assert {(row.kind, row.seed) for row in runs} == wanted
     for row in runs:
         counts = zip(row.memorized, row.total, strict=True)
-        fractions = [numbers.Fraction.of(round(value * total), total) for value, total in counts]
-        agree(numbers.tau_mem_of(numbers.Curve.of_fractions(row.step, fractions), row.null), row.tau_mem)
+        copied = copies_of(row.step, [round(value * total) for value, total in counts], row.total)
+        agree(tau_mem_of(copied, row.null, IMAGE_RULES.memorized), row.tau_mem)
     reference = list(numbers.reference_rows(read("n_digits")))
     for made, old in zip(reference, of_kind(kept, numbers.ReferenceRow), strict=True):
         assert (made.n_train, made.seed) == (old.n_train, old.seed)

@@ -11,9 +11,11 @@ from memhorizon.distributions import GaussianMixture
 from memhorizon.errors import InputError
 from memhorizon.measure.snapshot import SAMPLE_SEED
 from memhorizon.networks.mlp import MLPConfig
+from memhorizon.recipes.copies import copies_of, tau_mem_of
 from memhorizon.recipes.guidance_mixture import model, numbers
 from memhorizon.recipes.guidance_mixture.model import ClassCurve, Seen, Training
 from memhorizon.recipes.parts import Done
+from memhorizon.recipes.settings import MIXTURE_RULES
 from memhorizon.recipes.tables import of_kind, rows_of
 from memhorizon.samplers import sample
 from memhorizon.schedule import Schedule
@@ -160,7 +162,8 @@ def test_the_record_of_guidance_follows_from_its_curves(kept, tmp_path):
     assert {row.n_train for row in runs} == set(numbers.STEPS)
     assert {row.seed for row in runs} == set(numbers.SEEDS)
     for row in runs:
-        agree(numbers.tau_mem_of(numbers.copies_of(row.step, row.count, row.total), row.null), row.tau_mem)
+        copied = copies_of(row.step, row.count, row.total)
+        agree(tau_mem_of(copied, row.null, MIXTURE_RULES.memorized), row.tau_mem)
     for made, old in zip(numbers.with_tau_gen(runs), runs, strict=True):
         assert (made.tau_gen is None) == (old.tau_gen is None)
         if made.tau_gen is not None:

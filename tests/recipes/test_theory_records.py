@@ -11,8 +11,7 @@ import pytest
 from memhorizon import recipes
 from memhorizon.errors import InputError
 from memhorizon.experiments.executors import Inline
-from memhorizon.recipes.tables import columns_of, table
-from memhorizon.recipes.theory.rows import rows_of, typed_rows
+from memhorizon.recipes.tables import columns_of, rows_of, table, typed_rows
 from memhorizon.records.files import load_record, record_of
 
 ROOT = Path(__file__).parents[2]

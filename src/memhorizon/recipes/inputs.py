@@ -5,10 +5,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from memhorizon.errors import InputError
+from memhorizon.experiments.recipe import Request
 from memhorizon.records.codec import encode
 from memhorizon.records.files import load_record
 from memhorizon.records.plain import Plain
 from memhorizon.records.sweep import SweepRecord
+
+
+def read_inputs(names: Sequence[str], request: Request) -> list[SweepRecord]:
+    """The records of these sweeps; the first of them where it is tiny.
+
+    Raises:
+        InputError: as `read_sweeps`.
+    """
+    return read_sweeps(names[:1] if request.tiny else names, request.records)
 
 
 def read_sweeps(names: Sequence[str], folder: Path) -> list[SweepRecord]:

@@ -11,9 +11,10 @@ import torch
 from memhorizon.devices import device_of
 from memhorizon.errors import InputError
 from memhorizon.experiments.jobs import PartJob, do_jobs
-from memhorizon.experiments.recipe import Progress, Request
+from memhorizon.experiments.recipe import Found, Progress, Request
 from memhorizon.experiments.run import environment
 from memhorizon.files.plain import read_object
+from memhorizon.recipes.tables import table
 from memhorizon.records.codec import decode, encode
 from memhorizon.records.plain import Plain
 
@@ -71,10 +72,31 @@ def do_parts(parts: Sequence[Part[T]], kind: type[T], request: Request) -> list[
     failed: list[str] = []
     for _ in request.watch(_progress(jobs, request, failed)):
         pass
+    _check_done(failed, len(jobs))
+    return [_read(job, kind) for job in jobs]
+
+
+def found_of(
+    name: str,
+    rows: Sequence[object],
+    kinds: Sequence[type],
+    done: Sequence[Done[T]],
+    *,
+    settings: Mapping[str, object],
+    summary: Mapping[str, object],
+) -> Found:
+    """The table of some parts: made where the first of them was, in the time of all; see `table`."""
+    seconds = sum(part.seconds for part in done)
+    where = done[0].environment
+    return Found(
+        table(name, rows, kinds, settings=settings, summary=summary, environment=where, seconds=seconds)
+    )
+
+
+def _check_done(failed: Sequence[str], total: int) -> None:
     if failed:
         lines = "\n".join(f"  {line}" for line in failed)
-        raise InputError(f"{len(failed)} of {len(jobs)} parts failed (the others are done):\n{lines}")
-    return [_read(job, kind) for job in jobs]
+        raise InputError(f"{len(failed)} of {total} parts failed (the others are done):\n{lines}")
 
 
 def _progress(jobs: Sequence[PartJob], request: Request, failed: list[str]) -> Iterator[Progress]:

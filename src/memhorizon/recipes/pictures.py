@@ -22,6 +22,8 @@ DASHED = (0, (4, 3))
 STEP = "training step"
 COPIES = r"memorized fraction $f_\mathrm{mem}$"
 UNIT = (-0.03, 1.03)  # the range of a share
+# a bound, in a legend
+BOUND = style.altered(Look(color=style.GREY, linestyle="none", marker="o"), markerfacecolor="white")
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,8 @@ class TablePicture(Generic[Row]):
             return self.draw(self.rows)
 
 
-@runtime_checkable
-class Answer(Protocol):
-    """A time, or a mean over runs."""
+class Bounded(Protocol):
+    """A number with its interval."""
 
     @property
     def value(self) -> float:
@@ -64,6 +65,11 @@ class Answer(Protocol):
     def high(self) -> float:
         """Upper end."""
         ...
+
+
+@runtime_checkable
+class Answer(Bounded, Protocol):
+    """A time, or a mean over runs."""
 
     @property
     def status(self) -> Status:
@@ -96,15 +102,31 @@ def long(row: Mapping[str, object]) -> list[Cells]:
     """
     lists = {name: value for name, value in row.items() if isinstance(value, list) and value}
     fixed = {name: value for name, value in row.items() if name not in lists}
+    columns = _columns(lists)
+    if not columns:
+        return [dict(row)]
+    places = zip(*columns.values(), strict=True)
+    return [fixed | dict(zip(columns, place, strict=True)) for place in places]
+
+
+def _columns(lists: Mapping[str, list[object]]) -> dict[str, list[object]]:
+    """The lists of the shortest length, those inside of others included; none where all hold others."""
     flat = {name: value for name, value in lists.items() if not isinstance(value[0], list)}
     if not flat:
-        return [dict(row)]
-    count = min(len(value) for value in flat.values())
-    columns = {name: value for name, value in flat.items() if len(value) == count}
-    for name, value in lists.items():
-        if name not in flat:
-            columns |= {f"{name}_{i}": inner for i, inner in enumerate(value) if len(inner) == count}
-    return [fixed | {name: column[i] for name, column in columns.items()} for i in range(count)]
+        return {}
+    count = min(map(len, flat.values()))
+    every = flat | _inner({name: value for name, value in lists.items() if name not in flat})
+    return {name: value for name, value in every.items() if len(value) == count}
+
+
+def _inner(lists: Mapping[str, list[object]]) -> dict[str, list[object]]:
+    """What is inside of lists of lists, numbered."""
+    return {
+        f"{name}_{i}": inner
+        for name, value in lists.items()
+        for i, inner in enumerate(value)
+        if isinstance(inner, list)
+    }
 
 
 def mark(axes: Axes, x: float, answer: Answer, look: Look, **changes: object) -> None:
@@ -117,11 +139,29 @@ def mark(axes: Axes, x: float, answer: Answer, look: Look, **changes: object) ->
         look: colour and marker.
         changes: of the marker.
     """
-    undetermined = answer.status is Status.OBSERVED and answer.low == 0 and answer.high == np.inf
-    if undetermined or answer.status is Status.UNDETERMINED or not np.isfinite(answer.value):
-        return
-    found = Estimate(answer.value, answer.low, answer.high)
-    marks.ratio(axes, x, found, answer.status, look, **changes)
+    if _says_something(answer):
+        found = Estimate(answer.value, answer.low, answer.high)
+        marks.ratio(axes, x, found, answer.status, look, **changes)
+
+
+def _says_something(answer: Answer) -> bool:
+    unbounded = answer.low == 0 and answer.high == np.inf
+    undetermined = answer.status is Status.UNDETERMINED or (answer.status is Status.OBSERVED and unbounded)
+    return not undetermined and bool(np.isfinite(answer.value))
+
+
+def interval(axes: Axes, x: float, found: Bounded, look: Look, **changes: object) -> None:
+    """Draw a number with its interval.
+
+    Args:
+        axes: where.
+        x: the place.
+        found: the number; an end that is not finite is not drawn.
+        look: colour and marker.
+        changes: of the marker.
+    """
+    axes.plot([x, x], [found.low, found.high], color=look["color"], linewidth=1.1)
+    axes.plot([x], [found.value], **style.altered(look, **{"linestyle": "none", **changes}))
 
 
 def ends(answers: Iterable[Answer]) -> list[float]:
@@ -157,6 +197,26 @@ def ring(axes: Axes, x: float, y: float, look: Look) -> None:
     axes.plot([x], [y], **changed)
 
 
+def legend_above(
+    figure: Figure,
+    looks: Mapping[str, Look],
+    ncols: int | None = None,
+    *,
+    title: str | None = None,
+    columnspacing: float | None = None,
+) -> None:
+    """A legend of the looks, above all panels; in one line where nothing else is said."""
+    figure.legend(
+        [Line2D([], [], **look) for look in looks.values()],
+        list(looks),
+        loc="outside upper center",
+        ncols=ncols or len(looks),
+        title=title,
+        title_fontsize=8.5,
+        columnspacing=columnspacing,
+    )
+
+
 def legend_below(axes: Axes, looks: Mapping[str, Look]) -> None:
     """A legend of the looks, below the panel, where no point can lie."""
     handles = [Line2D([], [], **look) for look in looks.values()]
@@ -174,10 +234,10 @@ def steps_axis(axes: Axes, label: str = STEP) -> None:
     axes.set_xlabel(label)
 
 
-def sizes_axis(axes: Axes, sizes: Sequence[int], label: str) -> None:
-    """A logarithmic axis with a number at each size."""
-    axes.set(xscale="log", xlim=(min(sizes) / 1.4, max(sizes) * 1.4), xlabel=label)
-    ticks(axes, sizes, [str(n) for n in sizes])
+def sizes_axis(axes: Axes, sizes: Sequence[float], label: str = "", *, margin: float = 1.4) -> None:
+    """A logarithmic horizontal axis with a number at each size, and a margin, a factor, on either side."""
+    axes.set(xscale="log", xlim=(min(sizes) / margin, max(sizes) * margin), xlabel=label)
+    ticks(axes, sizes, [style.plain_number(size) for size in sizes])
 
 
 def places_axis(axes: Axes, names: Sequence[str], label: str = "") -> None:

@@ -1,11 +1,30 @@
 """Times of several runs as recipes put them together: means, ratios run by run, the power of one factor."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from memhorizon.results import ScalingLaw, Time
 from memhorizon.timescales.pooling import Exponent, Pooled, exponent_of, geometric_mean, log_ratio, log_time
 from memhorizon.timescales.power_law import fit_scaling
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number with its 95 % interval; NaN with an unbounded interval where it is not known.
+
+    Attributes:
+        value: the number.
+        low: lower end.
+        high: upper end.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def holds(self, value: float) -> bool:
+        """Whether a value lies in the interval."""
+        return self.low <= value <= self.high
 
 
 def bare(time: Time) -> Time:

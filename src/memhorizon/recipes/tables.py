@@ -10,7 +10,7 @@ each kind has a field `part` whose default tells it from the others.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from typing import Annotated, TypeVar, get_args, get_origin, get_type_hints
 
@@ -20,6 +20,7 @@ from memhorizon.records.plain import Plain
 from memhorizon.records.table import TableRecord
 
 Row = TypeVar("Row")
+Key = TypeVar("Key", bound=Hashable)
 DIGITS = 7  # significant ones that a record keeps
 PART = "part"
 
@@ -63,18 +64,36 @@ def rows_of(record: object, name: str, kinds: Sequence[type[Row]]) -> list[Row]:
     Raises:
         InputError: if it is the record of another recipe, has no rows, or a row is none of these kinds.
     """
-    if not isinstance(record, TableRecord) or record.name != name:
-        got = repr(record.name) if isinstance(record, TableRecord) else f"a {type(record).__name__}"
-        raise InputError(f"record: expected the table of {name!r} (load_record gives one), got {got}")
-    if not record.rows:
+    found = _table_named(record, name)
+    if not found.rows:
         raise InputError(f"record: expected rows in {name!r}, got none")
-    by_part = {_part_of(kind): kind for kind in kinds}
-    return [_typed(row, by_part, f"record.rows[{i}]") for i, row in enumerate(record.rows)]
+    return typed_rows(found.rows, kinds)
+
+
+def typed_rows(rows: Sequence[Mapping[str, Plain]], kinds: Sequence[type[Row]]) -> list[Row]:
+    """Plain rows typed: each of the kind that its part names, else of the first that has all its entries.
+
+    Raises:
+        InputError: if a row is none of these kinds.
+    """
+    return [_typed(row, kinds, f"record.rows[{i}]") for i, row in enumerate(rows)]
 
 
 def of_kind(rows: Sequence[object], kind: type[Row]) -> list[Row]:
     """The rows that are of this kind."""
     return [row for row in rows if isinstance(row, kind)]
+
+
+def grouped(rows: Iterable[Row], key: Callable[[Row], Key]) -> dict[Key, list[Row]]:
+    """The rows by a key, in order of its appearance.
+
+    >>> grouped([3, 4, 5], lambda n: n % 2)
+    {1: [3, 5], 0: [4]}
+    """
+    found: dict[Key, list[Row]] = {}
+    for row in rows:
+        found.setdefault(key(row), []).append(row)
+    return found
 
 
 def columns_of(kinds: Sequence[type]) -> dict[str, str]:
@@ -86,9 +105,7 @@ def columns_of(kinds: Sequence[type]) -> dict[str, str]:
     meanings: dict[str, dict[str, str]] = {}
     for kind in kinds:
         for entry, hint in get_type_hints(kind, include_extras=True).items():
-            if get_origin(hint) is not Annotated:
-                raise InputError(f"{kind.__name__}.{entry}: expected Annotated[type, meaning], got {hint!r}")
-            meanings.setdefault(entry, {})[_part_of(kind)] = get_args(hint)[1]
+            meanings.setdefault(entry, {})[_part_of(kind)] = _meaning(hint, f"{kind.__name__}.{entry}")
     return {entry: _joined(by_part, entry == PART) for entry, by_part in meanings.items()}
 
 
@@ -96,8 +113,26 @@ def plain_row(row: object) -> dict[str, Plain]:
     """A row as plain values, its numbers cut to DIGITS; what is None by default is left out."""
     tree = encode(row)
     assert isinstance(tree, Mapping)
-    left_out = {entry.name for entry in _fields(type(row)) if entry.default is None}
+    left_out = _none_by_default(type(row))
     return {name: _cut(value) for name, value in tree.items() if not (value is None and name in left_out)}
+
+
+def _none_by_default(kind: type) -> set[str]:
+    return {entry.name for entry in _fields(kind) if entry.default is None}
+
+
+def _table_named(record: object, name: str) -> TableRecord:
+    """The record, if it is the table of this name."""
+    if isinstance(record, TableRecord) and record.name == name:
+        return record
+    got = repr(record.name) if isinstance(record, TableRecord) else f"a {type(record).__name__}"
+    raise InputError(f"record: expected the table of {name!r} (load_record gives one), got {got}")
+
+
+def _meaning(hint: object, where: str) -> str:
+    if get_origin(hint) is not Annotated:
+        raise InputError(f"{where}: expected Annotated[type, meaning], got {hint!r}")
+    return get_args(hint)[1]
 
 
 def _plain_object(value: Mapping[str, object]) -> dict[str, Plain]:
@@ -116,11 +151,21 @@ def _cut(value: object) -> Plain:
     return value
 
 
-def _typed(row: Mapping[str, Plain], by_part: Mapping[str, type[Row]], where: str) -> Row:
+def _typed(row: Mapping[str, Plain], kinds: Sequence[type[Row]], where: str) -> Row:
+    by_part = {_part_of(kind): kind for kind in kinds}
+    if "" in by_part:
+        return decode(row, _with_entries(kinds, row), where)
     part = row.get(PART, "")
     if not isinstance(part, str) or part not in by_part:
         raise InputError(f"{where}.{PART}: expected one of {sorted(by_part)}, got {show(part)}")
     return decode(row, by_part[part], where)
+
+
+def _with_entries(kinds: Sequence[type[Row]], names: Iterable[str]) -> type[Row]:
+    """The first kind that has all these entries; where none has, the first, which says what is wrong."""
+    wanted = set(names)
+    fitting = [kind for kind in kinds if wanted <= {entry.name for entry in _fields(kind)}]
+    return (fitting or kinds)[0]
 
 
 def _part_of(kind: type) -> str:

@@ -22,18 +22,19 @@ from memhorizon.datasets.split import load_split
 from memhorizon.experiments.config import Config, encode
 from memhorizon.experiments.recipe import Found, Request, Size
 from memhorizon.measure.memorization import gap_ratios, memorized_fraction
+from memhorizon.recipes.copies import copies_of, tau_mem_of
 from memhorizon.recipes.inputs import origin_of, read_sweeps
-from memhorizon.recipes.parts import Done, Part, do_parts
+from memhorizon.recipes.parts import Done, Part, do_parts, found_of
 from memhorizon.recipes.pooled import bare, mean_ratio, mean_time
 from memhorizon.recipes.pooled import law_of as power_law
 from memhorizon.recipes.settings import DIGITS, IMAGE_RULES, PAPER
 from memhorizon.recipes.settings import tiny as tiny_of
 from memhorizon.recipes.snapshots import Snapshot, snapshots
-from memhorizon.recipes.tables import of_kind, table
+from memhorizon.recipes.tables import grouped, of_kind
 from memhorizon.records.sweep import SweepRecord
 from memhorizon.results import Curve, Estimate, Fraction, ScalingLaw, Status, Time
 from memhorizon.timescales.pooling import Pooled, SeedMean, over_seeds
-from memhorizon.timescales.times import argmin_time, memorization_time
+from memhorizon.timescales.times import argmin_time
 
 NAME = "augmentation_digits"
 Kind = Literal["none", "flips", "shifts", "both"]
@@ -186,18 +187,8 @@ def make(request: Request) -> Found:
     (reference,) = read_sweeps([REFERENCE], request.records)
     runs = [run_row(label, each) for label, each in zip(labels, done, strict=True)]
     rows = with_groups(runs, list(reference_rows(reference)))
-    inputs = origin_of([reference], request.records)
-    return Found(
-        table(
-            NAME,
-            rows,
-            KINDS,
-            settings={**parts[0].settings, "inputs": inputs},
-            summary=summarise(rows),
-            environment=done[0].environment,
-            seconds=sum(each.seconds for each in done),
-        )
-    )
+    settings = {**parts[0].settings, "inputs": origin_of([reference], request.records)}
+    return found_of(NAME, rows, KINDS, done, settings=settings, summary=summarise(rows))
 
 
 def part_of(kind: Kind, seed: int, size: Size) -> Part[Training]:
@@ -250,10 +241,9 @@ def run_row(label: tuple[Kind, int], done: Done[Training]) -> RunRow:
     """The curves of a run and its times."""
     training = done.found
     step = tuple(seen.step for seen in training.seen)
-    fractions = [Fraction.of(seen.count, seen.total) for seen in training.seen]
-    copied = Curve.of_fractions(step, fractions, name="memorized")
-    holdout = tuple(seen.holdout for seen in training.seen)
-    error = tuple(seen.error for seen in training.seen)
+    total = tuple(seen.total for seen in training.seen)
+    copied = copies_of(step, [seen.count for seen in training.seen], total)
+    loss = holdout_of(training)
     return RunRow(
         kind=label[0],
         versions=training.versions,
@@ -261,20 +251,24 @@ def run_row(label: tuple[Kind, int], done: Done[Training]) -> RunRow:
         n_train=N,
         step=step,
         memorized=copied.value,
-        total=tuple(seen.total for seen in training.seen),
+        total=total,
         null=training.null,
-        holdout=holdout,
-        holdout_error=error,
-        tau_mem=tau_mem_of(copied, training.null),
-        argmin=bare(argmin_time(Curve.of_means(step, holdout, error, name="held-out loss at t = 0.3"))),
-        best=min(holdout),
+        holdout=tuple(seen.holdout for seen in training.seen),
+        holdout_error=tuple(seen.error for seen in training.seen),
+        tau_mem=tau_mem_of(copied, training.null, IMAGE_RULES.memorized),
+        argmin=bare(argmin_time(loss)),
+        best=float(loss.value.min()),
         seconds=done.seconds,
     )
 
 
-def tau_mem_of(copied: Curve, null: tuple[int, int]) -> Time:
-    """When copies exceed their null."""
-    return bare(memorization_time(copied, level=IMAGE_RULES.memorized, null=Fraction.of(*null)))
+def holdout_of(training: Training) -> Curve:
+    """The held-out loss along training."""
+    seen = training.seen
+    step = [each.step for each in seen]
+    value = [each.holdout for each in seen]
+    error = [each.error for each in seen]
+    return Curve.of_means(step, value, error, name="held-out loss at t = 0.3")
 
 
 def reference_rows(record: SweepRecord) -> Iterator[ReferenceRow]:
@@ -288,9 +282,7 @@ def reference_rows(record: SweepRecord) -> Iterator[ReferenceRow]:
 def with_groups(runs: Sequence[RunRow], reference: Sequence[ReferenceRow]) -> list[Row]:
     """Runs, references and the groups of the runs."""
     law = law_of([*runs, *reference])
-    of_kinds = {
-        kind: [row for row in runs if row.kind == kind] for kind in dict.fromkeys(r.kind for r in runs)
-    }
+    of_kinds = grouped(runs, lambda row: row.kind)
     groups = [group_row(own, of_kinds["none"], law) for own in of_kinds.values()]
     return [*runs, *reference, *groups]
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from memhorizon.figures import style
 from memhorizon.figures.style import Look
 from memhorizon.recipes.exponents.numbers import KINDS, NAME, Row, sweeps_of
-from memhorizon.recipes.pictures import TablePicture, distinct, guide, ticks
+from memhorizon.recipes.pictures import TablePicture, distinct, guide, interval, ticks
 from memhorizon.recipes.tables import rows_of
 from memhorizon.results import Status
 
@@ -69,11 +69,9 @@ def _by_range(axes: Axes, rows: Sequence[Row], looks: Mapping[str, Look]) -> Non
 def _points(axes: Axes, x: Sequence[float], rows: Sequence[Row], look: Look, name: str) -> None:
     """Exponents with their intervals; those that rest on few observed times are open."""
     kept = [(at, row) for at, row in zip(x, rows, strict=True) if np.isfinite(row.exponent.value)]
-    for at, row in kept:
-        axes.plot([at, at], [row.exponent.low, row.exponent.high], color=look["color"], linewidth=1.1)
     line = style.altered(look, markersize=0, linewidth=0.8)
     axes.plot([at for at, _ in kept], [row.exponent.value for _, row in kept], **line)
     for at, row in kept:
         face = look["color"] if row.status is Status.FITTED else "white"
-        axes.plot([at], [row.exponent.value], **style.altered(look, markersize=4.5, markerfacecolor=face))
+        interval(axes, at, row.exponent, look, markersize=4.5, markerfacecolor=face)
     axes.plot([], [], **style.altered(look, markersize=4.5, linewidth=0.8), label=name)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from memhorizon.experiments.recipe import Found, Request
-from memhorizon.recipes.inputs import origin_of, read_sweeps
-from memhorizon.recipes.pooled import power_of
-from memhorizon.recipes.tables import table
+from memhorizon.recipes.inputs import origin_of, read_inputs
+from memhorizon.recipes.pooled import Interval, power_of
+from memhorizon.recipes.tables import grouped, table
 from memhorizon.records.sweep import RunRecord, SweepRecord
 from memhorizon.results import Fraction, Status, Time
 from memhorizon.timescales.times import memorization_time
@@ -23,21 +23,6 @@ SWEEPS = (
 )
 LEVELS = (0.02, 0.05, 0.1, 0.2, 0.4)
 Range = Literal["all", "up", "down"]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An exponent; NaN with an unbounded interval where it is not fitted.
-
-    Attributes:
-        value: the exponent.
-        low: lower end of its 95 % interval.
-        high: upper end.
-    """
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +47,7 @@ KINDS = (Row,)
 
 def make(request: Request) -> Found:
     """The rows of all sweeps; of one where it is tiny."""
-    records = read_sweeps(SWEEPS[:1] if request.tiny else SWEEPS, request.records)
+    records = read_inputs(SWEEPS, request)
     rows = [row for record in records for row in rows_of(record)]
     settings = {"inputs": origin_of(records, request.records), "levels": LEVELS}
     return Found(table(NAME, rows, KINDS, settings=settings, summary=summarise(rows)))
@@ -109,7 +94,7 @@ def null_of(run: RunRecord) -> Fraction:
 
 def summarise(rows: Sequence[Row]) -> Mapping[str, Mapping[str, tuple[float, float]]]:
     """The smallest and the largest exponent of each sweep, over levels and over ranges."""
-    return {sweep: extremes([row for row in rows if row.sweep == sweep]) for sweep in sweeps_of(rows)}
+    return {sweep: extremes(own) for sweep, own in grouped(rows, lambda row: row.sweep).items()}
 
 
 def sweeps_of(rows: Sequence[Row]) -> list[str]:

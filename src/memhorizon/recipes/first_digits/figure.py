@@ -11,7 +11,7 @@ from memhorizon.figures import style
 from memhorizon.figures.style import Look
 from memhorizon.recipes.first_digits.numbers import NAME
 from memhorizon.recipes.first_digits.rows import KINDS, ByCopies, OfCopies, PredictorAuc, Row, Summary
-from memhorizon.recipes.pictures import ticks
+from memhorizon.recipes.pictures import sizes_axis
 from memhorizon.recipes.tables import rows_of
 from memhorizon.records.codec import decode, encode_object
 from memhorizon.records.table import TableRecord
@@ -34,6 +34,7 @@ SHOWN = {  # marker, face and name of a time by its status
     Status.NOT_REACHED: ("^", "none", "not reached by then"),
     Status.BEFORE_FIRST: ("v", "none", "reached before"),
 }
+OF_COPIES = "copies k of the image"
 AUC_ROWS = {
     "share": (0.14, "copies by ratio"),
     "distance": (-0.14, "copies by distance"),
@@ -111,18 +112,13 @@ def _ratio_cells(rule: str, row: OfCopies) -> dict[str, object]:
     return {"quantity": "ratio", "rule": rule, "copies": row.copies, **encode_object(row.ratio)}
 
 
-def _copies_axis(axes: Axes, copies: Sequence[int]) -> None:
-    axes.set(xscale="log", xlabel="copies k of the image", xlim=(min(copies) / 1.45, max(copies) * 1.45))
-    ticks(axes, copies, [str(k) for k in copies])
-
-
 def _times(axes: Axes, images: Sequence[Row]) -> None:
     """Every image of a known time, beside its place by seed, and the median of all images of a k."""
     rows = [image for image in images if image.times.share.known]
     _points(axes, rows)
     _medians(axes, rows)
     style.log_span(axes.yaxis, [row.times.share.value for row in rows])
-    _copies_axis(axes, sorted({row.copies for row in images}))
+    sizes_axis(axes, sorted({row.copies for row in images}), OF_COPIES, margin=1.45)
     axes.set(ylabel="training step", title="when half of k/N of the samples\nare copies of the image")
     _legend(axes)
 
@@ -167,7 +163,7 @@ def _ratios(axes: Axes, found: Mapping[str, ByCopies]) -> None:
     for shift, (rule, look) in zip((0.9, 1.0, 1.11), style.looks(RULES).items(), strict=True):
         _ratios_by(axes, _with_ratio(found[rule]), look, shift, RULES[rule])
     style.log_scale(axes.yaxis)
-    _copies_axis(axes, copies)
+    sizes_axis(axes, copies, OF_COPIES, margin=1.45)
     label = rf"{style.TAU_MEM}(k copies) / {style.TAU_MEM}(one)"
     axes.set(ylabel=label, title="time of k copies over time of one,\nby level; 95 % over seeds")
     _legend(axes)

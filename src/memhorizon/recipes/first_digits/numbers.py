@@ -15,12 +15,11 @@ from memhorizon.measure.memorization import gap_ratios
 from memhorizon.measure.neighbors import nearest
 from memhorizon.recipes.first_digits.rows import DENSITY, KINDS, Counts, Image, Row, Seed, SeedFacts
 from memhorizon.recipes.first_digits.statistics import summarise, times_of
-from memhorizon.recipes.parts import Done, Part, do_parts
+from memhorizon.recipes.parts import Done, Part, do_parts, found_of
 from memhorizon.recipes.settings import DIGITS, PAPER
 from memhorizon.recipes.settings import tiny as tiny_of
 from memhorizon.recipes.snapshots import finite_rows, generate, loss_of, marks_of, stops
-from memhorizon.recipes.tables import table
-from memhorizon.records.codec import encode as plain_of
+from memhorizon.records.codec import encode_object
 from memhorizon.samplers import SamplerConfig
 
 NAME = "first_digits"
@@ -79,19 +78,9 @@ def make(request: Request) -> Found:
     done = do_parts(parts, Seed, request)
     seeds = [rows_of(own.seed, each.found) for own, each in zip(configs, done, strict=True)]
     facts = [facts_of(own.seed, each) for own, each in zip(configs, done, strict=True)]
-    summary = plain_of(summarise(seeds, facts))
-    assert isinstance(summary, Mapping)
-    return Found(
-        table(
-            NAME,
-            [row for rows in seeds for row in rows],
-            KINDS,
-            settings=parts[0].settings,
-            summary=summary,
-            environment=done[0].environment,
-            seconds=sum(each.seconds for each in done),
-        )
-    )
+    rows = [row for images in seeds for row in images]
+    summary = encode_object(summarise(seeds, facts))
+    return found_of(NAME, rows, KINDS, done, settings=parts[0].settings, summary=summary)
 
 
 def part_of(own: Config) -> Part[Seed]:

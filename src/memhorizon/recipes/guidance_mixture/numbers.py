@@ -17,16 +17,17 @@ from jaxtyping import Float
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, encode
 from memhorizon.experiments.recipe import Found, Request, Size
+from memhorizon.recipes.copies import copies_of, tau_mem_of
 from memhorizon.recipes.guidance_mixture.model import DROP, Case, ClassCurve, Training, train_case
-from memhorizon.recipes.parts import Done, Part, do_parts
+from memhorizon.recipes.parts import Done, Part, do_parts, found_of
 from memhorizon.recipes.pooled import bare, mean_ratio, mean_time, power_of
 from memhorizon.recipes.settings import MIXTURE, MIXTURE_RULES, PAPER_MIXTURE, SGD
 from memhorizon.recipes.settings import tiny as tiny_of
-from memhorizon.recipes.tables import of_kind, table
-from memhorizon.results import Curve, Estimate, Fraction, Time
+from memhorizon.recipes.tables import grouped, of_kind
+from memhorizon.results import Curve, Estimate, Time
 from memhorizon.timescales.collapse import collapse_quality
 from memhorizon.timescales.pooling import Exponent, Pooled
-from memhorizon.timescales.times import generalization_time, memorization_time, quality_level
+from memhorizon.timescales.times import generalization_time, quality_level
 
 NAME = "guidance_mixture"
 STEPS = {16: 6000, 32: 13_000, 64: 30_000, 128: 60_000}
@@ -141,17 +142,7 @@ def make(request: Request) -> Found:
     parts = [part_of(label, request.size) for label in labels]
     done = do_parts(parts, Training, request)
     rows = rows_of(dict(zip(labels, done, strict=True)))
-    return Found(
-        table(
-            NAME,
-            rows,
-            KINDS,
-            settings=parts[0].settings,
-            summary=summarise(rows),
-            environment=done[0].environment,
-            seconds=sum(each.seconds for each in done),
-        )
-    )
+    return found_of(NAME, rows, KINDS, done, settings=parts[0].settings, summary=summarise(rows))
 
 
 def part_of(label: RunLabel, size: Size) -> Part[Training]:
@@ -204,20 +195,9 @@ def run_row(label: RunLabel, done: Done[Training], curves: Sequence[ClassCurve],
         null=null,
         kl=kl,
         kl_error=kl_error,
-        tau_mem=tau_mem_of(copied, null),
+        tau_mem=tau_mem_of(copied, null, MIXTURE_RULES.memorized),
         seconds=done.seconds,
     )
-
-
-def copies_of(step: Sequence[int], count: Sequence[int], total: Sequence[int]) -> Curve:
-    """The memorized fraction along training."""
-    fractions = [Fraction.of(*pair) for pair in zip(count, total, strict=True)]
-    return Curve.of_fractions(step, fractions, name="memorized")
-
-
-def tau_mem_of(copied: Curve, null: tuple[int, int]) -> Time:
-    """When copies exceed their null."""
-    return bare(memorization_time(copied, level=MIXTURE_RULES.memorized, null=Fraction.of(*null)))
 
 
 def kl_of(curves: Sequence[ClassCurve]) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
@@ -232,7 +212,7 @@ def kl_of(curves: Sequence[ClassCurve]) -> tuple[tuple[float, ...] | None, tuple
 
 def with_tau_gen(rows: Sequence[RunRow]) -> list[RunRow]:
     """Read tau_gen of every class at w = 0 from its KL, with one level for all runs of one n."""
-    levels = {n: kl_level([row for row in rows if row.n_train == n]) for n in {row.n_train for row in rows}}
+    levels = {n: kl_level(own) for n, own in grouped(rows, lambda row: row.n_train).items()}
     return [
         row if row.kl is None else replace(row, tau_gen=tau_gen_of(row, levels[row.n_train])) for row in rows
     ]
@@ -255,14 +235,16 @@ def tau_gen_of(row: RunRow, level: float) -> Time:
 
 def group_rows(rows: Sequence[RunRow]) -> Iterator[GroupRow]:
     """Means over seeds, beside those without guidance and beside class 0."""
-    groups: dict[Setting, list[RunRow]] = {}
-    for row in rows:
-        groups.setdefault((row.case, row.n_train, row.label, row.scale), []).append(row)
-    for case, n_train, label, scale in groups:
-        own = groups[case, n_train, label, scale]
+    groups = grouped(rows, setting_of)
+    for (case, n_train, label, scale), own in groups.items():
         unguided = groups[case, n_train, label, 0.0]
         row = group_row(own, unguided)
         yield with_classes(row, own, groups[case, n_train, 0, scale]) if label == 1 else row
+
+
+def setting_of(row: RunRow) -> Setting:
+    """What the runs of several seeds have in common."""
+    return row.case, row.n_train, row.label, row.scale
 
 
 def group_row(own: Sequence[RunRow], unguided: Sequence[RunRow]) -> GroupRow:

@@ -23,19 +23,19 @@ from memhorizon.experiments.config import Config, encode
 from memhorizon.experiments.recipe import Found, Request, Size
 from memhorizon.measure.memorization import gap_ratios
 from memhorizon.measure.neighbors import nearest
-from memhorizon.recipes.parts import Done, Part, do_parts
+from memhorizon.recipes.copies import copies_of, tau_mem_of
+from memhorizon.recipes.parts import Done, Part, do_parts, found_of
 from memhorizon.recipes.pooled import bare, mean_ratio, mean_time, power_of
 from memhorizon.recipes.settings import DIGITS, IMAGE_RULES, PAPER_ADAM
 from memhorizon.recipes.settings import tiny as tiny_of
 from memhorizon.recipes.snapshots import Snapshot, snapshots
-from memhorizon.recipes.tables import of_kind, table
-from memhorizon.results import Curve, Fraction, Time
+from memhorizon.recipes.tables import grouped, of_kind
+from memhorizon.results import Curve, Time
 from memhorizon.timescales.pooling import Exponent, Pooled, SeedMean, over_seeds
 from memhorizon.timescales.times import (
     argmin_time,
     gap_opening_time,
     generalization_time,
-    memorization_time,
     quality_level,
 )
 
@@ -211,17 +211,7 @@ def make(request: Request) -> Found:
     done = do_parts(parts, Pair, request)
     rows = rows_of(dict(zip(labels, done, strict=True)))
     settings = {**parts[0].settings, "excess": EXCESS}
-    return Found(
-        table(
-            NAME,
-            rows,
-            KINDS,
-            settings=settings,
-            summary=summarise(rows),
-            environment=done[0].environment,
-            seconds=sum(pair.seconds for pair in done),
-        )
-    )
+    return found_of(NAME, rows, KINDS, done, settings=settings, summary=summarise(rows))
 
 
 def part_of(label: tuple[int, int], configs: Sequence[Config]) -> Part[Pair]:
@@ -284,8 +274,7 @@ def rows_of(pairs: dict[tuple[int, int], Done[Pair]]) -> list[Row]:
     runs = [
         run_row(label, curves[label], done.found.null, level, done.seconds) for label, done in pairs.items()
     ]
-    sizes = dict.fromkeys(row.n_train for row in runs)
-    groups = [group_row([row for row in runs if row.n_train == n], n) for n in sizes]
+    groups = [group_row(own, n) for n, own in grouped(runs, lambda row: row.n_train).items()]
     return [*runs, *groups, group_row(runs, None)]
 
 
@@ -293,14 +282,15 @@ def curves_of(pair: Pair) -> Curves:
     """The counts of both networks added, their losses averaged."""
     both = list(zip(pair.one, pair.two, strict=True))
     step = [one.step for one, _ in both]
-    own = [Fraction.of(one.own + two.own, one.total + two.total) for one, two in both]
-    copies = [Fraction.of(one.copies + two.copies, one.total + two.total) for one, two in both]
+    total = [one.total + two.total for one, two in both]
+    own = [one.own + two.own for one, two in both]
+    copies = [one.copies + two.copies for one, two in both]
     holdout = [(one.holdout + two.holdout) / 2 for one, two in both]
     # the held-out images and their noise are those of both networks: their errors are no independent ones
     error = np.array([(one.error + two.error) / 2 for one, two in both])
     return Curves(
-        own=Curve.of_fractions(step, own),
-        copies=Curve.of_fractions(step, copies),
+        own=copies_of(step, own, total),
+        copies=copies_of(step, copies, total),
         holdout=Curve.of_means(step, holdout, error, name="held-out loss at t = 0.3"),
         error=error,
     )
@@ -308,12 +298,11 @@ def curves_of(pair: Pair) -> Curves:
 
 def times_of(curves: Curves, null: tuple[int, int], level: float) -> dict[Timescale, Time]:
     """The four times of a pair; tau_gen is read at a level of quality."""
-    copied = memorization_time(curves.copies, level=IMAGE_RULES.memorized, null=Fraction.of(*null))
     found: dict[Timescale, Time] = {
         "tau_gen": generalization_time(curves.holdout, level=level),
         "tau_bias": gap_opening_time(share_with_errors(curves.own), level=EXCESS, null=CHANCE),
         "argmin": argmin_time(curves.holdout),
-        "tau_mem": copied,
+        "tau_mem": tau_mem_of(curves.copies, null, IMAGE_RULES.memorized),
     }
     return {name: bare(time) for name, time in found.items()}
 

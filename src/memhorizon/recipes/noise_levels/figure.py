@@ -5,12 +5,20 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from memhorizon.figures import style
 from memhorizon.figures.style import Look
 from memhorizon.recipes.noise_levels.numbers import KINDS, NAME, GroupRow, levels_in
-from memhorizon.recipes.pictures import TablePicture, distinct, guide, mark, ticks
+from memhorizon.recipes.pictures import (
+    BOUND,
+    TablePicture,
+    distinct,
+    guide,
+    legend_above,
+    mark,
+    sizes_axis,
+    without_line,
+)
 from memhorizon.recipes.tables import of_kind, rows_of
 from memhorizon.timescales.pooling import Pooled
 
@@ -59,8 +67,7 @@ def _line(line: np.ndarray, rows: Sequence[GroupRow], looks: Mapping[str, Look])
 def _panel(axes: Axes, rows: Sequence[GroupRow], quantity: str, looks: Mapping[str, Look]) -> None:
     """One quantity against the noise level, the n beside each other."""
     levels = levels_in(rows)
-    axes.set(xscale="log", xlim=(levels[0] / 1.8, levels[-1] * 1.8))
-    ticks(axes, levels, [style.plain_number(t) for t in levels])
+    sizes_axis(axes, levels, margin=1.8)
     guide(axes, 1.0)
     shifts = np.linspace(-SPREAD, SPREAD, len(looks))
     for (name, look), shift in zip(looks.items(), shifts, strict=True):
@@ -73,9 +80,6 @@ def _lag(row: GroupRow, quantity: str) -> Pooled:
 
 
 def _legend(figure: Figure, looks: Mapping[str, Look]) -> None:
-    handles = [Line2D([], [], **style.altered(look, linestyle="none")) for look in looks.values()]
-    handles.append(Line2D([], [], color=style.GREY, marker="o", markerfacecolor="white", linestyle="none"))
-    names = [*looks, "bound (some times censored)"]
+    named = {**without_line(looks), "bound (some times censored)": BOUND}
     title = "geometric means over the runs of one n, with 95 % intervals over runs"
-    columns = min(len(names), 5)
-    figure.legend(handles, names, loc="outside upper center", ncols=columns, title=title, title_fontsize=8.5)
+    legend_above(figure, named, min(len(named), 5), title=title)

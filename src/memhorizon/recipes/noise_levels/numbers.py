@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, TypeVar
 
 from memhorizon.experiments.recipe import Found, Request
-from memhorizon.recipes.inputs import origin_of, read_sweeps
+from memhorizon.recipes.inputs import origin_of, read_inputs
 from memhorizon.recipes.pooled import bare, mean_ratio, mean_time, power_of
-from memhorizon.recipes.tables import of_kind, table
+from memhorizon.recipes.tables import grouped, of_kind, table
 from memhorizon.records.sweep import RunRecord, SweepRecord
 from memhorizon.results import Curve, Status, Time
 from memhorizon.timescales.pooling import Exponent, Pooled
@@ -74,7 +74,7 @@ KINDS = (RunRow, GroupRow)
 
 def make(request: Request) -> Found:
     """Runs and groups of every sweep; of one at two noise levels where it is tiny."""
-    records = read_sweeps(SWEEPS[:1] if request.tiny else SWEEPS, request.records)
+    records = read_inputs(SWEEPS, request)
     rows = [row for record in records for row in rows_of(record, tiny=request.tiny)]
     settings = {
         "inputs": origin_of(records, request.records),
@@ -211,16 +211,15 @@ def first_to_open(rows: Sequence[RunRow], *, shared: bool = False) -> dict[str, 
         rows: of the runs, at all noise levels.
         shared: whether the gap that counts as open is the same for all noise levels.
     """
-    count = {f"t = {t:g}": 0 for t in levels_in(rows)}
-    clear = 0
-    keys = list(dict.fromkeys(row.key for row in rows))
-    for key in keys:
-        openings = {row.t: row.opening_shared if shared else row.opening for row in rows if row.key == key}
-        t, alone = earliest(openings)
-        if t is not None:
-            count[f"t = {t:g}"] += 1
-            clear += alone
-    return {**count, "runs": len(keys), "beyond doubt": clear}
+    found = [earliest(openings_of(own, shared)) for own in grouped(rows, lambda row: row.key).values()]
+    opened = [t for t, _ in found]
+    count = {f"t = {t:g}": opened.count(t) for t in levels_in(rows)}
+    return {**count, "runs": len(found), "beyond doubt": sum(alone for _, alone in found)}
+
+
+def openings_of(rows: Sequence[RunRow], shared: bool) -> dict[float, Time]:
+    """When the gap opens at each noise level of one run."""
+    return {row.t: row.opening_shared if shared else row.opening for row in rows}
 
 
 def earliest(openings: Mapping[float, Time]) -> tuple[float | None, bool]:
@@ -236,15 +235,13 @@ def earliest(openings: Mapping[float, Time]) -> tuple[float | None, bool]:
 
 def summarise(rows: Sequence[RunRow | GroupRow]) -> dict[str, dict[str, object]]:
     """The answers of each sweep: who opens first, the pooled means and laws of every noise level."""
-    sweeps = dict.fromkeys(row.sweep for row in rows)
-    return {sweep: summary_of([row for row in rows if row.sweep == sweep]) for sweep in sweeps}
+    return {sweep: summary_of(own) for sweep, own in grouped(rows, lambda row: row.sweep).items()}
 
 
 def summary_of(rows: Sequence[RunRow | GroupRow]) -> dict[str, object]:
     """The answers of one sweep."""
     runs = of_kind(rows, RunRow)
-    sizes = dict.fromkeys(row.n_train for row in runs)
-    sets = {f"n = {n}": [row for row in runs if row.n_train == n] for n in sizes} | {"all": runs}
+    sets = {**grouped(runs, lambda row: f"n = {row.n_train}"), "all": runs}
     every = [row for row in of_kind(rows, GroupRow) if row.n_train is None]
     return {
         "first to open": {name: first_to_open(own) for name, own in sets.items()},

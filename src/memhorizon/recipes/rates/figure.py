@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from memhorizon.figures import style
 from memhorizon.figures.style import Look
-from memhorizon.recipes.pictures import DASHED, TablePicture, distinct, guide, mark
+from memhorizon.recipes.pictures import DASHED, TablePicture, distinct, guide, interval, mark
 from memhorizon.recipes.rates.numbers import KINDS, NAME, PairRow, Row, RunRow, SettingRow
 from memhorizon.recipes.tables import of_kind, rows_of
 from memhorizon.results import Status
@@ -77,7 +77,5 @@ def _exponent(axes: Axes, row: PairRow, look: Look) -> None:
     found = row.exponent
     at = np.sqrt(row.rate * row.next)
     axes.plot([row.rate, row.next], [found.value] * 2, color=look["color"], linewidth=0.8)
-    if np.isfinite(found.low):
-        axes.plot([at, at], [found.low, found.high], color=look["color"], linewidth=1.1)
     face = look["color"] if found.status is Status.OBSERVED else "white"
-    axes.plot([at], [found.value], **style.altered(look, linestyle="none", markerfacecolor=face))
+    interval(axes, at, found, look, markerfacecolor=face)

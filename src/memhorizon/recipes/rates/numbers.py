@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from memhorizon.experiments.recipe import Found, Request
-from memhorizon.recipes.inputs import origin_of, read_sweeps
+from memhorizon.recipes.inputs import origin_of, read_inputs
 from memhorizon.recipes.pooled import bare, mean_ratio, mean_time
 from memhorizon.recipes.tables import table
 from memhorizon.records.sweep import RunRecord, SweepRecord
@@ -87,7 +87,7 @@ KINDS = (RunRow, SettingRow, PairRow, SameRow)
 
 def make(request: Request) -> Found:
     """The rows of both sweeps; of one where it is tiny."""
-    records = read_sweeps(SWEEPS[:1] if request.tiny else SWEEPS, request.records)
+    records = read_inputs(SWEEPS, request)
     settings = {"inputs": origin_of(records, request.records)}
     return Found(table(NAME, list(rows_of(records)), KINDS, settings=settings))
 

@@ -5,12 +5,19 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from memhorizon.experiments.hyperparameters import symbol_of
 from memhorizon.figures import style
 from memhorizon.figures.style import Look
-from memhorizon.recipes.pictures import TablePicture, distinct, mark, ticks
+from memhorizon.recipes.pictures import (
+    TablePicture,
+    distinct,
+    interval,
+    legend_above,
+    mark,
+    sizes_axis,
+    without_line,
+)
 from memhorizon.recipes.reruns.numbers import KINDS, NAME, LawRow, Row, SettingRow
 from memhorizon.recipes.tables import of_kind, rows_of
 from memhorizon.results import Time
@@ -42,8 +49,7 @@ def _draw(rows: Sequence[Row]) -> Figure:
         axes.set_title(sweep)
     panels[0].set_ylabel(f"{style.TAU_MEM}, steps (a point per run)")
     _exponents(last, laws, looks)
-    handles = [Line2D([], [], **style.altered(look, linestyle="none")) for look in looks.values()]
-    figure.legend(handles, list(looks), loc="outside upper center", ncols=2)
+    legend_above(figure, without_line(looks))
     return figure
 
 
@@ -64,24 +70,17 @@ def _times(axes: Axes, settings: Sequence[SettingRow], looks: Mapping[str, Look]
             for time in times:
                 mark(axes, row.value * np.exp(SHIFTS[side]), time, looks[side], markersize=3.5)
     style.log_span(axes.yaxis, every)
-    at = sorted(distinct(row.value for row in settings))
-    axes.set(xscale="log", xlim=(at[0] / 1.5, at[-1] * 1.5))
-    ticks(axes, at, [f"{value:g}" for value in at])
+    values = sorted(distinct(row.value for row in settings))
+    sizes_axis(axes, values, symbol_of(settings[0].factor), margin=1.5)
     axes.tick_params(axis="x", labelsize=6.8)
-    axes.set_xlabel(symbol_of(settings[0].factor))
 
 
 def _exponents(axes: Axes, laws: Sequence[LawRow], looks: Mapping[str, Look]) -> None:
     """Exponents of tau_mem side by side."""
     for place, row in enumerate(laws):
         for side, power in _powers(row).items():
-            _exponent(axes, place + 2 * SHIFTS[side], power, looks[side])
+            if np.isfinite(power.value):
+                interval(axes, place + 2 * SHIFTS[side], power, looks[side])
     axes.set_xticks(range(len(laws)), [row.sweep.replace("_", "\n") for row in laws], fontsize=7.5)
     axes.set_xlim(-0.5, len(laws) - 0.5)
     axes.set(title="exponents, 95 % intervals", ylabel=f"exponent of {style.TAU_MEM}")
-
-
-def _exponent(axes: Axes, x: float, power: Exponent, look: Look) -> None:
-    if np.isfinite(power.value):
-        axes.plot([x, x], [power.low, power.high], color=look["color"], linewidth=1.1)
-        axes.plot([x], [power.value], **style.altered(look, linestyle="none"))

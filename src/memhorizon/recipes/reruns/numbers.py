@@ -18,7 +18,7 @@ from memhorizon.experiments.config import Config
 from memhorizon.experiments.recipe import Found, Request, Size
 from memhorizon.experiments.record import record, varied
 from memhorizon.recipes.inputs import origin_of, read_sweeps
-from memhorizon.recipes.pooled import bare, power_of
+from memhorizon.recipes.pooled import Interval, bare, power_of
 from memhorizon.recipes.sweeps import ENTRIES, do_runs
 from memhorizon.recipes.tables import of_kind, table
 from memhorizon.records.sweep import RunRecord, SweepRecord
@@ -30,25 +30,6 @@ SWEEPS = ("n_mixture_adam", "lr_mixture", "repetition_mixture")
 SHIFT = 3  # added to every seed: those of the records are 0, 1, 2
 TIMESCALES: tuple[Literal["tau_gen", "tau_mem"], ...] = ("tau_gen", "tau_mem")
 Point = tuple[float, Time]  # the value of what is varied, and the time
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A number with its 95 % interval.
-
-    Attributes:
-        value: the number.
-        low: lower end.
-        high: upper end.
-    """
-
-    value: float
-    low: float
-    high: float
-
-    def holds(self, value: float) -> bool:
-        """Whether a value lies in the interval."""
-        return self.low <= value <= self.high
 
 
 @dataclass(frozen=True, kw_only=True)

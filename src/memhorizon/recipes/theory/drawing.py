@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from memhorizon.figures import style
 from memhorizon.figures.style import Look
+from memhorizon.recipes.pictures import legend_above
 from memhorizon.recipes.theory.rows import ModelRow, Quantity
 from memhorizon.results import two_sided
 
@@ -86,17 +86,10 @@ def score_and_gap(columns: int, width: float = style.WIDTH) -> tuple[Figure, np.
     return figure, grid
 
 
-def legend(figure: Figure, looks: Mapping[str, Look], ncols: int | None = None) -> None:
-    """Name all series above the panels."""
-    handles = [Line2D([], [], **look) for look in looks.values()]
-    figure.legend(handles, list(looks), loc="outside upper center", ncols=ncols or len(looks))
-
-
 def flow_legend(figure: Figure, name: str, looks: Mapping[str, Look], ncols: int) -> None:
     """Name the flow and what is drawn over it."""
-    flow = Line2D([], [], **style.altered(FLOW, linewidth=FLOW_WIDTH))
-    handles = [flow, *(Line2D([], [], **look) for look in looks.values())]
-    figure.legend(handles, [name, *looks], loc="outside upper center", ncols=ncols)
+    flow = style.altered(FLOW, linewidth=FLOW_WIDTH)
+    legend_above(figure, {name: flow, **looks}, ncols)
 
 
 def sizes_axis(axes: Axes, sizes: Sequence[float]) -> None:

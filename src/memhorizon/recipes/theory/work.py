@@ -9,7 +9,7 @@ import torch
 
 from memhorizon.experiments.recipe import Request
 from memhorizon.recipes import parts
-from memhorizon.recipes.theory.rows import typed_rows
+from memhorizon.recipes.tables import typed_rows
 from memhorizon.records.codec import encode
 from memhorizon.records.plain import Plain
 

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from memhorizon.experiments.recipe import Found, Recipe, Request
 from memhorizon.recipes.inputs import read_sweeps
-from memhorizon.recipes.tables import table
-from memhorizon.recipes.theory.rows import grouped
+from memhorizon.recipes.tables import grouped, table
 from memhorizon.recipes.theory.work import Part, make_rows
 from memhorizon.recipes.theory_beside_digits.figure import times
 from memhorizon.recipes.theory_beside_digits.numbers import (

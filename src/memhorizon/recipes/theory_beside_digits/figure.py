@@ -5,14 +5,12 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.typing import LineStyleType
 
 from memhorizon.figures import style
 from memhorizon.figures.style import Look
-from memhorizon.recipes.pictures import TablePicture, distinct, mark, ticks
-from memhorizon.recipes.tables import of_kind, rows_of
-from memhorizon.recipes.theory.rows import grouped
+from memhorizon.recipes.pictures import TablePicture, distinct, legend_above, mark, sizes_axis
+from memhorizon.recipes.tables import grouped, of_kind, rows_of
 from memhorizon.recipes.theory_beside_digits.numbers import (
     EVENTS,
     ROWS,
@@ -87,18 +85,11 @@ def name_axes(times: Axes, ratios: Axes) -> None:
 
 def name_series(figure: Figure, lines: Lines) -> None:
     """The legend: a marker per timescale, a line per number of features."""
-    measured = [Line2D([], [], **series.look) for series in SERIES.values()]
-    theory = [Line2D([], [], **open_marker(THEORY, line)) for line in lines.values()]
-    names = [series.name for series in SERIES.values()]
-    names += [rf"theory, $\psi_p$ = {style.plain_number(psi_p)}" for psi_p in lines]
-    figure.legend(
-        [*measured, *theory],
-        names,
-        loc="outside upper center",
-        ncols=len(names),
-        title="filled: runs, with 95 % intervals; open: theory",
-        title_fontsize=8.5,
-    )
+    looks = {series.name: series.look for series in SERIES.values()}
+    for psi_p, line in lines.items():
+        looks[rf"theory, $\psi_p$ = {style.plain_number(psi_p)}"] = open_marker(THEORY, line)
+    title = "filled: runs, with 95 % intervals; open: theory"
+    legend_above(figure, looks, title=title)
 
 
 def open_marker(look: Look, line: LineStyleType) -> Look:
@@ -138,5 +129,4 @@ def draw_ratios(axes: Axes, rows: Sequence[Row], lines: Lines) -> None:
         for row in same:
             mark(axes, row.n_train, row.ratio_measured, RATIO)
     sizes = sorted(distinct(row.n_train for row in of_kind(rows, RatioRow)))
-    axes.set(xscale="log", xlabel="training items n", xlim=(sizes[0] / 1.4, sizes[-1] * 1.4))
-    ticks(axes, sizes, [style.plain_number(n) for n in sizes])
+    sizes_axis(axes, sizes, "training items n")

@@ -9,9 +9,8 @@ from matplotlib.figure import Figure
 from memhorizon.figures import style
 from memhorizon.figures.style import Look
 from memhorizon.recipes.pictures import TablePicture
-from memhorizon.recipes.tables import of_kind
+from memhorizon.recipes.tables import grouped, of_kind, rows_of
 from memhorizon.recipes.theory.drawing import FINITE, NOTE, curve, half_width, log_x, log_y, model_text
-from memhorizon.recipes.theory.rows import grouped, rows_of
 from memhorizon.recipes.theory_exponent.numbers import ROWS, FiniteRow, LimitRow, Row
 from memhorizon.records.table import TableRecord
 

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import numpy as np
 from jaxtyping import Float
 
-from memhorizon.recipes.theory.rows import ModelRow, grouped
+from memhorizon.recipes.tables import grouped
+from memhorizon.recipes.theory.rows import ModelRow
 from memhorizon.theory import FeatureModel, loss_curves
 from memhorizon.theory.ensembles import Modes
 from memhorizon.theory.features import finite_matrices

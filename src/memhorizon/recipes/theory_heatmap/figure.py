@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 
 from memhorizon.figures import style
 from memhorizon.recipes.pictures import TablePicture
+from memhorizon.recipes.tables import grouped, rows_of
 from memhorizon.recipes.theory.drawing import DASHED, LABELS
-from memhorizon.recipes.theory.rows import Quantity, grouped, rows_of
+from memhorizon.recipes.theory.rows import Quantity
 from memhorizon.recipes.theory_heatmap.numbers import ROWS, Row
 from memhorizon.records.table import TableRecord
 

@@ -6,13 +6,12 @@ from typing import Literal
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from memhorizon.errors import InputError
 from memhorizon.figures import style
 from memhorizon.figures.style import Look
-from memhorizon.recipes.pictures import TablePicture
-from memhorizon.recipes.tables import of_kind
+from memhorizon.recipes.pictures import TablePicture, legend_above
+from memhorizon.recipes.tables import grouped, of_kind, rows_of
 from memhorizon.recipes.theory.drawing import (
     FINITE,
     LABELS,
@@ -20,18 +19,18 @@ from memhorizon.recipes.theory.drawing import (
     TAU,
     curve,
     half_width,
-    legend,
     log_x,
     log_y,
     model_text,
 )
-from memhorizon.recipes.theory.rows import QUANTITIES, Quantity, grouped, rows_of
+from memhorizon.recipes.theory.rows import QUANTITIES, Quantity
 from memhorizon.recipes.theory_losses.numbers import ROWS, CheckRow, FiniteRow, LimitRow, Panel, Row, Source
 from memhorizon.records.table import TableRecord
 
 Factor = Literal["t", "variance"]
 GAP_SHARE = r"$L_\mathrm{gen}$ / its end"
 SOURCES: Mapping[Source, str] = {"true": "tanh network", "equivalent": "Gaussian equivalent"}
+NETWORK = Look(color=FINITE, linestyle="none", marker="o")
 SHOWN = slice(16, None, 12)  # places of networks along a curve
 
 
@@ -131,8 +130,7 @@ def draw_networks(grid: np.ndarray, row: FiniteRow) -> None:
 def draw_bars(axes: Axes, row: FiniteRow, name: Quantity, value: np.ndarray) -> None:
     """One quantity of finite networks at a few times, with 95 % intervals over seeds."""
     half = half_width(row.standard_error[QUANTITIES.index(name)], row.seeds)
-    look = Look(color=FINITE, linestyle="none", marker="o")
-    drawn = style.altered(look, markersize=2.4, elinewidth=0.8, zorder=4)
+    drawn = style.altered(NETWORK, markersize=2.4, elinewidth=0.8, zorder=4)
     axes.errorbar(row.tau[SHOWN], value[SHOWN], yerr=half[SHOWN], **drawn)
 
 
@@ -148,12 +146,10 @@ def name_axes(grid: np.ndarray) -> None:
 
 def name_series(figure: Figure, looks: Mapping[str, Look], finite: Sequence[FiniteRow]) -> None:
     """The legend."""
-    handles = [Line2D([], [], **look) for look in looks.values()]
-    names = list(looks)
+    named = dict(looks)
     if finite:
-        handles.append(Line2D([], [], color=FINITE, marker="o", linestyle="none", markersize=3))
-        names.append(f"tanh network, d = {finite[0].dim}")
-    figure.legend(handles, names, loc="outside upper center", ncols=len(names), columnspacing=1.2)
+        named[f"tanh network, d = {finite[0].dim}"] = style.altered(NETWORK, markersize=3)
+    legend_above(figure, named, columnspacing=1.2)
 
 
 # --- figures 11 and 12 ---
@@ -170,7 +166,7 @@ def draw_over(rows: Sequence[Row], factor: Factor) -> Figure:
         draw_column(column, families[value], looks)
     for axes, word in zip(grid[:, 0], (LABELS["E_score"], GAP_SHARE, GAP_SHARE), strict=True):
         axes.set_ylabel(word)
-    legend(figure, looks)
+    legend_above(figure, looks)
     return figure
 
 

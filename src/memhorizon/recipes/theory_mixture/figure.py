@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 
 from memhorizon.figures import style
 from memhorizon.figures.style import Look
-from memhorizon.recipes.pictures import TablePicture
-from memhorizon.recipes.theory.drawing import LABELS, TAU, curve, half_width, legend, log_x, row_text
-from memhorizon.recipes.theory.rows import grouped, rows_of
+from memhorizon.recipes.pictures import TablePicture, legend_above
+from memhorizon.recipes.tables import grouped, rows_of
+from memhorizon.recipes.theory.drawing import LABELS, TAU, curve, half_width, log_x, row_text
 from memhorizon.recipes.theory_mixture.numbers import ROWS, Row
 from memhorizon.records.table import TableRecord
 
@@ -36,7 +36,7 @@ def draw(rows: Sequence[Row]) -> Figure:
         log_x(axes, 0.1, 1e5)
         axes.set(yscale="log", xlabel=TAU)
     grid[0].set_ylabel(LABELS["E_score"])
-    legend(figure, looks)
+    legend_above(figure, looks)
     return figure
 
 

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from memhorizon.figures import style
 from memhorizon.figures.style import Look
 from memhorizon.recipes.pictures import TablePicture
+from memhorizon.recipes.tables import rows_of
 from memhorizon.recipes.theory.drawing import curve, half_width, log_x, model_text
-from memhorizon.recipes.theory.rows import rows_of
 from memhorizon.recipes.theory_noise_draws.numbers import ROWS, Row
 from memhorizon.records.table import TableRecord
 

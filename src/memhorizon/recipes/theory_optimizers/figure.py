@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from memhorizon.figures import style
 from memhorizon.figures.style import Look
-from memhorizon.recipes.pictures import TablePicture, distinct, mark
-from memhorizon.recipes.tables import of_kind
+from memhorizon.recipes.pictures import TablePicture, distinct, legend_above, mark, without_line
+from memhorizon.recipes.tables import grouped, of_kind, rows_of
 from memhorizon.recipes.theory.drawing import (
     curve,
     flow_curve,
@@ -21,7 +20,6 @@ from memhorizon.recipes.theory.drawing import (
     score_and_gap,
     sizes_axis,
 )
-from memhorizon.recipes.theory.rows import grouped, rows_of
 from memhorizon.recipes.theory_optimizers.numbers import (
     EVENTS,
     ROWS,
@@ -117,8 +115,7 @@ def draw_times(rows: Sequence[Row]) -> Figure:
     for axes, event in zip(grid, EVENTS, strict=True):
         draw_event(axes, trained, event, looks)
     grid[0].set_ylabel("step")
-    handles = [Line2D([], [], **style.altered(look, linestyle="none")) for look in looks.values()]
-    figure.legend(handles, list(looks), loc="outside upper center", ncols=2)
+    legend_above(figure, without_line(looks), ncols=2)
     return figure
 
 

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from memhorizon.recipes.tables import of_kind
-from memhorizon.recipes.theory.rows import CurvesRow, first_crossing, grouped
+from memhorizon.recipes.tables import grouped, of_kind
+from memhorizon.recipes.theory.rows import CurvesRow, first_crossing
 from memhorizon.results import Status, Time
 from memhorizon.theory import FeatureModel, LossCurves
 from memhorizon.theory.ensembles import Modes, descent_filter

@@ -9,9 +9,9 @@ from matplotlib.lines import Line2D
 
 from memhorizon.figures import style
 from memhorizon.recipes.pictures import TablePicture
-from memhorizon.recipes.tables import of_kind
+from memhorizon.recipes.tables import grouped, of_kind, rows_of
 from memhorizon.recipes.theory.drawing import FINITE, row_text
-from memhorizon.recipes.theory.rows import Features, grouped, rows_of
+from memhorizon.recipes.theory.rows import Features
 from memhorizon.recipes.theory_spectra.numbers import ROWS, FiniteRow, LimitRow, Row
 from memhorizon.records.table import TableRecord
 

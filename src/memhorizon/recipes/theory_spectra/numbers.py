@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import numpy as np
 from jaxtyping import Float
 
-from memhorizon.recipes.tables import of_kind
-from memhorizon.recipes.theory.rows import Features, ModelRow, grouped
+from memhorizon.recipes.tables import grouped, of_kind
+from memhorizon.recipes.theory.rows import Features, ModelRow
 from memhorizon.theory import FeatureModel, Spectrum, Support, bulk_edges, spectral_density
 from memhorizon.theory.ensembles import Modes, finite_spectrum
 from memhorizon.theory.features import finite_matrices, sizes

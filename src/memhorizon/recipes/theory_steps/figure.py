@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from memhorizon.figures import style
 from memhorizon.figures.style import Look
 from memhorizon.recipes.pictures import TablePicture
+from memhorizon.recipes.tables import grouped, rows_of
 from memhorizon.recipes.theory.drawing import TAU, curve, flow_curve, flow_legend, log_x, score_and_gap
-from memhorizon.recipes.theory.rows import QUANTITIES, grouped, rows_of
+from memhorizon.recipes.theory.rows import QUANTITIES
 from memhorizon.recipes.theory_steps.numbers import ROWS, Row
 from memhorizon.records.table import TableRecord
 

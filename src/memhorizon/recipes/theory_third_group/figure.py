@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from memhorizon.figures import style
 from memhorizon.figures.style import Look
-from memhorizon.recipes.pictures import TablePicture
-from memhorizon.recipes.tables import of_kind
+from memhorizon.recipes.pictures import TablePicture, legend_above, without_line
+from memhorizon.recipes.tables import grouped, of_kind, rows_of
 from memhorizon.recipes.theory.drawing import DASHED, NOTE, half_width, row_text
-from memhorizon.recipes.theory.rows import grouped, rows_of
 from memhorizon.recipes.theory_third_group.numbers import GROUPS, ROWS, FiniteRow, LimitRow, Row
 from memhorizon.records.table import TableRecord
 
@@ -57,10 +55,8 @@ def draw(rows: Sequence[Row]) -> Figure:
 
 def name_series(figure: Figure, looks: Mapping[str, Look]) -> None:
     """The legend."""
-    handles = [Line2D([], [], **style.altered(look, linestyle="none")) for look in looks.values()]
-    limit = Line2D([], [], color=style.GREY, linestyle=DASHED)
-    names = [*(NAMES[name] for name in looks), "limit"]
-    figure.legend([*handles, limit], names, loc="outside upper center", ncols=4)
+    groups = {NAMES[name]: look for name, look in without_line(looks).items()}
+    legend_above(figure, {**groups, "limit": Look(color=style.GREY, linestyle=DASHED, marker="")}, ncols=4)
 
 
 def limit_shares(rows: Sequence[LimitRow]) -> dict[str, float]:

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.linalg import cho_factor, cho_solve
 
-from memhorizon.recipes.tables import of_kind
-from memhorizon.recipes.theory.rows import Features, ModelRow, grouped
+from memhorizon.recipes.tables import grouped, of_kind
+from memhorizon.recipes.theory.rows import Features, ModelRow
 from memhorizon.theory import FeatureModel, bulk_edges, loss_curves
 from memhorizon.theory.ensembles import Modes
 from memhorizon.theory.features import FiniteMatrices, finite_matrices, sizes

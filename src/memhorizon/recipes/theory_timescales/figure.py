@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 
 from memhorizon.figures import style
 from memhorizon.figures.style import Look
-from memhorizon.recipes.pictures import TablePicture, distinct
-from memhorizon.recipes.theory.drawing import TAU, legend, model_text
-from memhorizon.recipes.theory.rows import grouped, rows_of
+from memhorizon.recipes.pictures import TablePicture, distinct, legend_above
+from memhorizon.recipes.tables import grouped, rows_of
+from memhorizon.recipes.theory.drawing import TAU, model_text
 from memhorizon.recipes.theory_timescales.numbers import ROWS, Row
 from memhorizon.records.table import TableRecord
 
@@ -66,7 +66,7 @@ def draw(rows: Sequence[Row]) -> Figure:
         for name, same in series.items():
             draw_series(axes, same, event, looks[name])
     grid[0].set_ylabel(TAU)
-    legend(figure, {name: style.altered(look, linestyle="-") for name, look in looks.items()})
+    legend_above(figure, {name: style.altered(look, linestyle="-") for name, look in looks.items()})
     return figure
 
 

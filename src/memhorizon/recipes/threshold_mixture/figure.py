@@ -9,8 +9,21 @@ from matplotlib.lines import Line2D
 
 from memhorizon.figures import style
 from memhorizon.figures.style import Look
-from memhorizon.recipes.pictures import DASHED, TablePicture, distinct, ends, guide, mark, ticks
-from memhorizon.recipes.tables import of_kind, rows_of
+from memhorizon.recipes.pictures import (
+    BOUND,
+    COPIES,
+    DASHED,
+    UNIT,
+    TablePicture,
+    distinct,
+    ends,
+    guide,
+    legend_above,
+    mark,
+    sizes_axis,
+    without_line,
+)
+from memhorizon.recipes.tables import grouped, of_kind, rows_of
 from memhorizon.recipes.threshold_mixture.numbers import KINDS, NAME, GroupRow, Row, RunRow
 from memhorizon.results import Status
 
@@ -33,9 +46,7 @@ def _draw(rows: Sequence[Row]) -> Figure:
     _copies(left, of_kind(rows, RunRow), looks, levels[-1])
     _along_training(middle, [row for row in groups if row.level == levels[-1]], looks)
     _by_parameters(right, [row for row in groups if row.growth is not None], levels)
-    names = [Line2D([], [], **look) for look in looks.values()]
-    names.append(Line2D([], [], color=style.GREY, marker="o", markerfacecolor="white", linestyle="none"))
-    figure.legend(names, [*looks, "bound"], loc="outside upper center", ncols=len(names))
+    legend_above(figure, {**looks, "bound": BOUND})
     return figure
 
 
@@ -45,19 +56,16 @@ def _name(width: int) -> str:
 
 def _copies(axes: Axes, runs: Sequence[RunRow], looks: Mapping[str, Look], level: float) -> None:
     """The memorized fraction at the last step, a line per seed."""
-    lines: dict[tuple[int, int], list[RunRow]] = {}
-    for row in sorted(runs, key=lambda row: row.n_train):
-        lines.setdefault((row.width, row.seed), []).append(row)
+    ordered = sorted(runs, key=lambda row: row.n_train)
+    lines = grouped(ordered, lambda row: (row.width, row.seed))
     for (width, _), line in lines.items():
         thin = style.altered(looks[_name(width)], linewidth=0.8, markersize=3)
         axes.plot([row.n_train for row in line], [row.memorized[-1] for row in line], **thin)
     guide(axes, level)
-    sizes = sorted(distinct(row.n_train for row in runs))
-    axes.set(xscale="log", xlim=(min(sizes) / 2.3, max(sizes) * 2.3), ylim=(-0.03, 1.03))
-    ticks(axes, sizes, [str(n) for n in sizes])
+    sizes_axis(axes, sorted(distinct(row.n_train for row in runs)), "training items n", margin=2.3)
     step = style.plain_number(runs[0].step[-1])
     title = f"copies after {step} steps,\na line per seed (dashed: {level:g})"
-    axes.set(xlabel="training items n", ylabel=r"memorized fraction $f_\mathrm{mem}$", title=title)
+    axes.set(ylabel=COPIES, ylim=UNIT, title=title)
 
 
 def _along_training(axes: Axes, groups: Sequence[GroupRow], looks: Mapping[str, Look]) -> None:
@@ -97,7 +105,7 @@ def _by_parameters(axes: Axes, groups: Sequence[GroupRow], levels: Sequence[floa
     style.log_scale(axes.yaxis)
     title = "n* after the last step\n(dashed: in proportion to p)"
     axes.set(xlabel="parameters p", ylabel="n*", title=title)
-    handles = [Line2D([], [], **style.altered(look, linestyle="none")) for look in looks.values()]
+    handles = [Line2D([], [], **look) for look in without_line(looks).values()]
     axes.legend(handles, list(looks), loc="lower right")
 
 

@@ -18,15 +18,15 @@ from jaxtyping import Float
 from memhorizon.experiments.config import Config, encode
 from memhorizon.experiments.recipe import Found, Request, Size
 from memhorizon.networks.mlp import MLPConfig
-from memhorizon.recipes.parts import Done, Part, do_parts
-from memhorizon.recipes.pooled import bare, mean_time, power_of
+from memhorizon.recipes.copies import copies_of, tau_mem_of
+from memhorizon.recipes.parts import Done, Part, do_parts, found_of
+from memhorizon.recipes.pooled import mean_time, power_of
 from memhorizon.recipes.settings import MIXTURE, MIXTURE_RULES, PAPER, PAPER_N, PAPER_WIDTHS, at_each_n
 from memhorizon.recipes.settings import tiny as tiny_of
-from memhorizon.recipes.tables import of_kind, table
+from memhorizon.recipes.tables import grouped, of_kind
 from memhorizon.recipes.threshold_mixture.stack import Network, Stack, train_stack
-from memhorizon.results import Curve, Fraction, Status, Time
+from memhorizon.results import Status, Time
 from memhorizon.timescales.pooling import Exponent, Pooled, SeedMean, over_seeds
-from memhorizon.timescales.times import memorization_time
 
 NAME = "threshold_mixture"
 WIDTHS = (8, 10, 12, 16, 20)
@@ -143,18 +143,7 @@ def make(request: Request) -> Found:
     rows = rows_of(dict(zip(own, done, strict=True)))
     first = next(iter(own.values()))[0]
     settings = {"config": encode(first), "entries": max(SIZES), "levels": LEVELS}
-    seconds = sum(part.seconds for part in done)
-    return Found(
-        table(
-            NAME,
-            rows,
-            KINDS,
-            settings=settings,
-            summary=summarise(rows),
-            environment=done[0].environment,
-            seconds=seconds,
-        )
-    )
+    return found_of(NAME, rows, KINDS, done, settings=settings, summary=summarise(rows))
 
 
 def part_of(width: int, configs: Sequence[Config]) -> Part[Stack]:
@@ -180,10 +169,9 @@ def run_rows(width: int, done: Done[Stack]) -> Iterator[RunRow]:
 
 def run_row(width: int, stack: Stack, network: Network, seconds: float) -> RunRow:
     """The curves of a network, with tau_mem."""
-    fractions = [Fraction.of(seen.count, seen.total) for seen in network.seen]
-    copied = Curve.of_fractions(stack.step, fractions, name="memorized")
-    null = Fraction.of(*network.null)
-    time = memorization_time(copied, level=MIXTURE_RULES.memorized, null=null)
+    count = tuple(seen.count for seen in network.seen)
+    total = tuple(seen.total for seen in network.seen)
+    copied = copies_of(stack.step, count, total)
     return RunRow(
         width=width,
         parameters=stack.parameters,
@@ -191,12 +179,12 @@ def run_row(width: int, stack: Stack, network: Network, seconds: float) -> RunRo
         seed=network.seed,
         step=stack.step,
         memorized=copied.value,
-        count=tuple(seen.count for seen in network.seen),
-        total=tuple(seen.total for seen in network.seen),
+        count=count,
+        total=total,
         null=network.null,
         kl=tuple(seen.kl for seen in network.seen),
         kl_error=tuple(seen.kl_error for seen in network.seen),
-        tau_mem=bare(time),
+        tau_mem=tau_mem_of(copied, network.null, MIXTURE_RULES.memorized),
         seconds=seconds,
     )
 
@@ -220,9 +208,10 @@ def threshold(sizes: Sequence[int], excess: Sequence[float], level: float) -> Ti
 
 def threshold_rows(runs: Sequence[RunRow]) -> Iterator[ThresholdRow]:
     """n* of every width and seed, at each level and step."""
-    for width, seed in dict.fromkeys((row.width, row.seed) for row in runs):
-        own = [row for row in runs if (row.width, row.seed) == (width, seed)]
-        own.sort(key=lambda row: row.n_train)
+    ordered = sorted(runs, key=lambda row: row.n_train)
+    of_seeds = grouped(ordered, lambda row: (row.width, row.seed))
+    for label in dict.fromkeys((row.width, row.seed) for row in runs):
+        own = of_seeds[label]
         for level in LEVELS:
             yield from (threshold_row(own, level, k) for k in range(len(own[0].step)))
 
@@ -241,20 +230,9 @@ def threshold_row(own: Sequence[RunRow], level: float, k: int) -> ThresholdRow:
     )
 
 
-Key = tuple[int, float, int]  # width, level, step
-
-
-def grouped(found: Sequence[ThresholdRow]) -> dict[Key, list[ThresholdRow]]:
-    """The seeds of each width, level and step."""
-    groups: dict[Key, list[ThresholdRow]] = {}
-    for row in found:
-        groups.setdefault((row.width, row.level, row.step), []).append(row)
-    return groups
-
-
 def group_rows(runs: Sequence[RunRow], found: Sequence[ThresholdRow]) -> Iterator[GroupRow]:
     """n* of each width, level and step over seeds; at the last step its growth and the quality of samples."""
-    groups = grouped(found)
+    groups = grouped(found, lambda row: (row.width, row.level, row.step))
     steps = {row.step for row in found}
     before = min(steps, key=lambda step: abs(math.log(step * LATE / max(steps))))
     for (width, level, step), own in groups.items():
