@@ -48,6 +48,7 @@ class TablePicture(Generic[Row]):
             return self.draw(self.rows)
 
 
+@runtime_checkable
 class Bounded(Protocol):
     """A number with its interval."""
 
