@@ -9,7 +9,7 @@ from memhorizon.experiments.recipe import Request
 from memhorizon.records.codec import encode
 from memhorizon.records.files import load_record
 from memhorizon.records.plain import Plain
-from memhorizon.records.sweep import SweepRecord
+from memhorizon.records.sweep import RunRecord, SweepRecord
 
 
 def read_inputs(names: Sequence[str], request: Request) -> list[SweepRecord]:
@@ -40,6 +40,13 @@ def origin_of(records: Sequence[SweepRecord], folder: Path) -> dict[str, Plain]:
         }
         for record in records
     }
+
+
+def number_of(run: RunRecord, factor: str) -> float:
+    """What a run has of a factor that is a number in its sweep."""
+    value = run.factor(factor)
+    assert isinstance(value, int | float)
+    return value
 
 
 def _read_sweep(path: Path) -> SweepRecord:

@@ -85,13 +85,26 @@ def at_each_n(base: Config, updates: Mapping[int, int], **axes: Values) -> list[
     """A run at every n_train, as long as it needs there, for all combinations of the other axes."""
     configs: list[Config] = []
     for n_train, n_updates in updates.items():
-        data = replace(base.data, n_train=n_train)
-        train = replace(base.train, n_updates=n_updates)
-        configs += grid(replace(base, data=data, train=train), **axes)
+        sized = replace(base, data=replace(base.data, n_train=n_train))
+        configs += grid(lasting(sized, n_updates, base.measure), **axes)
     return configs
 
 
 def tiny(base: Config, n_updates: int = 24) -> Config:
     """The same kind of run in a second or two: it shows that the recipe works, not what it claims."""
-    model = replace(base.model, width=8)
-    return replace(base, model=model, train=replace(base.train, n_updates=n_updates), measure=TINY)
+    return lasting(replace(base, model=replace(base.model, width=8)), n_updates, TINY)
+
+
+def lasting(base: Config, n_updates: int, measure: MeasureConfig) -> Config:
+    """The same kind of run of another length, measured otherwise."""
+    return replace(base, train=replace(base.train, n_updates=n_updates), measure=measure)
+
+
+def full_batch(base: Config) -> Config:
+    """The same kind of run with the whole training set in every step."""
+    return replace(base, train=replace(base.train, batch_size=None))
+
+
+def of_seed(base: Config, n_train: int, seed: int) -> Config:
+    """The run of one seed, on items of its own."""
+    return replace(base, data=replace(base.data, n_train=n_train, subset=seed), seed=seed)

@@ -24,6 +24,7 @@ from memhorizon.recipes.settings import (
     SGD,
     Values,
     at_each_n,
+    full_batch,
     tiny,
 )
 from memhorizon.timescales.rules import Rules
@@ -135,11 +136,11 @@ def _measured(run: RunDir) -> bool:
     return (run.path / "measures.jsonl").is_file()
 
 
-MOMENTUM = replace(MIXTURE, optimizer=SGD, train=replace(MIXTURE.train, batch_size=None))
+MOMENTUM = full_batch(replace(MIXTURE, optimizer=SGD))
 DECAY = replace(MIXTURE, optimizer=replace(MIXTURE.optimizer, name="adamw"))
 PAPER_DECAY = replace(PAPER_ADAM, optimizer=replace(PAPER_ADAM.optimizer, name="adamw"))
-FULL_BATCH = replace(MIXTURE, train=replace(MIXTURE.train, batch_size=None))
-PAPER_FULL_BATCH = replace(PAPER, train=replace(PAPER.train, batch_size=None))
+FULL_BATCH = full_batch(MIXTURE)
+PAPER_FULL_BATCH = full_batch(PAPER)
 
 
 OF_N = "tau_gen is independent of n_train; tau_mem is proportional to n_train"

@@ -96,6 +96,11 @@ def grouped(rows: Iterable[Row], key: Callable[[Row], Key]) -> dict[Key, list[Ro
     return found
 
 
+def entries(row: object, *names: str) -> dict[str, object]:
+    """Some entries of a row."""
+    return {name: getattr(row, name) for name in names}
+
+
 def columns_of(kinds: Sequence[type]) -> dict[str, str]:
     """The meaning of each column; where it depends on the kind of the row, for each kind.
 

@@ -27,10 +27,10 @@ from memhorizon.recipes.inputs import origin_of, read_sweeps
 from memhorizon.recipes.parts import Done, Part, do_parts, found_of
 from memhorizon.recipes.pooled import bare, mean_ratio, mean_time
 from memhorizon.recipes.pooled import law_of as power_law
-from memhorizon.recipes.settings import DIGITS, IMAGE_RULES, PAPER
+from memhorizon.recipes.settings import DIGITS, IMAGE_RULES, PAPER, lasting, of_seed
 from memhorizon.recipes.settings import tiny as tiny_of
 from memhorizon.recipes.snapshots import Snapshot, snapshots
-from memhorizon.recipes.tables import grouped, of_kind
+from memhorizon.recipes.tables import entries, grouped, of_kind
 from memhorizon.records.sweep import SweepRecord
 from memhorizon.results import Curve, Estimate, Fraction, ScalingLaw, Status, Time
 from memhorizon.timescales.pooling import Pooled, SeedMean, over_seeds
@@ -41,7 +41,7 @@ Kind = Literal["none", "flips", "shifts", "both"]
 STEPS: dict[Kind, int] = {"none": 2000, "flips": 4000, "shifts": 6000, "both": 12_000}
 N = 16
 SEEDS = range(3)
-SNAPSHOTS = 16
+MEASURE = replace(DIGITS.measure, snapshots=16, first=50)
 SHIFTS = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))  # pixels down and to the right
 REFERENCE = "n_digits"  # its runs of more than N images without augmentation, at the same batch of 32
 
@@ -159,12 +159,9 @@ class Training:
 def config(kind: Kind, seed: int, size: Size) -> Config:
     """The run of one kind and seed; all kinds of a seed have the same images and initial weights."""
     if size == "paper":
-        return replace(PAPER, data=replace(PAPER.data, subset=seed), seed=seed)
-    base = tiny_of(DIGITS) if size == "tiny" else DIGITS
-    if size == "here":
-        measure = replace(base.measure, snapshots=SNAPSHOTS, first=50)
-        base = replace(base, measure=measure, train=replace(base.train, n_updates=STEPS[kind]))
-    return replace(base, data=replace(base.data, n_train=N, subset=seed), seed=seed)
+        return of_seed(PAPER, PAPER.data.n_train, seed)
+    base = tiny_of(DIGITS) if size == "tiny" else lasting(DIGITS, STEPS[kind], MEASURE)
+    return of_seed(base, N, seed)
 
 
 def labels_of(size: Size) -> list[tuple[Kind, int]]:
@@ -264,10 +261,8 @@ def run_row(label: tuple[Kind, int], done: Done[Training]) -> RunRow:
 
 def holdout_of(training: Training) -> Curve:
     """The held-out loss along training."""
-    seen = training.seen
-    step = [each.step for each in seen]
-    value = [each.holdout for each in seen]
-    error = [each.error for each in seen]
+    points = [(seen.step, seen.holdout, seen.error) for seen in training.seen]
+    step, value, error = zip(*points, strict=True)
     return Curve.of_means(step, value, error, name="held-out loss at t = 0.3")
 
 
@@ -339,6 +334,6 @@ def summarise(rows: Sequence[Row]) -> Mapping[str, object]:
     names = ("versions", "tau_mem", "later", "effective", "best")
     return {
         "exponent of n": {"value": exponent.value, "low": exponent.low, "high": exponent.high},
-        **{row.kind: {name: getattr(row, name) for name in names} for row in of_kind(rows, GroupRow)},
+        **{row.kind: entries(row, *names) for row in of_kind(rows, GroupRow)},
         "run seconds": sum(row.seconds for row in runs),
     }

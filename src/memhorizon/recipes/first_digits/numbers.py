@@ -1,7 +1,7 @@
 """Training on repeated digits: when each image is copied how often."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -16,7 +16,7 @@ from memhorizon.measure.neighbors import nearest
 from memhorizon.recipes.first_digits.rows import DENSITY, KINDS, Counts, Image, Row, Seed, SeedFacts
 from memhorizon.recipes.first_digits.statistics import summarise, times_of
 from memhorizon.recipes.parts import Done, Part, do_parts, found_of
-from memhorizon.recipes.settings import DIGITS, PAPER
+from memhorizon.recipes.settings import DIGITS, PAPER, lasting, of_seed
 from memhorizon.recipes.settings import tiny as tiny_of
 from memhorizon.recipes.snapshots import finite_rows, generate, loss_of, marks_of, stops
 from memhorizon.records.codec import encode_object
@@ -58,11 +58,10 @@ class Seen:
 
 def config(seed: int, size: Size) -> Config:
     """The run of one seed, on images of its own."""
-    base = {"tiny": tiny_of(DIGITS), "here": replace(DIGITS, measure=MEASURE), "paper": PAPER}[size]
-    if size == "here":
-        base = replace(base, train=replace(base.train, n_updates=STEPS))
-    n_train = base.data.n_train if size == "paper" else sum(COPIES.values())
-    return replace(base, data=replace(base.data, n_train=n_train, subset=seed), seed=seed)
+    if size == "paper":
+        return of_seed(PAPER, PAPER.data.n_train, seed)
+    base = tiny_of(DIGITS) if size == "tiny" else lasting(DIGITS, STEPS, MEASURE)
+    return of_seed(base, sum(COPIES.values()), seed)
 
 
 def planned(size: Size = "here") -> list[Config]:

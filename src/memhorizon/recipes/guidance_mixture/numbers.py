@@ -21,9 +21,9 @@ from memhorizon.recipes.copies import copies_of, tau_mem_of
 from memhorizon.recipes.guidance_mixture.model import DROP, Case, ClassCurve, Training, train_case
 from memhorizon.recipes.parts import Done, Part, do_parts, found_of
 from memhorizon.recipes.pooled import bare, mean_ratio, mean_time, power_of
-from memhorizon.recipes.settings import MIXTURE, MIXTURE_RULES, PAPER_MIXTURE, SGD
+from memhorizon.recipes.settings import MIXTURE, MIXTURE_RULES, PAPER_MIXTURE, SGD, full_batch, lasting
 from memhorizon.recipes.settings import tiny as tiny_of
-from memhorizon.recipes.tables import grouped, of_kind
+from memhorizon.recipes.tables import entries, grouped, of_kind
 from memhorizon.results import Curve, Estimate, Time
 from memhorizon.timescales.collapse import collapse_quality
 from memhorizon.timescales.pooling import Exponent, Pooled
@@ -33,7 +33,7 @@ NAME = "guidance_mixture"
 STEPS = {16: 6000, 32: 13_000, 64: 30_000, 128: 60_000}
 SEEDS = range(3)
 SCALES = (0.0, 1.0, 3.0)
-PER_CLASS = 500
+MEASURE = replace(MIXTURE.measure, snapshots=18, first=300, n_samples=500)  # samples of each class
 CASES = {"balanced": Case(), "rare": Case(share=0.25), "narrow": Case(variances=(1.0, 0.25))}
 UNEQUAL_N = 64  # n_train of the two cases with unequal classes
 BOTH = "both"
@@ -112,14 +112,15 @@ RunLabel = tuple[str, int, int]  # case, n_train, seed
 
 def config(n_train: int, seed: int, size: Size) -> Config:
     """Network, optimizer and snapshots; the items of both classes are drawn here, not by its `data`."""
-    base = {"tiny": tiny_of(MIXTURE), "here": MIXTURE, "paper": PAPER_MIXTURE}[size]
-    base = replace(base, data=replace(base.data, n_train=n_train), optimizer=SGD, seed=seed)
+    base = full_batch(base_of(n_train, size))
+    return replace(base, data=replace(base.data, n_train=n_train), optimizer=SGD, seed=seed)
+
+
+def base_of(n_train: int, size: Size) -> Config:
+    """What all runs of one n share, but for their optimizer."""
     if size == "paper":
-        return replace(base, model=replace(base.model, width=64))
-    if size == "here":
-        measure = replace(base.measure, snapshots=18, first=300, n_samples=PER_CLASS)
-        base = replace(base, measure=measure, train=replace(base.train, n_updates=STEPS[n_train]))
-    return replace(base, train=replace(base.train, batch_size=None))
+        return replace(PAPER_MIXTURE, model=replace(PAPER_MIXTURE.model, width=64))
+    return tiny_of(MIXTURE) if size == "tiny" else lasting(MIXTURE, STEPS[n_train], MEASURE)
 
 
 def labels_of(size: Size) -> list[RunLabel]:
@@ -286,33 +287,47 @@ def tau_gens(rows: Sequence[RunRow]) -> list[Time]:
 def law_rows(rows: Sequence[RunRow]) -> Iterator[LawRow]:
     """The law of n and the collapse of the balanced mixture, at each guidance."""
     for scale in SCALES:
-        own = [row for row in rows if (row.case, row.label, row.scale) == ("balanced", BOTH, scale)]
-        sizes = [row.n_train for row in own]
-        exponent = power_of(sizes, tau_mems(own))
-        try:
-            curves = [copies_of(row.step, row.count, row.total) for row in own]
-            yield LawRow(scale=scale, exponent=exponent, collapse=collapse_quality(curves, sizes))
-        except InputError as error:  # curves without a common range
-            yield LawRow(scale=scale, exponent=exponent, collapse=None, note=str(error))
+        yield law_row(
+            [row for row in rows if (row.case, row.label, row.scale) == ("balanced", BOTH, scale)], scale
+        )
+
+
+def law_row(rows: Sequence[RunRow], scale: float) -> LawRow:
+    """The law of n and the collapse of runs at one guidance."""
+    sizes = [row.n_train for row in rows]
+    row = LawRow(scale=scale, exponent=power_of(sizes, tau_mems(rows)), collapse=None)
+    try:
+        return replace(row, collapse=collapse_of(rows))
+    except InputError as error:  # curves without a common range
+        return replace(row, note=str(error))
+
+
+def collapse_of(rows: Sequence[RunRow]) -> Estimate:
+    """How well the curves of copies fall onto each other after dividing time by n."""
+    curves = [copies_of(row.step, row.count, row.total) for row in rows]
+    return collapse_quality(curves, [row.n_train for row in rows])
 
 
 def summarise(rows: Sequence[Row]) -> dict[str, object]:
     """The laws, and the ratios between guidances and between classes."""
     groups = of_kind(rows, GroupRow)
-    guided = [row for row in groups if row.label == BOTH and row.scale]
-    classes = [row for row in groups if row.label == 1 and row.scale == 0]
     seconds = {(row.case, row.n_train, row.seed): row.seconds for row in of_kind(rows, RunRow)}
     return {
         "laws": of_kind(rows, LawRow),
-        "unguided": [entries(row, "case", "n_train", "scale", "unguided") for row in guided],
-        "classes": {
-            f"{row.case} {row.n_train}": entries(row, "n_train", "class_ratio", "class_ratio_gen")
-            for row in classes
-        },
+        "unguided": beside_unguided(groups),
+        "classes": between_classes(groups),
         "run seconds": sum(seconds.values()),
     }
 
 
-def entries(row: GroupRow, *names: str) -> dict[str, object]:
-    """Some entries of a row."""
-    return {name: getattr(row, name) for name in names}
+def beside_unguided(groups: Sequence[GroupRow]) -> list[dict[str, object]]:
+    """tau_mem of both classes over that of w = 0."""
+    guided = [row for row in groups if row.label == BOTH and row.scale]
+    return [entries(row, "case", "n_train", "scale", "unguided") for row in guided]
+
+
+def between_classes(groups: Sequence[GroupRow]) -> dict[str, dict[str, object]]:
+    """Times of class 1 over those of class 0, by case and n, without guidance."""
+    names = ("n_train", "class_ratio", "class_ratio_gen")
+    classes = [row for row in groups if row.label == 1 and row.scale == 0]
+    return {f"{row.case} {row.n_train}": entries(row, *names) for row in classes}

@@ -26,7 +26,7 @@ from memhorizon.measure.neighbors import nearest
 from memhorizon.recipes.copies import copies_of, tau_mem_of
 from memhorizon.recipes.parts import Done, Part, do_parts, found_of
 from memhorizon.recipes.pooled import bare, mean_ratio, mean_time, power_of
-from memhorizon.recipes.settings import DIGITS, IMAGE_RULES, PAPER_ADAM
+from memhorizon.recipes.settings import DIGITS, IMAGE_RULES, PAPER_ADAM, lasting
 from memhorizon.recipes.settings import tiny as tiny_of
 from memhorizon.recipes.snapshots import Snapshot, snapshots
 from memhorizon.recipes.tables import grouped, of_kind
@@ -42,8 +42,7 @@ from memhorizon.timescales.times import (
 NAME = "halves_digits"
 STEPS = {32: 1200, 64: 3000, 128: 7000}
 PAIRS = range(3)
-SNAPSHOTS = 14
-N_SAMPLES = 500
+MEASURE = replace(DIGITS.measure, snapshots=14, first=30, n_samples=500)
 EXCESS = 0.05  # over one half: what counts as biased, several times the error of 1,000 samples
 CHANCE = 0.5  # share of samples nearer to either half that says nothing
 Timescale = Literal["tau_gen", "tau_bias", "argmin", "tau_mem"]
@@ -180,11 +179,15 @@ class Curves:
 
 def config(n_train: int, half: int, pair: int, size: Size) -> Config:
     """The run on one half: the subsets of a pair are 2 pair and 2 pair + 1."""
-    base = {"tiny": tiny_of(DIGITS), "here": DIGITS, "paper": PAPER_ADAM}[size]
-    if size == "here":
-        measure = replace(base.measure, snapshots=SNAPSHOTS, first=30, n_samples=N_SAMPLES)
-        base = replace(base, measure=measure, train=replace(base.train, n_updates=STEPS[n_train]))
+    base = base_of(n_train, size)
     return replace(base, data=replace(base.data, n_train=n_train, subset=2 * pair + half), seed=pair)
+
+
+def base_of(n_train: int, size: Size) -> Config:
+    """What all runs of one n share."""
+    if size == "paper":
+        return PAPER_ADAM
+    return tiny_of(DIGITS) if size == "tiny" else lasting(DIGITS, STEPS[n_train], MEASURE)
 
 
 def labels_of(size: Size) -> list[tuple[int, int]]:
@@ -229,8 +232,13 @@ def train_pair(configs: Sequence[Config], device: torch.device) -> Pair:
     threshold = configs[0].measure.threshold
     one = train_half(configs[0], splits[0], splits[1].train, device)
     two = train_half(configs[1], splits[1], splits[0].train, device)
-    null = sum(int((gap_ratios(split.holdout, split.train) < threshold).sum()) for split in splits)
+    null = sum(copies_in(split.holdout, split.train, threshold) for split in splits)
     return Pair(one, two, (null, sum(len(split.holdout) for split in splits)))
+
+
+def copies_in(items: Tensor, half: Tensor, threshold: float) -> int:
+    """How many items copy an image of a half."""
+    return int((gap_ratios(items, half) < threshold).sum())
 
 
 def both_halves(configs: Sequence[Config]) -> list[Split]:
@@ -251,17 +259,16 @@ def train_half(own: Config, split: Split, other: Tensor, device: torch.device) -
 
 def seen(shot: Snapshot, half: Tensor, other: Tensor, threshold: float) -> Seen:
     """Samples nearer to a half than to the other, and copies of an image of it."""
-    near = nearest(shot.samples, half, k=1)[0][:, 0]
-    far = nearest(shot.samples, other, k=1)[0][:, 0]
-    copies = gap_ratios(shot.samples, half) < threshold
-    return Seen(
-        shot.step,
-        int((near < far).sum()),
-        int(copies.sum()),
-        len(shot.samples),
-        shot.holdout,
-        shot.error,
-    )
+    samples = shot.samples
+    copies = copies_in(samples, half, threshold)
+    return Seen(shot.step, nearer(samples, half, other), copies, len(samples), shot.holdout, shot.error)
+
+
+def nearer(samples: Tensor, half: Tensor, other: Tensor) -> int:
+    """How many samples are nearer to a half than to the other."""
+    near = nearest(samples, half, k=1)[0]
+    far = nearest(samples, other, k=1)[0]
+    return int((near < far).sum())
 
 
 # --- rows ---
@@ -372,13 +379,11 @@ def exponents_of(rows: Sequence[RunRow]) -> Exponents:
 
 def summarise(rows: Sequence[Row]) -> dict[str, object]:
     """The group of each n, and of all."""
-    groups = {f"n = {row.n_train or 'all'}": row for row in of_kind(rows, GroupRow)}
-    summary = {
-        name: {
-            entry: value
-            for entry, value in vars(row).items()
-            if entry != "part" and (entry, value) != ("exponent", None)
-        }
-        for name, row in groups.items()
-    }
-    return {**summary, "run seconds": sum(row.seconds for row in of_kind(rows, RunRow))}
+    groups = {f"n = {row.n_train or 'all'}": answers_of(row) for row in of_kind(rows, GroupRow)}
+    return {**groups, "run seconds": sum(row.seconds for row in of_kind(rows, RunRow))}
+
+
+def answers_of(row: GroupRow) -> dict[str, object]:
+    """The entries of a group but for its part, and its exponent where there is none."""
+    left_out = ("part", "exponent") if row.exponent is None else ("part",)
+    return {name: value for name, value in vars(row).items() if name not in left_out}

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeVar
 from memhorizon.experiments.recipe import Found, Request
 from memhorizon.recipes.inputs import origin_of, read_inputs
 from memhorizon.recipes.pooled import bare, mean_ratio, mean_time, power_of
-from memhorizon.recipes.tables import grouped, of_kind, table
+from memhorizon.recipes.tables import entries, grouped, of_kind, table
 from memhorizon.records.sweep import RunRecord, SweepRecord
 from memhorizon.results import Curve, Status, Time
 from memhorizon.timescales.pooling import Exponent, Pooled
@@ -124,14 +124,15 @@ def run_rows(record: SweepRecord, levels: Sequence[float]) -> Iterator[RunRow]:
     """One row per noise level and run."""
     shared = SHARE * holdout_level(record, reference_of(levels))
     for t in levels:
-        place = Place(
-            sweep=record.name,
-            t=t,
-            delta_t=-math.expm1(-2 * t),
-            level=SHARE * holdout_level(record, t),
-            level_shared=shared,
-        )
+        place = place_of(record, t, shared)
         yield from (run_row(run, place) for run in record.runs)
+
+
+def place_of(record: SweepRecord, t: float, shared: float) -> Place:
+    """A sweep at one noise level, with the level that all noise levels share."""
+    level = SHARE * holdout_level(record, t)
+    # Delta_t = 1 - exp(-2t)
+    return Place(sweep=record.name, t=t, delta_t=-math.expm1(-2 * t), level=level, level_shared=shared)
 
 
 def run_row(run: RunRecord, place: Place) -> RunRow:
@@ -225,12 +226,12 @@ def openings_of(rows: Sequence[RunRow], shared: bool) -> dict[float, Time]:
 def earliest(openings: Mapping[float, Time]) -> tuple[float | None, bool]:
     """The noise level whose gap opens first, None where none does, and whether that is beyond doubt."""
     competing = {t: time for t, time in openings.items() if time.known and time.determined}
-    opened = [t for t, time in competing.items() if time.status is not Status.NOT_REACHED]
+    opened = {t: time for t, time in competing.items() if time.status is not Status.NOT_REACHED}
     if not opened:
         return None, False
-    first = min(opened, key=lambda t: competing[t].value)
-    others = [time for t, time in competing.items() if t != first]
-    return first, all(time.low > competing[first].high for time in others)
+    first = min(opened, key=lambda t: opened[t].value)
+    end = opened[first].high
+    return first, all(time.low > end for t, time in competing.items() if t != first)
 
 
 def summarise(rows: Sequence[RunRow | GroupRow]) -> dict[str, dict[str, object]]:
@@ -253,4 +254,4 @@ def summary_of(rows: Sequence[RunRow | GroupRow]) -> dict[str, object]:
 def answers_of(group: GroupRow) -> dict[str, object]:
     """The pooled means and laws of one noise level."""
     names = ("relative", "relative_shared", "lag", "lag_shared", "lag_argmin", "exponent", "exponent_argmin")
-    return {name: getattr(group, name) for name in names}
+    return entries(group, *names)

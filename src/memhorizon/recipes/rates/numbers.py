@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from memhorizon.experiments.recipe import Found, Request
-from memhorizon.recipes.inputs import origin_of, read_inputs
+from memhorizon.recipes.inputs import number_of, origin_of, read_inputs
 from memhorizon.recipes.pooled import bare, mean_ratio, mean_time
 from memhorizon.recipes.tables import table
 from memhorizon.records.sweep import RunRecord, SweepRecord
@@ -104,17 +104,22 @@ def rows_of(records: Sequence[SweepRecord]) -> Iterator[Row]:
 
 def run_row(sweep: str, run: RunRecord) -> RunRow:
     """A run with its rate, lr / (1 - momentum)."""
-    lr = float(str(run.factor("lr")))
-    momentum = float(str(run.factor("momentum")))
+    lr = float(number_of(run, "lr"))
+    momentum = float(number_of(run, "momentum"))
     return RunRow(
         sweep=sweep,
         lr=lr,
         momentum=momentum,
-        rate=float(f"{lr / (1 - momentum):.{DIGITS}g}"),
+        rate=rate_of(lr, momentum),
         seed=run.seed,
         tau_gen=bare(run.timescales.tau_gen),
         tau_mem=bare(run.timescales.tau_mem),
     )
+
+
+def rate_of(lr: float, momentum: float) -> float:
+    """The rate lr / (1 - momentum), to DIGITS digits."""
+    return float(f"{lr / (1 - momentum):.{DIGITS}g}")
 
 
 def settings_of(runs: Sequence[RunRow]) -> list[list[RunRow]]:
@@ -178,10 +183,14 @@ def log_over(ratio: Pooled, unit: float) -> Pooled:
 def same_rows(settings: Sequence[Sequence[RunRow]]) -> Iterator[SameRow]:
     """Settings of two sweeps that have one rate."""
     for own, other in itertools.combinations(settings, 2):
-        if own[0].sweep == other[0].sweep or own[0].rate != other[0].rate:
-            continue
-        small, large = sorted((own, other), key=lambda rows: rows[0].momentum)
-        yield from (same_row(small, large, timescale) for timescale in TIMESCALES)
+        if own[0].sweep != other[0].sweep and own[0].rate == other[0].rate:
+            yield from same_rate(own, other)
+
+
+def same_rate(own: Sequence[RunRow], other: Sequence[RunRow]) -> Iterator[SameRow]:
+    """Two settings of one rate, in each timescale."""
+    small, large = sorted((own, other), key=lambda rows: rows[0].momentum)
+    yield from (same_row(small, large, timescale) for timescale in TIMESCALES)
 
 
 def same_row(small: Sequence[RunRow], large: Sequence[RunRow], timescale: str) -> SameRow:

@@ -17,7 +17,7 @@ from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.recipe import Found, Request, Size
 from memhorizon.experiments.record import record, varied
-from memhorizon.recipes.inputs import origin_of, read_sweeps
+from memhorizon.recipes.inputs import number_of, origin_of, read_sweeps
 from memhorizon.recipes.pooled import Interval, bare, power_of
 from memhorizon.recipes.sweeps import ENTRIES, do_runs
 from memhorizon.recipes.tables import of_kind, table
@@ -87,9 +87,13 @@ KINDS = (RunRow, LawRow, SettingRow)
 
 def again(name: str, size: Size) -> list[Config]:
     """The configurations of a sweep with other seeds."""
-    configs = ENTRIES[name].configs(size)
-    moved = [replace(own, data=replace(own.data, subset=own.data.subset + SHIFT)) for own in configs]
-    return [replace(own, seed=own.seed + SHIFT) for own in moved]
+    return [shifted(own) for own in ENTRIES[name].configs(size)]
+
+
+def shifted(own: Config) -> Config:
+    """The same run with another seed, on other items."""
+    data = replace(own.data, subset=own.data.subset + SHIFT)
+    return replace(own, data=data, seed=own.seed + SHIFT)
 
 
 def planned(size: Size = "here") -> list[Config]:
@@ -127,20 +131,18 @@ def compared(first: SweepRecord, other: SweepRecord) -> Iterator[Row]:
         after = points_of(other, factor, timescale)
         yield law_row(before, after, sweep=first.name, timescale=timescale, factor=factor)
         for value in sorted({value for value, _ in before}):
-            pair = [[time for at, time in points if at == value] for points in (before, after)]
+            pair = (times_at(before, value), times_at(after, value))
             yield setting_row(*pair, sweep=first.name, timescale=timescale, factor=factor, value=value)
+
+
+def times_at(points: Sequence[Point], value: float) -> list[Time]:
+    """The times of one value of the factor."""
+    return [time for at, time in points if at == value]
 
 
 def points_of(found: SweepRecord, factor: str, timescale: Literal["tau_gen", "tau_mem"]) -> list[Point]:
     """The value of the factor and the time of every run."""
     return [(number_of(run, factor), bare(getattr(run.timescales, timescale))) for run in found.runs]
-
-
-def number_of(run: RunRecord, factor: str) -> float:
-    """What a run has of what is varied, which is a number in these sweeps."""
-    value = run.factor(factor)
-    assert isinstance(value, int | float)
-    return value
 
 
 def run_row(sweep: str, run: RunRecord, factor: str) -> RunRow:
@@ -180,8 +182,8 @@ def law_row(
         again=two,
         both=power_from([*first, *other]),
         difference=difference,
-        inside=None if difference is None else each_inside(one, two),
-        agree=None if difference is None else difference.holds(0.0),
+        inside=each_inside(one, two) if difference else None,
+        agree=difference.holds(0.0) if difference else None,
     )
 
 
@@ -219,19 +221,24 @@ def setting_row(
         first=tuple(first),
         again=tuple(other),
         ratio=ratio,
-        agree=None if ratio is None else ratio.holds(1.0),
+        agree=ratio.holds(1.0) if ratio else None,
     )
 
 
 def welch_ratio(first: Sequence[Time], other: Sequence[Time]) -> Interval | None:
     """Geometric mean of the other times over that of the first; None where one is a bound, or for one run."""
-    seen = all(time.observed and time.determined for time in (*first, *other))
-    if not seen or min(len(first), len(other)) < 2:
+    if not comparable(first, other):
         return None
     before = np.log([time.value for time in first])
     after = np.log([time.value for time in other])
     ends = stats.ttest_ind(after, before, equal_var=False).confidence_interval(0.95)
     return Interval(math.exp(after.mean() - before.mean()), math.exp(ends.low), math.exp(ends.high))
+
+
+def comparable(first: Sequence[Time], other: Sequence[Time]) -> bool:
+    """Whether two sets of times have several each, all of them seen."""
+    seen = all(time.observed and time.determined for time in (*first, *other))
+    return seen and min(len(first), len(other)) > 1
 
 
 def summarise(rows: Sequence[Row]) -> dict[str, object]:

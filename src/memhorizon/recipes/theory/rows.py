@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypedDict
 
 import numpy as np
 from jaxtyping import Float
@@ -36,7 +36,35 @@ class CurvesRow(ModelRow):
     ]
 
 
-def stacked(curves: LossCurves) -> Float[np.ndarray, "4 m"]:
+class Place(TypedDict):
+    """The columns of a model."""
+
+    psi_n: float
+    psi_p: float
+    t: float
+
+
+class Curves(TypedDict):
+    """The columns of the four quantities."""
+
+    L_train: Float[np.ndarray, " m"]
+    L_test: Float[np.ndarray, " m"]
+    L_gen: Float[np.ndarray, " m"]
+    E_score: Float[np.ndarray, " m"]
+
+
+def place_of(model: FeatureModel | ModelRow) -> Place:
+    """The columns of a model, or of the model of another row."""
+    return {"psi_n": model.psi_n, "psi_p": model.psi_p, "t": model.t}
+
+
+def columns_of(values: Float[np.ndarray, "4 m"]) -> Curves:
+    """The columns of the four quantities, in the order of QUANTITIES."""
+    train, test, gap, error = values
+    return {"L_train": train, "L_test": test, "L_gen": gap, "E_score": error}
+
+
+def stacked(curves: LossCurves | CurvesRow) -> Float[np.ndarray, "4 m"]:
     """The four quantities of some curves, one row each, in the order of QUANTITIES."""
     return np.array([curves.L_train, curves.L_test, curves.L_gen, curves.E_score])
 

@@ -34,14 +34,9 @@ def features_of(tiny: bool) -> tuple[float, ...]:
     return (count / DIM**2,) if tiny else (count / DIM**2, count / DIM)
 
 
-def make(request: Request) -> Found:
-    """Compute the theory's times, and hold the runs of the sweep against them."""
-    (record,) = read_sweeps([SWEEP], request.records)
-    spectrum = digits_spectrum(TINY_NODES if request.tiny else NODES)
-    models = make_rows(request, parts(record, spectrum, request.tiny), (ModelRow,)).rows
-    levels = grouped(models, lambda row: row.t)
-    rows = [row for t, same in levels.items() for row in level_rows(record, t, same)]
-    settings = {
+def settings_of(record: SweepRecord, spectrum: Spectrum) -> dict[str, object]:
+    """What the record says of its making."""
+    return {
         "input": record.command,
         "parameters": parameters(),
         "dim": DIM,
@@ -49,7 +44,18 @@ def make(request: Request) -> Found:
         "activation": "tanh",
         "optimizers": "gradient flow in the theory; in the runs Adam, minibatches, all noise levels at once",
     }
-    return Found(table("beside_digits", rows, ROWS, settings=settings, summary=summarise(rows)))
+
+
+def make(request: Request) -> Found:
+    """Compute the theory's times, and hold the runs of the sweep against them."""
+    (record,) = read_sweeps([SWEEP], request.records)
+    spectrum = digits_spectrum(TINY_NODES if request.tiny else NODES)
+    models = make_rows(request, parts(record, spectrum, request.tiny), (ModelRow,)).rows
+    levels = grouped(models, lambda row: row.t)
+    rows = [row for t, same in levels.items() for row in level_rows(record, t, same)]
+    return Found(
+        table("beside_digits", rows, ROWS, settings=settings_of(record, spectrum), summary=summarise(rows))
+    )
 
 
 def parts(record: SweepRecord, spectrum: Spectrum, tiny: bool) -> dict[str, Part[ModelRow]]:

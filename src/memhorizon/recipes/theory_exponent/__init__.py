@@ -27,18 +27,22 @@ def parts(size: Sizes) -> dict[str, Part[Row]]:
     return found
 
 
-def make(request: Request) -> Found:
-    """Compute limit and networks."""
-    size = TINY if request.tiny else HERE
-    rows = make_rows(request, parts(size), ROWS).rows
-    settings = {
+def settings_of(size: Sizes) -> dict[str, object]:
+    """What the record says of its making."""
+    return {
         "cases": size.cases,
         "dim": size.dim,
         "seeds": range(size.seeds),
         "activation": "tanh",
         "spectrum": "isotropic",
     }
-    return Found(table("exponent", rows, ROWS, settings=settings, summary=summarise(rows)))
+
+
+def make(request: Request) -> Found:
+    """Compute limit and networks."""
+    size = TINY if request.tiny else HERE
+    rows = make_rows(request, parts(size), ROWS).rows
+    return Found(table("exponent", rows, ROWS, settings=settings_of(size), summary=summarise(rows)))
 
 
 RECIPE = Recipe(

@@ -4,7 +4,12 @@ from memhorizon.experiments.recipe import Found, Recipe, Request
 from memhorizon.recipes.tables import table
 from memhorizon.recipes.theory.work import Part, make_rows
 from memhorizon.recipes.theory_heatmap.figure import gap, score
-from memhorizon.recipes.theory_heatmap.numbers import HERE, ROWS, TINY, rows_of
+from memhorizon.recipes.theory_heatmap.numbers import HERE, ROWS, TINY, Sizes, rows_of
+
+
+def settings_of(size: Sizes) -> dict[str, object]:
+    """What the record says of its making."""
+    return {"grid": size.points, "activation": "tanh", "spectrum": "isotropic"}
 
 
 def make(request: Request) -> Found:
@@ -12,8 +17,7 @@ def make(request: Request) -> Found:
     size = TINY if request.tiny else HERE
     parts = {f"t{t:g}": Part(rows_of, (t, size.points)) for t in size.diffusion_times}
     rows = make_rows(request, parts, ROWS).rows
-    settings = {"grid": size.points, "activation": "tanh", "spectrum": "isotropic"}
-    return Found(table("heatmap", rows, ROWS, settings=settings))
+    return Found(table("heatmap", rows, ROWS, settings=settings_of(size)))
 
 
 RECIPE = Recipe(

@@ -35,17 +35,21 @@ def parts(size: Sizes) -> dict[str, Part[Row]]:
     return found
 
 
-def make(request: Request) -> Found:
-    """Compute limit and networks of every panel."""
-    size = TINY if request.tiny else HERE
-    rows = make_rows(request, parts(size), ROWS).rows
+def settings_of(size: Sizes) -> dict[str, object]:
+    """What the record says of its making."""
     checked = {f"check d={dim}": range(networks) for dim, networks in size.checks.items()}
-    settings = {
+    return {
         "psi_n": size.psi_n,
         "seeds": {"fig5": range(size.seeds), **checked},
         "activation": "tanh",
     }
-    return Found(table("losses", rows, ROWS, settings=settings, summary=summarise(rows)))
+
+
+def make(request: Request) -> Found:
+    """Compute limit and networks of every panel."""
+    size = TINY if request.tiny else HERE
+    rows = make_rows(request, parts(size), ROWS).rows
+    return Found(table("losses", rows, ROWS, settings=settings_of(size), summary=summarise(rows)))
 
 
 RECIPE = Recipe(

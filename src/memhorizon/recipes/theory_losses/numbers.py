@@ -13,8 +13,10 @@ from memhorizon.recipes.theory.rows import (
     CurvesRow,
     Features,
     Quantity,
+    columns_of,
     first_crossing,
     model_of,
+    place_of,
     stacked,
 )
 from memhorizon.theory import FeatureModel, Spectrum, bulk_edges, coefficients, loss_curves
@@ -110,26 +112,21 @@ ROWS = (LimitRow, FiniteRow, CheckRow)
 
 def limit_row(panel: Panel, model: FeatureModel) -> LimitRow:
     """Curves of the limit and the timescales by which they may collapse."""
-    curves = loss_curves(model, np.append(TAU, np.inf))
-    gap = curves.L_gen[:-1]
-    end = float(curves.L_gen[-1])
+    curves = stacked(loss_curves(model, np.append(TAU, np.inf)))  # [4, m + 1], the last at the end
+    end = float(curves[QUANTITIES.index("L_gen"), -1])
+    along = columns_of(curves[:, :-1])
     return LimitRow(
         panel=panel,
         source="limit",
-        psi_n=model.psi_n,
-        psi_p=model.psi_p,
-        t=model.t,
+        **place_of(model),
         variance=model.spectrum.variance,
         tau=TAU,
-        L_train=curves.L_train[:-1],
-        L_test=curves.L_test[:-1],
-        L_gen=gap,
-        E_score=curves.E_score[:-1],
+        **along,
         tau_gen=generalization_time(model),
         tau_first=first_bulk_time(model),
         tau_third=third_group_time(model),
-        half_time=first_crossing(TAU, gap, end / 2),
-        best_time=float(TAU[np.argmin(curves.E_score[:-1])]),
+        half_time=first_crossing(TAU, along["L_gen"], end / 2),
+        best_time=float(TAU[np.argmin(along["E_score"])]),
     )
 
 
@@ -165,17 +162,12 @@ def finite_row(panel: Panel, model: FeatureModel, features: Features, dim: int, 
     return FiniteRow(
         panel=panel,
         source=features,
-        psi_n=model.psi_n,
-        psi_p=model.psi_p,
-        t=model.t,
+        **place_of(model),
         variance=model.spectrum.variance,
         dim=dim,
         seeds=seeds,
         tau=tau,
-        L_train=mean[0],
-        L_test=mean[1],
-        L_gen=mean[2],
-        E_score=mean[3],
+        **columns_of(mean),
         standard_error=np.std(curves, axis=0, ddof=1) / np.sqrt(seeds),
     )
 
@@ -184,7 +176,7 @@ def check_row(features: Features, dim: int, seeds: int) -> CheckRow:
     """Mean of finite networks and its largest relative deviation from the limit over tau, per quantity."""
     row = finite_row("check", CHECKED, features, dim, seeds)
     limit = stacked(loss_curves(CHECKED, row.tau))
-    mean = np.array([row.L_train, row.L_test, row.L_gen, row.E_score])
+    mean = stacked(row)
     apart = np.abs(mean / limit - 1)
     worst = apart.argmax(axis=1)
     error = np.take_along_axis(row.standard_error / limit, worst[:, None], axis=1)[:, 0]

@@ -16,12 +16,16 @@ def parts(size: Sizes) -> dict[str, Part[Row]]:
     }
 
 
+def settings_of(size: Sizes) -> dict[str, object]:
+    """What the record says of its making."""
+    return {"dim": size.dim, "seeds": range(size.seeds), "activation": "tanh"}
+
+
 def make(request: Request) -> Found:
     """Train the networks exactly."""
     size = TINY if request.tiny else HERE
     rows = make_rows(request, parts(size), ROWS).rows
-    settings = {"dim": size.dim, "seeds": range(size.seeds), "activation": "tanh"}
-    return Found(table("mixture", rows, ROWS, settings=settings))
+    return Found(table("mixture", rows, ROWS, settings=settings_of(size)))
 
 
 RECIPE = Recipe(

@@ -4,7 +4,17 @@ from memhorizon.experiments.recipe import Found, Recipe, Request
 from memhorizon.recipes.tables import table
 from memhorizon.recipes.theory.work import Part, make_rows
 from memhorizon.recipes.theory_noise_draws.figure import peak
-from memhorizon.recipes.theory_noise_draws.numbers import HERE, ROWS, TINY, row_of, summarise
+from memhorizon.recipes.theory_noise_draws.numbers import HERE, ROWS, TINY, Sizes, row_of, summarise
+
+
+def settings_of(size: Sizes) -> dict[str, object]:
+    """What the record says of its making."""
+    return {
+        "dim": size.dim,
+        "seeds": range(size.seeds),
+        "activation": "tanh",
+        "spectrum": "isotropic",
+    }
 
 
 def make(request: Request) -> Found:
@@ -12,13 +22,7 @@ def make(request: Request) -> Found:
     size = TINY if request.tiny else HERE
     parts = {f"m{draws}": Part(row_of, (draws, size.psi_p, size.dim, size.seeds)) for draws in size.draws}
     rows = make_rows(request, parts, ROWS).rows
-    settings = {
-        "dim": size.dim,
-        "seeds": range(size.seeds),
-        "activation": "tanh",
-        "spectrum": "isotropic",
-    }
-    return Found(table("noise_draws", rows, ROWS, settings=settings, summary=summarise(rows)))
+    return Found(table("noise_draws", rows, ROWS, settings=settings_of(size), summary=summarise(rows)))
 
 
 RECIPE = Recipe(

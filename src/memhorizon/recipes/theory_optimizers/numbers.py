@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from memhorizon.recipes.tables import grouped, of_kind
-from memhorizon.recipes.theory.rows import CurvesRow, first_crossing
+from memhorizon.recipes.theory.rows import CurvesRow, columns_of, first_crossing, stacked
 from memhorizon.results import Status, Time
 from memhorizon.theory import FeatureModel, LossCurves
 from memhorizon.theory.ensembles import Modes, descent_filter
@@ -268,10 +268,7 @@ def exact_row(
         seed=FIRST_SEED,
         step=tuple(steps.tolist()),
         tau=curves.tau,
-        L_train=curves.L_train,
-        L_test=curves.L_test,
-        L_gen=curves.L_gen,
-        E_score=curves.E_score,
+        **columns_of(stacked(curves)),
     )
 
 

@@ -27,12 +27,16 @@ def parts(size: Sizes) -> dict[str, Part[Row]]:
     return found
 
 
+def settings_of(size: Sizes) -> dict[str, object]:
+    """What the record says of its making."""
+    return {"dims": size.dims, "seeds": range(size.seeds), "activation": "tanh"}
+
+
 def make(request: Request) -> Found:
     """Compute limit and networks of every panel."""
     size = TINY if request.tiny else HERE
     rows = make_rows(request, parts(size), ROWS).rows
-    settings = {"dims": size.dims, "seeds": range(size.seeds), "activation": "tanh"}
-    return Found(table("spectra", rows, ROWS, settings=settings, summary=summarise(rows)))
+    return Found(table("spectra", rows, ROWS, settings=settings_of(size), summary=summarise(rows)))
 
 
 RECIPE = Recipe(

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from memhorizon.recipes.tables import grouped, of_kind
-from memhorizon.recipes.theory.rows import Features, ModelRow
+from memhorizon.recipes.theory.rows import Features, ModelRow, place_of
 from memhorizon.theory import FeatureModel, Spectrum, Support, bulk_edges, spectral_density
 from memhorizon.theory.ensembles import Modes, finite_spectrum
 from memhorizon.theory.features import finite_matrices, sizes
@@ -103,9 +103,7 @@ def atom_row(panel: str, model: FeatureModel, support: Support) -> LimitRow:
     return LimitRow(
         panel=panel,
         source="limit",
-        psi_n=model.psi_n,
-        psi_p=model.psi_p,
-        t=model.t,
+        **place_of(model),
         label="atom",
         mass=support.atom_weight,
         eigenvalue=np.array([support.atom_location]),
@@ -119,9 +117,7 @@ def interval_row(panel: str, model: FeatureModel, support: Support, i: int) -> L
     return LimitRow(
         panel=panel,
         source="limit",
-        psi_n=model.psi_n,
-        psi_p=model.psi_p,
-        t=model.t,
+        **place_of(model),
         label=support.labels[i],
         mass=float(support.masses[i]),
         eigenvalue=places,
@@ -139,9 +135,7 @@ def finite_row(panel: str, model: FeatureModel, source: Features, dim: int, seed
     return FiniteRow(
         panel=panel,
         source=source,
-        psi_n=model.psi_n,
-        psi_p=model.psi_p,
-        t=model.t,
+        **place_of(model),
         dim=dim,
         seed=seed,
         edges=edges,

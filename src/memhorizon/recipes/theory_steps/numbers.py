@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 from jaxtyping import Float, Int
 
-from memhorizon.recipes.theory.rows import QUANTITIES, stacked
+from memhorizon.recipes.theory.rows import QUANTITIES, columns_of, stacked
 from memhorizon.theory import FeatureModel
 from memhorizon.theory.ensembles import Modes, descent_filter
 from memhorizon.theory.features import finite_matrices
@@ -83,10 +83,7 @@ def row_of(modes: Modes, dim: int, step: float, momentum: float, steps: Int[np.n
         seed=SEED,
         steps=tuple(steps.tolist()),
         tau=tau,
-        L_train=curves.L_train,
-        L_test=curves.L_test,
-        L_gen=curves.L_gen,
-        E_score=curves.E_score,
+        **columns_of(stacked(curves)),
         flow=stacked(modes.flow(tau)),
         E_score_best=BestScores(float(curves.E_score.min()), float(best_of_flow)),
         L_gen_inf=float(modes.flow([np.inf]).L_gen[0]),

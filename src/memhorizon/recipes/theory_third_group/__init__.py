@@ -43,12 +43,16 @@ def networks_of(model: FeatureModel, dim: int, seeds: Sequence[int]) -> dict[str
     return found
 
 
+def settings_of(size: Sizes) -> dict[str, object]:
+    """What the record says of its making."""
+    return {**vars(size), "activation": "tanh", "spectrum": "isotropic"}
+
+
 def make(request: Request) -> Found:
     """Compute the limit and the networks of every model."""
     size = TINY if request.tiny else HERE
     rows = make_rows(request, parts(size), ROWS).rows
-    settings = {**vars(size), "activation": "tanh", "spectrum": "isotropic"}
-    return Found(table("third_group", rows, ROWS, settings=settings, summary=summarise(rows)))
+    return Found(table("third_group", rows, ROWS, settings=settings_of(size), summary=summarise(rows)))
 
 
 RECIPE = Recipe(

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from scipy.linalg import cho_factor, cho_solve
 
 from memhorizon.recipes.tables import grouped, of_kind
-from memhorizon.recipes.theory.rows import Features, ModelRow
+from memhorizon.recipes.theory.rows import Features, ModelRow, place_of
 from memhorizon.theory import FeatureModel, bulk_edges, loss_curves
 from memhorizon.theory.ensembles import Modes
 from memhorizon.theory.features import FiniteMatrices, finite_matrices, sizes
@@ -123,9 +123,7 @@ def limit_row(model: FeatureModel) -> LimitRow:
     drops = group_drops(model).drops
     return LimitRow(
         panel="limit",
-        psi_n=model.psi_n,
-        psi_p=model.psi_p,
-        t=model.t,
+        **place_of(model),
         groups=support.labels,
         shares=drops / drops.sum(),
         drop=float(drops.sum()),
@@ -158,9 +156,7 @@ def finite_row(model: FeatureModel, dim: int, seed: int, features: Features, equ
     counted = features == "true" and p <= LARGEST_WHOLE
     return FiniteRow(
         panel="finite",
-        psi_n=model.psi_n,
-        psi_p=model.psi_p,
-        t=model.t,
+        **place_of(model),
         features=features,
         equal_norms=equal_norms,
         dim=dim,
@@ -236,9 +232,7 @@ def means_of(rows: Sequence[FiniteRow]) -> MeanRow:
     """Means over networks that differ in their seed only."""
     first = rows[0]
     return MeanRow(
-        psi_n=first.psi_n,
-        psi_p=first.psi_p,
-        t=first.t,
+        **place_of(first),
         features=first.features,
         equal_norms=first.equal_norms,
         dim=first.dim,

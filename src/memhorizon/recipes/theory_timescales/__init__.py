@@ -16,12 +16,16 @@ def parts(size: Sizes) -> dict[str, Part[Row]]:
     }
 
 
+def settings_of(size: Sizes) -> dict[str, object]:
+    """What the record says of its making."""
+    return {**vars(size), "activation": "tanh", "spectrum": "isotropic"}
+
+
 def make(request: Request) -> Found:
     """Compute events and timescales of every model."""
     size = TINY if request.tiny else HERE
     rows = make_rows(request, parts(size), ROWS).rows
-    settings = {**vars(size), "activation": "tanh", "spectrum": "isotropic"}
-    return Found(table("timescales", rows, ROWS, settings=settings, summary=summarise(rows)))
+    return Found(table("timescales", rows, ROWS, settings=settings_of(size), summary=summarise(rows)))
 
 
 RECIPE = Recipe(

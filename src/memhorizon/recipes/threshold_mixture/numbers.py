@@ -21,9 +21,19 @@ from memhorizon.networks.mlp import MLPConfig
 from memhorizon.recipes.copies import copies_of, tau_mem_of
 from memhorizon.recipes.parts import Done, Part, do_parts, found_of
 from memhorizon.recipes.pooled import mean_time, power_of
-from memhorizon.recipes.settings import MIXTURE, MIXTURE_RULES, PAPER, PAPER_N, PAPER_WIDTHS, at_each_n
+from memhorizon.recipes.settings import (
+    MIXTURE,
+    MIXTURE_RULES,
+    PAPER,
+    PAPER_N,
+    PAPER_WIDTHS,
+    at_each_n,
+    full_batch,
+    lasting,
+    of_seed,
+)
 from memhorizon.recipes.settings import tiny as tiny_of
-from memhorizon.recipes.tables import grouped, of_kind
+from memhorizon.recipes.tables import entries, grouped, of_kind
 from memhorizon.recipes.threshold_mixture.stack import Network, Stack, train_stack
 from memhorizon.results import Status, Time
 from memhorizon.timescales.pooling import Exponent, Pooled, SeedMean, over_seeds
@@ -33,8 +43,7 @@ WIDTHS = (8, 10, 12, 16, 20)
 SIZES = (4, 8, 16, 32, 64, 128)
 SEEDS = range(3)
 STEPS = 128_000
-FIRST = 2000
-SNAPSHOTS = 13  # by factors of the square root of 2
+MEASURE = replace(MIXTURE.measure, snapshots=13, first=2000)  # by factors of the square root of 2
 LEVELS = (0.02, 0.2)
 LEARNED = 300.0  # KL in nats: networks with worse samples at the largest n have not learned the distribution
 LATE = 4  # n* moves how much over the last factor of LATE in the step?
@@ -111,28 +120,27 @@ KINDS = (RunRow, ThresholdRow, GroupRow, LawRow)
 
 def config(width: int, n_train: int, seed: int, size: Size) -> Config:
     """One network of the stack, as a run of its own would have it."""
-    base = tiny_of(MIXTURE) if size == "tiny" else MIXTURE
-    if size == "here":
-        measure = replace(base.measure, snapshots=SNAPSHOTS, first=FIRST)
-        base = replace(base, measure=measure, train=replace(base.train, n_updates=STEPS))
-    data = replace(base.data, n_train=n_train, subset=seed)
-    full_batch = replace(base.train, batch_size=None)
-    return replace(base, data=data, model=MLPConfig(width=width), train=full_batch, seed=seed)
+    base = tiny_of(MIXTURE) if size == "tiny" else lasting(MIXTURE, STEPS, MEASURE)
+    return of_seed(full_batch(replace(base, model=MLPConfig(width=width))), n_train, seed)
 
 
 def stacks(size: Size) -> dict[int, list[Config]]:
     """The networks of each width."""
-    if size == "tiny":
-        return {width: [config(width, n, seed, size) for n in (2, 4) for seed in (0, 1)] for width in (4, 8)}
-    return {width: [config(width, n, seed, size) for n in SIZES for seed in SEEDS] for width in WIDTHS}
+    widths, sizes, seeds = ((4, 8), (2, 4), (0, 1)) if size == "tiny" else (WIDTHS, SIZES, SEEDS)
+    return {width: [config(width, n, seed, size) for n in sizes for seed in seeds] for width in widths}
 
 
 def planned(size: Size = "here") -> list[Config]:
     """All networks; at the paper's size its whole phase diagram."""
     if size == "paper":
-        length = dict.fromkeys(PAPER_N, PAPER.train.n_updates)
-        return at_each_n(PAPER, length, width=PAPER_WIDTHS, seed=(0,))
+        return phase_diagram()
     return [own for stack in stacks(size).values() for own in stack]
+
+
+def phase_diagram() -> list[Config]:
+    """The paper's networks of all widths and n."""
+    length = dict.fromkeys(PAPER_N, PAPER.train.n_updates)
+    return at_each_n(PAPER, length, width=PAPER_WIDTHS, seed=(0,))
 
 
 def make(request: Request) -> Found:
@@ -252,19 +260,21 @@ def at_the_end(
     row: GroupRow, runs: Sequence[RunRow], earlier: Sequence[ThresholdRow], own: Sequence[ThresholdRow]
 ) -> GroupRow:
     """The last row of a width, with the growth of n* and the quality of samples at the largest n."""
+    kl = last_kl([run for run in runs if run.width == row.width])
+    moved = over_seeds([growth(*pair) for pair in zip(earlier, own, strict=True)])
+    return replace(row, growth=moved, kl_last=kl, learned=kl.value < LEARNED)
+
+
+def last_kl(runs: Sequence[RunRow]) -> SeedMean:
+    """The last KL at the largest n, over seeds."""
     largest = max(run.n_train for run in runs)
-    kl = over_seeds([run.kl[-1] for run in runs if (run.width, run.n_train) == (row.width, largest)])
-    return replace(
-        row,
-        growth=over_seeds([growth(*pair) for pair in zip(earlier, own, strict=True)]),
-        kl_last=kl,
-        learned=kl.value < LEARNED,
-    )
+    return over_seeds([run.kl[-1] for run in runs if run.n_train == largest])
 
 
 def growth(earlier: ThresholdRow, later: ThresholdRow) -> float:
     """D log n* / d log step between two steps; NaN where either is a bound."""
-    if not (earlier.n_star.observed and later.n_star.observed) or earlier.step == later.step:
+    seen = earlier.n_star.observed and later.n_star.observed
+    if not seen or earlier.step == later.step:
         return math.nan
     return math.log(later.n_star.value / earlier.n_star.value) / math.log(later.step / earlier.step)
 
@@ -290,7 +300,7 @@ def summarise(rows: Sequence[Row]) -> dict[str, object]:
     final = [row for row in of_kind(rows, GroupRow) if row.growth is not None]
     kept = ("width", "parameters", "level", "n_star", "growth", "kl_last", "learned")
     return {
-        "thresholds": [{name: getattr(row, name) for name in kept} for row in final],
+        "thresholds": [entries(row, *kept) for row in final],
         "laws": of_kind(rows, LawRow),
         "run seconds": sum(row.seconds for row in of_kind(rows, RunRow)),
     }
