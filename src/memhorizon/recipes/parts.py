@@ -1,7 +1,7 @@
 """Parts of a recipe: each is a job that leaves a file, so that the recipe goes on where it was cut off."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 from typing import Generic, TypeVar
@@ -86,11 +86,9 @@ def found_of(
     summary: Mapping[str, object],
 ) -> Found:
     """The table of some parts: made where the first of them was, in the time of all; see `table`."""
+    made = table(name, rows, kinds, settings=settings, summary=summary)
     seconds = sum(part.seconds for part in done)
-    where = done[0].environment
-    return Found(
-        table(name, rows, kinds, settings=settings, summary=summary, environment=where, seconds=seconds)
-    )
+    return Found(replace(made, environment=done[0].environment, seconds=seconds))
 
 
 def _check_done(failed: Sequence[str], total: int) -> None:

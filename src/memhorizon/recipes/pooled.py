@@ -1,11 +1,22 @@
 """Times of several runs as recipes put them together: means, ratios run by run, the power of one factor."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from memhorizon.results import ScalingLaw, Time
-from memhorizon.timescales.pooling import Exponent, Pooled, exponent_of, geometric_mean, log_ratio, log_time
+from memhorizon.timescales.pooling import (
+    Exponent,
+    Pooled,
+    SeedMean,
+    exponent_of,
+    geometric_mean,
+    log_ratio,
+    log_time,
+)
 from memhorizon.timescales.power_law import fit_scaling
+
+M = TypeVar("M", Pooled, SeedMean)
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,13 @@ class Interval:
 def bare(time: Time) -> Time:
     """A time without the words on how it was read, as rows have it."""
     return replace(time, rule="")
+
+
+def mapped(mean: M, function: Callable[[float], float]) -> M:
+    """A mean and its interval in another unit, by an increasing function."""
+    low = function(mean.low)
+    high = function(mean.high)
+    return replace(mean, value=function(mean.value), low=low, high=high)
 
 
 def mean_time(times: Sequence[Time]) -> Pooled:

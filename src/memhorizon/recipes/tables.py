@@ -15,6 +15,7 @@ from dataclasses import MISSING, Field, fields
 from typing import Annotated, TypeVar, get_args, get_origin, get_type_hints
 
 from memhorizon.errors import InputError
+from memhorizon.experiments.recipe import Found
 from memhorizon.records.codec import decode, encode, show
 from memhorizon.records.plain import Plain
 from memhorizon.records.table import TableRecord
@@ -32,8 +33,6 @@ def table(
     *,
     settings: Mapping[str, object],
     summary: Mapping[str, object] | None = None,
-    environment: Mapping[str, Plain] | None = None,
-    seconds: float | None = None,
 ) -> TableRecord:
     """The record of some rows.
 
@@ -43,8 +42,6 @@ def table(
         kinds: of the rows; they give the columns.
         settings: what was run, seeds included.
         summary: figures drawn from the rows.
-        environment: where it was made, if not in this process.
-        seconds: that the work took, if not in this call.
     """
     return TableRecord(
         name,
@@ -53,9 +50,19 @@ def table(
         settings=_plain_object(settings),
         summary=_plain_object(summary or {}),
         rows=tuple(plain_row(row) for row in rows),
-        environment=environment or {},
-        seconds=seconds,
     )
+
+
+def found_table(
+    name: str,
+    rows: Sequence[object],
+    kinds: Sequence[type],
+    *,
+    settings: Mapping[str, object],
+    summary: Mapping[str, object] | None = None,
+) -> Found:
+    """What a recipe gives whose record has these rows, made here and now; see `table`."""
+    return Found(table(name, rows, kinds, settings=settings, summary=summary))
 
 
 def rows_of(record: object, name: str, kinds: Sequence[type[Row]]) -> list[Row]:

@@ -262,8 +262,7 @@ def run_row(label: tuple[Kind, int], done: Done[Training]) -> RunRow:
 def holdout_of(training: Training) -> Curve:
     """The held-out loss along training."""
     points = [(seen.step, seen.holdout, seen.error) for seen in training.seen]
-    step, value, error = zip(*points, strict=True)
-    return Curve.of_means(step, value, error, name="held-out loss at t = 0.3")
+    return Curve.of_means(*zip(*points, strict=True), name="held-out loss at t = 0.3")
 
 
 def reference_rows(record: SweepRecord) -> Iterator[ReferenceRow]:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from memhorizon.experiments.recipe import Found, Request
 from memhorizon.recipes.inputs import origin_of, read_inputs
 from memhorizon.recipes.pooled import Interval, power_of
-from memhorizon.recipes.tables import grouped, table
+from memhorizon.recipes.tables import found_table, grouped
 from memhorizon.records.sweep import RunRecord, SweepRecord
 from memhorizon.results import Fraction, Status, Time
 from memhorizon.timescales.times import memorization_time
@@ -50,7 +50,7 @@ def make(request: Request) -> Found:
     records = read_inputs(SWEEPS, request)
     rows = [row for record in records for row in rows_of(record)]
     settings = {"inputs": origin_of(records, request.records), "levels": LEVELS}
-    return Found(table(NAME, rows, KINDS, settings=settings, summary=summarise(rows)))
+    return found_table(NAME, rows, KINDS, settings=settings, summary=summarise(rows))
 
 
 def rows_of(record: SweepRecord) -> Iterator[Row]:

@@ -35,6 +35,7 @@ MEASURE = MeasureConfig(
     repeats=8,
     keep=False,
 )
+HERE = lasting(DIGITS, STEPS, MEASURE)
 TRAIN_NOISE = 1
 HOLDOUT_NOISE = 2
 
@@ -60,7 +61,7 @@ def config(seed: int, size: Size) -> Config:
     """The run of one seed, on images of its own."""
     if size == "paper":
         return of_seed(PAPER, PAPER.data.n_train, seed)
-    base = tiny_of(DIGITS) if size == "tiny" else lasting(DIGITS, STEPS, MEASURE)
+    base = HERE if size == "here" else tiny_of(DIGITS)
     return of_seed(base, sum(COPIES.values()), seed)
 
 

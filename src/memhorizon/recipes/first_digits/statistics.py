@@ -22,6 +22,7 @@ from memhorizon.recipes.first_digits.rows import (
     Summary,
     Times,
 )
+from memhorizon.recipes.pooled import mapped
 from memhorizon.results import Curve, Fraction, Status, Time
 from memhorizon.timescales.ordering import Auc, Scored, early_half, lateness, pooled_auc
 from memhorizon.timescales.pooling import SeedMean, item_exponent, item_log_ratio, over_seeds
@@ -134,7 +135,7 @@ def exponential(mean: SeedMean) -> SeedMean:
     def power(log: float) -> float:
         return math.exp(log) if math.isfinite(log) else log
 
-    return replace(mean, value=power(mean.value), low=power(mean.low), high=power(mean.high))
+    return mapped(mean, power)
 
 
 def at_first(time: Time) -> Time:
@@ -151,10 +152,14 @@ def first(seeds: Sequence[Images], rule: Rule) -> tuple[PredictorAuc, ...]:
     """The AUC of every predictor among images that are in the training set once."""
     generator = np.random.default_rng(0)
     single = [once(images) for images in seeds]
-    return tuple(
-        named(name, pooled_auc([scored(images, name, rule) for images in single], generator))
-        for name in PREDICTORS
-    )
+    return tuple(auc_of(single, name, rule, generator) for name in PREDICTORS)
+
+
+def auc_of(
+    seeds: Sequence[Images], name: Predictor, rule: Rule, generator: np.random.Generator
+) -> PredictorAuc:
+    """How well one predictor tells who is early."""
+    return named(name, pooled_auc([scored(images, name, rule) for images in seeds], generator))
 
 
 def scored(images: Images, name: Predictor, rule: Rule) -> Scored:

@@ -214,9 +214,14 @@ def kl_of(curves: Sequence[ClassCurve]) -> tuple[tuple[float, ...] | None, tuple
 def with_tau_gen(rows: Sequence[RunRow]) -> list[RunRow]:
     """Read tau_gen of every class at w = 0 from its KL, with one level for all runs of one n."""
     levels = {n: kl_level(own) for n, own in grouped(rows, lambda row: row.n_train).items()}
-    return [
-        row if row.kl is None else replace(row, tau_gen=tau_gen_of(row, levels[row.n_train])) for row in rows
-    ]
+    return [at_level(row, levels[row.n_train]) for row in rows]
+
+
+def at_level(row: RunRow, level: float) -> RunRow:
+    """The row with its tau_gen, when KL comes down to a level; the same row where it has no KL."""
+    if row.kl is None:
+        return row
+    return replace(row, tau_gen=bare(generalization_time(kl_curve(row), level=level)))
 
 
 def kl_level(rows: Sequence[RunRow]) -> float:
@@ -227,11 +232,6 @@ def kl_level(rows: Sequence[RunRow]) -> float:
 def kl_curve(row: RunRow) -> Curve:
     """KL along training."""
     return Curve.of_means(row.step, row.kl or (), row.kl_error or (), name="KL")
-
-
-def tau_gen_of(row: RunRow, level: float) -> Time:
-    """When KL comes down to a level."""
-    return bare(generalization_time(kl_curve(row), level=level))
 
 
 def group_rows(rows: Sequence[RunRow]) -> Iterator[GroupRow]:

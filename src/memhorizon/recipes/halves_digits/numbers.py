@@ -244,9 +244,13 @@ def copies_in(items: Tensor, half: Tensor, threshold: float) -> int:
 def both_halves(configs: Sequence[Config]) -> list[Split]:
     """The two halves with the pixel mean of the first, so that distances to them are in one unit."""
     one, other = (load_split(own.data) for own in configs)
+    return [one, centered_as(one, other)]
+
+
+def centered_as(one: Split, other: Split) -> Split:
+    """The other split with the pixel mean of the one."""
     shift = (other.center - one.center) * one.scale
-    moved = replace(other, train=other.train + shift, holdout=other.holdout + shift, center=one.center)
-    return [one, moved]
+    return replace(other, train=other.train + shift, holdout=other.holdout + shift, center=one.center)
 
 
 def train_half(own: Config, split: Split, other: Tensor, device: torch.device) -> tuple[Seen, ...]:
@@ -259,9 +263,14 @@ def train_half(own: Config, split: Split, other: Tensor, device: torch.device) -
 
 def seen(shot: Snapshot, half: Tensor, other: Tensor, threshold: float) -> Seen:
     """Samples nearer to a half than to the other, and copies of an image of it."""
-    samples = shot.samples
-    copies = copies_in(samples, half, threshold)
-    return Seen(shot.step, nearer(samples, half, other), copies, len(samples), shot.holdout, shot.error)
+    return Seen(
+        shot.step,
+        own=nearer(shot.samples, half, other),
+        copies=copies_in(shot.samples, half, threshold),
+        total=len(shot.samples),
+        holdout=shot.holdout,
+        error=shot.error,
+    )
 
 
 def nearer(samples: Tensor, half: Tensor, other: Tensor) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeVar
 from memhorizon.experiments.recipe import Found, Request
 from memhorizon.recipes.inputs import origin_of, read_inputs
 from memhorizon.recipes.pooled import bare, mean_ratio, mean_time, power_of
-from memhorizon.recipes.tables import entries, grouped, of_kind, table
+from memhorizon.recipes.tables import entries, found_table, grouped, of_kind
 from memhorizon.records.sweep import RunRecord, SweepRecord
 from memhorizon.results import Curve, Status, Time
 from memhorizon.timescales.pooling import Exponent, Pooled
@@ -81,7 +81,7 @@ def make(request: Request) -> Found:
         "share": SHARE,
         "reference t": REFERENCE,
     }
-    return Found(table(NAME, rows, KINDS, settings=settings, summary=summarise(rows)))
+    return found_table(NAME, rows, KINDS, settings=settings, summary=summarise(rows))
 
 
 def rows_of(record: SweepRecord, *, tiny: bool = False) -> list[RunRow | GroupRow]:

@@ -10,13 +10,13 @@ Source: [bonnaire2025] Sec. 3
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from memhorizon.experiments.recipe import Found, Request
 from memhorizon.recipes.inputs import number_of, origin_of, read_inputs
-from memhorizon.recipes.pooled import bare, mean_ratio, mean_time
-from memhorizon.recipes.tables import table
+from memhorizon.recipes.pooled import bare, mapped, mean_ratio, mean_time
+from memhorizon.recipes.tables import found_table, grouped
 from memhorizon.records.sweep import RunRecord, SweepRecord
 from memhorizon.results import Time
 from memhorizon.timescales.pooling import Pooled
@@ -89,7 +89,7 @@ def make(request: Request) -> Found:
     """The rows of both sweeps; of one where it is tiny."""
     records = read_inputs(SWEEPS, request)
     settings = {"inputs": origin_of(records, request.records)}
-    return Found(table(NAME, list(rows_of(records)), KINDS, settings=settings))
+    return found_table(NAME, list(rows_of(records)), KINDS, settings=settings)
 
 
 def rows_of(records: Sequence[SweepRecord]) -> Iterator[Row]:
@@ -125,8 +125,7 @@ def rate_of(lr: float, momentum: float) -> float:
 def settings_of(runs: Sequence[RunRow]) -> list[list[RunRow]]:
     """The runs of each setting, in the order of sweeps and rates; within one in that of seeds."""
     ordered = sorted(runs, key=lambda row: (row.sweep, row.rate, row.momentum, row.seed))
-    groups = itertools.groupby(ordered, key=lambda row: (row.sweep, row.rate))
-    return [list(own) for _, own in groups]
+    return list(grouped(ordered, lambda row: (row.sweep, row.rate)).values())
 
 
 def setting_row(own: Sequence[RunRow]) -> SettingRow:
@@ -146,7 +145,7 @@ def setting_row(own: Sequence[RunRow]) -> SettingRow:
 
 def scaled(mean: Pooled, factor: float) -> Pooled:
     """A mean in another unit."""
-    return replace(mean, value=mean.value * factor, low=mean.low * factor, high=mean.high * factor)
+    return mapped(mean, lambda number: number * factor)
 
 
 def compared(below: Sequence[RunRow], above: Sequence[RunRow], timescale: str) -> Pooled:
@@ -177,7 +176,7 @@ def log_over(ratio: Pooled, unit: float) -> Pooled:
     def log(number: float) -> float:
         return math.log(number) / unit if 0 < number < math.inf else number
 
-    return replace(ratio, value=log(ratio.value), low=log(ratio.low), high=log(ratio.high))
+    return mapped(ratio, log)
 
 
 def same_rows(settings: Sequence[Sequence[RunRow]]) -> Iterator[SameRow]:

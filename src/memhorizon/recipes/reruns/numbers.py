@@ -20,7 +20,7 @@ from memhorizon.experiments.record import record, varied
 from memhorizon.recipes.inputs import number_of, origin_of, read_sweeps
 from memhorizon.recipes.pooled import Interval, bare, power_of
 from memhorizon.recipes.sweeps import ENTRIES, do_runs
-from memhorizon.recipes.tables import of_kind, table
+from memhorizon.recipes.tables import found_table, of_kind
 from memhorizon.records.sweep import RunRecord, SweepRecord
 from memhorizon.results import Time
 from memhorizon.timescales.pooling import Exponent
@@ -119,7 +119,7 @@ def make(request: Request) -> Found:
         rows += compared(first, record(runs, first.rules, name=first.name))
     summary = summarise(rows) | {"run seconds": sum(run.seconds() for run in done)}
     settings = {"inputs": origin_of(sweeps, request.records), "seeds added": SHIFT}
-    return Found(table(NAME, rows, KINDS, settings=settings, summary=summary))
+    return found_table(NAME, rows, KINDS, settings=settings, summary=summary)
 
 
 def compared(first: SweepRecord, other: SweepRecord) -> Iterator[Row]:
@@ -237,8 +237,8 @@ def welch_ratio(first: Sequence[Time], other: Sequence[Time]) -> Interval | None
 
 def comparable(first: Sequence[Time], other: Sequence[Time]) -> bool:
     """Whether two sets of times have several each, all of them seen."""
-    seen = all(time.observed and time.determined for time in (*first, *other))
-    return seen and min(len(first), len(other)) > 1
+    several = min(len(first), len(other)) > 1
+    return several and all(time.observed and time.determined for time in (*first, *other))
 
 
 def summarise(rows: Sequence[Row]) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """What rows of the theory share: the columns of a model, the four quantities, their crossings."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypedDict
 
@@ -72,6 +73,20 @@ def stacked(curves: LossCurves | CurvesRow) -> Float[np.ndarray, "4 m"]:
 def model_of(row: ModelRow) -> FeatureModel:
     """The model of a row, its data of variance 1."""
     return FeatureModel(row.psi_n, row.psi_p, row.t)
+
+
+def relaxation_time(model: FeatureModel, eigenvalue: float) -> float:
+    """The training time in which a mode of this eigenvalue of U decays."""
+    # tau = psi_p/(2 Delta lambda)
+    return float(model.psi_p / (2 * model.delta_t * eigenvalue))
+
+
+def log_slope(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:
+    """Slope of log y in log x over the y that exist; NaN for fewer than two."""
+    known = np.isfinite(y)
+    if known.sum() < 2:
+        return math.nan
+    return float(np.polyfit(np.log(np.asarray(x)[known]), np.log(np.asarray(y)[known]), 1)[0])
 
 
 def first_crossing(tau: Float[np.ndarray, " m"], value: Float[np.ndarray, " m"], level: float) -> float:

@@ -12,7 +12,7 @@ from memhorizon.datasets.split import load_split
 from memhorizon.recipes.noise_levels.numbers import gap_of, holdout_level, holdout_of
 from memhorizon.recipes.pooled import bare, mean_ratio
 from memhorizon.recipes.settings import DIGITS
-from memhorizon.recipes.tables import of_kind
+from memhorizon.recipes.tables import entries, of_kind
 from memhorizon.records.sweep import RunRecord, SweepRecord
 from memhorizon.results import Estimate, Status, Time
 from memhorizon.theory import FeatureModel, ModelTimescales, Spectrum, timescales
@@ -342,13 +342,7 @@ def place_of(row: ComparisonRow | RatioRow) -> str:
 
 def answer_of(row: ComparisonRow) -> dict[str, object]:
     """Exponents and factors of one event."""
-    measured = row.exponent_measured
-    return {
-        "exponent": row.exponent,
-        "exponent_measured": measured,
-        "factor": row.factor,
-        "factor_one_unit": row.factor_one_unit,
-        "factor_constant": row.factor_constant,
-        "factor_power": row.factor_power,
-        "exponent inside the interval": measured.low <= row.exponent <= measured.high,
-    }
+    exponents = entries(row, "exponent", "exponent_measured")
+    factors = entries(row, "factor", "factor_one_unit", "factor_constant", "factor_power")
+    inside = row.exponent_measured.low <= row.exponent <= row.exponent_measured.high
+    return {**exponents, **factors, "exponent inside the interval": inside}

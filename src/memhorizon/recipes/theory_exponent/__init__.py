@@ -1,7 +1,7 @@
 """The smallest score error along training against psi_n, and whether it is a power law (figure 13)."""
 
 from memhorizon.experiments.recipe import Found, Recipe, Request
-from memhorizon.recipes.tables import table
+from memhorizon.recipes.tables import found_table
 from memhorizon.recipes.theory.work import Part, make_rows
 from memhorizon.recipes.theory_exponent.figure import minimum
 from memhorizon.recipes.theory_exponent.numbers import (
@@ -42,7 +42,7 @@ def make(request: Request) -> Found:
     """Compute limit and networks."""
     size = TINY if request.tiny else HERE
     rows = make_rows(request, parts(size), ROWS).rows
-    return Found(table("exponent", rows, ROWS, settings=settings_of(size), summary=summarise(rows)))
+    return found_table("exponent", rows, ROWS, settings=settings_of(size), summary=summarise(rows))
 
 
 RECIPE = Recipe(

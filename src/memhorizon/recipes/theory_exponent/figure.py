@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from memhorizon.figures import style
 from memhorizon.figures.style import Look
-from memhorizon.recipes.pictures import TablePicture
+from memhorizon.recipes.pictures import TablePicture, guide
 from memhorizon.recipes.tables import grouped, of_kind, rows_of
 from memhorizon.recipes.theory.drawing import FINITE, NOTE, curve, half_width, log_x, log_y, model_text
 from memhorizon.recipes.theory_exponent.numbers import ROWS, FiniteRow, LimitRow, Row
@@ -71,7 +71,7 @@ def draw_networks(axes: Axes, rows: Sequence[FiniteRow]) -> None:
 
 def draw_exponent_of_the_paper(axes: Axes) -> None:
     """A line at the exponent that the paper fits."""
-    axes.axhline(PAPER, color=style.GREY, linewidth=1, linestyle=(0, (4, 3)))
+    guide(axes, PAPER)
     axes.annotate(
         f"{PAPER:g}: fit\nof the paper",
         (1, PAPER),

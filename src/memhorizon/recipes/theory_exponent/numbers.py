@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from memhorizon.recipes.tables import grouped
-from memhorizon.recipes.theory.rows import ModelRow
+from memhorizon.recipes.theory.rows import ModelRow, log_slope
 from memhorizon.theory import FeatureModel, loss_curves
 from memhorizon.theory.ensembles import Modes
 from memhorizon.theory.features import finite_matrices
@@ -138,11 +138,7 @@ def finite_row(psi_n: float, psi_p: float, t: float, dim: int, seeds: int) -> Fi
 
 def power(rows: Sequence[Row]) -> float:
     """Exponent of psi_n^(-exponent) fitted to the minima; NaN for fewer than two."""
-    if len(rows) < 2:
-        return math.nan
-    log_n = np.log([row.psi_n for row in rows])
-    log_minimum = np.log([row.minimum for row in rows])
-    return -float(np.polyfit(log_n, log_minimum, 1)[0])
+    return -log_slope([row.psi_n for row in rows], [row.minimum for row in rows])
 
 
 def powers(rows: Sequence[Row]) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """Maps of the generalization gap over (psi_n, psi_p) at several training times, in the limit (figure 5 C)."""
 
 from memhorizon.experiments.recipe import Found, Recipe, Request
-from memhorizon.recipes.tables import table
+from memhorizon.recipes.tables import found_table
 from memhorizon.recipes.theory.work import Part, make_rows
 from memhorizon.recipes.theory_heatmap.figure import gap, score
 from memhorizon.recipes.theory_heatmap.numbers import HERE, ROWS, TINY, Sizes, rows_of
@@ -17,7 +17,7 @@ def make(request: Request) -> Found:
     size = TINY if request.tiny else HERE
     parts = {f"t{t:g}": Part(rows_of, (t, size.points)) for t in size.diffusion_times}
     rows = make_rows(request, parts, ROWS).rows
-    return Found(table("heatmap", rows, ROWS, settings=settings_of(size)))
+    return found_table("heatmap", rows, ROWS, settings=settings_of(size))
 
 
 RECIPE = Recipe(

@@ -1,7 +1,7 @@
 """Losses and score error against training time, with their timescales (figures 5, 11 and 12 of the paper)."""
 
 from memhorizon.experiments.recipe import Found, Recipe, Request
-from memhorizon.recipes.tables import table
+from memhorizon.recipes.tables import found_table
 from memhorizon.recipes.theory.rows import Features
 from memhorizon.recipes.theory.work import Part, make_rows
 from memhorizon.recipes.theory_losses.figure import check, curves, over_t, over_variance
@@ -49,7 +49,7 @@ def make(request: Request) -> Found:
     """Compute limit and networks of every panel."""
     size = TINY if request.tiny else HERE
     rows = make_rows(request, parts(size), ROWS).rows
-    return Found(table("losses", rows, ROWS, settings=settings_of(size), summary=summarise(rows)))
+    return found_table("losses", rows, ROWS, settings=settings_of(size), summary=summarise(rows))
 
 
 RECIPE = Recipe(

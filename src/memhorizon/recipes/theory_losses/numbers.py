@@ -17,6 +17,7 @@ from memhorizon.recipes.theory.rows import (
     first_crossing,
     model_of,
     place_of,
+    relaxation_time,
     stacked,
 )
 from memhorizon.theory import FeatureModel, Spectrum, bulk_edges, coefficients, loss_curves
@@ -143,8 +144,7 @@ def first_bulk_time(model: FeatureModel) -> float:
     lowest = next(
         low for low, label in zip(support.intervals[:, 0], support.labels, strict=True) if "rho_1" in label
     )
-    # tau = psi_p/(2 Delta lambda)
-    return float(model.psi_p / (2 * model.delta_t * lowest))
+    return relaxation_time(model, lowest)
 
 
 def third_group_time(model: FeatureModel) -> float:

@@ -1,7 +1,7 @@
 """Score error on data from two Gaussian classes, by exact training of finite networks."""
 
 from memhorizon.experiments.recipe import Found, Recipe, Request
-from memhorizon.recipes.tables import table
+from memhorizon.recipes.tables import found_table
 from memhorizon.recipes.theory.work import Part, make_rows
 from memhorizon.recipes.theory_mixture.figure import score
 from memhorizon.recipes.theory_mixture.numbers import HERE, ROWS, TINY, Row, Sizes, row_of
@@ -25,7 +25,7 @@ def make(request: Request) -> Found:
     """Train the networks exactly."""
     size = TINY if request.tiny else HERE
     rows = make_rows(request, parts(size), ROWS).rows
-    return Found(table("mixture", rows, ROWS, settings=settings_of(size)))
+    return found_table("mixture", rows, ROWS, settings=settings_of(size))
 
 
 RECIPE = Recipe(

@@ -1,7 +1,7 @@
 """A finite number m of noise vectors per training point: the test loss peaks where p = n m."""
 
 from memhorizon.experiments.recipe import Found, Recipe, Request
-from memhorizon.recipes.tables import table
+from memhorizon.recipes.tables import found_table
 from memhorizon.recipes.theory.work import Part, make_rows
 from memhorizon.recipes.theory_noise_draws.figure import peak
 from memhorizon.recipes.theory_noise_draws.numbers import HERE, ROWS, TINY, Sizes, row_of, summarise
@@ -22,7 +22,7 @@ def make(request: Request) -> Found:
     size = TINY if request.tiny else HERE
     parts = {f"m{draws}": Part(row_of, (draws, size.psi_p, size.dim, size.seeds)) for draws in size.draws}
     rows = make_rows(request, parts, ROWS).rows
-    return Found(table("noise_draws", rows, ROWS, settings=settings_of(size), summary=summarise(rows)))
+    return found_table("noise_draws", rows, ROWS, settings=settings_of(size), summary=summarise(rows))
 
 
 RECIPE = Recipe(

@@ -3,7 +3,7 @@
 from itertools import product
 
 from memhorizon.experiments.recipe import Found, Recipe, Request
-from memhorizon.recipes.tables import table
+from memhorizon.recipes.tables import found_table
 from memhorizon.recipes.theory.work import Part, make_rows
 from memhorizon.recipes.theory_optimizers.figure import curves, times
 from memhorizon.recipes.theory_optimizers.numbers import (
@@ -52,7 +52,7 @@ def make(request: Request) -> Found:
     exact = [row for psi_n in size.psi_n for row in exact_rows(psi_n, size.dim, size.last["exact"])]
     rows = [*exact, *made.rows]
     settings = settings_of(size, made.seconds)
-    return Found(table("optimizers", rows, ROWS, settings=settings, summary=summarise(rows)))
+    return found_table("optimizers", rows, ROWS, settings=settings, summary=summarise(rows))
 
 
 RECIPE = Recipe(

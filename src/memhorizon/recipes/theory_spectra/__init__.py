@@ -1,7 +1,7 @@
 """Spectra of U: the limit, the Gaussian equivalent and the tanh network (figures 4 and 14 of the paper)."""
 
 from memhorizon.experiments.recipe import Found, Recipe, Request
-from memhorizon.recipes.tables import table
+from memhorizon.recipes.tables import found_table
 from memhorizon.recipes.theory.work import Part, make_rows
 from memhorizon.recipes.theory_spectra.figure import density
 from memhorizon.recipes.theory_spectra.numbers import (
@@ -36,7 +36,7 @@ def make(request: Request) -> Found:
     """Compute limit and networks of every panel."""
     size = TINY if request.tiny else HERE
     rows = make_rows(request, parts(size), ROWS).rows
-    return Found(table("spectra", rows, ROWS, settings=settings_of(size), summary=summarise(rows)))
+    return found_table("spectra", rows, ROWS, settings=settings_of(size), summary=summarise(rows))
 
 
 RECIPE = Recipe(

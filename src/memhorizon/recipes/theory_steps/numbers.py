@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Annotated
 
 import numpy as np
@@ -64,9 +65,8 @@ def rows_of(dim: int, last: int) -> Iterator[Row]:
     """Curves for several steps and momenta, of one network."""
     modes = Modes.of(finite_matrices(MODEL, dim, SEED))
     steps = np.unique(np.geomspace(1, last, 60).astype(int))
-    for momentum in MOMENTA:
-        for step in STEPS:
-            yield row_of(modes, dim, step, momentum, steps)
+    for momentum, step in product(MOMENTA, STEPS):
+        yield row_of(modes, dim, step, momentum, steps)
 
 
 def row_of(modes: Modes, dim: int, step: float, momentum: float, steps: Int[np.ndarray, " m"]) -> Row:

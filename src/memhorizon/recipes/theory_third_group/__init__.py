@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from memhorizon.experiments.recipe import Found, Recipe, Request
-from memhorizon.recipes.tables import table
+from memhorizon.recipes.tables import found_table
 from memhorizon.recipes.theory.work import Part, make_rows
 from memhorizon.recipes.theory_third_group.figure import shares
 from memhorizon.recipes.theory_third_group.numbers import (
@@ -52,7 +52,7 @@ def make(request: Request) -> Found:
     """Compute the limit and the networks of every model."""
     size = TINY if request.tiny else HERE
     rows = make_rows(request, parts(size), ROWS).rows
-    return Found(table("third_group", rows, ROWS, settings=settings_of(size), summary=summarise(rows)))
+    return found_table("third_group", rows, ROWS, settings=settings_of(size), summary=summarise(rows))
 
 
 RECIPE = Recipe(

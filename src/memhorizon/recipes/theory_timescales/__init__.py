@@ -1,7 +1,7 @@
 """Which timescale tells which event of overfitting: the first bulk or the third group, in the limit."""
 
 from memhorizon.experiments.recipe import Found, Recipe, Request
-from memhorizon.recipes.tables import table
+from memhorizon.recipes.tables import found_table
 from memhorizon.recipes.theory.work import Part, make_rows
 from memhorizon.recipes.theory_timescales.figure import times
 from memhorizon.recipes.theory_timescales.numbers import HERE, ROWS, TINY, Row, Sizes, rows_of, summarise
@@ -25,7 +25,7 @@ def make(request: Request) -> Found:
     """Compute events and timescales of every model."""
     size = TINY if request.tiny else HERE
     rows = make_rows(request, parts(size), ROWS).rows
-    return Found(table("timescales", rows, ROWS, settings=settings_of(size), summary=summarise(rows)))
+    return found_table("timescales", rows, ROWS, settings=settings_of(size), summary=summarise(rows))
 
 
 RECIPE = Recipe(

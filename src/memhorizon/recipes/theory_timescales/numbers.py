@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 from jaxtyping import Float
 
-from memhorizon.recipes.theory.rows import ModelRow, first_crossing
+from memhorizon.recipes.theory.rows import ModelRow, first_crossing, log_slope, relaxation_time
 from memhorizon.theory import FeatureModel, bulk_edges, coefficients, loss_curves
 from memhorizon.theory.third_group import third_group
 
@@ -129,9 +129,7 @@ def first_bulk_time(model: FeatureModel) -> float:
     support = bulk_edges(model)
     if "rho_1" not in support.labels:
         return math.nan
-    lower = support.intervals[support.labels.index("rho_1"), 0]
-    # tau_first = psi_p/(2 Delta lambda)
-    return float(model.psi_p / (2 * model.delta_t * lower))
+    return relaxation_time(model, support.intervals[support.labels.index("rho_1"), 0])
 
 
 def state_at(model: FeatureModel, tau: float, end: float) -> tuple[float, float]:
@@ -147,14 +145,6 @@ def column(rows: Sequence[Row], name: str) -> np.ndarray:
     return np.array([getattr(row, name) for row in rows], dtype=float)
 
 
-def slope(x: np.ndarray, times: np.ndarray) -> float:
-    """Slope of log times in log x over those that exist; NaN for fewer than two."""
-    known = np.isfinite(times)
-    if known.sum() < 2:
-        return math.nan
-    return float(np.polyfit(np.log(x[known]), np.log(times[known]), 1)[0])
-
-
 def exponents(
     rows: Sequence[Row], of: str, fixed: Callable[[Row], dict[str, float]]
 ) -> list[dict[str, float]]:
@@ -163,7 +153,7 @@ def exponents(
     for key in sorted({tuple(fixed(row).values()) for row in rows}):
         same = [row for row in rows if tuple(fixed(row).values()) == key]
         x = column(same, of)
-        powers = {name: slope(x, column(same, name)) for name in (*EVENTS, *TIMESCALES)}
+        powers = {name: log_slope(x, column(same, name)) for name in (*EVENTS, *TIMESCALES)}
         found.append({**fixed(same[0]), **powers})
     return found
 
