@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from memhorizon.recipes.theory.rows import first_crossing
+from memhorizon.recipes.theory.rows import first_crossing, log_slope
 from memhorizon.recipes.theory_exponent.numbers import limit_minimum
 from memhorizon.recipes.theory_mixture.numbers import fisher_information, mixture_matrices
 from memhorizon.recipes.theory_noise_draws.numbers import row_of as noise_row
@@ -23,7 +23,6 @@ from memhorizon.recipes.theory_optimizers.numbers import (
 from memhorizon.recipes.theory_spectra.numbers import bins, distance
 from memhorizon.recipes.theory_steps.numbers import row_of as steps_row
 from memhorizon.recipes.theory_third_group.numbers import finite_row as groups_row
-from memhorizon.recipes.theory_timescales.numbers import slope
 from memhorizon.theory import FeatureModel, bulk_edges, loss_curves
 from memhorizon.theory.ensembles import Modes, descent_filter
 from memhorizon.theory.features import finite_matrices
@@ -148,8 +147,8 @@ def test_bins_are_logarithmic_and_hold_every_eigenvalue():
 
 def test_a_slope_passes_over_times_that_are_missing():
     x = np.array([1.0, 2.0, 4.0, 8.0])
-    assert slope(x, np.array([1.0, 4.0, math.nan, 64.0])) == pytest.approx(2)
-    assert math.isnan(slope(x, np.array([1.0, math.nan, math.nan, math.nan])))
+    assert log_slope(x, np.array([1.0, 4.0, math.nan, 64.0])) == pytest.approx(2)
+    assert math.isnan(log_slope(x, np.array([1.0, math.nan, math.nan, math.nan])))
 
 
 # --- finite networks ---
