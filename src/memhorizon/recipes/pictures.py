@@ -146,9 +146,10 @@ def mark(axes: Axes, x: float, answer: Answer, look: Look, **changes: object) ->
 
 
 def _says_something(answer: Answer) -> bool:
-    unbounded = answer.low == 0 and answer.high == np.inf
-    undetermined = answer.status is Status.UNDETERMINED or (answer.status is Status.OBSERVED and unbounded)
-    return not undetermined and bool(np.isfinite(answer.value))
+    if answer.status is Status.UNDETERMINED or not np.isfinite(answer.value):
+        return False
+    bounded = answer.low != 0 or answer.high != np.inf
+    return bounded or answer.status is not Status.OBSERVED
 
 
 def interval(axes: Axes, x: float, found: Bounded, look: Look, **changes: object) -> None:

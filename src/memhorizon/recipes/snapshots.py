@@ -11,6 +11,7 @@ from memhorizon.diffusion import Model
 from memhorizon.experiments.config import Config
 from memhorizon.measure.losses import DenoisingLosses, denoising_losses
 from memhorizon.measure.snapshot import LOSS_SEED, SAMPLE_SEED
+from memhorizon.networks.mlp import MLPConfig, ResidualMLP
 from memhorizon.samplers import sample
 from memhorizon.training import TrainState, at_marks, train
 
@@ -72,6 +73,12 @@ def snapshots(config: Config, split: Split, data: Tensor, device: torch.device) 
         held = loss_of(network, split.holdout.to(device), config, seed=LOSS_SEED + 1)
         samples = finite(generate(network, split.item_shape, config, device))
         yield Snapshot(step, float(held.mean[0]), float(held.standard_error[0]), samples)
+
+
+def mlp_of(config: Config, item_shape: tuple[int, ...]) -> ResidualMLP:
+    """The new network of a configuration whose network is a residual MLP."""
+    assert isinstance(config.model, MLPConfig)
+    return config.model.build(item_shape, seed=config.seed)
 
 
 def loss_of(network: nn.Module, items: Tensor, config: Config, *, seed: int) -> DenoisingLosses:

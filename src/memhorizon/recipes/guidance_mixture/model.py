@@ -18,8 +18,8 @@ from memhorizon.experiments.config import Config
 from memhorizon.measure.memorization import gap_ratios
 from memhorizon.measure.truth import kl_divergence
 from memhorizon.networks.embedding import seeded
-from memhorizon.networks.mlp import MLPConfig, ResidualMLP
-from memhorizon.recipes.snapshots import finite, generate, marks_of, stops
+from memhorizon.networks.mlp import ResidualMLP
+from memhorizon.recipes.snapshots import finite, generate, marks_of, mlp_of, stops
 
 CLASSES = 2
 DROP = 0.1  # share of the labels that is withheld
@@ -210,10 +210,9 @@ def train_case(case: Case, own: Config, scales: Sequence[float], device: torch.d
 
 def network_of(own: Config) -> ConditionalMLP:
     """A new network."""
-    assert isinstance(own.model, MLPConfig)
-    inner = own.model.build((own.data.dim,), seed=own.seed)
+    inner = mlp_of(own, (own.data.dim,))
     with seeded(own.seed):
-        return ConditionalMLP(inner, own.model.width)
+        return ConditionalMLP(inner, inner.inlet.out_features)
 
 
 def look(made: Tensor, classes: Classes, label: int, scale: float, threshold: float) -> Seen:

@@ -140,9 +140,8 @@ def sampled_loss(matrices: FiniteMatrices, generator: torch.Generator) -> Loss:
 
 def optimizer_of(name: Optimizer, A: Tensor) -> torch.optim.Optimizer:
     """The optimizer of the output weights."""
-    d = A.shape[0]
     if name == "gd":
-        return torch.optim.SGD([A], lr=STEP * d**2)
+        return torch.optim.SGD([A], lr=STEP * len(A) ** 2)  # [d, p]
     return torch.optim.Adam([A], lr=LEARNING_RATE)
 
 

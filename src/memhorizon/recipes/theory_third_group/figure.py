@@ -56,7 +56,7 @@ def draw(rows: Sequence[Row]) -> Figure:
 def name_series(figure: Figure, looks: Mapping[str, Look]) -> None:
     """The legend."""
     groups = {NAMES[name]: look for name, look in without_line(looks).items()}
-    legend_above(figure, {**groups, "limit": Look(color=style.GREY, linestyle=DASHED, marker="")}, ncols=4)
+    legend_above(figure, {**groups, "limit": Look(color=style.GREY, linestyle=DASHED, marker="")})
 
 
 def limit_shares(rows: Sequence[LimitRow]) -> dict[str, float]:

@@ -18,8 +18,8 @@ from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config
 from memhorizon.measure.memorization import gap_ratios
 from memhorizon.measure.truth import kl_divergence
-from memhorizon.networks.mlp import MLPConfig, ResidualMLP
-from memhorizon.recipes.snapshots import finite, generate, marks_of, stops
+from memhorizon.networks.mlp import ResidualMLP
+from memhorizon.recipes.snapshots import finite, generate, marks_of, mlp_of, stops
 
 
 @dataclass(frozen=True)
@@ -126,11 +126,7 @@ def side_by_side(splits: Sequence[Split]) -> Tensor:
 
 def stack_of(configs: Sequence[Config], item_shape: tuple[int, ...]) -> StackedMLP:
     """The networks of these configurations, which are residual MLPs of one shape."""
-    nets: list[ResidualMLP] = []
-    for own in configs:
-        assert isinstance(own.model, MLPConfig)
-        nets.append(own.model.build(item_shape, seed=own.seed))
-    return StackedMLP(nets)
+    return StackedMLP([mlp_of(own, item_shape) for own in configs])
 
 
 def copies(points: Tensor, split: Split, threshold: float) -> int:
