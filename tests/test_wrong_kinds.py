@@ -59,7 +59,7 @@ def test_a_folder_in_place_of_a_record(tmp_path):
 
 @pytest.mark.parametrize("wrong", [None, 5, 1.5])
 def test_no_place_of_runs(wrong):
-    with pytest.raises(mh.InputError, match="^path: expected the path of a run directory, got"):
+    with pytest.raises(mh.InputError, match="^places: expected a path or several, got"):
         mh.Sweep.of(wrong)
 
 

@@ -139,7 +139,7 @@ def test_what_only_its_training_loop_can_do_is_said(tmp_path):
         list(measure(writer.run))
     writer.finish()
     assert writer.run.done
-    assert repr(mh.Sweep.of(tmp_path)) == f"Sweep({tmp_path.name}: 1 runs, 1 done)"
+    assert repr(mh.Sweep.of(tmp_path)) == f"Sweep({tmp_path.name}: 1 run, 1 done)"
     with pytest.raises(mh.InputError, match="is finished"):
         writer.observe(1000, memorizer(items(8)))
     writer.rewind(10)  # and it goes on

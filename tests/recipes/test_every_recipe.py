@@ -81,7 +81,11 @@ def _points(configs):
         )
 
 
-@pytest.mark.parametrize("name", SWEEPS)
+TRIED = ("n_digits", "n_mixture_sgd", "momentum_mixture", "width_mixture")  # each way of a sweep; all if slow
+TWINS = [pytest.param(name, marks=[] if name in TRIED else [pytest.mark.slow]) for name in SWEEPS]
+
+
+@pytest.mark.parametrize("name", TWINS)
 def test_the_tiny_twin_gives_a_record(name, tmp_path):
     recipe = recipes.load(name)
     configs = recipe.plan("tiny")

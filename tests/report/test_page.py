@@ -471,7 +471,14 @@ RESULTS = Path(__file__).parents[2] / "results"
 SWEEPS = [path for path in sorted(RESULTS.glob("*.json")) if '"kind": "sweep"' in path.read_text()[:200]]
 
 
-@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
+SHOWN = ("n_digits", "width_mixture", "decay_mixture", "batch_mixture")  # each kind of page; all if slow
+PAGES = [
+    pytest.param(path, id=path.stem, marks=[] if path.stem in SHOWN else [pytest.mark.slow])
+    for path in SWEEPS
+]
+
+
+@pytest.mark.parametrize("path", PAGES)
 def test_every_committed_sweep_has_a_page_and_a_sentence(path):
     """Whatever was varied, and whether items are images or points."""
     record = load_record(path)
