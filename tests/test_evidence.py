@@ -72,8 +72,8 @@ def contrasts():
     for page in PAGES:
         for line in (ROOT / page).read_text().splitlines():
             links = [path for path in LINK.findall(line) if is_sweep(path)]
-            for clock, ratios, *_ in CONTRASTS.findall(line):
-                yield pytest.param(links, clock, ratios, id=f"{page} {clock} times {ratios}")
+            for timescale, ratios, *_ in CONTRASTS.findall(line):
+                yield pytest.param(links, timescale, ratios, id=f"{page} {timescale} times {ratios}")
 
 
 @pytest.mark.parametrize(("links", "timescale", "ratios"), list(contrasts()))

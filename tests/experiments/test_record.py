@@ -1,4 +1,4 @@
-"""Records: what figures read is what the runs measured, and the clocks are those of the curves."""
+"""Records: what figures read is what the runs measured, and the timescales are those of the curves."""
 
 import json
 import math
@@ -78,7 +78,7 @@ def test_a_record_is_json_and_holds_every_curve(tmp_path):
         assert row.n_train == run.config.data.n_train
 
 
-def test_clocks_and_law_of_planted_runs(tmp_path):
+def test_timescales_and_law_of_planted_runs(tmp_path):
     """The same rise of f_mem at twice the steps for twice the n: the exponent is 1."""
     rows = {4: (0, 0, 200, 400), 8: (0, 0, 0, 200, 400), 16: (0, 0, 0, 0, 200, 400)}
     runs = [planted(tmp_path, n, seed, rows[n]) for n in rows for seed in (0, 1)]
@@ -121,7 +121,7 @@ def test_curves_at_n_over_w_collapse_in_that_unit_only(tmp_path):
         assert found[unit].value == pytest.approx(wanted, rel=0.1, abs=0.01)  # snapshots lie 70 % apart
 
 
-def knob_runs(tmp_path, ratio):
+def hyperparameter_runs(tmp_path, ratio):
     """Three seeds without and with an average of the weights; f_mem begins that much later, in snapshots."""
     runs = []
     for ema, factor in ((0.0, 1.0), (0.9, ratio)):
@@ -139,8 +139,8 @@ def knob_runs(tmp_path, ratio):
     return runs
 
 
-def test_a_sweep_over_a_knob_has_contrasts_of_both_clocks(tmp_path):
-    made = record(knob_runs(tmp_path, 1.2), Rules(memorized=0.1))
+def test_a_sweep_over_a_hyperparameter_has_contrasts_of_both_timescales(tmp_path):
+    made = record(hyperparameter_runs(tmp_path, 1.2), Rules(memorized=0.1))
     assert made.laws == {}
     assert [(row.factor, row.reference, row.value, row.timescale) for row in made.contrasts] == [
         ("ema", 0.0, 0.9, "tau_gen"),
@@ -151,8 +151,8 @@ def test_a_sweep_over_a_knob_has_contrasts_of_both_clocks(tmp_path):
     assert 1.3 < mem.value < 2.7  # 0.8 to 1.3 snapshots later, each a factor of two
 
 
-def test_a_knob_whose_times_are_not_reached_is_bounded_or_left_open(tmp_path):
-    runs = knob_runs(tmp_path, 3.0)
+def test_a_hyperparameter_whose_times_are_not_reached_is_bounded_or_left_open(tmp_path):
+    runs = hyperparameter_runs(tmp_path, 3.0)
     row = record(runs, Rules(memorized=0.1)).contrasts[-1]
     first = [own.tau_mem.value for own in read_times(runs, Rules(memorized=0.1))[:3]]
     assert row.at_least == pytest.approx(math.exp(np.log(5120 / np.array(first)).mean()))
@@ -162,8 +162,8 @@ def test_a_knob_whose_times_are_not_reached_is_bounded_or_left_open(tmp_path):
     assert "observed times" in row.note
 
 
-def test_the_picture_of_a_knob_shows_ratios_and_bounds(tmp_path):
-    made = record(knob_runs(tmp_path, 3.0), Rules(memorized=0.1))
+def test_the_picture_of_a_hyperparameter_shows_ratios_and_bounds(tmp_path):
+    made = record(hyperparameter_runs(tmp_path, 3.0), Rules(memorized=0.1))
     picture = figures.contrasts(made)
     gen, mem = picture.frame()
     assert (gen["hyperparameter"], gen["value"]) == (0.9, made.contrasts[0].ratio.value)
@@ -176,7 +176,7 @@ def test_the_picture_of_a_knob_shows_ratios_and_bounds(tmp_path):
         figures.contrasts(record([planted(tmp_path, n, 0, (0, 200)) for n in (4, 8)]))
 
 
-def test_momentum_is_a_knob_of_sgd_and_none_of_adam(tmp_path):
+def test_momentum_is_a_hyperparameter_of_sgd_and_none_of_adam(tmp_path):
     sgd = grid(replace(BASE, optimizer=OptimizerConfig("sgd", lr=1e-3)), momentum=(0.0, 0.9), seed=(0, 1))
     runs = sweep(sgd, root=tmp_path, executor=Inline())
     made = record(runs)
@@ -186,11 +186,11 @@ def test_momentum_is_a_knob_of_sgd_and_none_of_adam(tmp_path):
     assert "momentum" not in record(adam).runs[0].factors
     both = record([*runs, *adam])
     assert [row.value for row in both.contrasts] == [0.9, 0.9]
-    assert both.others[0].differs["optimizer.name"] == "adam"  # two optimizers are not one knob
+    assert both.others[0].differs["optimizer.name"] == "adam"  # two optimizers are not one hyperparameter
 
 
-def test_a_knob_of_unfinished_sweeps_says_so(tmp_path):
-    runs = knob_runs(tmp_path, 1.2)
+def test_a_hyperparameter_of_unfinished_sweeps_says_so(tmp_path):
+    runs = hyperparameter_runs(tmp_path, 1.2)
     made = record([runs[0], runs[4]], Rules(memorized=0.1))  # no seed is there with both values
     assert all(row.ratio is None or math.isnan(row.ratio.value) for row in made.contrasts)
 
@@ -344,7 +344,7 @@ def test_unlike_runs_are_records_of_their_own(tmp_path, name):
     assert name in second.differs
 
 
-def test_two_values_of_a_knob_share_no_power_law(tmp_path):
+def test_two_values_of_a_hyperparameter_share_no_power_law(tmp_path):
     def swept(ema, late):
         configs = [with_(data={"n_train": n}, train={"ema": ema}) for n in (4, 8, 16)]
         return [written(tmp_path, c, late=late * c.data.n_train) for c in configs]

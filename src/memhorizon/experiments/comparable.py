@@ -26,7 +26,7 @@ FREE = (
     *("measure.snapshots", "measure.first", "measure.n_samples", "measure.diffusion_times"),
     *("measure.repeats", "measure.n_train_loss", "measure.keep"),
 )
-LAW = ("dim", "components", "mean", "eigenvalues", "exponent", "basis")  # of synthetic data
+DISTRIBUTION = ("dim", "components", "mean", "eigenvalues", "exponent", "basis")  # of synthetic data
 
 
 Settings = dict[str, Plain]  # a configuration, flat, by dotted names
@@ -44,7 +44,7 @@ def effective(config: Config | WrittenConfig) -> Settings:
     entries = flat(replace(config, train=replace(config.train, batch_size=batch_of(config))))
     unused = {"optimizer.betas"} if config.optimizer.name == "sgd" else {"optimizer.momentum"}
     if config.data.name not in SYNTHETIC:
-        unused |= {f"data.{name}" for name in LAW}
+        unused |= {f"data.{name}" for name in DISTRIBUTION}
     if config.data.name == "gaussian":
         unused |= {"data.components", "data.mean"}
     if config.data.eigenvalues is not None:
