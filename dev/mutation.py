@@ -51,9 +51,6 @@ OPERATORS = (  # kinds of change
     "ReplaceContinueWithBreak",
     "ZeroIterationForLoop",
 )
-EXTRA = {  # tests beside those of the same path
-    "theory": ["tests/recipes"],
-}
 
 
 @dataclass(frozen=True)
@@ -126,7 +123,7 @@ def tests_of(module: str) -> list[list[str]]:
     near = [str(own.relative_to(ROOT))] if own.exists() else []
     room = path.parts[0] if len(path.parts) > 1 else ""
     wide = [f"tests/{room}"] if room else []
-    return [tests for tests in (near, [*wide, *EXTRA.get(room, [])]) if tests]
+    return [tests for tests in (near, wide) if tests]
 
 
 def survives(mutant: Mutant, folder: Path) -> bool:
