@@ -156,27 +156,35 @@ def dry_run(
     as_json: bool = False,
 ) -> int:
     """Show what would be run and, unless it is meant for another machine, how long it would take here."""
-    answer: Row = {"root": str(root), "runs": [{"key": config.key} for config in configs]}
     at_once = min(cores(), len(configs)) if side_by_side else 1
+    threads = 1 if side_by_side else None
+    answer: Row = {"root": str(root), "runs": [{"key": config.key} for config in configs]}
     if estimate:
-        seconds = _estimates(configs, root, device, at_once, threads=1 if side_by_side else None)
-        wall = _wall(configs, seconds, at_once) if side_by_side else seconds[0]
-        answer |= {"seconds": wall, "device": str(device_of(device)), "at_once": at_once}
+        seconds = _estimates(configs, root, device, at_once, threads)
+        answer["seconds"] = _wall(configs, seconds, at_once) if side_by_side else seconds[0]
+        answer["device"] = str(device_of(device))
+        answer["at_once"] = at_once
         answer["runs"] = [row | {"seconds": took} for row, took in zip(answer["runs"], seconds, strict=True)]
     if as_json:
-        trees = [row | {"config": encode(c)} for row, c in zip(answer["runs"], configs, strict=True)]
-        print(json.dumps(answer | {"runs": trees}))
+        print(json.dumps(_with_configs(answer, configs)))
         return 0
     for row, config in zip(answer["runs"], configs, strict=True):
-        about = f": about {duration(row['seconds'])}" if estimate else ""
-        print(f"{row['key']}{about}\n{to_json(config)}")
-    total = f"{len(configs)} run{'' if len(configs) == 1 else 's'} in {root}"
-    if estimate:
-        beside = f", {at_once} at once" if side_by_side else ""
-        place = _place(device, 1 if side_by_side else None)
-        total += f": about {duration(answer['seconds'])}{beside} on {place}"
-    print(total)
+        print(f"{row['key']}{_about(row)}\n{to_json(config)}")
+    beside = f", {at_once} at once" if side_by_side else ""
+    where = f"{beside} on {_place(device, threads)}" if estimate else ""
+    print(f"{len(configs)} run{'' if len(configs) == 1 else 's'} in {root}{_about(answer)}{where}")
     return 0
+
+
+def _about(timed: Row) -> str:
+    """How long something takes, in words; nothing where that was not estimated."""
+    return f": about {duration(timed['seconds'])}" if "seconds" in timed else ""
+
+
+def _with_configs(answer: Row, configs: Sequence[Config]) -> Row:
+    """The answer with the whole configuration of each run."""
+    rows = zip(answer["runs"], configs, strict=True)
+    return answer | {"runs": [row | {"config": encode(config)} for row, config in rows]}
 
 
 def _estimates(

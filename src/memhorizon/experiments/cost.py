@@ -40,7 +40,9 @@ from memhorizon.training import TrainState, train
 WARM = 2  # calls before the timing begins
 MOST = 200  # calls that are timed at most
 BUDGET = 0.5  # seconds of timing for one part
-FEW, GROWTH = 4, 8  # a timing begins with few items, so that a large network is not timed on all of them
+# A timing begins with few items, so that a large network is not timed on all of them.
+FEW = 4
+GROWTH = 8
 PATH_VALUES = 3e8  # values along all sampling paths that are computed for a trial; beyond, fewer samples
 BUSY_SECONDS = 60  # a burner ends by itself after so long, should nobody end it
 

@@ -12,7 +12,9 @@ _PIECE = (1 << 15) - 1  # entries of small work done at a time: in the cache, to
 _PIECE_ELSEWHERE = 1 << 22  # the same on an accelerator, where small work is slow work
 _BLOCK = 16  # scores that share one minimum: a wide top-k is slow, a minimum is not
 _INNER = 1024  # longest product summed in one go: the bound on the rounding grows with it
-_ROWS, _COLUMNS = 1024, 16384  # one tile of scores: 64 MB
+# One tile of scores: 64 MB.
+_ROWS = 1024
+_COLUMNS = 16384
 _POINTS = 1 << 25  # entries of training points placed at a time: 128 MB
 _SHORTENED = 2.0**-7  # twice the rounding of factors that torch may shorten to 8 bits
 

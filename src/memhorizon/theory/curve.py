@@ -18,10 +18,14 @@ from jaxtyping import Float
 
 from memhorizon.theory.equations import Equations
 
-_REACH, _SPACING = 44.0, 0.2  # of the first grid, in the logarithm of the distance to the poles of eta
+# Of the first grid, in the logarithm of the distance to the poles of eta.
+_REACH = 44.0
+_SPACING = 0.2
 _TURN = 0.2  # largest change of log |rho| and log |1 - rho| from one grid point to the next
 _AROUND = np.concatenate([[0.0], *([s * _SPACING * 2.0 ** -np.arange(1, 45)] for s in (1, -1))], axis=None)
-_PARTS, _ROUNDS = 16, 12  # of the search for a change of sign
+# Of the search for a change of sign.
+_PARTS = 16
+_ROUNDS = 12
 
 
 class Points(NamedTuple):

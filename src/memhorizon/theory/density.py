@@ -95,7 +95,8 @@ def cumulative(equations: Equations, w: Float[np.ndarray, " m"], found: Solution
 
     Source: [bonnaire2025] Eq. (147)
     """
-    X, kappa = found.X, found.kappa
+    X = found.X
+    kappa = found.kappa
     lifted = kappa * equations.al[:, None]  # kappa al [k, m]
     D = X + equations.b2 + lifted  # [k, m]
     with np.errstate(divide="ignore", invalid="ignore"):

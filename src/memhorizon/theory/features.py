@@ -239,7 +239,9 @@ class _Moments(NamedTuple):
 
 def _true_moments(draw: _Draw) -> _Moments:
     """Moments of the network itself."""
-    model, W, X = draw.model, draw.W, draw.X
+    model = draw.model
+    W = draw.W
+    X = draw.X
     d = W.shape[1]
     delta = model.delta_t
     sigma = resolve(model.activation)

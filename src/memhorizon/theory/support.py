@@ -219,7 +219,8 @@ class _Integrand:
 
 def _label(equations: Equations, below: float, above: float) -> str:
     """Name the groups whose eigenvalues, counted from the bottom, lie between two fractions."""
-    n, p = equations.psi_n, equations.psi_p
+    n = equations.psi_n
+    p = equations.psi_p
     cuts = np.sort([1 - n / p, 1 - 1 / p])
     starts = np.array([equations.atom, *cuts])
     ends = np.array([*cuts, 1.0])

@@ -81,7 +81,8 @@ def best_exponent(
         InputError: as `collapse_quality`.
     """
     z, logs = _matched(curves, factor_values)
-    y, x = z.mean(axis=1), logs - logs.mean()
+    y = z.mean(axis=1)
+    x = logs - logs.mean()
     slope = float(x @ y / (x @ x))
     degrees = len(x) - 2
     if degrees == 0:
@@ -104,7 +105,8 @@ def _matched(
         raise InputError(f"factor_values: expected positive, different values, got {factors.tolist()}")
     trend = float(np.sign(sum(curve.value[-1] - curve.value[0] for curve in curves)))
     fits = [_monotone(curve, trend) for curve in curves]
-    bottom, top = max(fit[0] for fit in fits), min(fit[-1] for fit in fits)
+    bottom = max(fit[0] for fit in fits)
+    top = min(fit[-1] for fit in fits)
     if not bottom < top:
         raise InputError("curves: expected values that all curves pass, but their ranges do not overlap")
     values = bottom + (top - bottom) * _SHARES

@@ -24,10 +24,14 @@ from memhorizon.timescales.times import argmin_time, gap_opening_time, generaliz
 SWEEP = "n_digits"  # the record of the runs
 DIM = 64
 POOL = 1797 - 256  # all digits that are not held out: their covariance is taken for the population's
-NODES, TINY_NODES = 24, 6  # bins of the spectrum
+# Bins of the spectrum.
+NODES = 24
+TINY_NODES = 6
 LEVELS, TINY_LEVELS = (0.01, 0.1, 0.3), (0.3,)  # diffusion times
 GAP_LEVEL = 0.05
-TOLERANCE, SHARE = 0.05, 0.1  # as the timescales of the runs are read
+# As the timescales of the runs are read.
+TOLERANCE = 0.05
+SHARE = 0.1
 
 Event = Literal["half_gap", "gap_level", "tau_gen", "argmin", "opening"]
 Timescale = Literal["tau_mem", "tau_gen", "argmin", "opening"]

@@ -15,7 +15,8 @@ from memhorizon.theory.mehler import gaussian_moments
 from memhorizon.timescales.pooling import mean_and_error
 
 TAU = np.geomspace(0.1, 1e5, 121)
-PSI_P, T = 16.0, 0.1
+PSI_P = 16.0
+T = 0.1
 
 
 @dataclass(frozen=True)

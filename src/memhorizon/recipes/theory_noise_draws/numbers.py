@@ -11,7 +11,8 @@ from memhorizon.theory import FeatureModel
 from memhorizon.theory.ensembles import Modes
 from memhorizon.theory.features import finite_matrices
 
-PSI_N, T = 4.0, 0.1
+PSI_N = 4.0
+T = 0.1
 TAU = np.geomspace(0.1, 1e4, 101)
 
 PerSize = Float[np.ndarray, " p"]

@@ -19,7 +19,8 @@ from memhorizon.theory.features import FiniteMatrices, finite_matrices
 from memhorizon.timescales.pooling import Exponent, exponent_of
 from memhorizon.timescales.power_law import fit_scaling
 
-PSI_P, T = 16.0, 0.01
+PSI_P = 16.0
+T = 0.01
 FIRST_SEED = 0  # of the network that is computed exactly as well
 STEP = 8.0  # of gradient descent, in tau; the stability limit is near 60
 LEARNING_RATE = 0.02  # of Adam
