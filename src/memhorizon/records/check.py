@@ -107,10 +107,7 @@ def _check_law(law: ScalingLaw, runs: tuple[RunRecord, ...], where: str) -> None
     for name in law.exponents:
         if any(isinstance(run.factor(name), str) for run in runs):
             raise InputError(f"{where}.exponents: expected factors that are numbers, got {word(name)}")
-    counts = {"observed": law.observed, "censored": law.censored, "degrees": law.degrees}
-    for name, count in {**counts, "left_out": law.left_out}.items():
-        if count < 0:
-            raise InputError(f"{where}.{name}: expected at least 0, got {show(count)}")
+    _check_counts(law, where)
     size = len(law.exponents) + 1
     if law.covariance.shape != (size, size):
         raise InputError(f"{where}.covariance: expected {size} rows of {size}, got {law.covariance.shape}")
@@ -118,8 +115,18 @@ def _check_law(law: ScalingLaw, runs: tuple[RunRecord, ...], where: str) -> None
         raise InputError(
             f"{where}.log_prefactor: expected what goes with {law.status}, got {law.log_prefactor}"
         )
-    if not law.fitted:
-        return
+    if law.fitted:
+        _check_fitted(law, where)
+
+
+def _check_counts(law: ScalingLaw, where: str) -> None:
+    for name in ("observed", "censored", "degrees", "left_out"):
+        count = getattr(law, name)
+        if count < 0:
+            raise InputError(f"{where}.{name}: expected at least 0, got {show(count)}")
+
+
+def _check_fitted(law: ScalingLaw, where: str) -> None:
     for name, exponent in law.exponents.items():
         _check_known(exponent, f"{where}.exponents.{word(name)}")
     if not (math.isfinite(law.log_prefactor) and np.all(np.isfinite(law.covariance))):

@@ -206,13 +206,16 @@ def status_and_note(text: object) -> dict[str, object]:
     if not isinstance(text, str):
         return {"status": text}
     found = LEFT_OUT.fullmatch(text)
-    words, left = (found["status"], found["left"]) if found else (text, None)
+    words = found["status"] if found else text
+    left = found["left"] if found else None
+    note = ""
     if words == "fitted, but most times are censored":
-        status, note = Status.MOSTLY_CENSORED, ""
+        status = Status.MOSTLY_CENSORED
     elif words == "fitted":
-        status, note = Status.FITTED, ""
+        status = Status.FITTED
     else:
-        status, note = Status.NOT_FITTED, words.removeprefix("not fitted").removeprefix(": ")
+        status = Status.NOT_FITTED
+        note = words.removeprefix("not fitted").removeprefix(": ")
     return {"status": status.value, "note": "; ".join(filter(None, (note, left)))}
 
 
