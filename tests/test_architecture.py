@@ -27,6 +27,7 @@ LAYERS = [
     {"datasets"},
     {"records"},
     {"experiments"},
+    {"audit"},
     {"figures"},
     {"recipes"},
     {"report"},
