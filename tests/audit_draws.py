@@ -1,8 +1,9 @@
-"""Scores of any shape, with ties, changes and infinities."""
+"""Scores of any shape, and those of the ratio of distances by its definition."""
 
 import numpy as np
 
 from memhorizon.audit.scores import Changes, Scores
+from memhorizon.audit.statistics import PValues
 
 
 def any_statistics(rng, n, levels=None):
@@ -22,3 +23,30 @@ def any_scores(rng, *, m, R, n_changes, n_views, levels=None):
         reference = any_statistics(rng, R, levels)
         views.append(Scores(f"view {number}", sample, reference, changes, np.zeros(m, dtype=int)))
     return views
+
+
+def ratio_scores(train, R, samples, name="ratio"):
+    """d1/d2 in Euclidean distance; the reference are the first R training items, each of which leaves the
+    training set for its turn, and which a sample joins.
+    """
+    among = distances(train[:R], train)
+    among[np.arange(R), np.arange(R)] = np.inf
+    d1, d2 = np.partition(among, 1, axis=1)[:, :2].T
+    apart = distances(samples, train)
+    first, second = np.partition(apart, 1, axis=1)[:, :2].T
+    # the two lowest of d1, d2 and the distance to the sample
+    joined = apart[:, :R]
+    row, item = np.nonzero(joined < d2)
+    three = np.sort(np.stack([d1[item], d2[item], joined[row, item]]), axis=0)
+    changes = Changes(row, item, three[0] / three[1])
+    return Scores(name, first / second, d1 / d2, changes, apart.argmin(axis=1))
+
+
+def distances(one, other):
+    return np.sqrt(np.sum((one[:, None] - other[None]) ** 2, axis=2))
+
+
+def p_values_of(counts, R):
+    """p-values of one view with the given counts of R reference items and the sample."""
+    counts = np.asarray(counts, dtype=np.int64)
+    return PValues(counts / (R + 1), counts, counts * 0, counts[None], ("pixels",), R)

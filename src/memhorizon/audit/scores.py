@@ -44,6 +44,11 @@ class Changes:
         nothing = np.empty(0, dtype=np.int64)
         return cls(nothing, nothing, np.empty(0))
 
+    def part(self, start: int, stop: int) -> "Changes":
+        """The changes by the samples from `start` up to `stop`, which count from 0 in the answer."""
+        inside = (self.row >= start) & (self.row < stop)
+        return Changes(self.row[inside] - start, self.item[inside], self.value[inside])
+
     def __len__(self) -> int:
         return len(self.value)
 
@@ -82,6 +87,13 @@ class Scores:
         _check_below("changes.row", self.changes.row, len(self.sample))
         _check_below("changes.item", self.changes.item, len(self.reference))
 
+    def part(self, start: int, stop: int) -> "Scores":
+        """The scores of the samples from `start` up to `stop`, against the same reference items."""
+        rows = slice(start, stop)
+        return Scores(
+            self.name, self.sample[rows], self.reference, self.changes.part(start, stop), self.nearest[rows]
+        )
+
     def __repr__(self) -> str:
         sizes = f"{len(self.sample)} samples, {len(self.reference)} reference items"
         return f"Scores({self.name!r}, {sizes}, {len(self.changes)} changes)"
@@ -114,13 +126,13 @@ def _check_below(name: str, indices: Int[np.ndarray, " c"], size: int) -> None:
 
 def _check_distinct(row: Int[np.ndarray, " c"], item: Int[np.ndarray, " c"]) -> None:
     """Refuse two values for one pair of a sample and an item."""
-    order = np.lexsort((item, row))
-    same_row = np.diff(row[order]) == 0
-    same_item = np.diff(item[order]) == 0
-    twice = np.flatnonzero(same_row & same_item)
+    if not len(row):
+        return
+    n_items = int(item.max()) + 1
+    keys = np.sort(row.astype(np.int64) * n_items + item)
+    twice = keys[1:][keys[1:] == keys[:-1]]
     if len(twice):
-        first = order[twice[0]]
-        pair = f"sample {row[first]} and item {item[first]}"
+        pair = "sample {} and item {}".format(*divmod(int(twice[0]), n_items))
         raise InputError(f"changes: expected one entry for each pair, got several for {pair}")
 
 
