@@ -1,6 +1,6 @@
 """Files of records: one format, one writer, one reader.
 
-    {"format": "memhorizon", "version": 2, "kind": "sweep" or "table", ...}
+    {"format": "memhorizon", "version": 2, "kind": "sweep", "table" or "audit", ...}
 
 A file may come from a stranger: its size and depth are bounded, every entry is checked against its type
 (docs/record.schema.json), and the first that is wrong is named. Files of version 1 are read as well.
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from memhorizon.errors import InputError
 from memhorizon.files.plain import check_path, parse_json, read_text, write_at
+from memhorizon.records.audit import AuditRecord
 from memhorizon.records.check import check_sweep
 from memhorizon.records.codec import check_plain, decode, encode_object, show
 from memhorizon.records.plain import Plain
@@ -19,14 +20,14 @@ from memhorizon.records.sweep import SweepRecord
 from memhorizon.records.table import TableRecord
 from memhorizon.records.upgrade import upgrade
 
-Record = SweepRecord | TableRecord
+Record = SweepRecord | TableRecord | AuditRecord
 FORMAT = "memhorizon"
 VERSION = 2
-KINDS: dict[str, type[Record]] = {"sweep": SweepRecord, "table": TableRecord}
+KINDS: dict[str, type[Record]] = {"sweep": SweepRecord, "table": TableRecord, "audit": AuditRecord}
 
 
 def load_record(path: Path | str) -> Record:
-    """Read a record: that of a sweep or a table.
+    """Read a record: that of a sweep, a table or an audit.
 
     Raises:
         InputError: if there is no such file, it is no record, or an entry of it is wrong; the entry is named.
@@ -81,7 +82,9 @@ def to_plain(record: Record) -> dict[str, Plain]:
     """
     kinds = [name for name, kind in KINDS.items() if isinstance(record, kind)]
     if not kinds:
-        raise InputError(f"record: expected a SweepRecord or a TableRecord, got {type(record).__name__}")
+        raise InputError(
+            f"record: expected a SweepRecord, a TableRecord or an AuditRecord, got {type(record).__name__}"
+        )
     return {"format": FORMAT, "version": VERSION, "kind": kinds[0], **encode_object(record)}
 
 
