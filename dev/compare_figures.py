@@ -26,7 +26,7 @@ WORDS = {"label", "status", "factor"}  # columns of words: details of a status a
 WRITE = """
 import json, sys
 from pathlib import Path
-from memhorizon import figures
+from memhorizon.figures import registry
 
 def read(path):
     try:
@@ -38,7 +38,7 @@ def read(path):
 found = {}
 for path in sorted(Path("results").glob("*.json")):
     if '"kind": "sweep"' in path.read_text()[:200]:
-        found[path.stem] = {name: list(picture.frame()) for name, picture in figures.of(read(path)).items()}
+        found[path.stem] = {name: list(picture.frame()) for name, picture in registry.of(read(path)).items()}
 Path(sys.argv[1]).write_text(json.dumps(found))
 """
 

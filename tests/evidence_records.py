@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from memhorizon import figures, recipes
+from memhorizon import recipes
+from memhorizon.figures.style import save
 from memhorizon.records.files import load_record
 from memhorizon.results import Status, Time
 
@@ -33,7 +34,7 @@ def drawn(record, folder):
     (picture,) = recipes.figures_of(record).values()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figures.save(picture.plot(), folder / "picture.png")
+        save(picture.plot(), folder / "picture.png")
     pixels = np.asarray(Image.open(folder / "picture.png").convert("L"))
     assert np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).min() > 250
     assert (folder / "picture.png").stat().st_size < 100_000

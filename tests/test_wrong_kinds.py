@@ -36,6 +36,15 @@ def test_no_path(sweep, path):
             call(path)
 
 
+@pytest.mark.parametrize("root", NOT_A_PATH)
+def test_no_place_for_runs(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for call in (mh.run, lambda config, root: mh.sweep([config], root=root)):
+        with pytest.raises(mh.InputError, match="^root: expected a path, got"):
+            call(mh.Config(), root=root)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "place", ["/proc/no/x.html", "/dev/null/x.html", "{file}/x.html", "{root}/" + "x" * 400]
 )

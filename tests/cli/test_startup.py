@@ -16,6 +16,7 @@ THEORY = [
     ["theory", command, "--psi-n", "4", "--psi-p", "16", "--t", "0.1"] for command in ("times", "losses")
 ]
 LIGHT = [
+    ["reproduce"],
     ["--help"],
     [],
     ["nothing"],
@@ -40,6 +41,13 @@ def test_neither_help_nor_theory_imports_torch():
         "    assert not found, (words, found)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_a_plot_of_the_theory_does_without_torch(tmp_path):
+    words = ["theory", "times", "--psi-n", "2", "4", "--psi-p", "16", "--t", "0.1", "--plot", "times.svg"]
+    code = f"import sys; from memhorizon.cli import main; main({words!r}); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=tmp_path)
+    assert (tmp_path / "times.svg").is_file()
 
 
 def test_the_package_imports_nothing():

@@ -89,18 +89,29 @@ def test_an_error_message_is_one_line_without_escapes(capsys):
 
 
 @pytest.mark.parametrize("stream", [None, "closed"])
-def test_streams_that_are_not_there(stream, monkeypatch):
-    """As under pythonw, or in a service: the answer is in the file, and in the exit status."""
+def test_streams_that_are_not_there(stream, monkeypatch, tmp_path):
+    """As under pythonw, or in a service: an answer that goes to a file needs no stream."""
     gone = stream and io.StringIO()
     if gone:
         gone.close()
     monkeypatch.setattr(sys, "stdout", gone)
     monkeypatch.setattr(sys, "stderr", gone)
-    assert main(MODEL) == 0
+    assert main([*MODEL, "--out", str(tmp_path / "times.json")]) == 0
+    assert (tmp_path / "times.json").is_file()
     assert main([*MODEL, "--out", "."]) == 2
     with readable(), tqdm(total=1) as bar:
         bar.update()
     assert sys.stdout is gone
+
+
+@pytest.mark.parametrize("arguments", [MODEL, ["reproduce"], ["train", "--dry-run"]])
+def test_an_answer_that_nobody_can_read_is_refused(arguments, tmp_path):
+    """The shell has closed the output (`>&-`), and the answer goes nowhere else."""
+    line = " ".join([sys.executable, "-m", "memhorizon", *arguments, ">&-"])
+    done = subprocess.run(line, shell=True, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "memhorizon: stdout: expected an open output for the answer, got a closed one\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_bare_environment():

@@ -72,7 +72,15 @@ def test_pictures(command, suffix, tmp_path, capsys):
     flags = ["--psi-n", "2", "4", *SMALL, "--plot", str(target)]
     assert main(["theory", command, *flags]) == 0
     assert target.read_bytes().startswith(SIGNATURES[suffix])
-    assert capsys.readouterr().out.strip()
+    assert capsys.readouterr().out.splitlines()[-1] == f"written: {target}"
+
+
+def test_files_are_named_beside_json_on_the_error_stream(tmp_path, capsys):
+    out, plot = tmp_path / "times.json", tmp_path / "times.svg"
+    assert main(["theory", "times", *SMALL, "--json", "--out", str(out), "--plot", str(plot)]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == json.loads(out.read_text())
+    assert shown.err.splitlines() == [f"written: {out}", f"written: {plot}"]
 
 
 def test_eigenvalues_from_an_array(tmp_path, capsys):

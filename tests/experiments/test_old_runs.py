@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from memhorizon.cli import main
 from memhorizon.datasets.config import DataConfig
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, MeasureConfig, from_json, to_json
@@ -118,6 +119,17 @@ def test_an_edited_configuration_of_version_0_1_is_refused(old):
     (directory.path / "config.json").write_text(json.dumps(edited, indent=1, sort_keys=True))
     with pytest.raises(InputError, match="named after, got a changed one"):
         _ = directory.config
+
+
+def test_a_training_from_its_file_says_that_it_is_a_new_run(old, tmp_path, capsys):
+    directory, today = old
+    words = ["train", "--dry-run", "--quiet", "--root", str(tmp_path / "new"), "--load"]
+    assert main([*words, str(directory.path / "config.json")]) == 0
+    said = capsys.readouterr().err
+    assert "is of a run of version 0.1, which is read and measured but not gone on with" in said
+    assert f"this is a new run, {NEW.key}" in said
+    assert main([*words, str(today.path / "config.json")]) == 0
+    assert "version 0.1" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("name", "value"), [("format", "other"), ("version", 3), ("kind", "sweep")])

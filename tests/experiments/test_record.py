@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memhorizon import figures
 from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
 from memhorizon.experiments.comparable import once
@@ -19,6 +18,7 @@ from memhorizon.experiments.reading import Reading, curves, null_fraction
 from memhorizon.experiments.record import _groups, read_times, record
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import grid, sweep
+from memhorizon.figures.contrasts import contrasts
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.random_features import FeaturesConfig
 from memhorizon.records.check import check_sweep
@@ -164,7 +164,7 @@ def test_a_hyperparameter_whose_times_are_not_reached_is_bounded_or_left_open(tm
 
 def test_the_picture_of_a_hyperparameter_shows_ratios_and_bounds(tmp_path):
     made = record(hyperparameter_runs(tmp_path, 3.0), Rules(memorized=0.1))
-    picture = figures.contrasts(made)
+    picture = contrasts(made)
     gen, mem = picture.frame()
     assert (gen["hyperparameter"], gen["value"]) == (0.9, made.contrasts[0].ratio.value)
     assert math.isnan(mem["value"])
@@ -173,7 +173,7 @@ def test_the_picture_of_a_hyperparameter_shows_ratios_and_bounds(tmp_path):
     heights = [float(np.asarray(y)[0]) for y in drawn if len(y)]
     assert {gen["value"], mem["at_least"]} <= set(heights)
     with pytest.raises(InputError, match="momentum|hyperparameter|contrast"):
-        figures.contrasts(record([planted(tmp_path, n, 0, (0, 200)) for n in (4, 8)]))
+        contrasts(record([planted(tmp_path, n, 0, (0, 200)) for n in (4, 8)]))
 
 
 def test_momentum_is_a_hyperparameter_of_sgd_and_none_of_adam(tmp_path):

@@ -92,6 +92,14 @@ def test_a_path_belongs_to_one_run(tmp_path):
         ({"seed": 1, "factors": {"lr": 0.2}}, "optimizer.lr: 0.1, not 0.2"),
         ({"seed": 1, "factors": {"lr": 0.1}, "config": {"net": "mine"}}, "config.net: None, not 'mine'"),
         ({"seed": 1, "factors": {"lr": 0.1}, "n": 9}, "data.fingerprint"),
+        (
+            {
+                "seed": 1,
+                "factors": {"lr": 0.1},
+                "qualities": {"mean": lambda samples, _: float(samples.mean())},
+            },
+            r"measure.qualities: \[\], not \['mean'\]",
+        ),
     ):
         with pytest.raises(mh.InputError, match=f"^path: .* holds another run .*{said}"):
             write(tmp_path / "run", steps=(), **options)
@@ -188,3 +196,16 @@ def test_a_damaged_file_is_named(tmp_path):
         path.write_text(json.dumps({**tree, name: value}))
         with pytest.raises(mh.InputError, match=f"config.json: .*{name}"):
             _ = writer.run.about
+
+
+def test_a_run_of_older_code_names_no_qualities_and_goes_on(tmp_path):
+    """Which qualities it has is known from then on; runs of a sweep may have different ones."""
+    path = write(tmp_path / "run", steps=(1,)).run.path / "config.json"
+    tree = json.loads(path.read_text())
+    assert tree.pop("qualities") == []
+    path.write_text(json.dumps(tree))
+    quality = {"mean": lambda samples, _: float(samples.mean())}
+    write(tmp_path / "run", steps=(10, 100), qualities=quality)
+    assert json.loads(path.read_text())["qualities"] == ["mean"]
+    write(tmp_path / "other", n=4, steps=(1, 10, 100))
+    assert len(mh.Sweep.of(tmp_path).record().runs) == 2

@@ -8,14 +8,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from memhorizon import figures
 from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.experiments.record import record
 from memhorizon.experiments.run import run as run_once
-from memhorizon.figures import marks, style
+from memhorizon.figures import marks, registry, style
+from memhorizon.figures.collapse import collapse
 from memhorizon.figures.groups import groups
+from memhorizon.figures.laws import laws
+from memhorizon.figures.losses import losses
+from memhorizon.figures.phase import phase
+from memhorizon.figures.samples import samples
+from memhorizon.figures.style import save, svg
+from memhorizon.figures.timescales import timescales
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.records.files import record_of, to_plain
 from memhorizon.records.reading import level_of
@@ -60,7 +66,7 @@ def wide(tmp_path_factory):
 
 
 def test_the_frame_of_the_timescales_is_the_record(made):
-    rows = figures.timescales(made[0]).frame()
+    rows = timescales(made[0]).frame()
     for run in made[0].runs:
         mine = [r for r in rows if (r["n_train"], r["seed"]) == (run.n_train, run.seed)]
         for name in ("memorized", "holdout@0.3"):
@@ -74,23 +80,23 @@ def test_the_frame_of_the_timescales_is_the_record(made):
 
 
 def test_an_end_that_nothing_bounds_is_infinite_in_the_frame(made):
-    late = [r for r in figures.laws(made[0]).frame() if r.get("status") == "not reached"]
+    late = [r for r in laws(made[0]).frame() if r.get("status") == "not reached"]
     assert late
     assert all(row["high"] == math.inf for row in late)
 
 
 def test_collapse_divides_the_step_by_n(made):
-    for row in figures.collapse(made[0]).frame():
+    for row in collapse(made[0]).frame():
         assert row["rescaled"] * row["n_train"] == pytest.approx(row["step"], rel=1e-15)
 
 
 def test_where_the_width_is_varied_time_is_counted_in_n_over_w(wide):
-    for row in figures.collapse(wide).frame():
+    for row in collapse(wide).frame():
         assert row["rescaled"] * row["n_train"] / row["width"] == pytest.approx(row["step"], rel=1e-12)
 
 
 def test_the_frame_of_the_laws_has_the_exponents_of_the_record(wide):
-    rows = figures.laws(wide).frame()
+    rows = laws(wide).frame()
     for name in ("tau_gen", "tau_mem"):
         for factor, e in wide.laws[name].exponents.items():
             (row,) = [r for r in rows if r["quantity"] == f"exponent of {name}" and r["factor"] == factor]
@@ -98,7 +104,7 @@ def test_the_frame_of_the_laws_has_the_exponents_of_the_record(wide):
 
 
 def test_losses_hold_every_level(made):
-    rows = figures.losses(made[0]).frame()
+    rows = losses(made[0]).frame()
     assert {row["t"] for row in rows} == {0.01, 0.1, 0.3, 1.0}
     gap = {(r["label"], r["seed"], r["t"], r["step"]): r["value"] for r in rows if r["quantity"] == "gap"}
     for run in made[0].runs:
@@ -109,7 +115,7 @@ def test_losses_hold_every_level(made):
 
 
 def test_samples_are_the_closest_ones_and_copies_are_those_below_the_threshold(made):
-    picture = figures.samples(*made)
+    picture = samples(*made)
     rows = picture.frame()
     assert {row["when"] for row in rows} == {"early", "late"}
     for sheet in picture.sheets:
@@ -156,20 +162,20 @@ def one_run(**timescales):
 def test_a_cell_of_the_phase_diagram(gen, mem, multiple, state):
     times = [Time(float(v), 0.0, math.inf, Status(status), "made") for status, v in (gen, mem)]
     record = one_run(tau_gen=times[0], tau_mem=times[1])
-    (counts,) = figures.phase(record, multiples=(multiple,)).frame()
+    (counts,) = phase(record, multiples=(multiple,)).frame()
     assert {name: counts[name] for name in ("copied", "not copied", "censored")} == {
         name: int(name == state) for name in ("copied", "not copied", "censored")
     }
 
 
 def test_every_figure_draws_without_a_warning_and_stays_small(made, wide, tmp_path):
-    found = figures.of(*made) | {f"wide-{name}": figure for name, figure in figures.of(wide).items()}
+    found = registry.of(*made) | {f"wide-{name}": figure for name, figure in registry.of(wide).items()}
     names = {"timescales", "collapse", "laws", "losses", "samples", "wide-timescales", "wide-phase"}
     assert names <= set(found)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for name, figure in found.items():
-            figures.save(figure.plot(), tmp_path / f"{name}.png")
+            save(figure.plot(), tmp_path / f"{name}.png")
             assert (tmp_path / f"{name}.png").stat().st_size < 100_000
             pixels = np.asarray(Image.open(tmp_path / f"{name}.png").convert("L"))
             edges = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
@@ -178,9 +184,9 @@ def test_every_figure_draws_without_a_warning_and_stays_small(made, wide, tmp_pa
 
 
 def test_the_same_record_gives_the_same_bytes_and_no_address_elsewhere(made, tmp_path):
-    first, second = (figures.svg(figures.timescales(copy.deepcopy(made[0])).plot()) for _ in range(2))
+    first, second = (svg(timescales(copy.deepcopy(made[0])).plot()) for _ in range(2))
     assert first == second
-    figures.save(figures.timescales(made[0]).plot(), tmp_path / "timescales.svg")
+    save(timescales(made[0]).plot(), tmp_path / "timescales.svg")
     assert (tmp_path / "timescales.svg").read_text() == first
     assert "<dc:date>" not in first
 
@@ -189,7 +195,7 @@ def test_drawing_leaves_matplotlib_as_it_was(made):
     import matplotlib
 
     before = dict(matplotlib.rcParams)
-    figures.collapse(made[0]).plot()
+    collapse(made[0]).plot()
     assert dict(matplotlib.rcParams) == before
 
 
@@ -217,7 +223,7 @@ def test_settings_are_told_apart_by_what_was_varied(made, wide):
 
 @pytest.mark.parametrize("record", [{"kind": "sweep", "runs": []}, [1, 2], None, "record.json"])
 def test_what_is_no_sweep_is_refused(record):
-    for figure in (figures.timescales, figures.collapse, figures.laws, figures.losses, figures.phase):
+    for figure in (timescales, collapse, laws, losses, phase):
         with pytest.raises(InputError, match="expected a SweepRecord"):
             figure(record)
 
@@ -229,11 +235,11 @@ def test_a_record_without_curves_of_both_times_says_so(made):
 
     record = changed(made[0], cut)
     with pytest.raises(InputError, match="expected curves"):
-        figures.timescales(record).plot()
+        timescales(record).plot()
     with pytest.raises(InputError, match="memorized fraction"):
-        figures.collapse(record).plot()
+        collapse(record).plot()
     with pytest.raises(InputError, match="train@t"):
-        figures.losses(record)
+        losses(record)
 
 
 def no_time(time, status="not measured"):
@@ -249,11 +255,11 @@ def test_a_curve_that_was_not_measured_leaves_its_panel_and_its_times_empty(made
             del run["curves"][name]
             no_time(run["timescales"][timescale])
 
-    picture = figures.timescales(changed(made[0], cut))
+    picture = timescales(changed(made[0], cut))
     assert name not in {row["quantity"] for row in picture.frame()}
     texts = [text.get_text() for axes in picture.plot().axes for text in axes.texts]
     assert texts.count("not measured") == 1
-    found = figures.of(changed(made[0], cut))
+    found = registry.of(changed(made[0], cut))
     assert ("collapse" in found) == (name != "memorized")
     found["laws"].plot()  # with the other time alone
 
@@ -265,12 +271,12 @@ def test_runs_without_a_time_are_left_out_of_the_laws(made, wide):
                 no_time(run["timescales"][name], "still improving")
 
     unknown = changed(made[0], all_unknown)
-    assert "laws" not in figures.of(unknown)
+    assert "laws" not in registry.of(unknown)
     with pytest.raises(InputError, match="times of at least one run"):
-        figures.laws(unknown).plot()
+        laws(unknown).plot()
     one = changed(wide, lambda tree: no_time(tree["runs"][0]["timescales"]["tau_gen"], "trivial level"))
-    figures.laws(one).plot()
-    rows = figures.phase(one, multiples=(3.0,)).frame()
+    laws(one).plot()
+    rows = phase(one, multiples=(3.0,)).frame()
     assert [row["censored"] for row in rows].count(1) >= 1
 
 
@@ -283,7 +289,7 @@ def test_where_nothing_copies_null_and_interval_hide_no_curve(made):
             last = curve["step"][-1]
             run["timescales"]["tau_mem"].update(value=last, low=last, high="inf", status="not reached")
 
-    figure = figures.timescales(changed(made[0], nothing)).plot()
+    figure = timescales(changed(made[0], nothing)).plot()
     middle = figure.axes[1]
     curves = [line for line in middle.lines if line.get_marker() not in ("", "None")]
     others = [item for item in (*middle.lines, *middle.patches, *middle.collections) if item not in curves]
@@ -309,20 +315,20 @@ def test_a_dollar_sign_in_a_name_begins_no_mathematics(made):
         for run in tree["runs"]:
             run["config"]["data"]["path"] = f"$\\no{run['seed']}"
 
-    figures.timescales(changed(made[0], name)).plot()
+    timescales(changed(made[0], name)).plot()
 
 
 def test_bad_input_is_named(made, tmp_path):
     with pytest.raises(InputError, match=r"\.svg, \.pdf or \.png"):
-        figures.save(figures.timescales(made[0]).plot(), tmp_path / "timescales.gif")
+        save(timescales(made[0]).plot(), tmp_path / "timescales.gif")
     with pytest.raises(InputError, match="run directories"):
-        figures.samples(made[0], [])
+        samples(made[0], [])
     with pytest.raises(InputError, match="multiples"):
-        figures.phase(made[0], multiples=(0.0,))
+        phase(made[0], multiples=(0.0,))
     with pytest.raises(InputError, match="width"):
-        figures.phase(changed(made[0], lambda tree: tree["runs"][0]["factors"].update(width=None)))
+        phase(changed(made[0], lambda tree: tree["runs"][0]["factors"].update(width=None)))
     with pytest.raises(InputError, match="SweepRecord"):
-        figures.of([1, 2])
+        registry.of([1, 2])
 
 
 def test_points_have_no_picture_of_samples(tmp_path):
@@ -337,7 +343,7 @@ def test_points_have_no_picture_of_samples(tmp_path):
     )
     directory = run_once(config, root=tmp_path)
     assert directory.sample_steps()
-    found = figures.of(record([directory], Rules(t=0.3)), [directory])
+    found = registry.of(record([directory], Rules(t=0.3)), [directory])
     assert "samples" not in found
     assert "timescales" in found
 
@@ -364,7 +370,7 @@ def test_numbers_on_a_logarithmic_axis_do_not_overlap(inches, last):
 
 
 def test_numbers_below_the_losses_of_a_short_run_do_not_overlap(tmp_path):
-    figure = figures.losses(sweep(tmp_path, n_train=(8,), steps=26)[0]).plot()
+    figure = losses(sweep(tmp_path, n_train=(8,), steps=26)[0]).plot()
     figure.draw_without_rendering()
     for axes in figure.axes:
         boxes = boxes_of(axes.xaxis)
@@ -384,6 +390,6 @@ def test_an_arrow_of_tau_gen_is_told_from_one_of_tau_mem(made):
     assert gen.color != mem.color
     assert gen.marker != mem.marker
     assert (gen.face, mem.face) == ("white", mem.color)
-    lanes = figures.timescales(made[0]).plot().axes[2]
+    lanes = timescales(made[0]).plot().axes[2]
     drawn = {line.get_color() for line in lanes.lines if line.get_marker() == mem.marker}
     assert drawn == {mem.color}

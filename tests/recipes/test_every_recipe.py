@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from evidence_records import RECORDS, read
-from memhorizon import figures, recipes
+from memhorizon import recipes
 from memhorizon.cli import main
 from memhorizon.datasets.sources import FASHION_MNIST
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, from_json, to_json
 from memhorizon.experiments.executors import Inline
+from memhorizon.figures import registry
 from memhorizon.recipes.sweeps import ENTRIES
 from memhorizon.records.codec import decode
 from memhorizon.records.files import load_record
@@ -97,7 +98,7 @@ def test_the_tiny_twin_gives_a_record(name, tmp_path):
     assert record.claim == recipe.claim
     assert record.size == "tiny"
     assert record.command == f"memhorizon reproduce {name} --size tiny"
-    assert {"timescales", "losses"} <= set(figures.of(record, made.runs))
+    assert {"timescales", "losses"} <= set(registry.of(record, made.runs))
 
 
 @pytest.mark.parametrize("name", SWEEPS)
@@ -118,8 +119,12 @@ def test_the_committed_table_has_the_columns_of_its_rows_and_is_drawn_by_its_rec
 
 def test_names_are_claims_and_an_unknown_one_is_refused():
     assert len(recipes.names()) == len(set(recipes.names())) > 30
-    with pytest.raises(InputError, match=r"name: expected one of augmentation_digits, .*; got 'n_digit'"):
+    with pytest.raises(
+        InputError, match=r"name: expected a recipe \(did you mean n_digits\?\), got 'n_digit'"
+    ):
         recipes.load("n_digit")
+    with pytest.raises(InputError, match=r"name: expected a recipe, got 'zzz'; .* without a name lists them"):
+        recipes.load("zzz")
 
 
 def test_a_recipe_says_which_records_it_misses(tmp_path):
@@ -135,9 +140,9 @@ def test_a_size_that_is_none_is_refused(tmp_path):
 def test_the_recipes_are_listed_with_claim_and_figure(capsys):
     assert main(["reproduce"]) == 0
     listed = capsys.readouterr().out.splitlines()
-    assert [line.partition(":")[0] for line in listed] == recipes.names()
-    (line,) = [line for line in listed if line.startswith("width_digits:")]
-    assert line == f"width_digits: {recipes.load('width_digits').claim} (Fig. 3)"
+    made = [recipes.load(name) for name in recipes.names()]
+    figure = [f" ({recipe.paper_figure})" if recipe.paper_figure else "" for recipe in made]
+    assert listed == [f"{r.name}: {r.claim}{where}" for r, where in zip(made, figure, strict=True)]
 
 
 def test_one_recipe_is_imported_without_the_others():

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from memhorizon import figures, recipes
+from memhorizon import recipes
 from memhorizon.errors import InputError
+from memhorizon.figures.style import save
 from memhorizon.recipes.theory_heatmap import figure as heatmap
 from memhorizon.recipes.theory_losses import figure as losses
 from memhorizon.recipes.theory_spectra import figure as spectra
@@ -33,7 +34,7 @@ def test_every_committed_record_is_drawn_within_its_edges_and_stays_small(name, 
         warnings.simplefilter("error")
         for label, picture in found.items():
             assert (RESULTS / f"{name}-{label}.png").exists()
-            figures.save(picture.plot(), tmp_path / f"{label}.png")
+            save(picture.plot(), tmp_path / f"{label}.png")
             assert (tmp_path / f"{label}.png").stat().st_size < 100_000
             pixels = np.asarray(Image.open(tmp_path / f"{label}.png").convert("L"))
             assert np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).min() > 250

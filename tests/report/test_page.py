@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from memhorizon import figures
 from memhorizon.errors import InputError
 from memhorizon.experiments.record import record
-from memhorizon.figures import style
+from memhorizon.figures import registry, style
 from memhorizon.records.files import load_record, record_of, to_plain
 from memhorizon.records.sweep import Contrast, DataFacts, Duplicates, LeftOut, RunRecord, Skipped
 from memhorizon.report import report, sentence
@@ -483,7 +482,7 @@ def test_every_committed_sweep_has_a_page_and_a_sentence(path):
     """Whatever was varied, and whether items are images or points."""
     record = load_record(path)
     assert "nan" not in sentence(record).lower()
-    assert len(figures.of(record)) >= 2
+    assert len(registry.of(record)) >= 2
     if path.stem.startswith("lr"):  # the one factor that no other test varies; a page takes seconds
         assert "learning rate" in report(record)
 

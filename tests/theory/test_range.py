@@ -229,6 +229,14 @@ calls = {
     "seed": lambda x: T.simulate(model, 2, x, [1.0]),
     "features": lambda x: T.simulate(model, 2, 0, [1.0], features=x),
     "draws": lambda x: T.simulate(model, 2, 0, [1.0], noise_draws=[] if x is None else x),
+    "a model": T.coefficients,
+    "its edges": T.bulk_edges,
+    "its losses": lambda x: T.loss_curves(x, [1.0]),
+    "its density": lambda x: T.spectral_density(x, [1.0]),
+    "its transform": lambda x: T.stieltjes(x, [1j]),
+    "its times": T.timescales,
+    "its threshold": T.overfitting_threshold,
+    "its networks": lambda x: T.simulate(x, 2, 0, [1.0]),
 }
 rows = {
     "tau": lambda x: T.loss_curves(model, x),

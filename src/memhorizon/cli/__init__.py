@@ -9,13 +9,18 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from memhorizon.cli.terminal import NobodyReadsError, readable
+
+if TYPE_CHECKING:
+    from tyro.extras import SubcommandApp
+
+Called: TypeAlias = "Callable[..., int] | SubcommandApp"  # a command, or one with commands of its own
 
 
 class Command(NamedTuple):
@@ -100,6 +105,10 @@ def _run(words: list[str]) -> int:
 
         print(f"memhorizon {__version__}")
         return 0
+    if words == ["reproduce"]:  # the list alone needs nothing of what makes the recipes
+        from memhorizon.cli.claims import show_claims
+
+        return show_claims()
     import tyro
 
     if not words or words[0] not in COMMANDS:
@@ -112,26 +121,30 @@ def _run(words: list[str]) -> int:
     return tyro.cli(command, prog=f"memhorizon {name}", args=rest)
 
 
-def _overview(words: list[str]) -> Any:
+def _overview(words: list[str]) -> "SubcommandApp":
     """All commands by their descriptions: enough for --help and for a name that is none.
 
     Shell completion (--tyro-print-completion) needs them all with their flags.
     """
-    import tyro
+    from tyro.extras import SubcommandApp
 
-    app = tyro.extras.SubcommandApp()
+    app = SubcommandApp()
     complete = any(word.startswith("--tyro") for word in words)
     for name, command in COMMANDS.items():
-        called: Any = _load(name, words) if complete else _nothing
-        app.command(called, name=name, help=command.description)
+        called = _load(name, words) if complete else _nothing
+        if isinstance(called, SubcommandApp):
+            app.command(called, name=name, help=command.description)
+        else:
+            app.command(name=name, help=command.description)(called)
     return app
 
 
-def _nothing() -> None:
+def _nothing() -> int:
     """Stand for a command that is not loaded."""
+    return 0
 
 
-def _load(name: str, words: list[str]) -> Any:
+def _load(name: str, words: list[str]) -> "Called":
     """Import a command; every module of commands lists those in it."""
     if name == "theory":  # its matrices have a few hundred rows: threads would only wait for one another
         for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from memhorizon.cli.terminal import check_reader
 from memhorizon.cli.typed import command
 from memhorizon.devices import device_of
 from memhorizon.errors import InputError
@@ -156,6 +157,7 @@ def dry_run(
     as_json: bool = False,
 ) -> int:
     """Show what would be run and, unless it is meant for another machine, how long it would take here."""
+    check_reader()
     at_once = min(cores(), len(configs)) if side_by_side else 1
     threads = 1 if side_by_side else None
     answer: Row = {"root": str(root), "runs": [{"key": config.key} for config in configs]}

@@ -7,13 +7,16 @@ from pathlib import Path
 import tyro
 from tqdm import tqdm
 
-from memhorizon import figures, recipes
+from memhorizon import recipes
+from memhorizon.cli.claims import show_claims
 from memhorizon.cli.output import announce, rule_text, say
 from memhorizon.cli.output import dry_run as show_dry_run
 from memhorizon.cli.typed import remember
 from memhorizon.errors import InputError
 from memhorizon.experiments.recipe import Progress, Recipe, Size
 from memhorizon.experiments.run_directory import RunDir
+from memhorizon.figures import registry
+from memhorizon.figures.style import save
 from memhorizon.records.files import load_record
 from memhorizon.records.sweep import SweepRecord
 from memhorizon.report import sentence
@@ -44,7 +47,7 @@ def reproduce(
         quiet: show no progress.
     """
     if not name:
-        return _list()
+        return show_claims()
     recipe = recipes.load(name)
     if dry_run:
         return _plan(recipe, size, out, root, device)
@@ -59,15 +62,6 @@ def reproduce(
     if made.failed:
         say(f"memhorizon: {made.failed}")
     return 1 if made.failed else 0
-
-
-def _list() -> int:
-    """Every recipe with its claim and the paper's figure."""
-    for name in recipes.names():
-        recipe = recipes.load(name)
-        figure = f" ({recipe.paper_figure})" if recipe.paper_figure else ""
-        print(f"{name}: {recipe.claim}{figure}")
-    return 0
 
 
 def _plan(recipe: Recipe, size: Size, out: Path, root: Path, device: str | None) -> int:
@@ -126,10 +120,10 @@ def _draw_all(paths: Sequence[Path]) -> int:
 
 def _draw(path: Path, runs: Sequence[RunDir] = ()) -> None:
     record = load_record(path)
-    found = figures.of(record, runs) if isinstance(record, SweepRecord) else recipes.figures_of(record)
+    found = registry.of(record, runs) if isinstance(record, SweepRecord) else recipes.figures_of(record)
     for label, picture in found.items():
         target = path.with_name(f"{path.stem}-{label}.png")
-        figures.save(picture.plot(), target)
+        save(picture.plot(), target)
         print(target)
 
 

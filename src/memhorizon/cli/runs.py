@@ -12,12 +12,13 @@ import tyro
 
 from memhorizon.cli.axes import axes_of_words
 from memhorizon.cli.output import dry_run as show_dry_run
-from memhorizon.cli.output import duration, finish, fitting_threads, follow, follow_run, follow_sweep
+from memhorizon.cli.output import duration, finish, fitting_threads, follow, follow_run, follow_sweep, say
+from memhorizon.cli.terminal import check_reader
 from memhorizon.cli.typed import remember, words
 from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
 from memhorizon.experiments import demo as demo_recipe
-from memhorizon.experiments.config import Config, MeasureConfig, from_json
+from memhorizon.experiments.config import Config, MeasureConfig, from_json, is_of_older_run
 from memhorizon.experiments.record import record, rules_of
 from memhorizon.experiments.rules import check_rules
 from memhorizon.experiments.run import measure as measure_again
@@ -45,6 +46,8 @@ DEFAULT = Config(
     measure=demo_recipe.MEASURE,
 )
 WITHOUT_T = ("frechet", "kl")  # curves of quality that are not of a diffusion time
+NETWORKS = ("model:u-net-config", "model:mlp-config", "model:features-config")
+AFTER_NETWORK = ("--model.", "--help", "--tyro-")  # what may be typed after one of these
 REFRESH = 5.0  # seconds between two looks of `watch`
 
 
@@ -225,12 +228,42 @@ def loaded(command: Callable[..., int], arguments: Sequence[str]) -> Callable[..
         return command
     if path.exists() and not path.is_file():  # a folder, or a pipe that would be waited for
         raise InputError(f"load: expected a file, got {str(path)!r}")
-    config = from_json(read_text(path))
+    text = read_text(path)
+    config = from_json(text)
+    if is_of_older_run(path.absolute().parent.name, text, config):
+        say(
+            f"{path} is of a run of version 0.1, which is read and measured but not gone on with; "
+            f"this is a new run, {config.key}"
+        )
     if command is not sweep:
         return partial(command, config=config)
     entries = dict(vars(config))
     seed = entries.pop("seed")
     return partial(command, shared=Shared(**entries), seed=(seed,))
+
+
+def check_order(arguments: Sequence[str]) -> None:
+    """Refuse options of a network that do not come after its name, and others that do, each in one line.
+
+    Raises:
+        InputError: if there are any.
+    """
+    command, *given = arguments
+    named = next((word for word in given if word in NETWORKS), None)
+    at = given.index(named) if named else len(given)
+    early = [word for word in given[:at] if word.startswith("--model.")]
+    late = [word for word in given[at:] if word.startswith("--") and not word.startswith(AFTER_NETWORK)]
+    if early:
+        names = ", ".join(NETWORKS)
+        raise InputError(
+            f"{early[0]}: expected options of a network at the end, after its name ({names}), as in "
+            f"memhorizon {command} ... {named or NETWORKS[0]} {early[0]} ..."
+        )
+    if late:
+        raise InputError(
+            f"{late[0]}: expected before {named}, after whose name come options of the network alone, as in "
+            f"memhorizon {command} {late[0]} ... {named} ..."
+        )
 
 
 def measure(
@@ -268,6 +301,7 @@ def watch(path: Positional[Path], once: bool = False) -> int:
         path: a run directory, or a directory of them.
         once: show it once and stop.
     """
+    check_reader()
     try:
         while True:
             states = [_looked_at(run) for run in find_runs(path)]
@@ -344,6 +378,8 @@ def commands(arguments: Sequence[str]) -> list[tuple[str, Callable[..., int]]]:
     """The commands of this file by name, for what was typed."""
     remember(arguments)
     called = arguments[0] if arguments else ""
+    if called in ("train", "sweep"):
+        check_order(arguments)
     every = (demo, train, sweep, measure, watch, report)
     takes_file = (train, sweep)
     return [

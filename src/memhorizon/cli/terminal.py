@@ -6,8 +6,10 @@ import sys
 import unicodedata
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
+from memhorizon.errors import InputError
 from memhorizon.files.bounds import printable
 
 BLANKS = "\u00a0\u2009\u202f"  # no-break and thin: shown as they are, by nobody obeyed
@@ -35,6 +37,28 @@ SIGNS = {
 }
 
 
+@runtime_checkable
+class Stream(Protocol):
+    """What a terminal, a pipe or a file is to the texts that are written to it."""
+
+    @property
+    def encoding(self) -> str | None:
+        """The encoding of its bytes; None where it keeps the texts as they are."""
+        ...
+
+    def write(self, text: str, /) -> int:
+        """Take a text."""
+        ...
+
+    def flush(self) -> None:
+        """Hand on what was taken."""
+        ...
+
+    def fileno(self) -> int:
+        """Its number for the system."""
+        ...
+
+
 class NobodyReadsError(BrokenPipeError):
     """The reader of the output is gone, as in `memhorizon ... | head`."""
 
@@ -44,19 +68,35 @@ def readable() -> Iterator[None]:
     """Let both streams show every text, whatever their encoding; one that is closed or missing takes all."""
     before = sys.stdout, sys.stderr
     with ExitStack() as stack:
-        sys.stdout = Filter(_open(sys.stdout, stack), kept=f"\n\t{BLANKS}")  # pyright: ignore[reportAttributeAccessIssue]
-        sys.stderr = Filter(_open(sys.stderr, stack), kept=f"\n\t\r{BLANKS}")  # pyright: ignore[reportAttributeAccessIssue]
+        sys.stdout = _filtered(sys.stdout, stack, kept=f"\n\t{BLANKS}")  # pyright: ignore[reportAttributeAccessIssue]
+        sys.stderr = _filtered(sys.stderr, stack, kept=f"\n\t\r{BLANKS}")  # pyright: ignore[reportAttributeAccessIssue]
         try:
             yield
         finally:
             sys.stdout, sys.stderr = before
 
 
-def _open(stream: Any, stack: ExitStack) -> Any:
-    """The stream itself, or one that takes everything (pythonw has none, a daemon closed ones)."""
-    if stream is None or getattr(stream, "closed", False):
-        return stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
-    return stream
+def _filtered(stream: Stream | None, stack: ExitStack, kept: str) -> "Filter":
+    """The stream behind a filter; one that is not there takes everything."""
+    if stream is None or _is_closed(stream):
+        nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  closed with the stack
+        return Filter(stack.enter_context(nowhere), kept, missing=True)
+    return Filter(stream, kept)
+
+
+def check_reader() -> None:
+    """Before work whose answer is printed and goes nowhere else: is there an output that takes it?
+
+    Raises:
+        InputError: if it is closed or missing.
+    """
+    if isinstance(sys.stdout, Filter) and sys.stdout.missing:
+        raise InputError("stdout: expected an open output for the answer, got a closed one")
+
+
+def _is_closed(stream: Stream) -> bool:
+    """Whether nothing can be written any more, as in a service; pythonw has no streams at all."""
+    return bool(getattr(stream, "closed", False))
 
 
 class Filter:
@@ -65,9 +105,17 @@ class Filter:
     It is no terminal, so that nobody sends it colours.
     """
 
-    def __init__(self, stream: Any, kept: str) -> None:
+    def __init__(self, stream: Stream, kept: str, *, missing: bool = False) -> None:
+        """Filter a stream.
+
+        Args:
+            stream: where the texts go.
+            kept: control characters that are handed on.
+            missing: whether the stream only stands for one that is not there.
+        """
         self._stream = stream
         self._kept = kept
+        self.missing = missing
 
     def write(self, text: str) -> int:
         """Write a text.
@@ -103,7 +151,7 @@ class Filter:
                 raise NobodyReadsError from error
             raise
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)
 
 

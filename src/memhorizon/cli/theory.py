@@ -1,16 +1,18 @@
 """Commands of the random-features theory."""
 
 import json as json_module
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import tyro
 
+from memhorizon.cli.terminal import check_reader
 from memhorizon.errors import InputError
-from memhorizon.files.plain import write_atomically
+from memhorizon.files.plain import check_writable, write_atomically
 from memhorizon.records.codec import encode, encode_object
 from memhorizon.results import Time
 from memhorizon.theory import (
@@ -110,6 +112,8 @@ class OutputFlags:
         """
         _check_file("out", self.out)
         _check_file("plot", self.plot)
+        if self.out is None and self.plot is None:
+            check_reader()
         if self.plot is not None and self.plot.suffix not in PICTURES:
             raise InputError(f"plot: expected a name that ends in .png, .pdf or .svg, got {str(self.plot)!r}")
 
@@ -124,7 +128,15 @@ class OutputFlags:
 
             save(draw().plot(), self.plot)
         print(text if self.json else "\n".join(lines))
+        self._name_files()
         return 0
+
+    def _name_files(self) -> None:
+        """Say what was written; beside JSON on the error stream, so that the answer stays whole."""
+        stream = sys.stderr if self.json else sys.stdout
+        for path in (self.out, self.plot):
+            if path is not None:
+                print(f"written: {path}", file=stream)
 
 
 Models = Annotated[ModelFlags, tyro.conf.arg(name="")]
@@ -334,8 +346,9 @@ def _check_file(name: str, path: Path | None) -> None:
         raise InputError(f"{name}: expected a file to write, got the folder {str(path)!r}")
     if not path.parent.is_dir():
         raise InputError(f"{name}: expected a file in a folder that exists, got {str(path)!r}")
+    check_writable(path.parent, name)
 
 
-def commands(_: Sequence[str]) -> list[tuple[str, Any]]:
+def commands(_: Sequence[str]) -> list[tuple[str, tyro.extras.SubcommandApp]]:
     """The commands of this file by name."""
     return [("theory", app)]

@@ -119,7 +119,7 @@ class DataConfig:
     def _check_distribution(self) -> None:
         self._check_no_pixels()
         self._check_components()
-        self._check_shape()
+        self._check_mean()
         self._check_covariances()
         self._check_draws()
         self._check_eigenvalues()
@@ -132,12 +132,9 @@ class DataConfig:
         if not 1 <= self.components <= 2 ** min(self.dim, 20):
             raise InputError(f"components: expected 1 to 2**dim (at most 2**20), got {self.components}")
 
-    def _check_shape(self) -> None:
-        if not (abs(self.mean) <= MOST and math.isfinite(self.exponent)):
-            raise InputError(
-                f"mean, exponent: expected finite numbers, the mean at most {MOST:g}, "
-                f"got {self.mean}, {self.exponent}"
-            )
+    def _check_mean(self) -> None:
+        if abs(self.mean) > MOST:
+            raise InputError(f"mean: expected at most {MOST:g} in magnitude, got {self.mean}")
 
     def _check_covariances(self) -> None:
         components = self.components if self.name == "mixture" else 1
@@ -182,7 +179,8 @@ def _plain_number(value: object) -> int | float:
     if isinstance(value, bool) or not isinstance(value, SupportsFloat):
         raise TypeError("no number")
     number = value if type(value) is int else float(value)
-    float(number)  # an integer may be too large
+    if not math.isfinite(number):  # an integer may be too large, and says so
+        raise ValueError("no finite number")
     return number
 
 

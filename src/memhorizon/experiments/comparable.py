@@ -24,7 +24,7 @@ FREE = (
     *("seed", "data.seed", "data.subset", "data.n_holdout", "data.fingerprint"),
     *("model.n_features", "train.n_updates"),
     *("measure.snapshots", "measure.first", "measure.n_samples", "measure.diffusion_times"),
-    *("measure.repeats", "measure.n_train_loss", "measure.keep"),
+    *("measure.repeats", "measure.n_train_loss", "measure.keep", "measure.qualities"),
 )
 DISTRIBUTION = ("dim", "components", "mean", "eigenvalues", "exponent", "basis")  # of synthetic data
 

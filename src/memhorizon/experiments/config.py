@@ -126,8 +126,26 @@ def name_fits(name: str, tree: object) -> bool:
 
     A name that does not end as a key does was given by hand, and says nothing.
     """
+    found = _hash_in(name)
+    return found is None or found == _short(_dumps(tree))
+
+
+def _hash_in(name: str) -> str | None:
+    """What a key ends in."""
     found = re.search(r"-([0-9a-f]{8})$", name)
-    return found is None or found[1] == _short(_dumps(tree))
+    return found[1] if found else None
+
+
+def is_of_older_run(name: str, text: str, config: Config) -> bool:
+    """Whether a configuration was read from a directory that older code named: today's has another name.
+
+    Args:
+        name: of the directory.
+        text: of the file in it.
+        config: what the file says.
+    """
+    known = _hash_in(name) is not None and name_fits(name, parse_json(text, "configuration"))
+    return known and name != config.key
 
 
 def to_json(config: Config) -> str:

@@ -16,6 +16,7 @@ from memhorizon.experiments.config import Config
 from memhorizon.experiments.executors import Executor
 from memhorizon.experiments.run import environment
 from memhorizon.experiments.run_directory import RunDir
+from memhorizon.files.plain import check_path, make_folder
 from memhorizon.records.files import Record, write_record
 from memhorizon.records.table import TableRecord
 
@@ -210,24 +211,24 @@ class Recipe:
             watch: hands the progress on, and may show it.
 
         Raises:
-            InputError: if it cannot be run at this size, or a record that it reads is missing.
+            InputError: if it cannot be run at this size, a record that it reads is missing, or nothing can be
+                written in `out`.
         """
-        out = Path(out)
         size = self._sized(size)
+        path = self.record_path(check_path("out", out), size)
         request = Request(
             size=size,
-            work=Path(root) / (self.name if size == "here" else f"{self.name}-{size}"),
-            records=Path(records),
+            work=check_path("root", root) / (self.name if size == "here" else f"{self.name}-{size}"),
+            records=check_path("records", records),
             executor=executor,
             device=device,
             watch=watch,
         )
         self._check_inputs(request.records)
+        make_folder(path.parent, "out")  # before hours of work
         begun = time.perf_counter()
         found = self.make(request)
         record = self._stamped(found.record, size, time.perf_counter() - begun)
-        path = self.record_path(out, size)
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_record(record, path)
         return Reproduced(record, found.runs, found.failed, path)
 

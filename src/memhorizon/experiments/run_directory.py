@@ -16,7 +16,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from types import UnionType
@@ -33,6 +33,7 @@ from memhorizon.files.plain import (
     Row,
     append_lines,
     as_lines,
+    check_path,
     digest,
     is_there,
     parse_json,
@@ -70,9 +71,7 @@ class RunDir:
         """
         if not isinstance(config, Config):
             raise InputError(f"config: expected a Config, got {type(config).__name__}")
-        if not isinstance(root, str | os.PathLike):
-            raise InputError(f"root: expected the path of a folder, got {root!r}")
-        run = cls(Path(root) / config.key)
+        run = cls(check_path("root", root) / config.key)
         run.make_folders()
         if not run._has_config():
             run._write_config(config)
@@ -107,7 +106,7 @@ class RunDir:
         """
         if self._has_config():
             known = self.about
-            if not isinstance(known, WrittenConfig) or replace(known, n_updates=told.n_updates) != told:
+            if not isinstance(known, WrittenConfig) or not known.goes_on_as(told):
                 raise InputError(
                     f"path: {self.path} holds another run ({_difference(known, told)}); expected another "
                     "path for this one"

@@ -1,6 +1,5 @@
 """Many runs: finished ones are skipped, the others are done by an executor."""
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -17,6 +16,7 @@ from memhorizon.experiments.hyperparameters import HYPERPARAMETERS, axes_of
 from memhorizon.experiments.jobs import RunJob
 from memhorizon.experiments.run import check_finished
 from memhorizon.experiments.run_directory import RunDir
+from memhorizon.files.plain import check_path
 from memhorizon.records.codec import encode, encode_object
 
 
@@ -215,9 +215,8 @@ class _Planned:
 
 def _planned(configs: Sequence[Config], root: Path | str) -> _Planned:
     """Where each run will be."""
-    if not isinstance(root, str | os.PathLike):
-        raise InputError(f"root: expected the path of a folder, got {root!r}")
-    return _Planned(tuple((RunDir(Path(root) / config.key), config) for config in configs))
+    folder = check_path("root", root)
+    return _Planned(tuple((RunDir(folder / config.key), config) for config in configs))
 
 
 def _listed(configs: Iterable[Config]) -> list[Config]:

@@ -1,6 +1,5 @@
 """A run directory from a training loop of the user's: any network, any quality."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from memhorizon.experiments.run import environment
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.tensors import checksum
 from memhorizon.experiments.written import WrittenConfig
-from memhorizon.files.plain import Row
+from memhorizon.files.plain import Row, check_path
 from memhorizon.measure.items import Items
 from memhorizon.measure.snapshot import MeasureConfig, Observation, Quality, Reference, observe
 from memhorizon.records.check import LAST_STEP
@@ -73,7 +72,7 @@ class RunWriter:
             InputError: if an argument cannot be used, or the directory holds another run.
         """
         self._reference = _reference(train, holdout, qualities)
-        self._run = RunDir(_path(path))
+        self._run = RunDir(check_path("path", path))
         self._settings = settings or MeasureConfig()
         items = self._reference
         fingerprint = checksum({"train": items.train.cpu(), "holdout": items.holdout.cpu()})
@@ -86,6 +85,7 @@ class RunWriter:
             config=config or {},
             measure=self._settings,
             n_updates=n_updates,
+            qualities=tuple(sorted(items.qualities)),
         )
         self._run.make_folders("path")
         with self._run.locked():
@@ -174,12 +174,6 @@ class RunWriter:
         count = len(self.steps)
         seen = f"{count} snapshot{'' if count == 1 else 's'} up to step {self.last_step}"
         return f"RunWriter({self._run.path.name}: {sizes}, {seen})"
-
-
-def _path(path: object) -> Path:
-    if not isinstance(path, str | os.PathLike) or not str(path):
-        raise InputError(f"path: expected the path of a folder, got {path!r}")
-    return Path(path)
 
 
 def _reference(

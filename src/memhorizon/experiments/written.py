@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
 from typing import TypeGuard
 
@@ -36,6 +36,7 @@ class WrittenConfig:
         config: whatever else is worth knowing; runs that differ in it are not compared.
         measure: how snapshots are measured.
         n_updates: the step that training is to end at; 0 where unknown.
+        qualities: names of the user's measures of the samples; None in files that do not say.
     """
 
     n_train: int
@@ -46,6 +47,7 @@ class WrittenConfig:
     config: Mapping[str, Plain] = field(default_factory=dict)
     measure: MeasureConfig = field(default_factory=MeasureConfig)
     n_updates: int = 0
+    qualities: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         check_whole("seed", self.seed, least=0, most=LARGEST - 1)
@@ -71,7 +73,14 @@ class WrittenConfig:
         places = {name: entry.dotted for name, entry in HYPERPARAMETERS.items()}
         named = {places.get(name, f"factors.{name}"): value for name, value in self.factors.items()}
         measure = flattened(encode_object(self.measure), "measure.")
+        if self.qualities is not None:
+            measure["measure.qualities"] = list(self.qualities)
         return rest | named | measure | flattened(self.config, "config.")
+
+    def goes_on_as(self, told: "WrittenConfig") -> bool:
+        """Whether this is the run told of, which may train longer; an older file names no qualities."""
+        qualities = told.qualities if self.qualities is None else self.qualities
+        return replace(self, n_updates=told.n_updates, qualities=qualities) == told
 
     def to_json(self) -> str:
         """Write it."""

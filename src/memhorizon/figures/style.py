@@ -17,7 +17,7 @@ from matplotlib.typing import LineStyleType, MarkerType
 from PIL import Image
 
 from memhorizon.errors import InputError
-from memhorizon.experiments.run_directory import write_atomically
+from memhorizon.files.plain import write_atomically
 
 WIDTH = 7.2  # inches, the text width of a two-column paper
 GREY = "#777777"

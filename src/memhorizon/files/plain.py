@@ -35,6 +35,11 @@ def write_atomically(path: Path, content: bytes) -> None:
         with temporary.open("xb") as handle:  # made here or not opened at all, so no link is followed
             _write_through(handle, content)
         temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        error.filename = str(path)  # what was asked for, not our name for it
+        error.filename2 = None
+        raise
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -49,6 +54,31 @@ def check_path(argument: str, path: object) -> Path:
     if not isinstance(path, str | os.PathLike) or not os.fspath(path) or "\0" in os.fsdecode(path):
         raise InputError(f"{argument}: expected a path, got {path!r:.100}")
     return Path(os.fsdecode(path))
+
+
+def make_folder(path: Path, argument: str = "path") -> None:
+    """Make a folder that is to be written in, if it is not there.
+
+    Raises:
+        InputError: if none can be made there, or one may not write in it.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno not in UNFIT:  # a full disk is no fault of the path
+            raise
+        raise InputError(f"{argument}: cannot make the folder {str(path)!r}: {error.strerror}") from error
+    check_writable(path, argument)
+
+
+def check_writable(folder: Path, argument: str = "path") -> None:
+    """Refuse a folder in which one may not write.
+
+    Raises:
+        InputError: if one may not.
+    """
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"{argument}: expected a folder in which one may write, got {str(folder)!r}")
 
 
 def write_at(path: Path, content: bytes, argument: str = "path") -> None:

@@ -5,6 +5,7 @@ A new recipe is a new file or folder here: nothing else lists it.
 
 import pkgutil
 from collections.abc import Iterator
+from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 
@@ -29,7 +30,11 @@ def load(name: str) -> Recipe:
     if name in alone:
         return alone[name]
     if name not in _every():
-        raise InputError(f"name: expected one of {', '.join(names())}; got {name!r}")
+        near = get_close_matches(name, names(), n=1)
+        meant = f" (did you mean {near[0]}?)" if near else ""
+        raise InputError(
+            f"name: expected a recipe{meant}, got {name!r}; `memhorizon reproduce` without a name lists them"
+        )
     return _every()[name]
 
 

@@ -142,14 +142,10 @@ PAPER_DECAY = replace(PAPER_ADAM, optimizer=replace(PAPER_ADAM.optimizer, name="
 FULL_BATCH = full_batch(MIXTURE)
 PAPER_FULL_BATCH = full_batch(PAPER)
 
-
-OF_N = "tau_gen is independent of n_train; tau_mem is proportional to n_train"
-OF_WIDTH = "tau_mem is proportional to n_train / width; tau_gen is proportional to 1 / width"
-
 TABLE = (
     Entry(
         name="n_digits",
-        claim=f"Handwritten digits: {OF_N}",
+        claim="Handwritten digits: tau_gen is independent of n_train; tau_mem is proportional to n_train",
         paper_figure="Fig. 2",
         base=DIGITS,
         updates={16: 2000, 32: 3000, 64: 5000, 128: 10_000},
@@ -160,7 +156,7 @@ TABLE = (
     ),
     Entry(
         name="n_fashion",
-        claim=f"Fashion-MNIST at 14x14: {OF_N}",
+        claim="Fashion-MNIST at 14x14: tau_gen is independent of n_train; tau_mem is proportional to n_train",
         paper_figure="Fig. 2",
         base=FASHION,
         updates={8: 1000, 16: 1500, 32: 3000, 64: 6000},
@@ -171,7 +167,7 @@ TABLE = (
     ),
     Entry(
         name="n_mixture_adam",
-        claim=f"Gaussian mixture, Adam: {OF_N}",
+        claim="Gaussian mixture, Adam: tau_gen is independent of n_train; tau_mem is proportional to n_train",
         paper_figure="Figs. 2, 7, 9",
         base=MIXTURE,
         updates={32: 4000, 64: 8000, 128: 25_000, 256: 30_000},
@@ -182,7 +178,8 @@ TABLE = (
     ),
     Entry(
         name="n_mixture_sgd",
-        claim=f"Gaussian mixture, full batch, SGD with momentum as in the paper: {OF_N}",
+        claim="Gaussian mixture, full batch, SGD with momentum as in the paper: "
+        "tau_gen is independent of n_train; tau_mem is proportional to n_train",
         paper_figure="Fig. 9 left",
         base=MOMENTUM,
         updates={16: 30_000, 32: 60_000, 64: 120_000, 128: 240_000},
@@ -218,7 +215,8 @@ TABLE = (
     ),
     Entry(
         name="width_digits",
-        claim=f"U-Net on handwritten digits: {OF_WIDTH}",
+        claim="U-Net on handwritten digits: "
+        "tau_mem is proportional to n_train / width; tau_gen is proportional to 1 / width",
         paper_figure="Fig. 3",
         base=DIGITS,
         updates={16: 3000, 32: 5000, 64: 4000},
@@ -232,7 +230,8 @@ TABLE = (
     ),
     Entry(
         name="width_mixture",
-        claim=f"MLP on a Gaussian mixture: {OF_WIDTH}",
+        claim="MLP on a Gaussian mixture: "
+        "tau_mem is proportional to n_train / width; tau_gen is proportional to 1 / width",
         paper_figure="Fig. 9 right",
         base=MIXTURE,
         updates={16: 8000, 32: 16_000, 64: 24_000, 128: 32_000},

@@ -4,10 +4,10 @@ import html
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from memhorizon import figures
 from memhorizon.errors import InputError
 from memhorizon.figures.labels import printable
-from memhorizon.figures.style import WIDTH
+from memhorizon.figures.picture import Picture
+from memhorizon.figures.style import WIDTH, svg
 from memhorizon.report.ink import inked
 from memhorizon.results import Status
 
@@ -44,7 +44,7 @@ def folded(summary: str, body: str) -> str:
     return f"<details><summary>{summary}</summary>{body}</details>"
 
 
-def picture(name: str, make: Callable[[], figures.Picture], caption: str, alt: str) -> str:
+def picture(name: str, make: Callable[[], Picture], caption: str, alt: str) -> str:
     """A picture with its caption, or why there is none.
 
     Args:
@@ -59,12 +59,12 @@ def picture(name: str, make: Callable[[], figures.Picture], caption: str, alt: s
         return f"<p>Not shown: {text_of(error)}.</p>"
 
 
-def _picture_of(name: str, found: figures.Picture, caption: str, alt: str) -> str:
+def _picture_of(name: str, found: Picture, caption: str, alt: str) -> str:
     """A picture in the page's colours, no wider than in print; where the page is narrow it scrolls."""
     figure = found.plot()
     for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
         patch.set_visible(False)  # the page is the paper
-    drawing = figures.svg(figure)
+    drawing = svg(figure)
     inches = float(drawing.split('width="', 1)[1].split("pt", 1)[0]) / 72
     drawing = re.sub(r"\sxmlns(:xlink)?=\"[^\"]*\"", "", drawing[drawing.index("<svg") :])
     drawing = inked(_unique_names(name, LONG_NUMBER.sub(r"\1", drawing)))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from memhorizon.checks import check_kind
 from memhorizon.errors import InputError
 from memhorizon.results import Status
 from memhorizon.theory.activations import Activation, Function, Moments, resolve
@@ -58,7 +59,8 @@ def coefficients(model: FeatureModel) -> Coefficients:
     With a mean (relu, gelu, sigmoid, ...) v2 has mu0^2 removed: it only adds one outlier to U.
 
     Raises:
-        InputError: if the activation is linear, or not finite, or does not keep the shape of its argument.
+        InputError: if it is no model, or its activation is linear, or not finite, or does not keep the shape
+            of its argument.
 
     >>> c = coefficients(FeatureModel(psi_n=2, psi_p=4, t=0.01))
     >>> print(f"{c.a:.12f} {c.v2:.10e} {c.s2:.10e}")
@@ -66,6 +68,7 @@ def coefficients(model: FeatureModel) -> Coefficients:
 
     Source: [bonnaire2025] Eqs. (12)-(14)
     """
+    check_kind("model", model, FeatureModel)
     activation = resolve(model.activation)
     signal, noise = _deviations(model)
     if callable(model.activation):  # what it computes may depend on more than its argument: never kept

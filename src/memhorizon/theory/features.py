@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from memhorizon.checks import check_kind
 from memhorizon.errors import InputError
 from memhorizon.theory.activations import resolve
 from memhorizon.theory.arguments import count
@@ -171,6 +172,7 @@ def sizes(model: FeatureModel, dim: int) -> tuple[int, int]:
     Raises:
         InputError: if one of them, or `dim`, is below 1, or there are too many features to diagonalise.
     """
+    check_kind("model", model, FeatureModel)
     count("dim", dim, 1, MAX_ENTRIES)
     n = round(model.psi_n * dim)
     p = round(model.psi_p * dim)

@@ -7,6 +7,7 @@ from typing import cast
 import numpy as np
 from scipy.optimize import brentq
 
+from memhorizon.checks import check_kind
 from memhorizon.results import Status, Time, Timescales
 from memhorizon.theory.arguments import number
 from memhorizon.theory.coefficients import coefficients
@@ -83,6 +84,7 @@ def timescales(model: FeatureModel, *, score_level: float = 0.2, gap_level: floa
     """
     number("score_level", score_level, *LEVELS)
     number("gap_level", gap_level, *LEVELS)
+    check_kind("model", model, FeatureModel)
     curves = _Curves(model)
     target = score_level / model.total_variance
     gen = f"first time that the excess test loss per Delta_t falls to {score_level:g}/Gamma_t^2"

@@ -79,7 +79,7 @@ def heights(row: FiniteRow) -> np.ndarray:
 def draw_equivalent(axes: Axes, rows: Sequence[FiniteRow]) -> None:
     """Histograms of the Gaussian equivalent, filled, all seeds over one another."""
     for row in rows:
-        look = {"color": EQUIVALENT, "alpha": 1 / len(rows) + 0.2}
+        look = {"color": EQUIVALENT, "alpha": min(1.0, 1 / len(rows) + 0.2)}
         axes.stairs(heights(row), row.edges, fill=True, linewidth=0, **look)
 
 

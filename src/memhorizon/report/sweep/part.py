@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from memhorizon import figures
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.figures.labels import label_of
+from memhorizon.figures.picture import Picture
 from memhorizon.figures.reading import number, varied
 from memhorizon.records.sweep import RunRecord, SweepRecord
 from memhorizon.report.parts import picture, section
@@ -31,7 +31,7 @@ class Part:
         """A section at the level of this part; empty where there is nothing in it."""
         return section(title, *parts, level=self.level)
 
-    def picture(self, name: str, make: Callable[[], figures.Picture], caption: str, alt: str) -> str:
+    def picture(self, name: str, make: Callable[[], Picture], caption: str, alt: str) -> str:
         """A picture with its caption, or why there is none."""
         return picture(f"{self.name}-{name}", make, caption, alt)
 

@@ -1,6 +1,6 @@
 """Both times of every run: curves, images early and late, a table, losses."""
 
-from memhorizon import figures
+from memhorizon.figures import registry
 from memhorizon.records.reading import has_images, last_step, unfinished
 from memhorizon.records.sweep import RunRecord
 from memhorizon.report.parts import advice, table_of_runs, text_of
@@ -23,7 +23,7 @@ def times(part: Part) -> str:
         "both times with 95 % intervals; an arrow is a time that lies outside of the steps looked at."
     )
     alt = "Quality and memorized fraction against training step, with both times"
-    shown = part.picture("times", lambda: figures.timescales(part.record), caption, alt)
+    shown = part.picture("times", lambda: registry.timescales(part.record), caption, alt)
     return part.section("Training times τ_gen and τ_mem", shown)
 
 
@@ -37,7 +37,7 @@ def samples(part: Part) -> str:
         "ones count as copies. First seed of each setting."
     )
     alt = "Generated images and their nearest training images, early and late"
-    shown = part.picture("samples", lambda: figures.samples(part.record, part.runs), caption, alt)
+    shown = part.picture("samples", lambda: registry.samples(part.record, part.runs), caption, alt)
     return part.section("Generated images beside their nearest training images", shown)
 
 
@@ -80,5 +80,5 @@ def losses(part: Part) -> str:
         "held-out and dashed on training data, and the difference; it opens where the network begins to know "
         "its training items."
     )
-    shown = part.picture("losses", lambda: figures.losses(part.record), caption, "Losses against step")
+    shown = part.picture("losses", lambda: registry.losses(part.record), caption, "Losses against step")
     return part.section("Losses", shown)

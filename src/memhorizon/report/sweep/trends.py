@@ -2,7 +2,7 @@
 
 import math
 
-from memhorizon import figures
+from memhorizon.figures import registry
 from memhorizon.figures.labels import label_of
 from memhorizon.figures.reading import TIMESCALE_NAMES, varied
 from memhorizon.figures.style import signed
@@ -39,7 +39,7 @@ def contrasts(part: Part) -> str:
         "taken in as bounds. Dashed: no effect."
     )
     alt = "Ratios of times, by value of the hyperparameter"
-    shown = part.picture("contrasts", lambda: figures.contrasts(record), caption, alt)
+    shown = part.picture("contrasts", lambda: registry.contrasts(record), caption, alt)
     missing = [contrast for contrast in record.contrasts if not _known(contrast)]
     tries = advice([contrast.status for contrast in missing])
     reasons = paragraphs([text_of(_missing(contrast)) for contrast in missing])
@@ -63,7 +63,7 @@ def _laws(part: Part) -> str:
         "slope 1 to compare with. Arrows are times that were not reached, or lay before the first look."
     )
     alt = "Times against what was varied on logarithmic axes"
-    return part.picture("laws", lambda: figures.laws(part.record), caption, alt)
+    return part.picture("laws", lambda: registry.laws(part.record), caption, alt)
 
 
 def _law_table(record: SweepRecord) -> str:
@@ -102,7 +102,7 @@ def _collapse(part: Part) -> str:
     )
     if part.record.collapse_note:
         caption += f" Not computed: {text_of(part.record.collapse_note)}."
-    return part.picture("collapse", lambda: figures.collapse(part.record), caption, "Collapse of the curves")
+    return part.picture("collapse", lambda: registry.collapse(part.record), caption, "Collapse of the curves")
 
 
 def _phases(part: Part) -> str:
@@ -111,5 +111,5 @@ def _phases(part: Part) -> str:
         "it: runs that have, of those that were looked at long enough. Hatched: not all were."
     )
     return part.picture(
-        "phase", lambda: figures.phase(part.record), caption, "Copied or not, over n and width"
+        "phase", lambda: registry.phase(part.record), caption, "Copied or not, over n and width"
     )
