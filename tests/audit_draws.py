@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from memhorizon.audit.scores import Changes, Scores
-from memhorizon.audit.statistics import PValues
+from memhorizon.auditing.scores import Changes, Scores
+from memhorizon.auditing.statistics import PValues
 
 
 def any_statistics(rng, n, levels=None):

@@ -27,7 +27,7 @@ LAYERS = [
     {"datasets"},
     {"records"},
     {"experiments"},
-    {"audit"},
+    {"auditing"},
     {"figures"},
     {"recipes"},
     {"report"},

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from memhorizon.audit.leaning import MEMBERSHIP, leaning
+from memhorizon.auditing.leaning import MEMBERSHIP, leaning
 from memhorizon.errors import InputError
 
 

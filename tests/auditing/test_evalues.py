@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from audit_draws import p_values_of, ratio_scores
-from memhorizon.audit.evalues import conformal_e_values, e_benjamini_hochberg, guaranteed_copies
-from memhorizon.audit.statistics import benjamini_hochberg, conformal_p_values
+from memhorizon.auditing.evalues import conformal_e_values, e_benjamini_hochberg, guaranteed_copies
+from memhorizon.auditing.statistics import benjamini_hochberg, conformal_p_values
 from memhorizon.errors import InputError
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from memhorizon.audit.statistics import PValues
+from memhorizon.auditing.statistics import PValues
 from memhorizon.checks import check_kind, check_number, check_whole
 
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from scipy.ndimage import uniform_filter
 
-from memhorizon.audit.planted import EDITS, HONEST, doubled, planted
+from memhorizon.auditing.planted import EDITS, HONEST, doubled, planted
 from memhorizon.errors import InputError
 from scenes import scenes
 

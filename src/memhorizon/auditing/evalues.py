@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from memhorizon.audit.statistics import PValues, check_rate
+from memhorizon.auditing.statistics import PValues, check_rate
 from memhorizon.checks import check_kind
 from memhorizon.errors import InputError
 from memhorizon.results import ROUNDING

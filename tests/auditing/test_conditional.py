@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from audit_draws import p_values_of
-from memhorizon.audit.conditional import conditional_p_values, simes_values
+from memhorizon.auditing.conditional import conditional_p_values, simes_values
 from memhorizon.errors import InputError
 
 

@@ -8,9 +8,9 @@ import pytest
 from scipy import stats
 
 from audit_draws import any_scores, p_values_of, ratio_scores
-from memhorizon.audit import statistics
-from memhorizon.audit.scores import Changes, Scores
-from memhorizon.audit.statistics import benjamini_hochberg, conformal_p_values, smallest_reportable
+from memhorizon.auditing import statistics
+from memhorizon.auditing.scores import Changes, Scores
+from memhorizon.auditing.statistics import benjamini_hochberg, conformal_p_values, smallest_reportable
 from memhorizon.errors import InputError
 
 

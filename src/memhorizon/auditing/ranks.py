@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Int, Int64
 
-from memhorizon.audit.scores import Scores
+from memhorizon.auditing.scores import Scores
 
 _CELLS = 2**18  # of a block of the table of samples by reference items: fits a cache
 

@@ -4,7 +4,7 @@ import jaxtyping
 import numpy as np
 import pytest
 
-from memhorizon.audit.scores import Changes, Scores
+from memhorizon.auditing.scores import Changes, Scores
 from memhorizon.errors import InputError
 
 NONE = Changes.none()

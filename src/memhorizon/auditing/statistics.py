@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
 
-from memhorizon.audit.ranks import AugmentedRanks, combined_counts
-from memhorizon.audit.scores import Scores
+from memhorizon.auditing.ranks import AugmentedRanks, combined_counts
+from memhorizon.auditing.scores import Scores
 from memhorizon.checks import check_kind, check_number, check_whole
 from memhorizon.errors import InputError
 from memhorizon.results import ROUNDING, Fraction
