@@ -68,7 +68,9 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
 
 
 def test_only_records_are_written(tmp_path):
-    with pytest.raises(InputError, match="record: expected a SweepRecord, a TableRecord or an AuditRecord, got dict"):
+    with pytest.raises(
+        InputError, match="record: expected a SweepRecord, a TableRecord or an AuditRecord, got dict"
+    ):
         to_plain({"kind": "table"})
     with pytest.raises(InputError, match="plain form"):
         write_record(replace(TABLE, summary={"a": object()}), tmp_path / "t.json")

@@ -56,14 +56,19 @@ def check_path(argument: str, path: object) -> Path:
     return Path(os.fsdecode(path))
 
 
-def make_folder(path: Path, argument: str = "path") -> None:
+def make_folder(path: Path, argument: str = "path", *, mode: int = 0o777) -> None:
     """Make a folder that is to be written in, if it is not there.
+
+    Args:
+        path: of the folder.
+        argument: that names it, for the error.
+        mode: who may do what in a folder that is made.
 
     Raises:
         InputError: if none can be made there, or one may not write in it.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode, parents=True, exist_ok=True)
     except OSError as error:
         if error.errno not in UNFIT:  # a full disk is no fault of the path
             raise
