@@ -94,7 +94,7 @@ def test_a_full_audit_takes_seconds():
     views = any_scores(rng, m=1_000, R=3_000, n_changes=3_000, n_views=3)
     start = time.perf_counter()
     conformal_p_values(views)
-    assert time.perf_counter() - start < 3 * literal
+    assert time.perf_counter() - start < literal
 
 
 def test_parts_of_the_samples_give_the_same_answer(monkeypatch):

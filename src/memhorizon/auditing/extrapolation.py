@@ -11,6 +11,7 @@ from memhorizon.errors import InputError
 from memhorizon.results import NORMAL_95, Estimate, Status
 
 _MODEL = "power law of the lower tail"
+_FEWEST = 10  # statistics that a tail is fitted to
 _MISFIT = 1.6448536269514722  # standard errors of a one-sided test at 5 %
 
 
@@ -61,12 +62,13 @@ def extrapolated_p_values(scores: Scores, *, n_fitted: int = 100) -> Extrapolate
     Source: [hill1975]
     """
     check_kind("scores", scores, Scores)
-    check_whole("n_fitted", n_fitted, least=10)
+    check_whole("n_fitted", n_fitted, least=_FEWEST)
+    lowest = min(scores.reference.min(), scores.sample.min())
+    if lowest < 0:
+        raise InputError(f"scores: expected statistics from 0, got {lowest}")
     x = np.sort(scores.reference)
-    if min(x[0], scores.sample.min()) < 0:
-        raise InputError(f"scores: expected statistics from 0, got {min(x[0], scores.sample.min())}")
     k = min(n_fitted, len(x) // 2)
-    if k < 10 or x[0] <= 0 or x[0] == x[k] or not np.isfinite(x[k]):
+    if not _can_be_fitted(x, k):
         return _not_fitted(scores)
     u = np.log(x[k] / x[:k])
     D = 1 / u.mean()
@@ -82,6 +84,11 @@ def extrapolated_p_values(scores: Scores, *, n_fitted: int = 100) -> Extrapolate
         misfit=misfit,
         status=Status.HEAVIER_TAIL if misfit > _MISFIT else Status.EXTRAPOLATED,
     )
+
+
+def _can_be_fitted(x: Float64[np.ndarray, " R"], k: int) -> bool:
+    """Whether there are enough statistics, none of them 0, not all equal, below a finite one."""
+    return k >= _FEWEST and 0 < x[0] < x[k] < np.inf
 
 
 def _misfit(u: Float64[np.ndarray, " k"]) -> float:

@@ -88,16 +88,14 @@ def leaning(
     n_train = int(is_train.sum())
     nearer = int(counts[is_train].sum())
     drawn = _exchanged(counts, n_train, n_permutations, generator)
-    # |T/m - n_train/n_records| in whole numbers, where equal ones are equal
-    distance = np.abs(n_records * drawn - n_train * m)
-    extreme = np.sum(distance >= abs(n_records * nearer - n_train * m))
     low, high = np.quantile(drawn, [tail, 1 - tail], method="inverted_cdf") / m
     return Leaning(
         share=nearer / m,
         expected=n_train / n_records,
         low=float(low),
         high=float(high),
-        p=float(1 + extreme) / (1 + n_permutations),  # the labels as they are count among the exchanges
+        # |T/m - n_train/n_records| in whole numbers, where equal ones are equal
+        p=_p_value(abs(n_records * nearer - n_train * m), np.abs(n_records * drawn - n_train * m)),
         deviation=_deviation(counts, n_train),
         n_records=n_records,
         n_samples=m,
@@ -116,6 +114,11 @@ def _exchanged(
     values, sizes = np.unique(counts, return_counts=True)
     labelled = generator.multivariate_hypergeometric(sizes, n_train, size=n_permutations, method="marginals")
     return labelled @ values.astype(np.int64)
+
+
+def _p_value(distance: int, drawn: Int64[np.ndarray, " permutations"]) -> float:
+    """Share of exchanges that are at least as far out; the labels as they are count as one of them."""
+    return float(1 + np.sum(drawn >= distance)) / (1 + len(drawn))
 
 
 def _deviation(counts: Int[np.ndarray, " records"], n_train: int) -> float:
