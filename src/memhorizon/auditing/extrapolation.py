@@ -88,7 +88,7 @@ def extrapolated_p_values(scores: Scores, *, n_fitted: int = 100) -> Extrapolate
 
 def _can_be_fitted(x: Float64[np.ndarray, " R"], k: int) -> bool:
     """Whether there are enough statistics, none of them 0, not all equal, below a finite one."""
-    return k >= _FEWEST and 0 < x[0] < x[k] < np.inf
+    return k >= _FEWEST and bool(0 < x[0] < x[k] < np.inf)
 
 
 def _misfit(u: Float64[np.ndarray, " k"]) -> float:
