@@ -24,6 +24,7 @@ LAYERS = [
     {"samplers", "training"},
     {"networks"},
     {"measure"},
+    {"metrics"},
     {"datasets"},
     {"records"},
     {"experiments"},

@@ -14,15 +14,22 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
 REFERENCE = {
-    page.stem: set(re.findall(r"^\.\. auto(?:class|function):: (\w+)$", page.read_text(), re.M))
+    page.stem: set(re.findall(r"^\.\. auto(?:class|function|data):: (\w+)$", page.read_text(), re.M))
     for page in (DOCS / "reference").glob("*.md")
 }
 
 
 def test_every_public_name_is_in_the_reference_and_no_other():
-    listed = set().union(*(names for page, names in REFERENCE.items() if page != "theory"))
-    assert listed == set(mh.__all__) - {"theory"}
-    assert REFERENCE["theory"] == set(mh.theory.__all__)
+    modules = {"metrics", "theory"}
+    listed = set().union(*(names for page, names in REFERENCE.items() if page not in modules))
+    assert listed == set(mh.__all__) - modules
+    for name in modules:
+        assert REFERENCE[name] == set(getattr(mh, name).__all__)
+
+
+def test_every_metric_has_a_row_on_its_page():
+    rows = re.findall(r"^\| `(\w+)`, `(\w+)` \|", (DOCS / "metrics.md").read_text(), re.M)
+    assert sorted(rows) == sorted((info.name, info.accumulator) for info in mh.metrics.METRICS.values())
 
 
 def test_every_command_has_a_page():

@@ -13,8 +13,9 @@ NOTATION = (ROOT / "docs" / "notation.md").read_text()
 ROWS = [line.split("|")[1] for line in NOTATION.splitlines() if line.startswith("| `")]
 NAMES = [name for row in ROWS for name in re.findall(r"`(\w+)`", row)]
 GIVEN_UP = re.compile(r"clock|knob|control|(?<!n_solver_)(?<!n_)steps|^law$|^own|roads")
-PUBLIC = [getattr(mh, name) for name in mh.__all__ if name != "theory"]
-PUBLIC += [getattr(mh.theory, name) for name in mh.theory.__all__]
+MODULES = [mh.metrics, mh.theory]
+PUBLIC = [getattr(mh, name) for name in mh.__all__ if getattr(mh, name) not in MODULES]
+PUBLIC += [getattr(module, name) for module in MODULES for name in module.__all__]
 PLAIN = {"self", "cls", "args", "kwargs"}
 
 

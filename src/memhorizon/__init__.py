@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from memhorizon import metrics as metrics
     from memhorizon import theory as theory
     from memhorizon.datasets.config import DataConfig as DataConfig
     from memhorizon.datasets.split import Split as Split
@@ -110,14 +111,16 @@ _HOME = {
     "train": "training",
 }
 
-__all__ = ["theory", *_HOME]
+_MODULES = ("metrics", "theory")
+
+__all__ = [*_MODULES, *_HOME]
 
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
         return version("memhorizon")
-    if name == "theory":
-        return import_module("memhorizon.theory")
+    if name in _MODULES:
+        return import_module(f"memhorizon.{name}")
     if name in _HOME:
         return getattr(import_module(f"memhorizon.{_HOME[name]}"), name)
     raise AttributeError(f"module 'memhorizon' has no attribute {name!r}")

@@ -75,7 +75,7 @@ def _two_distances(
     """Distances to the nearest and to the second nearest, of points or of groups."""
     if group is None:
         return _two_points(samples, train, chunk)
-    return _two_groups(samples, train, _checked_group(group, len(train)), chunk)
+    return _two_groups(samples, train, checked_group(group, len(train)), chunk)
 
 
 def memorized_fraction(ratios: Numbers, *, threshold: float = 1 / 3) -> Fraction:
@@ -213,7 +213,12 @@ def _halves(pair: Int[Tensor, "p 2"]) -> list[tuple[Tensor, Tensor]]:
     return [(some[:, 0], some[:, 1]) for some in pair.split(_ROWS) if len(some)]
 
 
-def _checked_group(group: Numbers, n: int) -> Int[Tensor, " n"]:
+def checked_group(group: Numbers, n: int) -> Int[Tensor, " n"]:
+    """Return the group numbers of n training points as a tensor.
+
+    Raises:
+        InputError: if they are no integers, one per point.
+    """
     numbers = as_numbers(group, "group")
     if numbers.shape != (n,) or numbers.is_floating_point() or numbers.dtype == torch.bool:
         got = f"{numbers.dtype} of shape {tuple(numbers.shape)}"

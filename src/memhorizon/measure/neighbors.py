@@ -8,6 +8,7 @@ within the bound.
 """
 
 import math
+from collections.abc import Iterator
 from typing import SupportsIndex
 
 import torch
@@ -120,6 +121,40 @@ def _pairs_from(
         first.append(i[near])
         second.append(j[near])
     return torch.cat(first), torch.cat(second)
+
+
+def pairs_in_balls(
+    centers: Shaped[Tensor, "n d"], points: Shaped[Tensor, "m d"], radius: Float[Tensor, " n"]
+) -> Iterator[tuple[Int[Tensor, " p"], Int[Tensor, " p"]]]:
+    """Yield, by tiles, all pairs (center, point) whose distance is at most the radius of the center, exactly.
+
+    Distances are rounded to the type of the radii, so that a radius found by `nearest` includes its point.
+
+    Raises:
+        InputError: if a value is not finite.
+    """
+    largest = max(check_finite(centers, "centers"), check_finite(points, "points"))
+    a = _on_wide_device(centers)
+    b = _on_wide_device(points)
+    reach = radius.to(a.device)
+    frame = Frame.of(b, largest, _rank_type({a.dtype, b.dtype}, largest))
+    size = _rows_at_a_time(b)
+    for start in range(0, len(a), size):
+        rows = slice(start, start + size)
+        for row, column in _pairs_in_balls_of(a[rows], b, reach[rows], frame):
+            yield row + start, column
+
+
+def _pairs_in_balls_of(
+    centers: Shaped[Tensor, "n d"], points: Shaped[Tensor, "m d"], radius: Float[Tensor, " n"], frame: Frame
+) -> Iterator[tuple[Int[Tensor, " p"], Int[Tensor, " p"]]]:
+    """The same for centers that are placed at once."""
+    a, length = frame.queries(centers)
+    rounded_up = torch.nextafter(radius, torch.full_like(radius, math.inf))
+    limit = frame.limit(length, rounded_up.double())
+    for row, column in pairs_below(a, points, frame, limit):
+        near = _direct(centers, points, row, column).to(radius.dtype) <= radius[row]
+        yield row[near], column[near]
 
 
 def kth_among(index: Int[Tensor, "m K"], allowed: Bool[Tensor, " n"], k: int) -> Int[Tensor, "m 1"]:

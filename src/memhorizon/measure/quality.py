@@ -180,7 +180,7 @@ def _pair_of(x: Items, y: Items, features: Features, batch_size: int, same_units
     if min(len(a), len(b)) < 2:
         raise InputError(f"x, y: expected at least 2 items each, got {len(a)} and {len(b)}")
     if not same_units:
-        _check_unit_of_features(function, a)
+        check_unit_of_features(function, a, "x")
     rows = features_of(a, "x", function, int(batch_size))
     other_rows = features_of(b, "y", function, int(batch_size))
     if rows.shape[1] != other_rows.shape[1]:
@@ -189,9 +189,14 @@ def _pair_of(x: Items, y: Items, features: Features, batch_size: int, same_units
     return _Pair(rows, other_rows)
 
 
-def _check_unit_of_features(function: object, a: Tensor) -> None:
+def check_unit_of_features(function: object, a: Tensor, name: str) -> None:
+    """Refuse items whose range shows that they have not the unit that `pca_features` was fitted in.
+
+    Raises:
+        InputError: naming both ranges.
+    """
     if isinstance(function, PCAFeatures) and function.data is not None:
-        check_units(Values.of(a, "x"), Values.of(function.data, "the data of pca_features"))
+        check_units(Values.of(a, name), Values.of(function.data, "the data of pca_features"))
 
 
 def _without(x: Float64[Tensor, "n d"], group: int) -> Float64[Tensor, "kept d"]:

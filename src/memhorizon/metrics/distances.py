@@ -1,0 +1,165 @@
+"""Distances between samples and training items: Frechet, kernel, and one that is made to punish copies."""
+
+import math
+from dataclasses import replace
+from functools import partial
+from typing import SupportsIndex
+
+import torch
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor
+
+from memhorizon.checks import check_number
+from memhorizon.devices import wide
+from memhorizon.measure.features import Features
+from memhorizon.measure.items import Items
+from memhorizon.measure.means import Mean
+from memhorizon.measure.neighbors import nearest_of
+from memhorizon.measure.quality import Distance, frechet_distance, kernel_distance
+from memhorizon.metrics.measurement import Measurement
+from memhorizon.metrics.sets import BATCH, sets_of
+
+_LEAST = 1e-15  # added to a penalty that counts, so that nothing is divided by 0
+
+
+def frechet(
+    samples: Items,
+    train: Items,
+    *,
+    holdout: Items | None = None,
+    features: Features = None,
+    batch_size: SupportsIndex = BATCH,
+    same_units: bool = False,
+) -> Measurement:
+    """Give the Frechet distance between samples and training items (FID, in Inception features).
+
+    It does not see copies: they bring it down. Its null is the distance of the held-out items.
+
+    Args:
+        samples: generated items, [m, *item]: tensor, array, path or ImageSet.
+        train: training items (or other real ones), [n, *item].
+        holdout: held-out items for the null, [h, *item].
+        features: what is compared, by default the items' entries.
+        batch_size: items per call of `features`.
+        same_units: vouch that all sets have one unit (see `nearest`).
+
+    Returns:
+        A `Distance`, with its bias removed in `corrected`.
+
+    Raises:
+        InputError: if a set has fewer than 2 items, or items or features cannot be used.
+
+    Source: [heusel2017] Eq. (6)
+    """
+    sets = sets_of(samples, train, holdout, features=features, batch_size=batch_size, same_units=same_units)
+    return sets.of_sets("frechet", partial(frechet_distance, y=sets.train, same_units=True))
+
+
+def kernel(
+    samples: Items,
+    train: Items,
+    *,
+    holdout: Items | None = None,
+    features: Features = None,
+    batch_size: SupportsIndex = BATCH,
+    same_units: bool = False,
+) -> Measurement:
+    """Give the kernel distance between samples and training items (KID, in Inception features).
+
+    Arguments, answer and errors as for `frechet`. It does not see copies either.
+
+    Source: [binkowski2018] Sec. 4
+    """
+    sets = sets_of(samples, train, holdout, features=features, batch_size=batch_size, same_units=same_units)
+    return sets.of_sets("kernel", partial(kernel_distance, y=sets.train, same_units=True))
+
+
+def mifid(
+    samples: Items,
+    train: Items,
+    *,
+    holdout: Items | None = None,
+    threshold: float = 0.1,
+    features: Features = None,
+    batch_size: SupportsIndex = BATCH,
+    same_units: bool = False,
+) -> Measurement:
+    """Give the Frechet distance over a penalty for samples near to training items.
+
+    s is the mean over the *samples* of the smallest 1 - |cos| to a training item; the distance is divided by
+    s where s < `threshold`, else left. (torchmetrics averages over the training items the distance to their
+    nearest sample, which few samples do not bring below the threshold, copies or not.)
+
+    Args:
+        samples: generated items, [m, *item]: tensor, array, path or ImageSet.
+        train: training items, [n, *item].
+        holdout: held-out items for the null, [h, *item].
+        threshold: of the mean cosine distance s, from which there is no penalty; made for Inception features.
+        features: what is compared, by default the items' entries.
+        batch_size: items per call of `features`.
+        same_units: vouch that all sets have one unit (see `nearest`).
+
+    Returns:
+        A `Distance`; `per_sample` is the smallest 1 - |cos| of each sample. An item of zeros has no direction
+        and is at 1.
+
+    Raises:
+        InputError: if a set has fewer than 2 items, the threshold is not within (0, 1], or items or features
+            cannot be used.
+
+    Source: [bai2021] Sec. 3
+    """
+    check_number("threshold", threshold, above=0, most=1)
+    sets = sets_of(samples, train, holdout, features=features, batch_size=batch_size, same_units=same_units)
+
+    near = _cosine_distances(sets.samples, sets.train)
+    value = _penalized(sets.samples, sets.train, near, threshold)
+    note = f"mean cosine distance to the nearest training item {Mean.of(near)}"
+    null = None
+    if sets.holdout is not None:
+        of_holdout = _cosine_distances(sets.holdout, sets.train)
+        null = _penalized(sets.holdout, sets.train, of_holdout, threshold)
+    return sets.measurement("mifid", value, null, per_sample=near, note=note)
+
+
+def _penalized(
+    rows: Shaped[Tensor, "m d"], train: Shaped[Tensor, "n d"], near: Float[Tensor, " m"], threshold: float
+) -> Distance:
+    """The Frechet distance, over the mean cosine distance where that is below the threshold."""
+    distance = frechet_distance(rows, train, same_units=True)
+    similar = Mean.of(near)
+    return _over(distance, similar) if similar.value < threshold else distance
+
+
+def _cosine_distances(samples: Shaped[Tensor, "m d"], train: Shaped[Tensor, "n d"]) -> Float[Tensor, " m"]:
+    """Smallest 1 - |cos| of each sample to a training item, exactly 0 for a copy.
+
+    Of vectors u, v of length 1: 1 - u.v = |u - v|^2 / 2, and |cos| is the larger of u.v and (-u).v.
+    """
+    u, has_direction = _directions(samples)
+    v, _ = _directions(train)
+    found = torch.ones(len(samples), dtype=u.dtype, device=u.device)
+    if len(u) and len(v):
+        distance = nearest_of(u, v, 1)[0][:, 0]
+        if bool((u < 0).any()) or bool((v < 0).any()):
+            distance = torch.minimum(distance, nearest_of(-u, v, 1)[0][:, 0])
+        found[has_direction] = distance.square() / 2
+    return found
+
+
+def _directions(x: Shaped[Tensor, "n d"]) -> tuple[Float[Tensor, "some d"], Bool[Tensor, " n"]]:
+    """Rows of length 1, those of zeros left out, and which these are not."""
+    rows = wide(x)
+    length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    has_direction = length[:, 0] > 0
+    return rows[has_direction] / length[has_direction], has_direction
+
+
+def _over(distance: Distance, similar: Mean) -> Distance:
+    """A distance over a penalty, with the errors of both."""
+    s = similar.value + _LEAST
+    corrected = distance.corrected
+    # var F/s = (sd F / s)^2 + (F sd s / s^2)^2
+    error = math.hypot(corrected.standard_error / s, corrected.value * similar.standard_error / s**2)
+    mean = Mean(corrected.value / s, error, corrected.count)
+    return replace(distance, value=distance.value / s, corrected=mean)
