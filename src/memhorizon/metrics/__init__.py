@@ -35,6 +35,7 @@ _ROWS = (
     MetricInfo(frechet, "Frechet", False, False, False),
     MetricInfo(kernel, "Kernel", False, False, False),
 )
+#: All metrics by the names of their functions, each a `MetricInfo`.
 METRICS = {row.name: row for row in _ROWS}
 _CLASSES = {row.accumulator: row for row in _ROWS}
 
