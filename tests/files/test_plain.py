@@ -9,7 +9,14 @@ import torch
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, from_json, to_json
 from memhorizon.experiments.tensors import checksum, read_tensors, write_tensors
-from memhorizon.files.plain import append_lines, parse_json, read_lines, read_object, write_atomically
+from memhorizon.files.plain import (
+    append_lines,
+    check_file,
+    parse_json,
+    read_lines,
+    read_object,
+    write_atomically,
+)
 
 TENSORS = {
     "weight": torch.linspace(-1, 1, 12).reshape(3, 4),
@@ -134,3 +141,39 @@ def test_numbers_of_a_configuration_are_bounded():
         tree["data"][entry] = 10**400
         with pytest.raises(InputError, match=rf"config\.data\.{entry}: expected a "):
             from_json(json.dumps(tree))
+
+
+def test_where_a_file_can_be_written_is_known_before(tmp_path):
+    (tmp_path / "there.html").write_text("old")
+    (tmp_path / "link.html").symlink_to(tmp_path / "nothing")
+    for name in ("new.html", "there.html", "link.html"):
+        check_file(tmp_path / name)
+    assert (tmp_path / "there.html").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.html", "there.html"]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        (".", "got the folder"),
+        ("pipe", "got a named pipe"),
+        ("/dev/null", "got a device"),
+        ("missing/x.html", "in a folder that exists"),
+        ("file/x.html", "in a folder that exists"),
+        ("n" * 300, "cannot write"),
+        ("/proc/x.html", ""),
+    ],
+)
+def test_where_none_can_be_written_is_refused(tmp_path, name, reason):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=rf"^output: .*{reason}"):
+        check_file(tmp_path / name, "output")
+
+
+def test_a_folder_that_takes_no_file_is_refused(tmp_path):
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    tmp_path.chmod(0o500)
+    with pytest.raises(InputError, match="^output: expected a folder in which one may write"):
+        check_file(tmp_path / "x.html", "output")

@@ -12,7 +12,7 @@ import tyro
 
 from memhorizon.cli.terminal import check_reader
 from memhorizon.errors import InputError
-from memhorizon.files.plain import check_writable, write_atomically
+from memhorizon.files.plain import check_file, write_atomically
 from memhorizon.records.codec import encode, encode_object
 from memhorizon.results import Time
 from memhorizon.theory import (
@@ -110,8 +110,9 @@ class OutputFlags:
         Raises:
             InputError: if not.
         """
-        _check_file("out", self.out)
-        _check_file("plot", self.plot)
+        for name, path in (("out", self.out), ("plot", self.plot)):
+            if path is not None:
+                check_file(path, name)
         if self.out is None and self.plot is None:
             check_reader()
         if self.plot is not None and self.plot.suffix not in PICTURES:
@@ -337,16 +338,6 @@ def _model(model: FeatureModel) -> Answer:
 def _check_points(points: int, least: int) -> None:
     if not least <= points <= MOST_POINTS:
         raise InputError(f"points: expected {least} to {MOST_POINTS:,}, got {points}")
-
-
-def _check_file(name: str, path: Path | None) -> None:
-    if path is None:
-        return
-    if path.is_dir() or not path.name:
-        raise InputError(f"{name}: expected a file to write, got the folder {str(path)!r}")
-    if not path.parent.is_dir():
-        raise InputError(f"{name}: expected a file in a folder that exists, got {str(path)!r}")
-    check_writable(path.parent, name)
 
 
 def commands(_: Sequence[str]) -> list[tuple[str, tyro.extras.SubcommandApp]]:

@@ -11,11 +11,11 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from memhorizon.checks import check_flag, check_whole
@@ -23,10 +23,11 @@ from memhorizon.errors import InputError
 from memhorizon.files.arrays import load_array, split_key
 from memhorizon.files.bounds import MOST_SIDE, printable
 from memhorizon.files.folders import PictureFiles, Skipped, list_pictures
+from memhorizon.files.pictures import constant
 from memhorizon.files.resizing import prepare
 from memhorizon.files.sequences import Members, Picture
 from memhorizon.files.stacking import shape_of, stack, usable
-from memhorizon.files.tensors import Channels, as_tensor, check_values
+from memhorizon.files.tensors import Channels, as_tensor, check_values, finite
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -100,8 +101,59 @@ def load_images(
         InputError: if there is nothing to load, or it cannot be made into one finite tensor.
     """
     _check_options(size, grey, channels)
+    found = _load(source, size, grey, channels)
+    if not isinstance(source, ImageSet):
+        check_values(found.items.images, found.where, torch.tensor(found.positions))
+    return found.items
+
+
+def load_usable(source: ImageSource, *, size: int | None = None, grey: bool = False) -> ImageSet:
+    """Do as `load_images` does, but pass over single items of an array as well, and list them in `skipped`.
+
+    Those are items that hold NaN or infinity, and pictures of one single colour.
+
+    Raises:
+        InputError: as `load_images`; where no item is left, naming the first reason.
+    """
+    _check_options(size, grey, None)
+    found = _load(source, size, grey, None)
+    images = found.items.images
+    reasons = dict.fromkeys(_where(constant(images)), "constant picture, every pixel is the same")
+    reasons |= dict.fromkeys(_where(~finite(images)), "holds NaN or infinity")
+    if not reasons:
+        return found.items
+    names = found.items.names
+    rows = tuple(Skipped(printable(names[i]), reasons[i]) for i in sorted(reasons))
+    if len(rows) == len(images):
+        raise InputError(f"{found.where}: {_none_usable(names, {rows[0].name: rows[0].reason})}")
+    kept = [i for i in range(len(images)) if i not in reasons]
+    left = tuple(names[i] for i in kept)
+    return replace(found.items, images=images[kept], names=left, skipped=(*found.items.skipped, *rows))
+
+
+def _where(mask: Bool[Tensor, " n"]) -> list[int]:
+    return mask.nonzero().flatten().tolist()
+
+
+class _Loaded(NamedTuple):
+    """Items that were read and not yet looked through.
+
+    Attributes:
+        items: all that could be read.
+        where: what to call them.
+        positions: of each among all that were given.
+    """
+
+    items: ImageSet
+    where: str
+    positions: Sequence[int]
+
+
+def _load(source: ImageSource, size: int | None, grey: bool, channels: Channels) -> _Loaded:
+    """Read items, whatever their values are."""
     if isinstance(source, ImageSet):
-        return replace(source, images=prepare(source.images, size=size, grey=grey))
+        prepared = replace(source, images=prepare(source.images, size=size, grey=grey))
+        return _Loaded(prepared, "images", range(len(source)))
     if isinstance(source, str | os.PathLike):
         return _load_path(source, size, grey, channels)
     if isinstance(source, Tensor | np.ndarray):
@@ -122,7 +174,7 @@ def _check_options(size: object, grey: object, channels: object) -> None:
         raise InputError(f'channels: expected "first", "last" or None, got {channels!r}')
 
 
-def _load_path(source: str | os.PathLike[str], size: int | None, grey: bool, channels: Channels) -> ImageSet:
+def _load_path(source: str | os.PathLike[str], size: int | None, grey: bool, channels: Channels) -> _Loaded:
     path = Path(source)
     if os.path.isdir(source):
         return _load_folder(list_pictures(path), size, grey)
@@ -130,13 +182,14 @@ def _load_path(source: str | os.PathLike[str], size: int | None, grey: bool, cha
     return _load_array(as_tensor(load_array(path), where, channels=channels), where, size, grey)
 
 
-def _load_folder(files: PictureFiles, size: int | None, grey: bool) -> ImageSet:
+def _load_folder(files: PictureFiles, size: int | None, grey: bool) -> _Loaded:
     found = _load_each(files.read, files.names, size, grey, where=printable(files.root))
-    skipped = (*files.skipped, *found.skipped)
-    return replace(found, skipped=skipped, ignored=files.ignored, suffixes=files.suffixes)
+    skipped = (*files.skipped, *found.items.skipped)
+    items = replace(found.items, skipped=skipped, ignored=files.ignored, suffixes=files.suffixes)
+    return found._replace(items=items)
 
 
-def _load_sequence(items: Sequence[object], size: int | None, grey: bool, channels: Channels) -> ImageSet:
+def _load_sequence(items: Sequence[object], size: int | None, grey: bool, channels: Channels) -> _Loaded:
     if len(items) == 0:
         raise InputError("images: expected at least one picture, got an empty sequence")
     members = Members(items, channels)
@@ -147,15 +200,14 @@ def _load_sequence(items: Sequence[object], size: int | None, grey: bool, channe
 
 def _load_each(
     read: Callable[[int], Tensor], names: Sequence[str], size: int | None, grey: bool, *, where: str
-) -> ImageSet:
+) -> _Loaded:
     skipped: dict[str, str] = {}
     good = usable(read, names, range(len(names)), skipped=skipped, size=size, grey=grey)
     images, positions = stack(good, names, count=len(names))
     if not positions:
         raise InputError(f"{where}: {_none_usable(names, skipped)}")
-    check_values(images, where, torch.tensor(positions))
     rows = [Skipped(name, reason) for name, reason in skipped.items()]
-    return ImageSet(images, tuple(names[i] for i in positions), tuple(rows))
+    return _Loaded(ImageSet(images, tuple(names[i] for i in positions), tuple(rows)), where, positions)
 
 
 def _none_usable(names: Sequence[str], skipped: dict[str, str]) -> str:
@@ -163,7 +215,7 @@ def _none_usable(names: Sequence[str], skipped: dict[str, str]) -> str:
     return f"expected pictures, none of {len(names)} can be used; the first, {name}: {reason}"
 
 
-def _load_array(items: Tensor, where: str, size: int | None, grey: bool) -> ImageSet:
+def _load_array(items: Tensor, where: str, size: int | None, grey: bool) -> _Loaded:
     images = prepare(items, size=size, grey=grey)
-    check_values(images, where)
-    return ImageSet(images, tuple(str(i) for i in range(len(images))))
+    names = tuple(str(i) for i in range(len(images)))
+    return _Loaded(ImageSet(images, names), where, range(len(images)))

@@ -10,12 +10,13 @@ import hashlib
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from memhorizon.errors import InputError
-from memhorizon.files.bounds import check_regular
+from memhorizon.files.bounds import check_regular, kind_of, printable
 
 Row = dict[str, Any]
 SUFFIX = ".tmp"  # of what is being written; a killed process leaves it behind
@@ -84,6 +85,37 @@ def check_writable(folder: Path, argument: str = "path") -> None:
     """
     if not os.access(folder, os.W_OK):
         raise InputError(f"{argument}: expected a folder in which one may write, got {str(folder)!r}")
+
+
+def check_file(path: Path, argument: str = "path") -> None:
+    """Refuse a path at which no file can be written, before the work whose answer is to go there.
+
+    Raises:
+        InputError: if there is a folder, a pipe or a device, or its folder is not there or takes no file.
+    """
+    shown = printable(path)
+    if not path.name or os.path.isdir(path):  # False where the name is too long
+        raise InputError(f"{argument}: expected a file to write, got the folder {shown!r}")
+    if not os.path.isdir(path.parent):
+        raise InputError(f"{argument}: expected a file in a folder that exists, got {shown!r}")
+    check_writable(path.parent, argument)
+    try:
+        _check_replaceable(path, argument)
+        temporary = path.with_name(f".{secrets.token_hex(8)}{SUFFIX}")
+        temporary.open("xb").close()
+        temporary.unlink()
+    except OSError as error:
+        raise InputError(f"{argument}: cannot write {shown!r}: {error.strerror}") from error
+
+
+def _check_replaceable(path: Path, argument: str) -> None:
+    """Refuse what is there and no file; a link is replaced, whatever it leads to."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+        raise InputError(f"{argument}: expected a file to write, got {kind_of(mode)} at {printable(path)!r}")
 
 
 def write_at(path: Path, content: bytes, argument: str = "path") -> None:

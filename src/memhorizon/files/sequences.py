@@ -1,5 +1,6 @@
 """Sequences of pictures in any form: paths, Pillow images, arrays, tensors; and that they have one range."""
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,6 +80,8 @@ class Members:
         """Keep the first picture of each range."""
         low = float(floats.min())
         high = float(floats.max())
+        if not math.isfinite(high - low):  # told when the values are looked through
+            return
         if not 0 <= low <= high <= 1 and self._beyond is None:
             self._beyond = position
         if floats.ndim != 3 or low == high:

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from memhorizon.errors import InputError
-from memhorizon.files.bounds import printable
+from memhorizon.files.bounds import check_unpacked, printable
 from memhorizon.files.pictures import Unusable, constant
 from memhorizon.files.resizing import prepare
 
@@ -49,6 +49,7 @@ def stack(
     positions: list[int] = []
     for position, picture in pictures:
         if not positions:
+            check_unpacked(4 * count * picture.numel(), "size")
             out = torch.empty(count, *picture.shape)
         if _are_grey_and_coloured(out, picture):
             out = out if out.shape[1] == 3 else out.repeat(1, 3, 1, 1)
@@ -56,7 +57,7 @@ def stack(
         if out.shape[1:] != picture.shape:
             first = f"{printable(names[positions[0]])} is {shape_of(out[0])}"
             other = f"{printable(names[position])} is {shape_of(picture)}"
-            wanted = "pictures of one size, or a size to bring them to"
+            wanted = "pictures of one size, or a size to bring them to (size=N or --size N)"
             raise InputError(f"size: expected {wanted}; {first}, {other}")
         out[len(positions)] = picture
         positions.append(position)

@@ -178,11 +178,15 @@ def check_values(
     Raises:
         InputError: if an item holds NaN or infinity, or a picture is one single colour.
     """
-    rows = images.flatten(1)
-    is_finite = (rows.amin(1) + rows.amax(1)).isfinite()  # NaN passes through both
     numbers = torch.arange(len(images)) if index is None else index
-    _refuse(~is_finite, where, "hold NaN or infinity", numbers)
+    _refuse(~finite(images), where, "hold NaN or infinity", numbers)
     _refuse(constant(images), where, "are one single colour", numbers)
+
+
+def finite(images: Float[Tensor, " n *item"]) -> Bool[Tensor, " n"]:
+    """Tell which items hold neither NaN nor infinity."""
+    rows = images.flatten(1)
+    return (rows.amin(1) + rows.amax(1)).isfinite()  # NaN passes through both
 
 
 def _refuse(bad: Bool[Tensor, " n"], where: str, what: str, numbers: Shaped[Tensor, " n"]) -> None:
