@@ -6,13 +6,13 @@ import math
 import re
 import sys
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from markup import Reader, assert_clean
 from memhorizon.errors import InputError
 from memhorizon.experiments.record import record
 from memhorizon.figures import registry, style
@@ -71,32 +71,6 @@ def single(tmp_path_factory):
     return replace(made, runs=(replace(run, curves=curves, data=data),))
 
 
-class Reader(HTMLParser):
-    """Everything that a browser might fetch or run, every id, and tags that were not closed."""
-
-    VOID = ("meta", "path", "use", "image", "br")
-
-    def __init__(self):
-        super().__init__()
-        self.links, self.tags, self.ids, self.open = [], set(), [], []
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.add(tag)
-        self.links += [v for k, v in attributes if k in ("src", "href", "xlink:href", "action", "data")]
-        self.ids += [v for k, v in attributes if k == "id"]
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.handle_starttag(tag, attributes)
-        if tag not in self.VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag):
-        if tag not in self.VOID:
-            assert self.open.pop() == tag
-
-
 def test_the_page_stands_alone(page):
     reader = Reader()
     reader.feed(page)
@@ -109,15 +83,6 @@ def test_the_page_stands_alone(page):
     assert "http" not in page
     assert "@import" not in page
     assert "prefers-color-scheme: dark" in page
-
-
-def assert_clean(page):
-    """Well formed, and nothing in it that a browser would run or fetch."""
-    reader = Reader()
-    reader.feed(page)
-    assert not reader.open
-    assert not reader.tags & {"script", "img", "i-am-markup"}
-    assert all(link.startswith(("#", "data:image/png;base64,")) for link in reader.links)
 
 
 def test_the_page_says_what_was_found_and_escapes_names(made, page):

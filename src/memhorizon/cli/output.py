@@ -27,7 +27,7 @@ from memhorizon.files.plain import write_atomically
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.random_features import FeaturesConfig
 from memhorizon.networks.unet import UNetConfig
-from memhorizon.records.files import to_plain, write_record
+from memhorizon.records.files import load_record, to_plain, write_record
 from memhorizon.records.sweep import SweepRecord
 from memhorizon.report import report, sentence
 from memhorizon.timescales.rules import Rules
@@ -244,6 +244,15 @@ def finish(
     if failed:
         say(f"memhorizon: {failed}")
     return 1 if failed else 0
+
+
+def page_beside(path: Path, *, as_json: bool = False) -> int:
+    """Write the page of a record beside its file, and name the file to open."""
+    made = load_record(path)
+    page = path.with_suffix(".html")
+    write_atomically(page, report(made).encode())
+    print(json.dumps(to_plain(made)) if as_json else f"{sentence(made)}\nopen {page}")
+    return 0
 
 
 def stamped(made: SweepRecord) -> SweepRecord:

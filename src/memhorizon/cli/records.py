@@ -19,6 +19,7 @@ from memhorizon.figures import registry
 from memhorizon.figures.style import save
 from memhorizon.records.files import load_record
 from memhorizon.records.sweep import SweepRecord
+from memhorizon.records.table import TableRecord
 from memhorizon.report import sentence
 
 Positional = tyro.conf.Positional
@@ -120,7 +121,7 @@ def _draw_all(paths: Sequence[Path]) -> int:
 
 def _draw(path: Path, runs: Sequence[RunDir] = ()) -> None:
     record = load_record(path)
-    found = registry.of(record, runs) if isinstance(record, SweepRecord) else recipes.figures_of(record)
+    found = recipes.figures_of(record) if isinstance(record, TableRecord) else registry.of(record, runs)
     for label, picture in found.items():
         target = path.with_name(f"{path.stem}-{label}.png")
         save(picture.plot(), target)

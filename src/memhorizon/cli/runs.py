@@ -12,7 +12,16 @@ import tyro
 
 from memhorizon.cli.axes import axes_of_words
 from memhorizon.cli.output import dry_run as show_dry_run
-from memhorizon.cli.output import duration, finish, fitting_threads, follow, follow_run, follow_sweep, say
+from memhorizon.cli.output import (
+    duration,
+    finish,
+    fitting_threads,
+    follow,
+    follow_run,
+    follow_sweep,
+    page_beside,
+    say,
+)
 from memhorizon.cli.terminal import check_reader
 from memhorizon.cli.typed import remember, words
 from memhorizon.datasets.split import DataConfig
@@ -362,13 +371,18 @@ def _seconds_left(log: Sequence[Row], total: int) -> float:
 
 
 def report(path: Positional[Path], rules: RuleFlags = RuleFlags(), json: bool = False) -> int:  # noqa: B008
-    """Write one page about a run or a directory of runs.
+    """Write one page about a run, a directory of runs, or a record.
 
     Args:
-        path: a run directory, or a directory of them.
+        path: a run directory, a directory of them, or the file of a record (of a sweep or an audit); the page
+            of a record is written beside it, without images.
         rules: how the two times are read; by default as in the record that lies beside the runs.
         json: print the record.
     """
+    if path.suffix == ".json" and not path.is_dir():
+        if rules != RuleFlags():
+            raise InputError("rules: expected none with the record of a file, which holds its times already")
+        return page_beside(path, as_json=json)
     runs = find_runs(path)
     made = record(runs, rules.over(rules_of(path)), name=path.absolute().name)
     return finish(made, runs, path, as_json=json)

@@ -1,9 +1,10 @@
-"""Which figures the record of a sweep yields; those of a table belong to its recipe."""
+"""Which figures the record of a sweep or of an audit yields; those of a table belong to its recipe."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from memhorizon.experiments.run_directory import RunDir
+from memhorizon.figures.audit import p_values, statistics
 from memhorizon.figures.collapse import collapse
 from memhorizon.figures.contrasts import contrasts
 from memhorizon.figures.laws import laws
@@ -13,6 +14,7 @@ from memhorizon.figures.picture import Picture
 from memhorizon.figures.reading import TIMESCALE_NAMES, number, sweep_of, timescale, varied
 from memhorizon.figures.samples import samples, shows_images
 from memhorizon.figures.timescales import timescales
+from memhorizon.records.audit import AuditRecord
 from memhorizon.records.sweep import SweepRecord
 
 
@@ -66,15 +68,17 @@ SWEEP_FIGURES = {
 
 
 def of(record: object, runs: Sequence[RunDir] = ()) -> dict[str, Picture]:
-    """All figures of a sweep by name.
+    """All figures of a sweep or of an audit by name.
 
     Args:
         record: what was measured.
         runs: run directories, for its generated images; without them that figure is left out.
 
     Raises:
-        InputError: if it is no record of a sweep.
+        InputError: if it is no record of a sweep or of an audit.
     """
+    if isinstance(record, AuditRecord):
+        return {"statistics": statistics(record), "p-values": p_values(record)}
     sweep = sweep_of(record)
     found = {name: figure.make(sweep) for name, figure in SWEEP_FIGURES.items() if figure.applies(sweep)}
     if any(shows_images(run) for run in runs):

@@ -28,15 +28,22 @@ class Page(Generic[R]):
     sentence: Callable[[R], str]
 
 
-def document(name: str, parts: Sequence[str]) -> str:
-    """The whole text of a page: its parts in one column, with the style sheet for light and dark paper."""
+def document(name: str, parts: Sequence[str], *, css: str = "") -> str:
+    """The whole text of a page: its parts in one column, with the style sheet for light and dark paper.
+
+    Args:
+        name: of the page.
+        parts: markup; empty ones are left out.
+        css: what this page adds to the style sheet of all pages.
+    """
     title = text_of(name)
     body = "\n".join(part for part in (f"<h1>{title}</h1>", *parts) if part)
     body = body.replace(" %", "\u00a0%")
     body = body.replace("τ_gen", TAU.format("gen")).replace("τ_mem", TAU.format("mem"))
     head = f'<meta charset="utf-8"><title>{title}</title>'
     view = '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    style = f"<style>{CSS}{css}{palette(body)}</style>"
     return (
-        f'<!doctype html>\n<html lang="en"><head>{head}{view}<style>{CSS}{palette(body)}</style></head>\n'
+        f'<!doctype html>\n<html lang="en"><head>{head}{view}{style}</head>\n'
         f"<body><main>\n{body}\n</main></body></html>\n"
     )

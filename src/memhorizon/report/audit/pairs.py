@@ -1,0 +1,118 @@
+"""Pairs of a sample and its training item side by side, those with the most evidence first."""
+
+from collections.abc import Sequence
+
+from memhorizon.records.audit import AuditedSample, AuditRecord
+from memhorizon.report.audit.pictures import AuditPictures, Frames, side_for
+from memhorizon.report.audit.words import items_word, name_of, number_text, short
+from memhorizon.report.parts import folded, section, table, text_of
+
+OPEN = 30  # pairs that are shown
+MOST = 200  # pairs on the page, the folded ones included
+CLOSEST = 6  # pairs that are shown of samples that are not reported
+OPEN_BYTES = 2_300_000  # of the pictures of the pairs that are shown
+FOLDED_BYTES = 2_300_000  # of those that are folded
+
+
+def pairs(record: AuditRecord, pictures: AuditPictures | None) -> str:
+    """The section about copies, and about the closest of the other samples."""
+    copies = by_evidence([one for one in record.samples if one.is_copy])
+    others = by_evidence([one for one in record.samples if not one.is_copy])[:CLOSEST]
+    write = _Pairs(record, pictures)
+    return section("The copies", *write.copies(copies)) + section(
+        "The closest samples that are not reported", write.closest(others)
+    )
+
+
+def by_evidence(samples: Sequence[AuditedSample]) -> list[AuditedSample]:
+    """Samples in the order of the page: the smallest p-value first, of equal ones the smallest statistic."""
+    return sorted(samples, key=lambda one: (one.p, not one.is_guaranteed, one.statistic, one.index))
+
+
+class _Pairs:
+    """Writes pairs, with pictures where there are any."""
+
+    def __init__(self, record: AuditRecord, pictures: AuditPictures | None) -> None:
+        self.record = record
+        self.pictures = pictures if pictures is not None and pictures.are_images else None
+
+    def copies(self, samples: Sequence[AuditedSample]) -> list[str]:
+        """The first ones open, more behind a line, the rest counted."""
+        if not samples:
+            return ["<p>No sample is reported as a copy.</p>"]
+        first = samples[:OPEN]
+        more = samples[OPEN:MOST]
+        left = len(samples) - len(first) - len(more)
+        order = "Sorted by evidence: the smallest p-value first, then the smallest statistic."
+        return [
+            f"<p>{text_of(order)} {text_of(self._about())}</p>",
+            self._shown(first, OPEN_BYTES, start=1),
+            folded(f"{len(more):,} more pairs", self._shown(more, FOLDED_BYTES, OPEN + 1)) if more else "",
+            f"<p>{left:,} further copies are not shown; the CSV of pairs names them.</p>" if left else "",
+        ]
+
+    def closest(self, samples: Sequence[AuditedSample]) -> str:
+        """Those next to the limit: folded, for they are no finding."""
+        if not samples:
+            return ""
+        summary = f"{len(samples)} pairs, for comparison"
+        return folded(summary, self._shown(samples, FOLDED_BYTES // 4, start=0))
+
+    def _about(self) -> str:
+        items = items_word(self.record)
+        if self.pictures is None:
+            return f"The {items} themselves are not on this page."
+        low, high = self.pictures.span
+        shown = "" if (low, high) == (0.0, 1.0) else f" Black is {low:.4g} and white {high:.4g}."
+        laid = "the training image laid on the sample, where a view registers them"
+        return f"Each sample, the training image that it copies, and {laid}.{shown}"
+
+    def _shown(self, samples: Sequence[AuditedSample], most_bytes: int, start: int) -> str:
+        if self.pictures is None:
+            return self._listed(samples)
+        channels = int(self.pictures.train.shape[1])
+        frames = Frames(self.pictures, side_for(3 * len(samples), channels, most_bytes))
+        cards = [f"<li>{_images(one, frames)}{_words(one)}</li>" for one in samples]
+        numbered = f' start="{start}"' if start else ' class="unnumbered"'
+        return f'<div class="pairs"><ol{numbered}>{"".join(cards)}</ol></div>'
+
+    def _listed(self, samples: Sequence[AuditedSample]) -> str:
+        """A table, where there are no pictures."""
+        item = items_word(self.record, 1)
+        heads = ["sample", f"training {item}", "p", "q", "guaranteed", "view", "statistic", "edit"]
+        rows = [
+            [
+                short(one.name),
+                short(one.nearest_name),
+                number_text(one.p),
+                number_text(one.q),
+                "yes" if one.is_guaranteed else "no",
+                one.view,
+                number_text(one.statistic),
+                one.edit or "–",
+            ]
+            for one in samples
+        ]
+        return table(heads, rows)
+
+
+def _images(one: AuditedSample, frames: Frames) -> str:
+    """Two or three pictures, each with a word below it."""
+    shown = {
+        "sample": frames.tag("samples", one.index, "sample"),
+        "training": frames.tag("train", one.nearest, "training image"),
+        "registered": frames.registered(one.index, "training image laid on the sample"),
+    }
+    pictures = [f"<div>{tag}<span>{word}</span></div>" for word, tag in shown.items() if tag]
+    return f'<div class="pictures">{"".join(pictures)}</div>'
+
+
+def _words(one: AuditedSample) -> str:
+    """p, q, view and edit, then both names."""
+    seen = f"{one.view}, statistic {number_text(one.statistic)}{': ' if one.edit else ''}{one.edit}"
+    guaranteed = ", guaranteed" if one.is_guaranteed else ""
+    numbers = f"p = {number_text(one.p)}, q = {number_text(one.q)}{guaranteed}"
+    return (
+        f'<p class="evidence">{text_of(numbers)}</p><p>{text_of(seen)}</p>'
+        f"<p>{name_of(one.name)} from {name_of(one.nearest_name)}</p>"
+    )

@@ -1,0 +1,124 @@
+"""The verdict of an audit in words, and how sure it is."""
+
+from memhorizon.records.audit import AuditRecord
+from memhorizon.report.audit.words import items_word, number_text, share_of, share_text_of
+from memhorizon.report.parts import paragraphs, section, text_of
+
+
+def sentence(record: AuditRecord) -> str:
+    """Say in one sentence how many samples are copies, and how sure that is."""
+    if record.smallest_reportable is None and not record.copies.count:
+        return _no_answer(record)
+    if not record.copies.count:
+        return (
+            f"None of the {record.copies.total:,} samples is reported as a copy of a training "
+            f"{items_word(record, 1)}, at a false-discovery rate of {_rate(record)}; "
+            f"this audit could have reported {_smallest(record)} copies or more."
+        )
+    count = record.copies.count
+    verb = "is reported as a copy" if count == 1 else "are reported as copies"
+    return (
+        f"{count:,} of {record.copies.total:,} samples {verb} of training {items_word(record)} "
+        f"({share_text_of(record.copies)}), at a false-discovery rate of {_rate(record)}; "
+        f"{_some(record.guaranteed.count)} of them with a guarantee, {_some(record.confident)} with 95 % "
+        "confidence over the reference items."
+    )
+
+
+def _some(count: int) -> str:
+    return f"{count:,}" if count else "none"
+
+
+def _no_answer(record: AuditRecord) -> str:
+    return (
+        f"This audit cannot tell: not even {record.copies.total:,} copies among {record.copies.total:,} "
+        f"samples could be reported, for the smallest possible p-value is {number_text(record.resolution)} "
+        f"({record.n_reference:,} reference items) and the false-discovery rate {_rate(record)}. Give more "
+        "training or held-out items."
+    )
+
+
+def _rate(record: AuditRecord) -> str:
+    return f"{100 * record.fdr:g} %"
+
+
+def _smallest(record: AuditRecord) -> str:
+    return "no" if record.smallest_reportable is None else f"{record.smallest_reportable:,}"
+
+
+def verdict(record: AuditRecord) -> list[str]:
+    """The number of copies with its interval, the null beside it, and the sentence."""
+    known = record.smallest_reportable is not None or record.copies.count
+    number = f"{record.copies.count:,}" if known else "?"
+    among = f"of {record.copies.total:,} samples"
+    share = f"copies of training {items_word(record)}: {share_text_of(record.copies)} of the samples"
+    about = share if known else "copies were looked for"
+    return [
+        f'<p class="number">{number} <span>{among}</span></p>',
+        f'<p class="of">{text_of(about)}. {text_of(_null(record))}</p>',
+        f'<p class="found">{text_of(sentence(record))}</p>',
+    ]
+
+
+def _null(record: AuditRecord) -> str:
+    """What the same rule reports among held-out items."""
+    if record.null is None:
+        return "No held-out items were given that would show how many honest ones the rule reports."
+    return f"The null: the same rule reports {share_of(record.null)} held-out {items_word(record)}."
+
+
+def certainty(record: AuditRecord) -> str:
+    """How sure the verdict is: the rate, the guarantee, the confidence, the resolution."""
+    lines = [_of_rate(record), _of_guarantee(record), _of_confidence(record), _of_p(record), _least(record)]
+    return section("How sure is this?", paragraphs([text_of(line) for line in lines]))
+
+
+def _of_rate(record: AuditRecord) -> str:
+    return (
+        f"False-discovery rate {_rate(record)}: of the samples that are reported as copies, at most this "
+        "share is expected to be honest (Benjamini and Hochberg). It is proven for held-out reference items "
+        "and one view; for training items and combined views it was measured."
+    )
+
+
+def _of_guarantee(record: AuditRecord) -> str:
+    count = record.guaranteed.count
+    which = "No sample is" if not count else f"{count:,} {'is' if count == 1 else 'are'}"
+    return (
+        f"{which} reported with a guarantee: by e-BH the rate holds however the samples depend on one "
+        "another. It asks for smaller p-values."
+    )
+
+
+def _of_confidence(record: AuditRecord) -> str:
+    count = record.confident
+    which = "no sample is" if not count else f"{count:,} {'is' if count == 1 else 'are'}"
+    return (
+        f"With 95 % confidence {which} reported: this holds for the {record.n_reference:,} reference items "
+        "that were drawn, not only on average over their draw (Simes)."
+    )
+
+
+def _of_p(record: AuditRecord) -> str:
+    items = items_word(record)
+    if record.reference == "train":
+        how = (
+            f"{record.n_reference:,} training {items}, each left out with its duplicates while the sample "
+            "joins the training set (full-conformal)"
+        )
+    else:
+        how = f"{record.n_reference:,} held-out {items}"
+    return (
+        f"p-values are exact, nothing is extrapolated: those of honest samples are at most a with a "
+        f"probability of at most a. Reference: {how}. The smallest possible one is "
+        f"{number_text(record.resolution)}."
+    )
+
+
+def _least(record: AuditRecord) -> str:
+    if record.smallest_reportable is None:
+        return "No number of copies could have been reported: there are too few reference items."
+    return (
+        f"The smallest number of copies that this audit could have reported is {_smallest(record)}; fewer "
+        "may be there unseen, and edits that no view sees are not counted."
+    )
