@@ -469,7 +469,7 @@ def test_a_new_kind_of_page_is_one_new_file(tmp_path, monkeypatch):
     try:
         assert "<p>cake</p>" in report({"name": "x"})
         assert sentence({"name": "x"}) == "A cake."
-        with pytest.raises(InputError, match="expected one of dict, SweepRecord"):
+        with pytest.raises(InputError, match="expected one of AuditRecord, dict, SweepRecord"):
             report(None)
     finally:
         package._pages.cache_clear()
