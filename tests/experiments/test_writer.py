@@ -12,6 +12,8 @@ from memhorizon.experiments.locks import held
 from memhorizon.experiments.rows import reference_of
 from memhorizon.experiments.run import measure
 from memhorizon.experiments.run_directory import RunDir
+from memhorizon.measure.quality import frechet_distance
+from memhorizon.report import report
 
 SETTINGS = mh.MeasureConfig(
     snapshots=3,
@@ -209,3 +211,18 @@ def test_a_run_of_older_code_names_no_qualities_and_goes_on(tmp_path):
     assert json.loads(path.read_text())["qualities"] == ["mean"]
     write(tmp_path / "other", n=4, steps=(1, 10, 100))
     assert len(mh.Sweep.of(tmp_path).record().runs) == 2
+
+
+def test_what_limits_a_distance_reaches_the_page(tmp_path):
+    """Six samples are too few for an error: no time can be read, and the page says why."""
+    distance = {"fid": frechet_distance}
+    write(tmp_path / "run", steps=(1, 10, 100), qualities=distance)
+    for quality in ("frechet", "fid"):
+        made = mh.Sweep.of(tmp_path).record(mh.Rules(quality=quality, t=None))
+        (run,) = made.runs
+        assert run.notes[quality] == "no error: fewer than 40 items"
+        assert run.timescales.tau_gen.status is mh.Status.NOT_MEASURED
+        assert "no error: fewer than 40 items" in run.timescales.tau_gen.rule
+        shown = report(made)
+        assert "<li>not measured: no quality with its error was measured" in shown
+        assert shown.count("no error: fewer than 40 items") == 2  # before the numbers, and below the times

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config
@@ -28,6 +28,7 @@ class Reading:
     null: Fraction | None
     environment: Mapping[str, Plain]
     data: DataFacts
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def last_step(self) -> float:
@@ -49,6 +50,8 @@ class MeasuredRow:
         total: samples.
         null_count: how many of `null_total` held-out items have the property.
         null_total: held-out items.
+        status: of a distance, how it came about.
+        note: details of the status.
     """
 
     step: int
@@ -60,6 +63,8 @@ class MeasuredRow:
     total: int | None = None
     null_count: int | None = None
     null_total: int | None = None
+    status: str = ""
+    note: str = ""
 
     def __post_init__(self) -> None:
         if not 1 <= self.step <= LAST_STEP:
@@ -89,7 +94,7 @@ def read_run(run: RunDir) -> Reading:
         data = decode(data_facts(run.data, "data"), DataFacts, "data", others=True)
     except InputError as error:
         raise InputError(f"run: {run.path} is damaged: {error}") from error
-    return Reading(key_of(run), config, _curves(run, rows), _null(rows), environment, data)
+    return Reading(key_of(run), config, _curves(run, rows), _null(rows), environment, data, _notes(rows))
 
 
 def key_of(run: RunDir) -> str:
@@ -159,6 +164,13 @@ def _curve(name: str, rows: Sequence[MeasuredRow]) -> Curve:
     errors = [math.inf if row.se is None or math.isnan(row.se) else row.se for row in rows]  # too few items
     values = [row.value for row in rows if row.value is not None]
     return Curve.of_means(steps, values, errors, name=name)
+
+
+def _notes(rows: Sequence[MeasuredRow]) -> dict[str, str]:
+    """What limits the numbers of a curve, as its last row has it."""
+    last = {row.curve: row for row in rows}
+    said = {name: ": ".join(filter(None, (row.status, row.note))) for name, row in last.items()}
+    return {name: text for name, text in said.items() if last[name].note}
 
 
 def _null(rows: Sequence[MeasuredRow]) -> Fraction | None:

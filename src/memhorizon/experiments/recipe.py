@@ -17,7 +17,8 @@ from memhorizon.experiments.executors import Executor
 from memhorizon.experiments.run import environment
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.files.plain import check_path, make_folder
-from memhorizon.records.files import Record, write_record
+from memhorizon.records.files import write_record
+from memhorizon.records.sweep import SweepRecord
 from memhorizon.records.table import TableRecord
 
 Size = Literal["here", "tiny", "paper"]
@@ -92,7 +93,7 @@ class Found:
         failed: which runs failed and why; empty where none did.
     """
 
-    record: Record
+    record: SweepRecord | TableRecord
     runs: tuple[RunDir, ...] = ()
     failed: str = ""
 
@@ -250,7 +251,9 @@ class Recipe:
                 f" (`memhorizon reproduce {missing[0]}` makes the first)"
             )
 
-    def _stamped(self, record: Record, size: Size, seconds: float) -> Record:
+    def _stamped(
+        self, record: SweepRecord | TableRecord, size: Size, seconds: float
+    ) -> SweepRecord | TableRecord:
         """The record with its origin."""
         command = f"memhorizon reproduce {self.name}" + ("" if size == "here" else f" --size {size}")
         made = datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -196,7 +196,7 @@ def _times(readings: Sequence[Reading], rules: Rules) -> list[Timescales]:
 def _times_of(reading: Reading, rules: Rules, level: _Level) -> Timescales:
     gap = rules.curve.replace(rules.quality, "gap", 1)
     try:
-        return timescales(
+        found = timescales(
             reading.curves.get(rules.curve),
             reading.curves.get("memorized"),
             quality_level=level.value,
@@ -208,6 +208,23 @@ def _times_of(reading: Reading, rules: Rules, level: _Level) -> Timescales:
     except InputError as error:  # a curve that no time can be read from must not hide the other runs
         unknown = Time.unknown(Status.NOT_MEASURED, str(error))
         return Timescales(unknown, unknown)
+    return replace(found, tau_gen=_explained(found.tau_gen, rules.curve, reading, level))
+
+
+def _explained(tau_gen: Time, curve: str, reading: Reading, level: _Level) -> Time:
+    """The time with what is known of why it was not measured."""
+    if tau_gen.status is not Status.NOT_MEASURED:
+        return tau_gen
+    if curve not in reading.curves:
+        return replace(tau_gen, rule=f"{curve} was not measured in this run")
+    note = reading.notes.get(curve)
+    if level.value is None and level.status is Status.NOT_MEASURED:
+        note = (
+            f"its best value is not above 0 in any run, so no level is relative to it; {note or ''}".rstrip(
+                "; "
+            )
+        )
+    return replace(tau_gen, rule=f"{tau_gen.rule} ({curve}: {note})") if note else tau_gen
 
 
 def _trivial(configs: Sequence[Config | WrittenConfig], rules: Rules) -> float | None:
@@ -268,6 +285,7 @@ def _run(reading: Reading, times: Timescales) -> RunRecord:
         null=reading.null,
         timescales=times,
         n_updates=_n_updates(reading.config),
+        notes=reading.notes,
     )
 
 

@@ -49,7 +49,13 @@ def rows_of(seen: Observation) -> list[Row]:
         rows.append(_distance("kernel", seen.kernel, seen.features))
     if seen.kl is not None:
         rows.append({"measure": "kl", **_mean(seen.kl)})
-    return rows + [{"measure": name, **_mean(mean)} for name, mean in seen.qualities.items()]
+    return rows + [_quality(name, mean, seen.notes.get(name, "")) for name, mean in seen.qualities.items()]
+
+
+def _quality(name: str, mean: Mean, note: str) -> Row:
+    """A quality of the user's, with what limits it."""
+    row: Row = {"measure": name, **_mean(mean)}
+    return row | {"note": note} if note else row
 
 
 def tensors_of(shown: Shown | None) -> dict[str, Tensor]:

@@ -52,6 +52,11 @@ class Distance:
     status: Status
     note: str = ""
 
+    @property
+    def limits(self) -> str:
+        """What limits it, in words; empty where nothing does."""
+        return "" if self.status is Status.FINE else f"{self.status}: {self.note}"
+
 
 @dataclass(frozen=True)
 class _Pair:

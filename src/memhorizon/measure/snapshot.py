@@ -259,6 +259,7 @@ class Observation:
         features: what the two compare, "pixels" or "pca64".
         kl: KL divergence from the samples to the known distribution, in nats.
         qualities: the user's, by name.
+        notes: what limits those of them that are a `Distance`, by name: its status and its note.
         shown: a few samples with their nearest training items.
     """
 
@@ -276,6 +277,7 @@ class Observation:
     features: str = ""
     kl: Mean | None = None
     qualities: Mapping[str, Mean] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
     shown: Shown | None = None
 
     def __repr__(self) -> str:
@@ -366,6 +368,7 @@ def _with_samples(seen: Observation, generated: Tensor, reference: Reference) ->
     finite = generated.flatten(1).isfinite().all(1)
     valid = generated[finite]
     frechet, kernel, features = _distances(valid, reference)
+    answers = _qualities(valid, reference)
     return replace(
         seen,
         invalid=Fraction.of(int((~finite).sum()), len(finite)),
@@ -375,7 +378,8 @@ def _with_samples(seen: Observation, generated: Tensor, reference: Reference) ->
         kernel=kernel,
         features=features,
         kl=_divergence(valid, reference.truth),
-        qualities=_qualities(valid, reference),
+        qualities={name: _as_mean(name, answer) for name, answer in answers.items()},
+        notes={name: note for name, answer in answers.items() if (note := _note_of(answer))},
         shown=_shown(valid, reference) if len(valid) else None,
     )
 
@@ -429,12 +433,17 @@ def _divergence(valid: Tensor, truth: Distribution | None) -> Mean | None:
     return kl_divergence(valid.flatten(1), truth, k=KL_NEIGHBOURS)
 
 
-def _qualities(valid: Tensor, reference: Reference) -> dict[str, Mean]:
-    """The user's qualities of the samples, where there are two samples and two held-out items."""
+def _qualities(valid: Tensor, reference: Reference) -> dict[str, object]:
+    """What the user's qualities say of the samples, where there are two samples and two held-out items."""
     holdout = reference.distinct_holdout
     if _are_too_few(valid, holdout):
         return {}
-    return {name: _as_mean(name, found(valid, holdout)) for name, found in reference.qualities.items()}
+    return {name: found(valid, holdout) for name, found in reference.qualities.items()}
+
+
+def _note_of(answer: object) -> str:
+    """What limits a distance; empty where nothing does, or where the answer is another."""
+    return answer.limits if isinstance(answer, Distance) else ""
 
 
 def _as_float(name: str, value: Real) -> float:

@@ -81,6 +81,7 @@ class RunRecord:
         null: share of held-out items that count as copies; None without held-out items.
         timescales: tau_gen, tau_mem and others, with intervals.
         n_updates: the step that it is to end at; 0 where unknown.
+        notes: what limits the numbers of a curve, by its name ("frechet": "biased: ...").
     """
 
     key: str
@@ -94,6 +95,7 @@ class RunRecord:
     null: Fraction | None
     timescales: Timescales
     n_updates: int = 0
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Key, number of curves and both timescales."""

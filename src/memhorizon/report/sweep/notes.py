@@ -1,16 +1,18 @@
 """What the reader has to know before the numbers: runs, files and items that are not in them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from memhorizon.figures.labels import label_of
-from memhorizon.records.sweep import DataFacts, Duplicates, SweepRecord
+from memhorizon.figures.reading import quality_label
+from memhorizon.records.sweep import DataFacts, Duplicates, RunRecord, SweepRecord
 from memhorizon.report.parts import folded, paragraphs, text_of
 from memhorizon.report.words import counted
 
 
 def notes(record: SweepRecord) -> str:
     """A list; empty where there is nothing to say."""
-    return paragraphs([*_left_out(record), *_others(record), *_losses(record)], kind="notes")
+    lines = [*_left_out(record), *_others(record), *_counted(record, _of_data), *_of_quality(record)]
+    return paragraphs(lines, kind="notes")
 
 
 def differences(other: SweepRecord) -> str:
@@ -39,11 +41,22 @@ def _others(record: SweepRecord) -> list[str]:
     ]
 
 
-def _losses(record: SweepRecord) -> list[str]:
-    """Files passed over and duplicates, each once with the number of runs that it holds for."""
+def _of_quality(record: SweepRecord) -> list[str]:
+    """What limits the quality that tau_gen is read from."""
+    label = text_of(quality_label(record))
+
+    def limits(run: RunRecord) -> list[str]:
+        note = run.notes.get(record.rules.curve)
+        return [f"{label}: {text_of(note)}"] if note else []
+
+    return _counted(record, limits)
+
+
+def _counted(record: SweepRecord, lines_of: Callable[[RunRecord], Sequence[str]]) -> list[str]:
+    """What is said of runs, each line once with the number of runs that it holds for."""
     lines: dict[str, int] = {}
     for run in record.runs:
-        for line in _of_data(run.data):
+        for line in lines_of(run):
             lines[line] = lines.get(line, 0) + 1
     total = len(record.runs)
     return [
@@ -52,7 +65,9 @@ def _losses(record: SweepRecord) -> list[str]:
     ]
 
 
-def _of_data(data: DataFacts) -> list[str]:
+def _of_data(run: RunRecord) -> list[str]:
+    """Files passed over, and duplicates."""
+    data = run.data
     lines = []
     if data.n_skipped:
         lines.append(_skipped(data))

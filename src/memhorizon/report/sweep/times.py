@@ -1,12 +1,14 @@
 """Both times of every run: curves, images early and late, a table, losses."""
 
+from collections.abc import Sequence
+
 from memhorizon.figures import registry
 from memhorizon.records.reading import has_images, last_step, unfinished
 from memhorizon.records.sweep import RunRecord
-from memhorizon.report.parts import advice, table_of_runs, text_of
+from memhorizon.report.parts import advice, paragraphs, table_of_runs, text_of
 from memhorizon.report.sweep.part import Part
 from memhorizon.report.sweep.rules import short_rules
-from memhorizon.report.words import time_text
+from memhorizon.report.words import status_text, time_text
 from memhorizon.results import Time
 
 MISSING = "–"
@@ -52,8 +54,16 @@ def times_of_runs(part: Part) -> str:
         "<p>Training steps with 95 % intervals; “&gt; 1,000” was not reached by step 1,000, “&lt; 50” lies "
         f"before the first snapshot. {text_of(short_rules(part.record))}</p>"
     )
-    shown = [time.status for run in part.record.runs for time in _times(run) if time is not None]
-    return part.section("Times of every run", listed, note, advice(sorted(shown)))
+    shown = [time for run in part.record.runs for time in _times(run) if time is not None]
+    tried = advice(sorted(time.status for time in shown))
+    return part.section("Times of every run", listed, note, _reasons(shown), tried)
+
+
+def _reasons(shown: Sequence[Time]) -> str:
+    """Why times are not known, each reason once."""
+    unknown = [time for time in shown if not time.known and time.rule]
+    reasons = dict.fromkeys(status_text(time.status, time.rule) for time in unknown)
+    return paragraphs([text_of(reason) for reason in reasons], kind="reasons")
 
 
 def _times(run: RunRecord) -> list[Time | None]:
