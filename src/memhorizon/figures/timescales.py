@@ -60,13 +60,17 @@ class TimescalesPicture:
             top.set_title(style.label(title))
             self._curves(top, middle, members, looks)
             lanes.draw(bottom, members)
-        self._quality_axis(list(grid[0]))
-        self._copies_axis(list(grid[1]))
-        style.log_scale(grid[2, 0].xaxis)
-        grid[2, 0].set_xlim(first * 0.62, last * 1.6)
+        self._axes(grid, (first * 0.62, last * 1.6))
         marks.legend_of_groups(figure, every)
         _legend_of_times(grid[2, -1])
         return figure
+
+    def _axes(self, grid: np.ndarray, span: tuple[float, float]) -> None:
+        """The axes of the rows of panels, and the steps that all share."""
+        self._quality_axis(list(grid[0]))
+        self._copies_axis(list(grid[1]))
+        style.log_scale(grid[2, 0].xaxis)
+        grid[2, 0].set_xlim(*span)
 
     def _span(self) -> tuple[float, float]:
         """The first and the last step of the curves that are drawn."""

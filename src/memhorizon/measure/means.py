@@ -7,8 +7,7 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 from memhorizon.devices import wide
-
-Z95 = 1.959963984540054  # of the standard normal distribution, two-sided 95 %
+from memhorizon.results import NORMAL_95
 
 
 @dataclass(frozen=True)
@@ -36,12 +35,12 @@ class Mean:
     @property
     def low(self) -> float:
         """Lower end of the normal 95 % interval."""
-        return self.value - Z95 * self.standard_error
+        return self.value - NORMAL_95 * self.standard_error
 
     @property
     def high(self) -> float:
         """Upper end of the normal 95 % interval."""
-        return self.value + Z95 * self.standard_error
+        return self.value + NORMAL_95 * self.standard_error
 
     def __str__(self) -> str:
         return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"

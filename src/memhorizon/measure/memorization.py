@@ -19,9 +19,8 @@ from memhorizon.checks import check_number, check_whole
 from memhorizon.errors import InputError
 from memhorizon.measure.duplicates import direct_groups
 from memhorizon.measure.items import Items, Numbers, as_items, as_numbers, as_pair
-from memhorizon.measure.means import Z95
 from memhorizon.measure.neighbors import nearest_of
-from memhorizon.results import Estimate, Fraction
+from memhorizon.results import NORMAL_95, Estimate, Fraction
 
 _ROWS = 4096  # pairs of training points compared at a time
 _FEW = 4  # neighbours looked at first for one of another group
@@ -148,7 +147,7 @@ def _dimension(log_ratio: Float64[np.ndarray, " n"], neighbor: Int[np.ndarray, "
     value = float((n - 1) / log_ratio.sum())
     # D is n over the sum S but for 1/n, dD = -(D^2 / n) dS:  sd(D) = D^2 sd(S) / n
     spread = math.sqrt(_variance_of_sum(log_ratio, neighbor))
-    half = Z95 * value**2 * spread / n
+    half = NORMAL_95 * value**2 * spread / n
     return Estimate(value, max(value - half, 0.0), value + half)
 
 

@@ -5,7 +5,7 @@ entries, details of a status within its text, and tables under other names.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from memhorizon.errors import InputError
 from memhorizon.records.codec import show
@@ -63,20 +63,27 @@ def _sweep(tree: Tree, where: str) -> dict[str, object]:
     made = {name: tree[name] for name in tree if name in SAME}
     if "date" in tree:
         made["made"] = tree["date"]
-    made["runs"] = [_run(run, f"{where}.runs[{i}]") for i, run in enumerate(_list(tree, "runs", where))]
+    made["runs"] = _upgraded(_run, tree, "runs", where)
     made["laws"] = {name: _law(law, f"{where}.laws") for name, law in _object(tree, "laws", where).items()}
     collapse = dict(_object(tree, "collapse", where))
     made["collapse_note"] = collapse.pop("status", "")
     made["collapse"] = {name: _estimate(entry) for name, entry in collapse.items()}
-    contrasts = enumerate(_list(tree, "contrasts", where))
-    made["contrasts"] = [_contrast(entry, f"{where}.contrasts[{i}]") for i, entry in contrasts]
+    made["contrasts"] = _upgraded(_contrast, tree, "contrasts", where)
     if "differs" in tree:
         made["differs"] = _differs(_object(tree, "differs", where))
-    others = enumerate(_list(tree, "others", where))
-    made["others"] = [
-        _sweep(_as_object(other, f"others[{i}]"), f"{where}.others[{i}]") for i, other in others
-    ]
+    made["others"] = _upgraded(_other, tree, "others", where)
     return made
+
+
+def _upgraded(
+    upgrade: Callable[[object, str], dict[str, object]], tree: Tree, name: str, where: str
+) -> list[dict[str, object]]:
+    """The entries of a list, each upgraded."""
+    return [upgrade(entry, f"{where}.{name}[{i}]") for i, entry in enumerate(_list(tree, name, where))]
+
+
+def _other(other: object, where: str) -> dict[str, object]:
+    return _sweep(_as_object(other, where), where)
 
 
 def _run(run: object, where: str) -> dict[str, object]:

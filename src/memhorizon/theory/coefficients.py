@@ -196,23 +196,40 @@ def _kinked(function: Function, signal: float, noise: float, level: int) -> np.n
     """Gauss rules in h on panels that end at multiples of 1/4: exact across kinks and jumps there."""
     G = np.hypot(signal, noise)
     h, dh = _panels(G, level)  # [m]
-    sigma = _values(function, h)  # [m]
+    nodes = _Nodes(h, dh, _values(function, h))
     # mu0 = E sigma(h), a = E[h sigma(h)]/G^2, h of variance G^2
     marginal = dh * _density(h / G) / G
-    mu0 = marginal @ sigma
-    a = marginal @ (sigma * h) / G**2
-    # v2 and s2 as in _smooth, with h in place of g = (h - signal u)/noise
+    mu0 = marginal @ nodes.sigma
+    a = marginal @ (nodes.sigma * h) / G**2
+    v2, s2 = _beyond_line(nodes, mu0, a, signal, noise)
+    return np.array([mu0, a, v2, s2])
+
+
+@dataclass(frozen=True)
+class _Nodes:
+    """Nodes and weights in h, and the activation at the nodes; all are [m]."""
+
+    h: np.ndarray
+    dh: np.ndarray
+    sigma: np.ndarray
+
+
+def _beyond_line(nodes: _Nodes, mu0: float, a: float, signal: float, noise: float) -> tuple[float, float]:
+    """v2 and s2 as in _smooth, with h in place of g = (h - signal u)/noise."""
     v2 = 0.0
     s2 = 0.0
     u, weight = _gaussian_trapezoid(min(0.05, 0.7 * noise / signal))  # E_g sigma varies on this scale
     for part, share in _parts(u, weight, 1 + len(u) // 16):
-        near = _reach(h, signal * part, noise)
-        g = (h[near] - signal * part[:, None]) / noise  # [u, h]
-        given = dh[near] * _density(g) / noise  # [u, h]
-        mean = given @ sigma[near]  # [u]
+        near = _reach(nodes.h, signal * part, noise)
+        g = (nodes.h[near] - signal * part[:, None]) / noise  # [u, h]
+        given = nodes.dh[near] * _density(g) / noise  # [u, h]
+        # v2 = E_u (E_g sigma - mu0 - a signal u)^2
+        mean = given @ nodes.sigma[near]  # [u]
         v2 += share @ (mean - mu0 - a * signal * part) ** 2
-        s2 += share @ (given * (sigma[near] - mean[:, None] - a * noise * g) ** 2).sum(axis=1)
-    return np.array([mu0, a, v2, s2])
+        # s2 = E_u E_g (sigma - E_g sigma - a noise g)^2
+        rest = nodes.sigma[near] - mean[:, None] - a * noise * g
+        s2 += share @ (given * rest**2).sum(axis=1)
+    return float(v2), float(s2)
 
 
 def _panels(G: float, level: int) -> tuple[np.ndarray, np.ndarray]:

@@ -241,18 +241,14 @@ class _Moments(NamedTuple):
 
 def _true_moments(draw: _Draw) -> _Moments:
     """Moments of the network itself."""
-    model = draw.model
     W = draw.W
-    X = draw.X
     d = W.shape[1]
-    delta = model.delta_t
-    sigma = resolve(model.activation)
+    delta = draw.model.delta_t
+    sigma = resolve(draw.model.activation)
     center = draw.projected  # [p, n]
     # fresh points: x_t has the variances e^-2t lam + Delta
-    fresh = np.zeros((len(W), 1))
-    U_test, V_test, _, bound_test = gaussian_moments(
-        sigma, W, fresh, model.decay**2 * draw.lam + delta, delta
-    )
+    spread = draw.model.decay**2 * draw.lam + delta
+    U_test, V_test, _, bound_test = gaussian_moments(sigma, W, np.zeros((len(W), 1)), spread, delta)
     if draw.noise_draws is None:
         # training points: only the noise varies
         U, V, points, bound = gaussian_moments(sigma, W, center, np.full(d, delta), delta)
@@ -261,7 +257,7 @@ def _true_moments(draw: _Draw) -> _Moments:
     def features(z: np.ndarray) -> np.ndarray:
         return sigma.function(center + sqrt(delta / d) * W @ z)
 
-    U, V, points, scale = _sampled_moments(features, (*W.shape, X.shape[1]), draw.noise_draws, draw.normal)
+    U, V, points, scale = _sampled_moments(features, draw)
     return _Moments(U, V, U_test, V_test, points, scale, bound_test)
 
 
@@ -280,8 +276,7 @@ def _equivalent_moments(draw: _Draw) -> _Moments:
     def features(z: np.ndarray) -> np.ndarray:
         return points + c.b / sqrt(d) * draw.W @ z + sqrt(c.s2) * draw.normal(points.shape)
 
-    shape = (*draw.W.shape, draw.X.shape[1])
-    U, V_train, _, scale = _sampled_moments(features, shape, draw.noise_draws, draw.normal)
+    U, V_train, _, scale = _sampled_moments(features, draw)
     return _Moments(U, V_train, U_test, V, points, scale, 0.0)
 
 
@@ -310,19 +305,19 @@ def _equivalent_population(draw: _Draw, c: Coefficients, noise_part: np.ndarray)
 
 
 def _sampled_moments(
-    features: Callable[[np.ndarray], np.ndarray],
-    shape: tuple[int, int, int],
-    noise_draws: int,
-    normal: Normal,
+    features: Callable[[np.ndarray], np.ndarray], draw: _Draw
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """U, V, mean features and mean |z|^2/d over `noise_draws` noises per training point; shape (p, d, n)."""
-    p, d, n = shape
+    """U, V, mean features and mean |z|^2/d over the noises of the draw, so many per training point."""
+    p, d = draw.W.shape
+    n = draw.X.shape[1]
+    noise_draws = draw.noise_draws
+    assert noise_draws is not None
     U = np.zeros((p, p))
     V = np.zeros((p, d))
     points = np.zeros((p, n))
     scale = 0.0
     for _ in range(noise_draws):
-        z = normal((d, n))
+        z = draw.normal((d, n))
         Z = features(z)  # [p, n]
         U += Z @ Z.T
         V += Z @ z.T

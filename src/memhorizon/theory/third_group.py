@@ -4,7 +4,7 @@ Derived in docs/notes/third-group.md. Everything here is the leading order in 1/
 the exact limit at given psi_n, psi_p is `bulk_edges` and `loss_curves`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -73,7 +73,7 @@ def third_group(model: FeatureModel) -> ThirdGroup:
     modes = _Modes(c.v2, c.s2, r, model.psi_n, w, np.where(separated, e, np.nan))
     center = modes.center()
     low, high = _first_bulk(c.v2, c.s2, r)
-    kappa = _kappa_at_zero(c.v2, c.s2, r)
+    end = _End(w, e, r, _kappa_at_zero(c.v2, c.s2, r))
     return ThirdGroup(
         data_eigenvalues=model.spectrum.eigenvalues,
         separated=separated,
@@ -86,9 +86,9 @@ def third_group(model: FeatureModel) -> ThirdGroup:
         first_bulk=(low, high),
         first_time=float(decay_time(model, low)),
         onset=float(model.psi_n / (2 * model.delta_t * c.v2)),
-        total_drop=_total_drop(w, e, kappa),
-        total_gap=_total_gap(w, e, kappa, r),
-        second_drop=_total_drop(w, e, 1.0),
+        total_drop=end.drop(),
+        total_gap=end.gap(),
+        second_drop=replace(end, kappa=1.0).drop(),  # kappa = 1 leaves the second bulk
     )
 
 
@@ -152,15 +152,31 @@ def _first_bulk(v2: float, s2: float, r: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _total_drop(w: np.ndarray, e: np.ndarray, kappa: float) -> float:
-    """1 - L_train(inf) = <1/(1 + kappa/e)>, kappa at z = 0; kappa = 1 leaves the second bulk."""
-    return float(np.sum(w / (1 + kappa / e)))
+@dataclass(frozen=True)
+class _End:
+    """The losses at tau = inf, from kappa at z = 0.
 
+    Attributes:
+        w: weights of the eigenvalues of Sigma. [k]
+        e: shares of noise. [k]
+        r: psi_p/psi_n.
+        kappa: leave-one-out factor.
+    """
 
-def _total_gap(w: np.ndarray, e: np.ndarray, kappa: float, r: float) -> float:
-    """L_gen(inf) = (1 - kappa^2) <1/(e (1 + kappa/e)^2)>/(1 - (1 - kappa)^2/r), kappa at z = 0."""
-    average = np.sum(w / e / (1 + kappa / e) ** 2)
-    return float((1 - kappa**2) * average / (1 - (1 - kappa) ** 2 / r))
+    w: np.ndarray
+    e: np.ndarray
+    r: float
+    kappa: float
+
+    def drop(self) -> float:
+        """1 - L_train = <1/(1 + kappa/e)>."""
+        return float(np.sum(self.w / (1 + self.kappa / self.e)))
+
+    def gap(self) -> float:
+        """L_gen = (1 - kappa^2) <1/(e (1 + kappa/e)^2)>/(1 - (1 - kappa)^2/r)."""
+        kappa = self.kappa
+        average = np.sum(self.w / self.e / (1 + kappa / self.e) ** 2)
+        return float((1 - kappa**2) * average / (1 - (1 - kappa) ** 2 / self.r))
 
 
 def _kappa_at_zero(v2: float, s2: float, r: float) -> float:

@@ -124,6 +124,11 @@ def overfitting_threshold(model: FeatureModel, *, gap_level: float = 0.05) -> Th
         return L_gen - gap_level
 
     grid = np.log(max(1.0, model.psi_p)) + np.log(10) * np.linspace(-3, 6, 73)
+    return _last_crossing(excess, grid, gap_level)
+
+
+def _last_crossing(excess: Callable[[float], float], grid: np.ndarray, gap_level: float) -> Threshold:
+    """Where L_gen(inf) falls below a level for good, by its excess above it on a grid of log psi_n."""
     values = np.array([excess(x) for x in grid])
     above = np.flatnonzero(values >= 0)
     if len(above) == 0:

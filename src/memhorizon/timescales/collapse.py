@@ -1,6 +1,7 @@
 """How well the curves of several runs become one when time is divided by a power of n."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -49,23 +50,19 @@ def collapse_quality(
         InputError: if there are fewer than two curves or factors, a factor is not positive, or the
             curves are not monotone or have no common range of values.
     """
-    z, logs = _matched(curves, factor_values)
+    matched = _matched(curves, factor_values)
     if not np.isfinite(exponent):
         raise InputError(f"exponent: expected a finite number, got {exponent}")
-
-    def quality(pick: np.ndarray) -> np.ndarray:  # [draws, m] -> [draws]
-        before = z[pick].var(axis=1).mean(axis=1)
-        after = (z[pick] - exponent * logs[pick][..., None]).var(axis=1).mean(axis=1)
-        return np.divide(after, before, out=np.where(after > 0, np.inf, 1.0), where=before > 0)
-
-    m = len(z)
-    value = float(quality(np.arange(m)[None])[0])
+    m = len(matched.log_factor)
+    value = float(matched.quality(np.arange(m)[None], exponent)[0])
     if m < 3:
         return Estimate(value, 0.0, np.inf, confidence)
+    # bootstrap over curves
     pick = np.random.default_rng(seed).integers(m, size=(draws, m))
-    pick = pick[np.ptp(logs[pick], axis=1) > 0]  # a draw of one factor alone says nothing
+    pick = pick[np.ptp(matched.log_factor[pick], axis=1) > 0]  # a draw of one factor alone says nothing
+    found = matched.quality(pick, exponent)
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    low, high = np.quantile(quality(pick), tails, method="inverted_cdf")  # no mean of infinities
+    low, high = np.quantile(found, tails, method="inverted_cdf")  # no mean of infinities
     return Estimate(value, min(float(low), value), max(float(high), value), confidence)
 
 
@@ -80,29 +77,45 @@ def best_exponent(
     Raises:
         InputError: as `collapse_quality`.
     """
-    z, logs = _matched(curves, factor_values)
-    y = z.mean(axis=1)
-    x = logs - logs.mean()
+    matched = _matched(curves, factor_values)
+    y = matched.log_step.mean(axis=1)
+    x = matched.log_factor - matched.log_factor.mean()
+    # least squares: slope = x.y/x.x, of variance s^2/x.x with s^2 = |y - mean - slope x|^2/(m - 2)
     slope = float(x @ y / (x @ x))
     degrees = len(x) - 2
     if degrees == 0:
         return Estimate(slope, -np.inf, np.inf, confidence)
-    error = float(np.sqrt(np.sum((y - y.mean() - slope * x) ** 2) / degrees / (x @ x)))
+    residual = y - y.mean() - slope * x
+    error = float(np.sqrt(np.sum(residual**2) / degrees / (x @ x)))
     half = two_sided(confidence, degrees) * error
     return Estimate(slope, slope - half, slope + half, confidence)
 
 
-def _matched(
-    curves: Sequence[Curve], factor_values: Sequence[float] | np.ndarray
-) -> tuple[Float[np.ndarray, "m levels"], Float[np.ndarray, " m"]]:
-    """Log steps at which each curve passes the common values, and the logarithms of the factors."""
-    factors = np.asarray(factor_values, dtype=float)
-    if len(curves) != len(factors) or len(curves) < 2:
-        raise InputError(
-            f"curves, factor_values: expected two or more of each, got {len(curves)} and {len(factors)}"
-        )
-    if not (np.all(np.isfinite(factors)) and np.all(factors > 0) and np.ptp(factors) > 0):
-        raise InputError(f"factor_values: expected positive, different values, got {factors.tolist()}")
+@dataclass(frozen=True)
+class _Matched:
+    """Curves compared where they pass the same values.
+
+    Attributes:
+        log_step: log tau_j(v), at which curve j passes value v. [m, levels]
+        log_factor: logarithm of the factor of each curve. [m]
+    """
+
+    log_step: Float[np.ndarray, "m levels"]
+    log_factor: Float[np.ndarray, " m"]
+
+    def quality(self, pick: np.ndarray, exponent: float) -> np.ndarray:
+        """The quality of each selection of curves. [draws, m] -> [draws]."""
+        z = self.log_step[pick]
+        before = z.var(axis=1).mean(axis=1)
+        # after log tau_j(v) -> log tau_j(v) - exponent log factor_j
+        after = (z - exponent * self.log_factor[pick][..., None]).var(axis=1).mean(axis=1)
+        unspread = np.where(after > 0, np.inf, 1.0)
+        return np.divide(after, before, out=unspread, where=before > 0)
+
+
+def _matched(curves: Sequence[Curve], factor_values: Sequence[float] | np.ndarray) -> _Matched:
+    """The curves at nine values that all of them pass."""
+    factors = _checked_factors(curves, factor_values)
     trend = float(np.sign(sum(curve.value[-1] - curve.value[0] for curve in curves)))
     fits = [_monotone(curve, trend) for curve in curves]
     bottom = max(fit[0] for fit in fits)
@@ -110,13 +123,27 @@ def _matched(
     if not bottom < top:
         raise InputError("curves: expected values that all curves pass, but their ranges do not overlap")
     values = bottom + (top - bottom) * _SHARES
-    steps = []
-    for curve, fit in zip(curves, fits, strict=True):
-        rises = np.append(
-            np.diff(fit) > 0, True
-        )  # of equal values the last: the first step beyond is the next
-        steps.append(np.interp(values, fit[rises], _log_step(curve)[rises]))
-    return np.array(steps), np.log(factors)
+    passed = [_passed(curve, fit, values) for curve, fit in zip(curves, fits, strict=True)]
+    return _Matched(np.array(passed), np.log(factors))
+
+
+def _checked_factors(curves: Sequence[Curve], factor_values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """The factors, one for each curve. [m]."""
+    factors = np.asarray(factor_values, dtype=float)
+    if len(curves) != len(factors) or len(curves) < 2:
+        raise InputError(
+            f"curves, factor_values: expected two or more of each, got {len(curves)} and {len(factors)}"
+        )
+    if not (np.all(np.isfinite(factors)) and np.all(factors > 0) and np.ptp(factors) > 0):
+        raise InputError(f"factor_values: expected positive, different values, got {factors.tolist()}")
+    return factors
+
+
+def _passed(curve: Curve, fit: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Log steps at which the monotone fit of a curve passes the values. [levels]."""
+    # of equal values the last: the first step beyond is the next
+    rises = np.append(np.diff(fit) > 0, True)
+    return np.interp(values, fit[rises], _log_step(curve)[rises])
 
 
 def _monotone(curve: Curve, trend: float) -> Float[np.ndarray, " points"]:

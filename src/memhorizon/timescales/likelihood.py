@@ -33,6 +33,23 @@ class Fit:
 
 
 @dataclass(frozen=True)
+class _Derivatives:
+    """Derivatives of the log likelihood of each row by its center and its variance v; all are [m].
+
+    Attributes:
+        center2: minus the second one by the center.
+        mixed: minus that by the center and v.
+        variance2: minus the second one by v.
+        variance1: the first one by v.
+    """
+
+    center2: np.ndarray
+    mixed: np.ndarray
+    variance2: np.ndarray
+    variance1: np.ndarray
+
+
+@dataclass(frozen=True)
 class Information:
     """Minus the second derivatives of the log likelihood at (coefficients, log scatter), in three parts.
 
@@ -116,18 +133,23 @@ class LogTimes:
         scatter2 = np.exp(2 * fit.log_scatter)
         v = scatter2 + self.error**2
         z = (self.y - self.X @ fit.coefficients) / np.sqrt(v)
+        found = self._derivatives(z, v)
+        # d2 by log scatter = d2 by v (2 scatter^2)^2 + d by v 4 scatter^2
+        scatter = np.sum(found.variance2 * (2 * scatter2) ** 2 - found.variance1 * 4 * scatter2)
+        return Information(found.center2, self.X.T @ (found.mixed * 2 * scatter2), float(scatter))
+
+    def _derivatives(self, z: np.ndarray, v: np.ndarray) -> _Derivatives:
+        """Those of each row at z = (y - center)/sqrt v, from phi where it was seen and from Phi elsewhere."""
         u, hazard = self._tail(z)
         bend = np.clip(hazard * (hazard + u), 0, 1)  # -(log Phi)'', within (0, 1) but for rounding
-
-        # minus d2 by center twice, by center and v, by v twice; and d by v
-        center2 = np.where(self.seen, 1, bend) / v
-        mixed = np.where(self.seen, z, self.side * (hazard - bend * u) / 2) / v**1.5
-        variance2 = np.where(self.seen, z**2 - 0.5, (bend * u**2 - 3 * hazard * u) / 4) / v**2
-        variance1 = np.where(self.seen, z**2 - 1, -hazard * u) / (2 * v)
-
-        # d2 by log scatter = d2 by v (2 scatter^2)^2 + d by v 4 scatter^2
-        scatter = np.sum(variance2 * (2 * scatter2) ** 2 - variance1 * 4 * scatter2)
-        return Information(center2, self.X.T @ (mixed * 2 * scatter2), float(scatter))
+        mixed = self.side * (hazard - bend * u) / 2
+        variance2 = (bend * u**2 - 3 * hazard * u) / 4
+        return _Derivatives(
+            center2=np.where(self.seen, 1, bend) / v,
+            mixed=np.where(self.seen, z, mixed) / v**1.5,
+            variance2=np.where(self.seen, z**2 - 0.5, variance2) / v**2,
+            variance1=np.where(self.seen, z**2 - 1, -hazard * u) / (2 * v),
+        )
 
     def covariance(self, fit: Fit) -> Covariance:
         """Of the coefficients at a fit.

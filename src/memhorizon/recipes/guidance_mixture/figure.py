@@ -77,27 +77,28 @@ def _by_guidance(axes: Axes, groups: Sequence[GroupRow]) -> None:
 
 def _classes(axes: Axes, groups: Sequence[GroupRow]) -> None:
     """Times of class 1 over those of class 0 in each case of the n that has all cases."""
-    cases = distinct(row.case for row in groups)
-    n_train = next(row.n_train for row in groups if row.case == cases[-1])
-    own = [
-        row
-        for row in groups
-        if (row.n_train, row.scale, row.label) == (n_train, 0.0, 1) and row.case in cases
-    ]
-    looks = style.looks((style.TAU_GEN, style.TAU_MEM))
+    n_train = _n_of_all_cases(groups)
+    shown = [row for row in groups if (row.n_train, row.scale, row.label) == (n_train, 0.0, 1)]
     ratios = {
-        style.TAU_GEN: [row.class_ratio_gen for row in own],
-        style.TAU_MEM: [row.class_ratio for row in own],
+        style.TAU_GEN: [row.class_ratio_gen for row in shown],
+        style.TAU_MEM: [row.class_ratio for row in shown],
     }
+    looks = style.looks(ratios)
     guide(axes, 1)
     for (label, found), shift in zip(ratios.items(), (-SHIFT, SHIFT), strict=True):
         _ratios(axes, found, shift, looks[label])
     known = [ratio for found in ratios.values() for ratio in found if ratio is not None]
     style.log_span(axes.yaxis, [1.0, *ends(known)])
-    places_axis(axes, [row.case for row in own], f"classes (n = {n_train}, w = 0)")
+    places_axis(axes, [row.case for row in shown], f"classes (n = {n_train}, w = 0)")
     title = "time of class 1 over that of class 0\n(rare: a quarter; narrow: variance 1/4)"
     axes.set(ylabel="class 1 / class 0", title=title)
     legend_below(axes, without_line(looks))
+
+
+def _n_of_all_cases(groups: Sequence[GroupRow]) -> int:
+    """The n that has all cases: that of the last one."""
+    last = distinct(row.case for row in groups)[-1]
+    return next(row.n_train for row in groups if row.case == last)
 
 
 def _ratios(axes: Axes, found: Sequence[Pooled | None], shift: float, look: Look) -> None:

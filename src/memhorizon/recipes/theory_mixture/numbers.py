@@ -84,20 +84,25 @@ ROWS = (Row,)
 def mixture_matrices(psi_n: float, dim: int, seed: int, separation: float) -> FiniteMatrices:
     """The network of a seed, its data moved to +mu or -mu; averages over noise and classes are exact."""
     model = FeatureModel(psi_n, PSI_P, T)
-    sigma = resolve("tanh")
     start = finite_matrices(model, dim, seed)
     rng = np.random.default_rng([seed, 1])
     mu = class_mean(rng, dim, separation)
     data = start.data + mu[:, None] * rng.choice([-1.0, 1.0], size=start.data.shape[1])
-    # pre-activations W x_t/sqrt(d): of mean exp(-t) W x/sqrt(d) given a point or a class
-    shift = model.decay / np.sqrt(dim) * start.W
     # given a point the noise alone spreads x_t, given a class its unit covariance does
-    noise = np.full(dim, model.delta_t)
-    U, V, points, _ = gaussian_moments(sigma, start.W, shift @ data, noise, model.delta_t)
-    classes = shift @ np.stack([mu, -mu], axis=1)
-    U_test, V_test, _, _ = gaussian_moments(sigma, start.W, classes, np.ones(dim), model.delta_t)
+    U, V, points = _moments(model, start.W, data, np.full(dim, model.delta_t))
+    U_test, V_test, _ = _moments(model, start.W, np.stack([mu, -mu], axis=1), np.ones(dim))
     floor = optimal_loss(model, dim, separation)
     return replace(start, U=U, V=V, U_test=U_test, V_test=V_test, data=data, points=points, floor=floor)
+
+
+def _moments(
+    model: FeatureModel, W: np.ndarray, means: np.ndarray, variances: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """U, V and mean features where x_t has these means before the noise, [d, n], and variances, [d]."""
+    # pre-activations W x_t/sqrt(d) have the mean exp(-t) W x/sqrt(d)
+    shift = model.decay / np.sqrt(W.shape[1]) * W
+    U, V, points, _ = gaussian_moments(resolve("tanh"), W, shift @ means, variances, model.delta_t)
+    return U, V, points
 
 
 def class_mean(rng: np.random.Generator, dim: int, separation: float) -> Float[np.ndarray, " dim"]:

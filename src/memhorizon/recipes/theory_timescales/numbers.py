@@ -80,31 +80,63 @@ def rows_of(psi_n: Sequence[float], psi_p: float, t: float) -> list[Row]:
     return [row_of(n, psi_p, t) for n in psi_n if n < psi_p]
 
 
+@dataclass(frozen=True)
+class Events:
+    """What happens along the curves of one model; the entries of a row.
+
+    Attributes:
+        E_score_best: the smallest score error.
+        best_time: when it is reached.
+        level_times: when the score error has risen to each of LEVELS. [3]
+        L_gen_inf: the gap at tau = inf.
+        half_time: when half of it has opened.
+        end_time: when nine tenths have.
+    """
+
+    E_score_best: float
+    best_time: float
+    level_times: Float[np.ndarray, " 3"]
+    L_gen_inf: float
+    half_time: float
+    end_time: float
+
+    @classmethod
+    def of(cls, model: FeatureModel, tau: Float[np.ndarray, " m"]) -> "Events":
+        """Read them off the curves at these times."""
+        curves = loss_curves(model, np.append(tau, np.inf))
+        gap = curves.L_gen[:-1]
+        error = curves.E_score[:-1]
+        end = float(curves.L_gen[-1])
+        best = int(np.argmin(error))
+        return cls(
+            E_score_best=float(error[best]),
+            best_time=float(tau[best]),
+            level_times=rises(tau[best:], error[best:]),
+            L_gen_inf=end,
+            half_time=first_crossing(tau, gap, 0.5 * end),
+            end_time=first_crossing(tau, gap, 0.9 * end),
+        )
+
+
 def row_of(psi_n: float, psi_p: float, t: float) -> Row:
     """Events and timescales of one model."""
     model = FeatureModel(psi_n, psi_p, t)
     onset = onset_time(model)
-    tau = np.geomspace(1e-4, 1e5, 1801) * onset
-    curves = loss_curves(model, np.append(tau, np.inf))
-    gap = curves.L_gen[:-1]
-    error = curves.E_score[:-1]
-    end = float(curves.L_gen[-1])
-    best = int(np.argmin(error))
-    level_times = rises(tau[best:], error[best:])
+    events = Events.of(model, np.geomspace(1e-4, 1e5, 1801) * onset)
     first = first_bulk_time(model)
-    share_at_first, error_at_first = state_at(model, first, end)
+    share_at_first, error_at_first = state_at(model, first, events.L_gen_inf)
     return Row(
         psi_n=psi_n,
         psi_p=psi_p,
         t=t,
         delta_t=model.delta_t,
-        E_score_best=float(error[best]),
-        L_gen_inf=end,
-        best_time=float(tau[best]),
-        level_times=level_times,
-        level_1_time=float(level_times[1]),
-        half_time=first_crossing(tau, gap, 0.5 * end),
-        end_time=first_crossing(tau, gap, 0.9 * end),
+        E_score_best=events.E_score_best,
+        L_gen_inf=events.L_gen_inf,
+        best_time=events.best_time,
+        level_times=events.level_times,
+        level_1_time=float(events.level_times[1]),
+        half_time=events.half_time,
+        end_time=events.end_time,
         tau_onset=onset,
         tau_first=first,
         tau_third=float(third_group(model).time[0]),
