@@ -6,7 +6,7 @@ import torch
 
 from memhorizon.errors import InputError
 from memhorizon.measure import neighbors, ranking
-from memhorizon.measure.neighbors import nearest, pairs_within
+from memhorizon.measure.neighbors import nearest, pairs_in_balls, pairs_within
 from reference import nearest_slow
 
 SHAPES = [(16, 700, 30, 2), (9, 1, 5, 1), (12, 9, 1, 3), (3, 300, 2500, 4)]  # m, n, d, k
@@ -148,6 +148,27 @@ def test_pairs_within_are_those_of_the_distance_matrix():
         order = (i * 90 + j).argsort()
         expected = ((distance <= reach) & (torch.arange(90)[:, None] < torch.arange(90))).nonzero()
         assert torch.equal(torch.stack([i, j], 1)[order], expected)
+
+
+@pytest.mark.parametrize("kind", DATA)
+@pytest.mark.usefixtures("tiles")
+def test_pairs_in_balls_hold_what_nearest_found_and_nothing_farther(kind):
+    """Balls that reach exactly to the 3rd nearest: on the sphere is inside, for every type and range."""
+    points, centers = (x.reshape(len(x), -1) for x in DATA[kind](normal(70, 3), normal(90, 3, seed=1)))
+    distance, _ = nearest(centers, points, k=70, same_units=True)
+    radius = distance[:, 2]
+    found = [torch.stack(pair, 1) for pair in pairs_in_balls(centers, points, radius)]
+    count = torch.cat(found)[:, 0].bincount(minlength=90)
+    assert torch.equal(count, (distance <= radius[:, None]).sum(1))
+    assert len(torch.unique(torch.cat(found), dim=0)) == len(torch.cat(found))
+
+
+def test_pairs_in_balls_are_named_by_center_and_point():
+    centers, points = torch.tensor([[0.0], [10]]), torch.tensor([[11.0], [1], [12]])
+    found = torch.cat(
+        [torch.stack(pair, 1) for pair in pairs_in_balls(centers, points, torch.tensor([0.5, 2]))]
+    )
+    assert sorted(found.tolist()) == [[1, 0], [1, 2]]
 
 
 GOOD = torch.ones(4, 3)

@@ -11,6 +11,7 @@ from torch import nn
 
 from memhorizon import metrics
 from memhorizon.errors import InputError
+from memhorizon.measure.features import pca_features
 from memhorizon.metrics import METRICS
 
 torchmetrics = pytest.importorskip("torchmetrics")
@@ -137,12 +138,20 @@ def test_reset_forgets_all_or_the_samples_alone():
         metric.compute()
     kept = fed(made("f_mem", reset_real=False))
     kept.reset()
-    assert kept.samples_items == []
+    assert kept.samples_items_kept == []
     kept.update(SETS["samples"][:20], real=False)
     found = kept.measurement()
     assert found.sizes == {"samples": 20, "train": 120, "holdout": 90}
     kept.update(SETS["samples"][20:], real=False)
     assert kept.measurement().value == expected_of("f_mem").value
+
+
+def test_metrics_that_are_reset_differently_share_nothing():
+    forgets, keeps = made("f_mem"), made("precision", reset_real=False)
+    collection = fed(torchmetrics.MetricCollection([forgets, keeps]))
+    assert len(collection.compute_groups) == 2
+    collection.reset()
+    assert (len(forgets.train_items), len(keeps.train_items_kept)) == (0, 1)
 
 
 def test_held_out_items_are_asked_for_where_they_are_needed():
@@ -203,6 +212,12 @@ def test_batches_have_to_fit_one_another():
     of_features.update(SETS["train"].sigmoid(), kind="train")
     with pytest.raises(InputError, match="items: expected torch.float32 as in the batches of train, got"):
         of_features.update(pixels, kind="samples")
+
+
+def test_features_of_a_projection_have_its_unit():
+    metric = made("frechet", features=pca_features(SETS["train"].sigmoid(), 3))
+    with pytest.raises(InputError, match="the data of pca_features"):
+        metric.update(SETS["train"].sigmoid() * 255, kind="train")
 
 
 def test_bytes_and_floats_of_different_sets_are_brought_to_one_unit():

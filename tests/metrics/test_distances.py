@@ -44,7 +44,7 @@ def test_a_generator_that_only_copies_is_the_best_to_them():
 def test_mifid_equals_the_slow_twin(shift):
     samples, train = normal(40, 5).abs() + shift, normal(60, 5, seed=1) + shift
     expected = cosine_distances_slow(samples, train)
-    found = metrics.mifid(samples, train, threshold=1.0)
+    found = metrics.mifid(samples, train, penalty_below=1.0)
     # 1 - cos is a difference of numbers near 1 in the twin: some units of 2^-53
     np.testing.assert_allclose(found.per_sample, expected, atol=1e-14)
     frechet = metrics.frechet(samples, train).value.value
@@ -122,8 +122,8 @@ def test_50_copies_among_1000_fresh_samples_are_not_seen():
 
 def test_bad_input_is_named():
     items = torch.eye(4)
-    with pytest.raises(InputError, match="threshold: expected"):
-        metrics.mifid(items, items, threshold=0.0)
+    with pytest.raises(InputError, match="penalty_below: expected"):
+        metrics.mifid(items, items, penalty_below=0.0)
     for metric in (metrics.mifid, metrics.frechet, metrics.kernel):
         with pytest.raises(InputError, match="at least 2 items each"):
             metric(items[:1], items)

@@ -48,7 +48,7 @@ def test_samples_and_training_items_cannot_be_exchanged_unseen(name):
     """Of as many samples as training items, so that no size gives them away; MiFID with its penalty on."""
     samples = torch.cat([SAMPLES, normal(40, 1, 3, 2, seed=3)])
     assert len(samples) == len(TRAIN)
-    options = {"threshold": 1.0} if name == "mifid" else {}
+    options = {"penalty_below": 1.0} if name == "mifid" else {}
     right, wrong = value(name, samples, TRAIN, **options), value(name, TRAIN, samples, **options)
     assert right != pytest.approx(wrong, rel=1e-6)
 

@@ -18,6 +18,7 @@ from memhorizon.devices import widest_float
 from memhorizon.errors import InputError
 from memhorizon.measure.features import Features, check_features, features_of
 from memhorizon.measure.items import Numbers, as_items
+from memhorizon.measure.quality import check_unit_of_features
 from memhorizon.metrics.measurement import Measurement
 from memhorizon.metrics.sets import BATCH
 from memhorizon.metrics.table import MetricInfo
@@ -62,28 +63,28 @@ class Accumulator(Metric):
         reset_real: bool = True,
         **options: object,
     ) -> None:
-        known = inspect.signature(self.info.function).parameters
-        super().__init__(**{name: value for name, value in options.items() if name not in known})
+        mine, theirs = _divided(options, self.info)
+        super().__init__(**theirs)
         check_whole("batch_size", batch_size, least=1)
         check_flag("reset_real", reset_real)
         self.features = check_features(features)
         self.batch_size = int(batch_size)
         self.reset_real = reset_real
-        self.options = {name: value for name, value in options.items() if name in known}
-        self._try_options()
+        self.options = mine
+        _try_options(self.info, mine)
         self._seen: dict[str, tuple[torch.dtype, torch.Size]] = {}
         self._found: Measurement | None = None
         for kind in KINDS:
-            self.add_state(_state_of(kind), [], dist_reduce_fx="cat")
+            self.add_state(self._state_of(kind), [], dist_reduce_fx="cat")
 
-    def _try_options(self) -> None:
-        """Use the options on a few items: a mistake shall not wait for the end of an epoch."""
-        if not isinstance(self.options.get("group", "exact"), str):
-            raise InputError('group: expected "exact" or "near" of items that come in batches, got numbers')
-        k = self.options.get("k", 0)
-        count = _TRIED + (k if isinstance(k, int) else 0)
-        items = torch.arange(count)[:, None]
-        self.info.function(items, items, **{"holdout": items, **self.options})
+    def _state_of(self, kind: str) -> str:
+        """Name of the attribute that holds the batches of a set.
+
+        A collection lets metrics share their states if these have the same names and equal contents so far
+        (torchmetrics 1.4 looks at the first state alone). So what is kept differently has different names.
+        """
+        what = "items" if self.features is None else f"features_{id(self.features)}"
+        return f"{kind}_{what}" if self.reset_real else f"{kind}_{what}_kept"
 
     def update(self, items: Numbers, real: bool | None = None, kind: str | None = None) -> None:
         """Add a batch to a set.
@@ -101,18 +102,17 @@ class Accumulator(Metric):
         self._check_fit(batch, kind)
         rows = batch
         if self.features is not None:
+            check_unit_of_features(self.features, batch, "items")
             rows = features_of(batch, "items", self.features, self.batch_size)
-        getattr(self, _state_of(kind)).append(rows)
+        getattr(self, self._state_of(kind)).append(rows)
 
     def _check_fit(self, batch: Shaped[Tensor, "n ..."], kind: str) -> None:
         """Refuse a batch of another type or shape than those before."""
         for other, (dtype, shape) in self._seen.items():
-            if batch.shape[1:] != shape:
-                before, now = tuple(shape), tuple(batch.shape[1:])
-                raise InputError(f"items: expected items of one shape, got {now} after {before}")
+            _check_shape(batch.shape[1:], shape)
             # features are taken of each batch as it comes, so no set can be brought to the unit of another
-            is_alike = batch.is_floating_point() == dtype.is_floating_point or self.features is None
-            if not is_alike or (other == kind and batch.dtype != dtype):
+            is_other_unit = batch.is_floating_point() != dtype.is_floating_point and self.features is not None
+            if is_other_unit or (other == kind and batch.dtype != dtype):
                 raise InputError(f"items: expected {dtype} as in the batches of {other}, got {batch.dtype}")
         self._seen[kind] = (batch.dtype, batch.shape[1:])
 
@@ -149,7 +149,7 @@ class Accumulator(Metric):
 
     def _items_of(self, kind: str) -> Shaped[Tensor, "n ..."] | None:
         """All items of a set; None of held-out items that are not needed and not there."""
-        batches = getattr(self, _state_of(kind))
+        batches = getattr(self, self._state_of(kind))
         if len(batches):
             return dim_zero_cat(batches)  # of batches, or of what was gathered from other processes
         if kind == "holdout" and not self.info.needs_holdout:
@@ -159,17 +159,36 @@ class Accumulator(Metric):
     def reset(self) -> None:
         """Forget the samples and, unless `reset_real` is False, training and held-out items."""
         kept_kinds = () if self.reset_real else ("train", "holdout")
-        kept = {kind: list(getattr(self, _state_of(kind))) for kind in kept_kinds}
+        kept = {kind: list(getattr(self, self._state_of(kind))) for kind in kept_kinds}
         super().reset()
         self._found = None
         self._seen = {kind: self._seen[kind] for kind in kept if kind in self._seen}
         for kind, batches in kept.items():
-            setattr(self, _state_of(kind), batches)
+            setattr(self, self._state_of(kind), batches)
 
 
-def _state_of(kind: str) -> str:
-    """Name of the attribute that holds the batches; `train` is a method of every module."""
-    return f"{kind}_items"
+def _divided(options: dict[str, object], info: MetricInfo) -> tuple[dict[str, object], dict[str, object]]:
+    """Options of the function of a metric, and the others."""
+    known = inspect.signature(info.function).parameters
+    mine = {name: value for name, value in options.items() if name in known}
+    theirs = {name: value for name, value in options.items() if name not in known}
+    return mine, theirs
+
+
+def _try_options(info: MetricInfo, options: dict[str, object]) -> None:
+    """Use options on a few items: a mistake shall not wait for the end of an epoch."""
+    if not isinstance(options.get("group", "exact"), str):
+        raise InputError('group: expected "exact" or "near" of items that come in batches, got numbers')
+    k = options.get("k", 0)
+    count = _TRIED + (k if isinstance(k, int) else 0)
+    items = torch.arange(count)[:, None]
+    info.function(items, items, **{"holdout": items, **options})
+
+
+def _check_shape(shape: torch.Size, before: torch.Size) -> None:
+    if shape != before:
+        both = f"{tuple(shape)} after {tuple(before)}"
+        raise InputError(f"items: expected items of one shape, got {both}")
 
 
 def _kind_of(real: bool | None, kind: str | None) -> str:

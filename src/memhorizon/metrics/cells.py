@@ -8,7 +8,7 @@ from memhorizon.devices import wide
 from memhorizon.measure.neighbors import nearest_of
 
 _ROUNDS = 100  # of k-means; what has not settled by then is taken as it is
-_ROWS = 4096  # items summed at a time
+_ROWS = 4096  # items brought to 64 bits at a time
 
 
 def cells_of(
@@ -27,14 +27,25 @@ def cells_of(
     Source: [arthur2007] Sec. 2
     """
     center = _spread_items(train, cells, torch.Generator().manual_seed(seed))
-    label = nearest_of(train, center, 1)[1][:, 0]
+    label = nearest_center(train, center)
     for _ in range(_ROUNDS):
         center = _means(train, label, center)
         before = label
-        label = nearest_of(train, center, 1)[1][:, 0]
+        label = nearest_center(train, center)
         if torch.equal(label, before):
             break
     return label, center
+
+
+def nearest_center(rows: Shaped[Tensor, "m d"], center: Float64[Tensor, "cells d"]) -> Int[Tensor, " m"]:
+    """Give the cell of each row, by the product: a tie, or nearly one, goes either way."""
+    squared_length = center.square().sum(1)
+    parts = []
+    for some in rows.split(_ROWS):
+        # |x - c|^2 - |x|^2 = |c|^2 - 2 x.c
+        score = torch.addmm(squared_length, wide(some), center.T, alpha=-2)
+        parts.append(score.argmin(1))
+    return torch.cat(parts)
 
 
 def _spread_items(
@@ -55,7 +66,7 @@ def _spread_items(
 
 
 def _squared_to(train: Shaped[Tensor, "n d"], place: int) -> Float64[Tensor, " n"]:
-    """Squared distance of every item to one of them, on the CPU."""
+    """Squared distance of every item to one of them, on the CPU; exactly 0 to an equal one."""
     return nearest_of(train, train[place : place + 1], 1)[0][:, 0].double().square().cpu()
 
 

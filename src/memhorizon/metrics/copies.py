@@ -66,10 +66,7 @@ def f_mem(
     check_number("threshold", threshold, above=0, below=1)
     sets = sets_of(samples, train, holdout, features=features, batch_size=batch_size, same_units=same_units)
     label = group_of(group, sets.train)
-
-    def ratios(rows: Shaped[Tensor, "rows d"]) -> Float[Tensor, " rows"]:
-        return gap_ratios(rows, sets.train, group=label, same_units=True)
-
+    ratios = partial(gap_ratios, train=sets.train, group=label, same_units=True)
     found = sets.of_samples("f_mem", ratios, partial(memorized_fraction, threshold=threshold))
     return found if sets.holdout is not None else _beside_closed_form(found, sets, threshold)
 
@@ -127,12 +124,7 @@ def calibrated_l2(
     sets = sets_of(samples, train, holdout, features=features, batch_size=batch_size, same_units=same_units)
     label = group_of(group, sets.train)
     width = min(int(k), int(label.max()) + 1)
-
-    def calibrated(rows: Shaped[Tensor, "rows d"]) -> Float[Tensor, " rows"]:
-        distance = nearest_groups(rows, sets.train, label, width)
-        # d1 / (alpha (d1 + ... + dk) / k)
-        return distance[:, 0] / (alpha * distance.mean(1))
-
+    calibrated = partial(_calibrated, train=sets.train, group=label, k=width, alpha=float(alpha))
     note = "" if width == k else f"the mean is over {width} neighbours: there are no more groups"
     return sets.of_samples("calibrated_l2", calibrated, _share_below_1, note=note)
 
@@ -172,14 +164,31 @@ def auth_pct(
     """
     sets = sets_of(samples, train, holdout, features=features, batch_size=batch_size, same_units=same_units)
     label = group_of(group, sets.train)
-
-    def ratios(rows: Shaped[Tensor, "rows d"]) -> Float[Tensor, " rows"]:
-        distance, index = nearest_of(rows, sets.train, 1)
-        radius = _to_others(sets.train, label, index[:, 0])
-        # |y - x| / |x - x'|; at distance 0 it is a copy, whatever x' is
-        return torch.where(distance[:, 0] == 0, 0.0, distance[:, 0] / radius)
-
+    ratios = partial(_authenticity, train=sets.train, group=label)
     return sets.of_samples("auth_pct", ratios, _share_above_1)
+
+
+def _calibrated(
+    rows: Shaped[Tensor, "m d"],
+    *,
+    train: Shaped[Tensor, "n d"],
+    group: Int[Tensor, " n"],
+    k: int,
+    alpha: float,
+) -> Float[Tensor, " m"]:
+    """The distance to the nearest item over alpha times the mean of the k smallest."""
+    distance = nearest_groups(rows, train, group, k)
+    # d1 / (alpha (d1 + ... + dk) / k)
+    return distance[:, 0] / (alpha * distance.mean(1))
+
+
+def _authenticity(
+    rows: Shaped[Tensor, "m d"], *, train: Shaped[Tensor, "n d"], group: Int[Tensor, " n"]
+) -> Float[Tensor, " m"]:
+    """The distance |y - x| to the nearest item x, over its |x - x'|; 0 at distance 0, whatever x' is."""
+    distance, index = nearest_of(rows, train, 1)
+    to_others = _to_others(train, group, index[:, 0])
+    return torch.where(distance[:, 0] == 0, 0.0, distance[:, 0] / to_others)
 
 
 def _to_others(

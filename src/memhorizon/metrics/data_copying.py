@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import SupportsIndex
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Int, Shaped
+from jaxtyping import Bool, Float64, Shaped
 from scipy import stats
 from torch import Tensor
 
@@ -13,10 +13,13 @@ from memhorizon.checks import check_whole
 from memhorizon.measure.features import Features
 from memhorizon.measure.items import Items
 from memhorizon.measure.neighbors import nearest_of
-from memhorizon.metrics.cells import cells_of
+from memhorizon.metrics.cells import cells_of, nearest_center
 from memhorizon.metrics.measurement import Measurement
 from memhorizon.metrics.sets import BATCH, Sets, sets_of
 from memhorizon.results import NORMAL_95, Estimate, Status
+
+UNKNOWN = Estimate(math.nan, -math.inf, math.inf)
+HONEST = "samples drawn as the held-out items are"
 
 
 def c_t(
@@ -58,26 +61,28 @@ def c_t(
 
     Source: [meehan2020] Sec. 3; [delong1988]
     """
-    check_whole("cells", cells, least=1)
-    check_whole("least", least, least=1)
-    check_whole("seed", seed, least=0)
+    _check_options(cells, least, seed)
     sets = sets_of(samples, train, holdout, features=features, batch_size=batch_size, same_units=same_units)
     distances = _by_cell(sets, int(cells), int(seed))
     scores = [_Score.of(*pair) for pair in distances if len(pair[0]) >= int(least) and len(pair[1])]
     note = f"{len(scores)} of {len(distances)} cells have samples enough"
     if not scores:
-        unknown = Estimate(math.nan, -math.inf, math.inf)
-        return Measurement("c_t", unknown, sets.sizes, status=Status.NOT_MEASURED, note=note)
+        return Measurement("c_t", UNKNOWN, sets.sizes, status=Status.NOT_MEASURED, note=note)
     value, null = _average(scores)
-    rule = "samples drawn as the held-out items are"
-    return sets.measurement("c_t", value, null, null_rule=rule, note=note)
+    return sets.measurement("c_t", value, null, null_rule=HONEST, note=note)
+
+
+def _check_options(cells: SupportsIndex, least: SupportsIndex, seed: SupportsIndex) -> None:
+    check_whole("cells", cells, least=1)
+    check_whole("least", least, least=1)
+    check_whole("seed", seed, least=0)
 
 
 def _by_cell(sets: Sets, cells: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """In every cell, the distances to its training items: of the samples, and of the held-out items there."""
     train_cell, center = cells_of(sets.train, cells, seed)
-    sample_cell = _cell(sets.samples, center)
-    holdout_cell = _cell(sets.held, center)
+    sample_cell = nearest_center(sets.samples, center)
+    holdout_cell = nearest_center(sets.held, center)
     found = []
     for cell in range(len(center)):
         there = _there(sets.train, train_cell == cell)
@@ -85,10 +90,6 @@ def _by_cell(sets: Sets, cells: int, seed: int) -> list[tuple[np.ndarray, np.nda
         of_holdout = _distances(_there(sets.held, holdout_cell == cell), there)
         found.append((of_samples, of_holdout))
     return found
-
-
-def _cell(rows: Shaped[Tensor, "m d"], center: Float[Tensor, "cells d"]) -> Int[Tensor, " m"]:
-    return nearest_of(rows, center.to(rows.device), 1)[1][:, 0]
 
 
 def _there(rows: Shaped[Tensor, "m d"], is_there: Bool[Tensor, " m"]) -> Shaped[Tensor, "some d"]:
@@ -164,8 +165,12 @@ def _average(scores: list[_Score]) -> tuple[Estimate, Estimate]:
     weight = count / count.sum()
     z = np.array([score.z for score in scores])
     variance = np.array([max(1.0, score.variance) for score in scores])
-    value = float(weight @ z)
     # var C_T = sum w^2 var Z, and var Z = 1 by chance
-    half = NORMAL_95 * math.sqrt(weight**2 @ variance)
-    chance = NORMAL_95 * math.sqrt(weight @ weight)
-    return Estimate(value, value - half, value + half), Estimate(0.0, -chance, chance)
+    value = _normal(float(weight @ z), float(weight**2 @ variance))
+    return value, _normal(0.0, float(weight @ weight))
+
+
+def _normal(value: float, variance: float) -> Estimate:
+    """An estimate with its normal interval."""
+    half = NORMAL_95 * math.sqrt(variance)
+    return Estimate(value, value - half, value + half)

@@ -79,7 +79,7 @@ def mifid(
     train: Items,
     *,
     holdout: Items | None = None,
-    threshold: float = 0.1,
+    penalty_below: float = 0.1,
     features: Features = None,
     batch_size: SupportsIndex = BATCH,
     same_units: bool = False,
@@ -87,14 +87,15 @@ def mifid(
     """Give the Frechet distance over a penalty for samples near to training items.
 
     s is the mean over the *samples* of the smallest 1 - |cos| to a training item; the distance is divided by
-    s where s < `threshold`, else left. (torchmetrics averages over the training items the distance to their
-    nearest sample, which few samples do not bring below the threshold, copies or not.)
+    s where s < `penalty_below`, else left. (torchmetrics averages over the training items the distance to
+    their nearest sample: as long as samples are few, that is large, copies or not.)
 
     Args:
         samples: generated items, [m, *item]: tensor, array, path or ImageSet.
         train: training items, [n, *item].
         holdout: held-out items for the null, [h, *item].
-        threshold: of the mean cosine distance s, from which there is no penalty; made for Inception features.
+        penalty_below: the mean cosine distance s from which on there is no penalty; 0.1 is that of the paper,
+            for Inception features.
         features: what is compared, by default the items' entries.
         batch_size: items per call of `features`.
         same_units: vouch that all sets have one unit (see `nearest`).
@@ -104,47 +105,47 @@ def mifid(
         and is at 1.
 
     Raises:
-        InputError: if a set has fewer than 2 items, the threshold is not within (0, 1], or items or features
+        InputError: if a set has fewer than 2 items, `penalty_below` is not in (0, 1], or items or features
             cannot be used.
 
     Source: [bai2021] Sec. 3
     """
-    check_number("threshold", threshold, above=0, most=1)
+    check_number("penalty_below", penalty_below, above=0, most=1)
     sets = sets_of(samples, train, holdout, features=features, batch_size=batch_size, same_units=same_units)
 
-    near = _cosine_distances(sets.samples, sets.train)
-    value = _penalized(sets.samples, sets.train, near, threshold)
+    value, near = _penalized(sets.samples, sets.train, penalty_below)
+    null = None if sets.holdout is None else _penalized(sets.holdout, sets.train, penalty_below)[0]
     note = f"mean cosine distance to the nearest training item {Mean.of(near)}"
-    null = None
-    if sets.holdout is not None:
-        of_holdout = _cosine_distances(sets.holdout, sets.train)
-        null = _penalized(sets.holdout, sets.train, of_holdout, threshold)
     return sets.measurement("mifid", value, null, per_sample=near, note=note)
 
 
 def _penalized(
-    rows: Shaped[Tensor, "m d"], train: Shaped[Tensor, "n d"], near: Float[Tensor, " m"], threshold: float
-) -> Distance:
-    """The Frechet distance, over the mean cosine distance where that is below the threshold."""
+    rows: Shaped[Tensor, "m d"], train: Shaped[Tensor, "n d"], penalty_below: float
+) -> tuple[Distance, Float[Tensor, " m"]]:
+    """The Frechet distance with its penalty, and the cosine distances that this comes from."""
+    near = _cosine_distances(rows, train)
     distance = frechet_distance(rows, train, same_units=True)
     similar = Mean.of(near)
-    return _over(distance, similar) if similar.value < threshold else distance
+    return (_over(distance, similar) if similar.value < penalty_below else distance), near
 
 
 def _cosine_distances(samples: Shaped[Tensor, "m d"], train: Shaped[Tensor, "n d"]) -> Float[Tensor, " m"]:
-    """Smallest 1 - |cos| of each sample to a training item, exactly 0 for a copy.
-
-    Of vectors u, v of length 1: 1 - u.v = |u - v|^2 / 2, and |cos| is the larger of u.v and (-u).v.
-    """
+    """Smallest 1 - |cos| of each sample to a training item, exactly 0 for a copy; 1 without a direction."""
     u, has_direction = _directions(samples)
     v, _ = _directions(train)
     found = torch.ones(len(samples), dtype=u.dtype, device=u.device)
     if len(u) and len(v):
-        distance = nearest_of(u, v, 1)[0][:, 0]
-        if bool((u < 0).any()) or bool((v < 0).any()):
-            distance = torch.minimum(distance, nearest_of(-u, v, 1)[0][:, 0])
-        found[has_direction] = distance.square() / 2
+        # |u - v|^2 = 2 - 2 u.v
+        found[has_direction] = _to_lines(u, v).square() / 2
     return found
+
+
+def _to_lines(u: Float[Tensor, "m d"], v: Float[Tensor, "n d"]) -> Float[Tensor, " m"]:
+    """Distance of each u to the nearest v or -v, of vectors of length 1."""
+    distance = nearest_of(u, v, 1)[0][:, 0]
+    if bool((u >= 0).all()) and bool((v >= 0).all()):  # no -v is nearer
+        return distance
+    return torch.minimum(distance, nearest_of(-u, v, 1)[0][:, 0])
 
 
 def _directions(x: Shaped[Tensor, "n d"]) -> tuple[Float[Tensor, "some d"], Bool[Tensor, " n"]]:

@@ -29,7 +29,7 @@ _ROUNDS = 100  # of the fit
 _GAIN = 1e-6  # in log-likelihood per dimension: with less it is finished
 _SMALLEST = 1e-8  # variance, in units of that of the held-out items; rounding of distances lies far below
 _LARGEST = 1e8
-_TILE = 1 << 23  # entries of the matrix of distances held at a time: 64 MB
+_TILE = 1 << 21  # entries of the matrix of distances worked on at a time: 16 MB
 _KEPT = 1 << 25  # entries kept from round to round: 256 MB; of larger matrices the tiles are made again
 
 
@@ -69,18 +69,10 @@ def fls_overfit(
     sets = _with_holdout(
         sets_of(samples, train, holdout, features=features, batch_size=batch_size, same_units=same_units)
     )
-    mixture, real = _fitted(sets)
-    difference = _differences(mixture, real)
-    null_mixture, null_real = _fitted(_halved(sets))
-    null = _share_above_0(_differences(null_mixture, null_real))
-    return sets.measurement(
-        "fls_overfit",
-        _share_above_0(difference),
-        null,
-        null_rule=_HALVES,
-        per_sample=difference,
-        note=mixture.note,
-    )
+    difference, note = _differences(sets)
+    null = _share_above_0(_differences(_halved(sets))[0])
+    value = _share_above_0(difference)
+    return sets.measurement("fls_overfit", value, null, null_rule=_HALVES, per_sample=difference, note=note)
 
 
 def generalization_gap(
@@ -107,15 +99,9 @@ def generalization_gap(
     sets = _with_holdout(
         sets_of(samples, train, holdout, features=features, batch_size=batch_size, same_units=same_units)
     )
-    mixture, real = _fitted(sets)
-    null_mixture, null_real = _fitted(_halved(sets))
-    return sets.measurement(
-        "generalization_gap",
-        _gap(mixture, real),
-        _gap(null_mixture, null_real),
-        null_rule=_HALVES,
-        note=mixture.note,
-    )
+    value, note = _gap(sets)
+    null, _ = _gap(_halved(sets))
+    return sets.measurement("generalization_gap", value, null, null_rule=_HALVES, note=note)
 
 
 _HALVES = "half of the held-out items in place of samples, against the other half and half of the training"
@@ -240,9 +226,16 @@ def _round(mixture: _Mixture, distances: _Distances) -> tuple[Float64[Tensor, " 
         weight += r.sum(0)
         moment += (r * squared).sum(0)
         likelihood += float(total.sum())
+    return _variances(weight, moment / mixture.dim, mixture.variance), likelihood
+
+
+def _variances(
+    weight: Float64[Tensor, " m"], moment: Float64[Tensor, " m"], before: Float64[Tensor, " m"]
+) -> Float64[Tensor, " m"]:
+    """Moment over weight; a Gaussian that has no item keeps its variance."""
     has_items = weight > torch.finfo(weight.dtype).tiny
-    variance = moment / (mixture.dim * weight.where(has_items, 1.0))
-    return variance.where(has_items, mixture.variance).clamp(_SMALLEST, _LARGEST), likelihood
+    variance = moment / weight.where(has_items, 1.0)
+    return variance.where(has_items, before).clamp(_SMALLEST, _LARGEST)
 
 
 def _halved(sets: Sets) -> Sets:
@@ -250,20 +243,22 @@ def _halved(sets: Sets) -> Sets:
     return Sets(sets.held[::2], sets.train[::2], sets.held[1::2])
 
 
-def _differences(mixture: _Mixture, real: _Real) -> Float64[Tensor, " m"]:
-    """Log mean likelihood of each Gaussian on training items minus that on held-out items."""
-    return mixture.log_means(real.train) - mixture.log_means(real.holdout)
+def _differences(sets: Sets) -> tuple[Float64[Tensor, " m"], str]:
+    """Log mean likelihood of each Gaussian on training items minus that on held-out items; and the note."""
+    mixture, real = _fitted(sets)
+    return mixture.log_means(real.train) - mixture.log_means(real.holdout), mixture.note
 
 
 def _share_above_0(difference: Shaped[Tensor, " m"]) -> Fraction:
     return Fraction.of(int((difference > 0).sum()), len(difference))
 
 
-def _gap(mixture: _Mixture, real: _Real) -> Estimate:
-    """100 / d (mean log-likelihood of the held-out items - that of the training items)."""
+def _gap(sets: Sets) -> tuple[Estimate, str]:
+    """100 / d (mean log-likelihood of the held-out items - that of the training items); and the note."""
+    mixture, real = _fitted(sets)
+    train = Mean.of(mixture.log_likelihood(real.train))
+    holdout = Mean.of(mixture.log_likelihood(real.holdout))
     scale = 100 / mixture.dim
-    train = Mean.of(mixture.log_likelihood(real.train) * scale)
-    holdout = Mean.of(mixture.log_likelihood(real.holdout) * scale)
-    value = holdout.value - train.value
-    half = NORMAL_95 * math.hypot(holdout.standard_error, train.standard_error)
-    return Estimate(value, value - half, value + half)
+    value = scale * (holdout.value - train.value)
+    half = scale * NORMAL_95 * math.hypot(holdout.standard_error, train.standard_error)
+    return Estimate(value, value - half, value + half), mixture.note

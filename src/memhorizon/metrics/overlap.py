@@ -4,10 +4,11 @@ The balls are closed. With open ones (as some implementations have them) an item
 has an empty ball, and exact copies of it count as outside.
 """
 
+from dataclasses import dataclass
 from typing import SupportsIndex
 
 import torch
-from jaxtyping import Int, Shaped
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from memhorizon.checks import check_whole
@@ -55,10 +56,12 @@ def precision(
     check_whole("k", k, least=1)
     sets = sets_of(samples, train, holdout, features=features, batch_size=batch_size, same_units=same_units)
 
-    def balls(rows: Shaped[Tensor, "rows d"]) -> Tensor:
-        return _overlap(sets.train, rows, int(k), "train")[1].double()
+    balls = _Balls.of(sets.train, int(k), "train")
 
-    return sets.of_samples("precision", balls, _share_in_a_ball)
+    def counts(rows: Shaped[Tensor, "rows d"]) -> Tensor:
+        return balls.overlap(rows)[1].double()
+
+    return sets.of_samples("precision", counts, _share_in_a_ball)
 
 
 def recall(
@@ -81,7 +84,7 @@ def recall(
     sets = sets_of(samples, train, holdout, features=features, batch_size=batch_size, same_units=same_units)
 
     def share(rows: Shaped[Tensor, "rows d"]) -> Fraction:
-        return _share_in_a_ball(_overlap(rows, sets.train, int(k), "samples")[1])
+        return _share_in_a_ball(_Balls.of(rows, int(k), "samples").overlap(sets.train)[1])
 
     return sets.of_sets("recall", share)
 
@@ -105,11 +108,12 @@ def density(
     """
     check_whole("k", k, least=1)
     sets = sets_of(samples, train, holdout, features=features, batch_size=batch_size, same_units=same_units)
+    balls = _Balls.of(sets.train, int(k), "train")
 
-    def balls_over_k(rows: Shaped[Tensor, "rows d"]) -> Tensor:
-        return _overlap(sets.train, rows, int(k), "train")[1].double() / int(k)
+    def counts_over_k(rows: Shaped[Tensor, "rows d"]) -> Tensor:
+        return balls.overlap(rows)[1].double() / int(k)
 
-    return sets.of_samples("density", balls_over_k, _mean)
+    return sets.of_samples("density", counts_over_k, _mean)
 
 
 def coverage(
@@ -130,28 +134,37 @@ def coverage(
     """
     check_whole("k", k, least=1)
     sets = sets_of(samples, train, holdout, features=features, batch_size=batch_size, same_units=same_units)
+    balls = _Balls.of(sets.train, int(k), "train")
 
     def share(rows: Shaped[Tensor, "rows d"]) -> Fraction:
-        return _share_in_a_ball(_overlap(sets.train, rows, int(k), "train")[0])
+        return _share_in_a_ball(balls.overlap(rows)[0])
 
     return sets.of_sets("coverage", share)
 
 
-def _overlap(
-    real: Shaped[Tensor, "n d"], other: Shaped[Tensor, "m d"], k: int, name: str
-) -> tuple[Int[Tensor, " n"], Int[Tensor, " m"]]:
-    """Count, for each item of one set, the others in its ball, and for each other the balls that hold it."""
-    if len(real) <= k:
-        raise InputError(
-            f"{name}: expected more than k = {k} items (a ball reaches to the k-th), got {len(real)}"
-        )
-    radius = nearest_of(real, real, k + 1)[0][:, k]  # the first is the item itself
-    inside = torch.zeros(len(real), dtype=torch.int64, device=radius.device)
-    balls = torch.zeros(len(other), dtype=torch.int64, device=radius.device)
-    for center, point in pairs_in_balls(real, other, radius):
-        inside += center.bincount(minlength=len(real))
-        balls += point.bincount(minlength=len(other))
-    return inside, balls
+@dataclass(frozen=True)
+class _Balls:
+    """Closed balls around items, which reach to the k-th nearest of the same set."""
+
+    center: Shaped[Tensor, "n d"]
+    radius: Float[Tensor, " n"]
+
+    @classmethod
+    def of(cls, items: Shaped[Tensor, "n d"], k: int, name: str) -> "_Balls":
+        if len(items) <= k:
+            wanted = f"more than k = {k} items, since a ball reaches to the k-th nearest"
+            raise InputError(f"{name}: expected {wanted}, got {len(items)}")
+        distance, _ = nearest_of(items, items, k + 1)  # the first is the item itself
+        return cls(items, distance[:, k])
+
+    def overlap(self, points: Shaped[Tensor, "m d"]) -> tuple[Int[Tensor, " n"], Int[Tensor, " m"]]:
+        """Count, for each ball, the points in it, and for each point the balls that hold it."""
+        points_in_ball = torch.zeros(len(self.center), dtype=torch.int64, device=self.radius.device)
+        balls_of_point = torch.zeros(len(points), dtype=torch.int64, device=self.radius.device)
+        for ball, point in pairs_in_balls(self.center, points, self.radius):
+            points_in_ball += ball.bincount(minlength=len(self.center))
+            balls_of_point += point.bincount(minlength=len(points))
+        return points_in_ball, balls_of_point
 
 
 def _share_in_a_ball(counts: Shaped[Tensor, " m"]) -> Fraction:
