@@ -1,0 +1,154 @@
+"""A descriptor of pictures that is learned from the training set: edits of one picture get one place.
+
+No weights come from anywhere: a small convolutional network learns to tell pictures of the training set from
+one another whatever was done to them (contrastive learning). It only has to find the original of a copy among
+all training pictures; whether it is one is decided by `alignment`.
+"""
+
+import math
+import time
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from memhorizon.auditing.alignment import blurred
+from memhorizon.auditing.views.base import Report
+
+UPDATES = 500
+BATCH = 256
+SIZE = 128  # numbers of the descriptor
+WIDTH = 32
+RATE = 2e-3
+DECAY = 1e-4
+TEMPERATURE = 0.07
+# Edits that it is made blind to
+SCALE = 1.25  # largest zoom in or out
+SHIFT = 0.09  # farthest, of a side
+GAIN = 0.3  # brightness changes by this share at most
+NOISE = 0.15  # of the range of the pixels
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How a descriptor was learned.
+
+    Attributes:
+        n_updates: of the optimizer that were done.
+        wanted: how many were wanted; more than were done where the time was up.
+    """
+
+    n_updates: int
+    wanted: int
+
+
+class Descriptor(nn.Module):
+    """Pictures to places on a sphere."""
+
+    def __init__(self, shape: tuple[int, int, int], limits: tuple[float, float]) -> None:
+        super().__init__()
+        c, h, w = shape
+        self.limits = limits
+        layers: list[nn.Module] = []
+        for width in (WIDTH, 2 * WIDTH, 4 * WIDTH):
+            layers += [nn.Conv2d(c, width, 3, stride=2, padding=1), nn.ReLU()]
+            c = width
+            h = math.ceil(h / 2)
+            w = math.ceil(w / 2)
+        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(c * h * w, SIZE))
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """One place for each picture."""
+        low, high = self.limits
+        return F.normalize(self.layers((x - low) / (high - low) - 0.3), dim=1)
+
+
+def learn(
+    train: Float[Tensor, "n c h w"],
+    limits: tuple[float, float],
+    *,
+    seed: int,
+    minutes: float | None,
+    report: Report,
+) -> tuple[Descriptor, Learning]:
+    """Learn a descriptor from training pictures.
+
+    Args:
+        train: pictures, none of them a reference item.
+        limits: smallest and largest value that a pixel can have.
+        seed: of the weights, the pictures of each update and their edits.
+        minutes: after which it stops; the answer then depends on the machine. None for no limit.
+        report: told how many updates are done.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    net = _seeded(Descriptor(tuple(train.shape[1:]), limits), generator)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY)
+    rates = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, UPDATES)
+    started = time.monotonic()
+    done = 0
+    while done < UPDATES and (minutes is None or time.monotonic() - started < 60 * minutes):
+        drawn = torch.randint(len(train), (min(BATCH, len(train)),), generator=generator)
+        one = net(edited(train[drawn], limits, generator))
+        other = net(edited(train[drawn], limits, generator))
+        loss = _contrastive(one, other, drawn)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        rates.step()
+        done += 1
+        report(done, UPDATES)
+    return net.eval().requires_grad_(False), Learning(done, UPDATES)
+
+
+def _seeded(net: Descriptor, generator: torch.Generator) -> Descriptor:
+    """Draw the weights: uniform, of variance 1/(3 fan_in) as torch does by default."""
+    for layer in net.layers:
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            bound = 1 / math.sqrt(layer.weight[0].numel())
+            nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
+            nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+    return net
+
+
+def _contrastive(
+    a: Float[Tensor, "n d"], b: Float[Tensor, "n d"], drawn: Int[Tensor, " n"]
+) -> Float[Tensor, ""]:
+    """Cross-entropy of finding the other edit of a picture among those of all, both ways.
+
+    A picture that was drawn twice is no wrong answer.
+    """
+    n = len(a)
+    drawn_twice = (drawn[:, None] == drawn) & ~torch.eye(n, dtype=torch.bool)
+    # <a_i, b_j> / temperature
+    logits = (a @ b.T / TEMPERATURE).masked_fill(drawn_twice, -torch.inf)
+    wanted = torch.arange(n)
+    return (F.cross_entropy(logits, wanted) + F.cross_entropy(logits.T, wanted)) / 2
+
+
+def edited(
+    x: Float[Tensor, "n c h w"], limits: tuple[float, float], generator: torch.Generator
+) -> Float[Tensor, "n c h w"]:
+    """Each picture under a random edit: flip, scale, shift, brightness, blur, noise."""
+    n = len(x)
+    low, high = limits
+
+    def uniform() -> Float[Tensor, " n"]:
+        return torch.rand(n, generator=generator)
+
+    matrix = torch.zeros(n, 2, 3)
+    scale = SCALE ** (2 * uniform() - 1)
+    matrix[:, 0, 0] = torch.where(uniform() < 0.5, -scale, scale)
+    matrix[:, 1, 1] = scale
+    matrix[:, 0, 2] = 2 * SHIFT * (2 * uniform() - 1)
+    matrix[:, 1, 2] = 2 * SHIFT * (2 * uniform() - 1)
+    grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
+    y = F.grid_sample(x - low, grid, align_corners=False) / (high - low)  # 0 to 1
+    gain = 1 + GAIN * (2 * uniform() - 1)
+    y = (y * gain[:, None, None, None]).clamp(0, 1)
+    is_blurred = uniform() < 0.3
+    y = torch.where(is_blurred[:, None, None, None], blurred(y), y)
+    noise = NOISE * uniform() * (uniform() < 0.6)
+    y = y + noise[:, None, None, None] * torch.randn(y.shape, generator=generator)
+    return y.clamp(0, 1) * (high - low) + low

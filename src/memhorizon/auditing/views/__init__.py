@@ -1,0 +1,1 @@
+"""Views of the items: what an audit compares. Each finds other edits of a copy."""

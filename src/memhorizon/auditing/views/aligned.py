@@ -1,0 +1,183 @@
+"""The view that registers pictures: a learned descriptor finds candidates, alignment decides.
+
+Of each picture the nearest training pictures by descriptor are candidates; the best of them by correlation
+are fitted to it; the statistic is that of `position`, on distances in the frame of the picture. Copies that
+were flipped, moved, cropped, brightened or blurred are found here.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from memhorizon.auditing.alignment import align, correlate
+from memhorizon.auditing.descriptor import Descriptor
+from memhorizon.auditing.nearby import first_of_groups, squared_distances_to_first
+from memhorizon.auditing.position import position
+from memhorizon.auditing.scores import Changes
+from memhorizon.auditing.views.base import Found, Report
+
+SHORTLIST = 24  # candidates that the descriptor gives
+FITTED = 8  # of them that are fitted
+TOGETHER = 32  # pictures at a time
+_ASKED = 256  # pictures of which the descriptors are compared at a time
+_SPARE = 8  # candidates looked at beyond the shortlist; duplicates take the places of others
+_JUMP = 1 / 14  # of a side: how far the pictures are moved whose descriptors are looked up as well
+_FLOOR = 1e-4  # of the variance of a picture: a squared distance that counts as none
+_LAPLACE = torch.tensor([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]])[None, None]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AlignedView:
+    """The view that registers pictures.
+
+    Attributes:
+        note: what was left out or reduced.
+        descriptor: finds candidates; learned from training pictures that are no reference.
+        train: training pictures. [n, c, h, w]
+        places: their descriptors. [n, d]
+        group: number of the group of duplicates of each. [n]
+        limits: smallest and largest value that a pixel can have.
+    """
+
+    note: str
+    descriptor: Descriptor
+    train: Float[Tensor, "n c h w"]
+    places: Float[Tensor, "n d"]
+    group: Int[Tensor, " n"]
+    limits: tuple[float, float]
+    name: str = "aligned"
+    compares: str = "a picture with training pictures that are flipped, scaled, moved and brightened to fit it"
+
+    @property
+    def shortlist(self) -> int:
+        """Candidates of each picture: fewer where there are few groups."""
+        return min(SHORTLIST, int(self.group.max()))
+
+    def find(
+        self, queries: Float[Tensor, "q c h w"], left_out: Int[Tensor, " q"] | None, report: Report
+    ) -> Found:
+        """See `View.find`."""
+        statistics = []
+        indices = []
+        reaches = []
+        for start in range(0, len(queries), _ASKED):
+            some = slice(start, start + _ASKED)
+            own = None if left_out is None else left_out[some]
+            index, reach = self._candidates(queries[some], own)
+            for y, i in zip(queries[some].split(TOGETHER), index.split(TOGETHER), strict=True):
+                statistic, order = self._statistic(y, self.train[i])
+                statistics.append(statistic)
+                indices.append(i.gather(1, order))
+                report(min(start + sum(map(len, indices)) - start, len(queries)), len(queries))
+            reaches.append(reach)
+        index = torch.cat(indices)
+        state = {"index": index, "reach": torch.cat(reaches)}
+        return Found(torch.cat(statistics).double().numpy(), index[:, 0].numpy(), state)
+
+    def _candidates(
+        self, queries: Float[Tensor, "q c h w"], left_out: Int[Tensor, " q"] | None
+    ) -> tuple[Int[Tensor, "q K"], Float[Tensor, " q"]]:
+        """Training pictures of different groups that are most similar, and the least similarity of them."""
+        similarity = self._similarity(queries, self.places)
+        k = self.shortlist
+        size = min(k + _SPARE, len(self.train))
+        index = torch.zeros(len(queries), k, dtype=torch.int64)
+        reach = torch.zeros(len(queries))
+        rows = torch.arange(len(queries))
+        while len(rows):
+            value, place = similarity[rows].topk(size, dim=1)
+            own = None if left_out is None else left_out[rows]
+            keep = first_of_groups(self.group[place], own, k)
+            full = keep.sum(1) == k
+            index[rows[full]] = place[full][keep[full]].view(-1, k)
+            reach[rows[full]] = value[full][keep[full]].view(-1, k)[:, -1]
+            rows = rows[~full]
+            size = min(4 * size, len(self.train))
+        return index, reach
+
+    def _similarity(
+        self, queries: Float[Tensor, "q c h w"], places: Float[Tensor, "n d"]
+    ) -> Float[Tensor, "q n"]:
+        """The largest similarity of descriptors over the picture, it flipped, and it moved."""
+        best = self.descriptor(queries) @ places.T
+        for moved in _moved(queries):
+            torch.maximum(best, self.descriptor(moved) @ places.T, out=best)
+        return best
+
+    def _statistic(
+        self, y: Float[Tensor, "q c h w"], candidates: Float[Tensor, "q K c h w"]
+    ) -> tuple[Float[Tensor, " q"], Int[Tensor, "q F"]]:
+        """The statistic of pictures among their candidates, and the order of these, the best first."""
+        correlation, place = correlate(y, candidates)
+        best = correlation.topk(min(FITTED, candidates.shape[1]), dim=1).indices
+        chosen = candidates[torch.arange(len(y))[:, None], best]
+        fit = align(y, chosen, place.gather(1, best[:, :, None].expand(-1, -1, 4)), self.limits)
+        rest = y.flatten(1)[:, None] - fit.fitted
+        # order by the mean squared misfit, each over what is known of the candidate
+        misfit = (rest.square() * fit.inside).sum(2) / fit.inside.sum(2).clamp_min(1)
+        order = misfit.argsort(dim=1, stable=True)
+        turned = order[:, :, None].expand_as(rest)
+        # all compared where the best is known
+        known = fit.inside.gather(1, turned)[:, :1]
+        r2 = (rest.gather(1, turned).square() * known).sum(2)
+        D2 = squared_distances_to_first(fit.fitted.gather(1, turned) * known)
+        first = rest.gather(1, turned)[:, 0].view_as(y)
+        noise = _noise_variance(first) * known[:, 0].sum(1)
+        floor = _FLOOR * ((y.flatten(1) - y.flatten(1).mean(1, keepdim=True)).square() * known[:, 0]).sum(1)
+        return position(r2, D2, noise=noise, floor=floor), best.gather(1, order)
+
+    def changes(
+        self,
+        items: Float[Tensor, "R c h w"],
+        left_out: Int[Tensor, " R"],
+        found: Found,
+        joining: Float[Tensor, "j c h w"],
+        report: Report,
+    ) -> Changes:
+        """See `View.changes`: only an item that has a joining one among its candidates can change."""
+        item, row = self._pairs(items, found.state["reach"], self.descriptor(joining))
+        values = [np.empty(0)]
+        parts = list(zip(item.split(TOGETHER), row.split(TOGETHER), strict=True))
+        for done, (i, j) in enumerate(parts):
+            index, _ = self._candidates(items[i], left_out[i])
+            kept = self.train[index[:, : max(1, min(SHORTLIST - 1, index.shape[1]))]]
+            statistic, _ = self._statistic(items[i], torch.cat([kept, joining[j][:, None]], 1))
+            values.append(statistic.double().numpy())
+            report(done + 1, len(parts))
+        return Changes(row.numpy(), item.numpy(), np.concatenate(values))
+
+    def _pairs(
+        self, items: Float[Tensor, "R c h w"], reach: Float[Tensor, " R"], places: Float[Tensor, "j d"]
+    ) -> tuple[Int[Tensor, " p"], Int[Tensor, " p"]]:
+        """Pairs of an item and a joining one that is more similar to it than its last candidate."""
+        firsts = []
+        seconds = []
+        for start in range(0, len(items), _ASKED):
+            some = slice(start, start + _ASKED)
+            i, j = (self._similarity(items[some], places) > reach[some, None]).nonzero(as_tuple=True)
+            firsts.append(i + start)
+            seconds.append(j)
+        return torch.cat(firsts), torch.cat(seconds)
+
+
+def _moved(x: Float[Tensor, "q c h w"]) -> list[Float[Tensor, "q c h w"]]:
+    """The pictures flipped, and moved in four directions."""
+    down = max(1, round(x.shape[-2] * _JUMP))
+    right = max(1, round(x.shape[-1] * _JUMP))
+    steps = ((down, 0), (-down, 0), (0, right), (0, -right))
+    return [x.flip(-1), *(torch.roll(x, step, (-2, -1)) for step in steps)]
+
+
+def _noise_variance(x: Float[Tensor, "q c h w"]) -> Float[Tensor, " q"]:
+    """Variance of noise in pictures, from what a double Laplacian leaves of them.
+
+    Source: [immerkaer1996] Eq. (3)
+    """
+    q, c, h, w = x.shape
+    left = F.conv2d(x.reshape(q * c, 1, h, w), _LAPLACE)
+    deviation = left.abs().mean((1, 2, 3)) * (torch.pi / 2) ** 0.5 / 6
+    return deviation.square().view(q, c).mean(1)

@@ -1,0 +1,56 @@
+"""Two views of what is there as it is: all pixels, and their main directions."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from memhorizon.auditing.views.vectors import VectorView
+
+MOST_DIRECTIONS = 128
+SHARE = 4  # a direction for so many numbers of an item, and for so many items, at most
+LOOKED_AT = 1500  # items that the directions are read from
+
+
+def pixels(train: Float[Tensor, "n *item"], group: Int[Tensor, " n"], note: str) -> VectorView:
+    """The view of all numbers of an item."""
+    rows = train.flatten(1)
+    return VectorView("pixels", "all numbers of an item", note, lambda items: items.flatten(1), rows, group)
+
+
+def coarse(
+    train: Float[Tensor, "n *item"], group: Int[Tensor, " n"], rest: Int[Tensor, " r"], note: str
+) -> VectorView:
+    """The view of main directions: what noise and compression add lies mostly outside of them.
+
+    Args:
+        train: training items.
+        group: number of the group of duplicates of each.
+        rest: those of them from which the directions are read, none of them a reference item.
+        note: what the items were reduced to.
+    """
+    rows = train.flatten(1)
+    mean, directions = main_directions(rows[rest[:LOOKED_AT]])
+
+    def embed(items: Float[Tensor, "q *item"]) -> Float[Tensor, "q d"]:
+        return (items.flatten(1) - mean) @ directions
+
+    words = f"an item in the {directions.shape[1]} main directions of the training set"
+    return VectorView("coarse", words, note, embed, embed(train), group)
+
+
+def main_directions(
+    rows: Float[Tensor, "n d"],
+) -> tuple[Float[Tensor, " d"], Float[Tensor, "d k"]]:
+    """Mean and main directions of vectors, the largest variance first."""
+    n, d = rows.shape
+    count = max(2, min(MOST_DIRECTIONS, d // SHARE, n // SHARE))
+    mean = rows.mean(0)
+    centred = (rows - mean).double()
+    # of the smaller of X'X and XX'; in both cases X = U S V'
+    if d <= n:
+        directions = torch.linalg.eigh(centred.T @ centred)[1].flip(1)[:, :count]
+    else:
+        square, left = torch.linalg.eigh(centred @ centred.T)
+        scale = square.flip(0)[:count].clamp_min(torch.finfo(torch.float64).tiny).sqrt()
+        directions = centred.T @ left.flip(1)[:, :count] / scale
+    return mean, directions.to(rows.dtype)
