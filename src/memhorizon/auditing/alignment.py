@@ -14,9 +14,9 @@ channel. What lies outside of x, and pixels of y that are as bright as can be, a
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
 
 SCALES = (0.82, 0.86, 0.90, 0.95, 1.0, 1.05, 1.10, 1.16, 1.22)
 STEPS = 2  # of Gauss-Newton
@@ -98,7 +98,7 @@ def _versions(y: Float[Tensor, "q c h w"]) -> Float[Tensor, "q t d"]:
 
 
 def _place(where: Int[Tensor, "q K"], h: int, w: int) -> Float[Tensor, "q K 4"]:
-    """u and v of a transform of the grid, in the frame of the picture."""
+    """U and v of a transform of the grid, in the frame of the picture."""
     down = farthest_shift(h)
     right = farthest_shift(w)
     columns = 2 * right + 1

@@ -10,9 +10,9 @@ import time
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 from memhorizon.auditing.alignment import blurred
 from memhorizon.auditing.views.base import Report
@@ -83,7 +83,8 @@ def learn(
         report: told how many updates are done.
     """
     generator = torch.Generator().manual_seed(seed)
-    net = _seeded(Descriptor(tuple(train.shape[1:]), limits), generator)
+    _, c, h, w = train.shape
+    net = _seeded(Descriptor((c, h, w), limits), generator)
     optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY)
     rates = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, UPDATES)
     started = time.monotonic()
@@ -108,7 +109,8 @@ def _seeded(net: Descriptor, generator: torch.Generator) -> Descriptor:
         if isinstance(layer, nn.Conv2d | nn.Linear):
             bound = 1 / math.sqrt(layer.weight[0].numel())
             nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
-            nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+            if layer.bias is not None:
+                nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
     return net
 
 

@@ -32,8 +32,8 @@ def position(
     """The statistic of items, small for copies.
 
     Args:
-        r2: squared distances to the K nearest training items of different groups; the first is the nearest.
-        D2: squared distances of these items to the first of them; its own, the first column, is not looked at.
+        r2: squared distances to the K nearest training items of different groups, the nearest first.
+        D2: squared distances of these items to the first of them; the first column is not looked at.
         noise: squared length of noise that all of `r2` hold alike; taken off in the quotient r_1 / r_2.
         floor: squared distance that counts as none; by default a billionth of the farthest.
     """

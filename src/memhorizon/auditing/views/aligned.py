@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
 
 from memhorizon.auditing.alignment import align, correlate
 from memhorizon.auditing.descriptor import Descriptor
@@ -50,7 +50,9 @@ class AlignedView:
     group: Int[Tensor, " n"]
     limits: tuple[float, float]
     name: str = "aligned"
-    compares: str = "a picture with training pictures that are flipped, scaled, moved and brightened to fit it"
+    compares: str = (
+        "a picture with training pictures that are flipped, scaled, moved and brightened to fit it"
+    )
 
     @property
     def shortlist(self) -> int:

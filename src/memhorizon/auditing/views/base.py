@@ -32,22 +32,33 @@ class Found:
 class View(Protocol):
     """One view of the items. Everything that it has learned is from training items that are no reference."""
 
-    name: str
-    compares: str  # in words
-    note: str  # what was left out or reduced
+    @property
+    def name(self) -> str:
+        """Of the view."""
+        ...
+
+    @property
+    def compares(self) -> str:
+        """What it compares, in words."""
+        ...
+
+    @property
+    def note(self) -> str:
+        """What was left out or reduced; empty where nothing was."""
+        ...
 
     def find(
-        self, queries: Float[Tensor, "q *item"], left_out: Int[Tensor, " q"] | None, report: Report
+        self, queries: Float[Tensor, " q *item"], left_out: Int[Tensor, " q"] | None, report: Report
     ) -> Found:
         """The statistic of items against the training set, without the group left out for each of them."""
         ...
 
     def changes(
         self,
-        items: Float[Tensor, "R *item"],
+        items: Float[Tensor, " R *item"],
         left_out: Int[Tensor, " R"],
         found: Found,
-        joining: Float[Tensor, "j *item"],
+        joining: Float[Tensor, " j *item"],
         report: Report,
     ) -> Changes:
         """How the statistics of items change once each of the joining ones has joined the training set.

@@ -11,14 +11,14 @@ SHARE = 4  # a direction for so many numbers of an item, and for so many items, 
 LOOKED_AT = 1500  # items that the directions are read from
 
 
-def pixels(train: Float[Tensor, "n *item"], group: Int[Tensor, " n"], note: str) -> VectorView:
+def pixels(train: Float[Tensor, " n *item"], group: Int[Tensor, " n"], note: str) -> VectorView:
     """The view of all numbers of an item."""
     rows = train.flatten(1)
     return VectorView("pixels", "all numbers of an item", note, lambda items: items.flatten(1), rows, group)
 
 
 def coarse(
-    train: Float[Tensor, "n *item"], group: Int[Tensor, " n"], rest: Int[Tensor, " r"], note: str
+    train: Float[Tensor, " n *item"], group: Int[Tensor, " n"], rest: Int[Tensor, " r"], note: str
 ) -> VectorView:
     """The view of main directions: what noise and compression add lies mostly outside of them.
 
@@ -31,7 +31,7 @@ def coarse(
     rows = train.flatten(1)
     mean, directions = main_directions(rows[rest[:LOOKED_AT]])
 
-    def embed(items: Float[Tensor, "q *item"]) -> Float[Tensor, "q d"]:
+    def embed(items: Float[Tensor, " q *item"]) -> Float[Tensor, "q d"]:
         return (items.flatten(1) - mean) @ directions
 
     words = f"an item in the {directions.shape[1]} main directions of the training set"

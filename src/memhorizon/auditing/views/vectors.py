@@ -17,7 +17,7 @@ NEIGHBOURS = 4  # K of the statistic; 3 lose power against noise, 12 gain none
 _NUMBERS = 1 << 24  # numbers in memory at a time
 _TOLERANCE = 1e-4  # relative: what ranking squared distances by a matrix product may be off
 
-Embed = Callable[[Float[Tensor, "q *item"]], Float[Tensor, "q d"]]
+Embed = Callable[[Float[Tensor, " q *item"]], Float[Tensor, "q d"]]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -46,7 +46,7 @@ class VectorView:
         return min(NEIGHBOURS, int(self.group.max()))
 
     def find(
-        self, queries: Float[Tensor, "q *item"], left_out: Int[Tensor, " q"] | None, report: Report
+        self, queries: Float[Tensor, " q *item"], left_out: Int[Tensor, " q"] | None, report: Report
     ) -> Found:
         """See `View.find`."""
         vectors = self.embed(queries)
@@ -75,10 +75,10 @@ class VectorView:
 
     def changes(
         self,
-        items: Float[Tensor, "R *item"],
+        items: Float[Tensor, " R *item"],
         left_out: Int[Tensor, " R"],
         found: Found,
-        joining: Float[Tensor, "j *item"],
+        joining: Float[Tensor, " j *item"],
         report: Report,
     ) -> Changes:
         """See `View.changes`: only an item that has a joining one among its K nearest can change."""
@@ -106,7 +106,7 @@ class VectorView:
 def _pairs_within(
     items: Shaped[Tensor, "R d"], others: Shaped[Tensor, "j d"], reach: Float[Tensor, " R"]
 ) -> tuple[Int[Tensor, " p"], Int[Tensor, " p"]]:
-    """Pairs (item, other) nearer than the reach of the item, and, for rounding, some that are hardly farther."""
+    """Pairs (item, other) within the reach of the item and, for rounding, some that are hardly beyond."""
     centre = items.mean(0)
     a = items - centre
     b = others - centre

@@ -1,0 +1,82 @@
+"""What was done to a training picture to make a copy of it, in words."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from memhorizon.auditing.alignment import Fit, align, correlate
+
+_EQUAL = 0.5 / 255  # of the range: pixels that differ by less are equal to the eye and in 8 bits
+_SCALE = 0.02  # changes that are named: of the scale,
+_PIXELS = 0.3  # of the place, in pixels,
+_GAIN = 0.04  # of brightness,
+_BLUR = 0.5  # share of the blurred candidate,
+_LEFT = 0.015  # and what is left, of the range
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """How a training picture was edited.
+
+    Attributes:
+        words: such as "flipped, moved 1.0 pixels right, 20 % brighter"; "none" for an equal picture.
+        registered: the training picture in the frame and brightness of the sample. [c, h, w]
+    """
+
+    words: str
+    registered: Float[Tensor, "c h w"]
+
+
+def edit_of(
+    sample: Float[Tensor, "c h w"], original: Float[Tensor, "c h w"], limits: tuple[float, float]
+) -> Edit:
+    """Find out how a sample was made from a training picture.
+
+    Args:
+        sample: picture.
+        original: training picture of the same shape.
+        limits: smallest and largest value that a pixel can have.
+    """
+    width = limits[1] - limits[0]
+    if bool(((sample - original).abs() <= _EQUAL * width).all()):
+        return Edit("none", original)
+    y = sample[None]
+    candidate = original[None, None]
+    fit = align(y, candidate, correlate(y, candidate)[1], limits)
+    left = (sample.flatten() - fit.fitted[0, 0]).square() * fit.inside[0, 0]
+    deviation = float((left.sum() / fit.inside[0, 0].sum().clamp_min(1)).sqrt()) / width
+    words = [*_place_words(fit, sample.shape[-2:]), *_value_words(fit, deviation)]
+    return Edit(", ".join(words) or "hardly any", fit.fitted[0, 0].view_as(sample))
+
+
+def _place_words(fit: Fit, size: torch.Size) -> list[str]:
+    """Flip, scale and shift of y(p) = x(u p + v)."""
+    u_1, u_2, v_1, v_2 = fit.place[0, 0].tolist()
+    h, w = size
+    words = ["flipped"] if u_1 < 0 else []
+    scale = 2 / (abs(u_1) + abs(u_2))
+    if abs(scale - 1) > _SCALE:
+        words.append(f"{abs(scale - 1):.0%} {'larger' if scale > 1 else 'smaller'}".replace("%", " %"))
+    # the centre of x, u p + v = 0, is at p = -v / u
+    right = -v_1 / u_1 * w / 2
+    down = -v_2 / u_2 * h / 2
+    for pixels, positive, negative in ((right, "right", "left"), (down, "down", "up")):
+        if abs(pixels) > _PIXELS:
+            words.append(f"moved {abs(pixels):.1f} pixels {positive if pixels > 0 else negative}")
+    return words
+
+
+def _value_words(fit: Fit, deviation: float) -> list[str]:
+    """Brightness, blur, and what is left over."""
+    gain = float(fit.gain[0, 0])
+    words = []
+    if abs(gain - 1) > _GAIN:
+        kind = "more" if gain > 1 else "less"
+        words.append(f"{abs(gain - 1):.0%} {kind} contrast or brightness".replace("%", " %"))
+    if float(fit.blur[0, 0]) > _BLUR:
+        words.append("blurred")
+    if deviation > _LEFT:
+        words.append(f"noise, compression or other differences of {deviation:.1%}".replace("%", " %"))
+    return words

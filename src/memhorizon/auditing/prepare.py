@@ -1,0 +1,154 @@
+"""Sets of items as they are compared: in one unit, of a size that fits the memory, duplicates grouped."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from memhorizon.auditing.cache import Cache, cached, digest_of
+from memhorizon.auditing.config import AuditConfig
+from memhorizon.auditing.nearby import Nearby
+from memhorizon.auditing.reference import Design, divide, shared_items
+from memhorizon.auditing.views.reduced import reduced, side_for
+from memhorizon.errors import InputError
+from memhorizon.files.images import ImageSet
+from memhorizon.measure.duplicates import linked_groups, near_distance
+from memhorizon.measure.items import as_pair
+from memhorizon.records.plain import Plain
+
+Progress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What an audit compares.
+
+    Attributes:
+        samples: as they are compared.
+        train: training items, likewise.
+        holdout: held-out items, likewise; None without.
+        note: what they were reduced to; empty where they are as they were read.
+        limits: smallest and largest value of the training items.
+        design: how the training set is divided.
+        key: what all of this follows from, for the cache.
+        shared: held-out items that are duplicates of training items.
+        shared_with: the training items that these are.
+        fresh: the other held-out items, in an order that was drawn; none without a held-out set.
+    """
+
+    samples: Float[Tensor, " m *item"]
+    train: Float[Tensor, " n *item"]
+    holdout: Float[Tensor, " h *item"] | None
+    note: str
+    limits: tuple[float, float]
+    design: Design
+    key: Mapping[str, Plain]
+    shared: Int[Tensor, " s"]
+    shared_with: Nearby
+    fresh: Int[Tensor, " f"]
+
+
+def prepare(
+    given: Mapping[str, ImageSet],
+    config: AuditConfig,
+    *,
+    same_units: bool,
+    cache: Cache | None,
+    progress: Progress,
+) -> Prepared:
+    """Bring the sets into one form and divide the training set.
+
+    Args:
+        given: the sets by name: "samples", "train" and perhaps "holdout".
+        config: what is asked.
+        same_units: vouch that the sets have one unit.
+        cache: keeps the groups of duplicates.
+        progress: told what is being done.
+
+    Raises:
+        InputError: if there are too few training items, or the sets do not fit each other.
+    """
+    samples, train, holdout = _in_one_unit(given, same_units)
+    side = side_for(tuple(train.shape[1:]), max(len(train), len(samples)))
+    note = ""
+    if side is not None and max(train.shape[2:]) > side:
+        samples = reduced(samples, side)
+        train = reduced(train, side)
+        holdout = None if holdout is None else reduced(holdout, side)
+        note = f"pictures made smaller, to {train.shape[3]} x {train.shape[2]} pixels"
+    key: dict[str, Plain] = {
+        "train": digest_of(train),
+        "n_reference": config.n_reference,
+        "seed": config.seed,
+    }
+    distance, group = _groups(train, key, cache, progress)
+    design = divide(group, distance, config.n_reference, config.seed)
+    low, high = torch.aminmax(train)
+    shared, shared_with = _shared(holdout, train, distance)
+    fresh = _fresh(0 if holdout is None else len(holdout), shared, config.seed)
+    return Prepared(
+        samples,
+        train,
+        holdout,
+        note,
+        (float(low), float(high)),
+        design,
+        key,
+        shared,
+        shared_with,
+        fresh,
+    )
+
+
+def _in_one_unit(given: Mapping[str, ImageSet], same_units: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Samples, training and held-out items in the unit of the training items, as 32-bit floats."""
+    names = ("samples", "train")
+    samples, train = as_pair(given["samples"], given["train"], names, same_units=same_units)
+    holdout = None
+    if "holdout" in given:
+        names = ("holdout", "train")
+        holdout = as_pair(given["holdout"], given["train"], names, same_units=same_units)[0].float()
+    return samples.float(), train.float(), holdout
+
+
+def _groups(
+    train: Float[Tensor, " n *item"], key: Mapping[str, Plain], cache: Cache | None, progress: Progress
+) -> tuple[float, Int[Tensor, " n"]]:
+    """Groups of duplicates among the training items, and the distance up to which two are one."""
+    progress("duplicates", 0, 1)
+
+    def compute() -> dict[str, Tensor]:
+        distance = near_distance(train)
+        group = linked_groups(train, distance)
+        return {"distance": torch.tensor(distance, dtype=torch.float64), "group": group}
+
+    found = cached(cache, {"step": "duplicates", "train": key["train"]}, compute)
+    progress("duplicates", 1, 1)
+    return float(found["distance"]), found["group"]
+
+
+def _shared(
+    holdout: Float[Tensor, " h *item"] | None, train: Float[Tensor, " n *item"], distance: float
+) -> tuple[Int[Tensor, " s"], Nearby]:
+    if holdout is None:
+        none = torch.zeros(0, dtype=torch.int64)
+        return none, Nearby(torch.zeros(0, 1, dtype=torch.float64), none[:, None])
+    return shared_items(holdout, train, distance)
+
+
+def _fresh(count: int, shared: Int[Tensor, " s"], seed: int) -> Int[Tensor, " f"]:
+    """Held-out items that are in no training set, in an order that is drawn.
+
+    Raises:
+        InputError: if all of them are in the training set.
+    """
+    is_fresh = torch.ones(count, dtype=torch.bool)
+    is_fresh[shared] = False
+    fresh = is_fresh.nonzero().flatten()
+    if count and not len(fresh):
+        raise InputError(
+            f"holdout: expected items that were not trained on, all {count} are in the training set"
+        )
+    return fresh[torch.randperm(len(fresh), generator=torch.Generator().manual_seed(seed))]

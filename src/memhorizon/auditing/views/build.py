@@ -1,0 +1,140 @@
+"""Views by name, each learned from the training set."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from memhorizon.auditing.cache import Cache, cached
+from memhorizon.auditing.config import AuditConfig
+from memhorizon.auditing.descriptor import Descriptor, Learning, learn
+from memhorizon.auditing.prepare import Prepared
+from memhorizon.auditing.reference import Design
+from memhorizon.auditing.views.aligned import AlignedView
+from memhorizon.auditing.views.base import Report, View
+from memhorizon.auditing.views.pixels import coarse, pixels
+from memhorizon.auditing.views.reduced import LARGEST_ALIGNED, SMALLEST_ALIGNED, reduced
+from memhorizon.auditing.views.vectors import VectorView
+from memhorizon.errors import InputError
+from memhorizon.measure.features import Function, features_of
+from memhorizon.records.plain import Plain
+
+# With ranks in two views equal the first counts: the view that finds most edits is the first.
+ORDER = ("aligned", "coarse", "pixels", "features")
+_EMBEDDED = 1000  # pictures at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What views are made of.
+
+    Attributes:
+        prepared: the sets, and how the training set is divided.
+        config: what is asked.
+        features: a user's features of items; None without.
+        cache: of what was learned; None without.
+    """
+
+    prepared: Prepared
+    config: AuditConfig
+    features: Function | None
+    cache: Cache | None
+
+    @property
+    def train(self) -> Float[Tensor, " n *item"]:
+        """Training items as they are compared."""
+        return self.prepared.train
+
+    @property
+    def design(self) -> Design:
+        """How they are divided."""
+        return self.prepared.design
+
+    @property
+    def note(self) -> str:
+        """What they were reduced to."""
+        return self.prepared.note
+
+
+def build(name: str, material: Material, report: Report) -> View | None:
+    """Make a view; None where these items have none of this kind.
+
+    Raises:
+        InputError: if features are asked for and none are given, or they fail.
+    """
+    makers: dict[str, Callable[[Material, Report], View | None]] = {
+        "pixels": _pixels,
+        "coarse": _coarse,
+        "aligned": _aligned,
+        "features": _features,
+    }
+    return makers[name](material, report)
+
+
+def _pixels(material: Material, report: Report) -> View:
+    return pixels(material.train, material.design.group, material.note)
+
+
+def _coarse(material: Material, report: Report) -> View:
+    return coarse(material.train, material.design.group, material.design.rest, material.note)
+
+
+def _aligned(material: Material, report: Report) -> View | None:
+    """Register pictures; vectors and tiny pictures cannot be."""
+    shape = material.train.shape[1:]
+    if len(shape) != 3 or min(shape[1:]) < SMALLEST_ALIGNED:
+        return None
+    train = reduced(material.train, LARGEST_ALIGNED)
+    low, high = material.prepared.limits
+    limits = (low, high if high > low else low + 1)
+    descriptor, learning = _learned(material, train, limits, report)
+    places = torch.cat([descriptor(part) for part in train.split(_EMBEDDED)])
+    sides = f"pictures of {train.shape[3]} x {train.shape[2]} pixels"
+    note = (
+        ""
+        if learning.n_updates == learning.wanted
+        else (f"; the time was up after {learning.n_updates} of {learning.wanted} updates of the descriptor")
+    )
+    return AlignedView(f"{sides}{note}", descriptor, train, places, material.design.group, limits)
+
+
+def _learned(
+    material: Material, train: Float[Tensor, "n c h w"], limits: tuple[float, float], report: Report
+) -> tuple[Descriptor, Learning]:
+    """The descriptor: of the cache, or learned now."""
+    shape = (train.shape[1], train.shape[2], train.shape[3])
+    made: list[Learning] = []
+
+    def compute() -> dict[str, Tensor]:
+        net, learning = learn(
+            train[material.design.rest],
+            limits,
+            seed=material.config.seed,
+            minutes=material.config.minutes,
+            report=report,
+        )
+        made.append(learning)
+        count = torch.tensor([learning.n_updates, learning.wanted])
+        return {**net.state_dict(), "count": count}
+
+    minutes = material.config.minutes
+    key: dict[str, Plain] = {**material.prepared.key, "step": "descriptor", "minutes": minutes}
+    tensors = cached(material.cache, key, compute)
+    done, wanted = tensors.pop("count").tolist()
+    net = Descriptor(shape, limits)
+    net.load_state_dict(tensors)
+    return net.eval().requires_grad_(False), Learning(done, wanted)
+
+
+def _features(material: Material, report: Report) -> View:
+    function = material.features
+    if function is None:
+        raise InputError("features: expected a function of items for the view of features, got none")
+
+    def embed(items: Float[Tensor, " q *item"]) -> Float[Tensor, "q d"]:
+        return features_of(items, "items", function, _EMBEDDED).float()
+
+    words = "features of an item"
+    return VectorView("features", words, material.note, embed, embed(material.train), material.design.group)
