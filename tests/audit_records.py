@@ -253,7 +253,7 @@ def small(**changes):
 
 
 def fashion(seed=0):
-    """Fashion-MNIST: 1,500 training images, 1,000 of them the reference, 300 samples with 48 copies."""
-    images = read_idx(FASHION, ndim=3)[:2000, None].to(torch.float32) / 255
-    edits = {"exact": 12, "noise 0.05": 12, "flip": 12, "jpeg 50": 12}
-    return audited(images, n_train=1500, n_reference=1000, n_holdout=200, copies=edits, seed=seed)
+    """Fashion-MNIST: 1,200 training images, 600 of them the reference, 200 samples with 40 copies."""
+    images = read_idx(FASHION, ndim=3)[:1600, None].to(torch.float32) / 255
+    edits = {"exact": 10, "noise 0.05": 10, "flip": 10, "jpeg 50": 10}
+    return audited(images, n_train=1200, n_reference=600, n_holdout=200, copies=edits, seed=seed)

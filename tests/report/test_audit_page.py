@@ -22,16 +22,7 @@ from memhorizon.records.sweep import Skipped
 from memhorizon.report import report, sentence
 from memhorizon.report.audit_page import AuditPictures, html
 from memhorizon.results import Fraction
-
-HOSTILE = (
-    '<img src=x onerror="alert(1)">.png',
-    "\u202egnp.exe\u2069.png",
-    "a\nb\x1b[31m.png",
-    "x" * 300 + ".png",
-    "שלום_עולם.png",
-    "&amp;</bdi>'\".png",
-    "a %_τ_gen\u0000.png",
-)
+from report_names import HOSTILE, renamed
 
 
 def text_on(page):
@@ -43,24 +34,6 @@ def text_on(page):
 def light(record):
     """The record without its histograms, which take longer to draw than the rest of the page."""
     return replace(record, views=())
-
-
-def renamed(record, names):
-    """The record with these names in turn, for everything that has one."""
-    turn = iter(names * (1 + 10 * len(record.samples) // len(names)))
-    return replace(
-        record,
-        samples=tuple(replace(one, name=next(turn), nearest_name=next(turn)) for one in record.samples),
-        most_copied=tuple(replace(one, name=next(turn)) for one in record.most_copied),
-        duplicates=tuple(
-            DuplicateGroup(group.items, tuple(next(turn) for _ in group.items)) for group in record.duplicates
-        ),
-        shared=tuple(replace(one, name=next(turn), train_name=next(turn)) for one in record.shared),
-        sets=tuple(
-            replace(one, source=next(turn), skipped=tuple(Skipped(n, f"no file {n}") for n in names))
-            for one in record.sets
-        ),
-    )
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ from memhorizon.report.parts import text_of
 from memhorizon.report.style import CSS
 
 R = TypeVar("R")
-TAU = "<i>τ</i><sub>{}</sub>"
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,6 @@ def document(name: str, parts: Sequence[str], *, css: str = "") -> str:
     title = text_of(name)
     body = "\n".join(part for part in (f"<h1>{title}</h1>", *parts) if part)
     body = body.replace(" %", "\u00a0%")
-    body = body.replace("τ_gen", TAU.format("gen")).replace("τ_mem", TAU.format("mem"))
     head = f'<meta charset="utf-8"><title>{title}</title>'
     view = '<meta name="viewport" content="width=device-width, initial-scale=1">'
     style = f"<style>{CSS}{css}{palette(body)}</style>"

@@ -17,6 +17,7 @@ from memhorizon.report.sweep.snapshots import choices, snapshot_to_use
 from memhorizon.report.sweep.times import losses, samples, times, times_of_runs
 from memhorizon.report.sweep.trends import contrasts, growth
 
+TAU = "<i>τ</i><sub>{}</sub>"
 # the sections about runs that can be compared with each other, in the order of the page
 SECTIONS: tuple[Callable[[Part], str], ...] = (
     times,
@@ -41,7 +42,12 @@ def page(record: SweepRecord, runs: Sequence[RunDir] = ()) -> str:
         *groups,
         section("Where it comes from", *origin(record)),
     ]
-    return document(record.name or "memhorizon", parts)
+    return document(record.name or "memhorizon", [_with_times(part) for part in parts])
+
+
+def _with_times(part: str) -> str:
+    """Markup in which both times are written as symbols with an index."""
+    return part.replace("τ_gen", TAU.format("gen")).replace("τ_mem", TAU.format("mem"))
 
 
 def _claim(record: SweepRecord) -> str:
