@@ -12,9 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
-from audit_records import colour_scenes, digits, small
+from audit_records import audited, colour_scenes, digits, small
 from markup import Reader, assert_clean
 from memhorizon.auditing.leaning import MEMBERSHIP
+from memhorizon.cli import main
 from memhorizon.errors import InputError
 from memhorizon.records.audit import DuplicateGroup
 from memhorizon.records.files import load_record, record_of, to_plain, write_record
@@ -91,6 +92,18 @@ def test_an_audit_that_found_nothing_says_what_it_could_have_found(made):
     assert "0 of 100 samples copies of training images: 0.0 % [0.0, 3.6]" in text
     assert "No sample is reported as a copy." in text
     assert "copied most" not in text
+
+
+def test_samples_that_only_the_resolution_keeps_from_being_reported_are_told():
+    """The smallest possible p-value, 1 / 41, is too large for 100 samples: 49 copies at least are needed."""
+    few = audited(digits(1000), n_train=800, n_reference=40, n_holdout=100, copies={"exact": 20})
+    record = light(few.record)
+    assert record.copies.count == 0
+    assert record.smallest_reportable == 49
+    count = sum(one.p == record.resolution for one in record.samples)
+    assert count > 10
+    assert f"{count} samples have the smallest p-value that was possible" in text_on(html(record))
+    assert "smallest p-value that was" not in text_on(html(light(small().record)))
 
 
 def test_an_audit_that_can_report_nothing_does_not_pass_for_an_answer(made):
@@ -339,3 +352,16 @@ def test_the_records_of_these_tests_are_honest(made):
     assert sum(d < 1e-6 for d in distance) >= 0.9 * len(found)
     assert made.record.null.count == 0
     assert len(digits(10)) == 10
+
+
+def test_the_commands_know_the_record_of_an_audit(made, tmp_path, capsys):
+    path = write_record(light(made.record), tmp_path / "audit.json")
+    assert main(["report", str(path)]) == 0
+    assert capsys.readouterr().out == f"{sentence(made.record)}\nopen {tmp_path / 'audit.html'}\n"
+    assert (tmp_path / "audit.html").read_text(encoding="utf-8") == html(light(made.record))
+    assert main(["report", str(path), "--rules.quality", "frechet"]) == 2
+    assert "rules: expected none" in capsys.readouterr().err
+    assert main(["report", str(tmp_path / "none.json")]) == 2
+    write_record(made.record, path)
+    assert main(["figure", str(path)]) == 0
+    assert {file.name for file in tmp_path.glob("*.png")} == {"audit-statistics.png", "audit-p-values.png"}

@@ -74,7 +74,9 @@ class _Pairs:
         frames = Frames(self.pictures, side_for(3 * len(samples), channels, most_bytes))
         cards = [f"<li>{_images(one, frames)}{_words(one)}</li>" for one in samples]
         numbered = f' start="{start}"' if start else ' class="unnumbered"'
-        return f'<div class="pairs"><ol{numbered}>{"".join(cards)}</ol></div>'
+        laid = any(one.index in self.pictures.registered for one in samples)
+        look = "pairs" if laid else "pairs of-two"
+        return f'<div class="{look}"><ol{numbered}>{"".join(cards)}</ol></div>'
 
     def _listed(self, samples: Sequence[AuditedSample]) -> str:
         """A table, where there are no pictures."""

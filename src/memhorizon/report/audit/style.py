@@ -15,6 +15,7 @@ CSS = """
 .pairs p { margin: .15rem 0 0; font-size: .84rem; overflow-wrap: anywhere; }
 .pairs .evidence { color: var(--ink); font-weight: 600; margin-top: .4rem; }
 .pictures { display: grid; grid-template-columns: repeat(3, 1fr); gap: .5rem; margin-top: .2rem; }
+.of-two .pictures { grid-template-columns: repeat(2, 1fr); }
 .shelf { display: grid; grid-template-columns: repeat(auto-fill, minmax(6rem, 1fr)); gap: .6rem;
   margin-bottom: 1rem; }
 .shelves { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 13.2rem), 1fr));

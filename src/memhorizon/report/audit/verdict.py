@@ -3,6 +3,7 @@
 from memhorizon.records.audit import AuditRecord
 from memhorizon.report.audit.words import items_word, number_text, share_of, share_text_of
 from memhorizon.report.parts import paragraphs, section, text_of
+from memhorizon.results import ROUNDING
 
 
 def sentence(record: AuditRecord) -> str:
@@ -57,6 +58,20 @@ def verdict(record: AuditRecord) -> list[str]:
         f'<p class="number">{number} <span>{among}</span></p>',
         f'<p class="of">{text_of(about)}. {text_of(_null(record))}</p>',
         f'<p class="found">{text_of(sentence(record))}</p>',
+        paragraphs([text_of(line) for line in _undecided(record)], kind="notes"),
+    ]
+
+
+def _undecided(record: AuditRecord) -> list[str]:
+    """Samples that are as near to a training item as this audit can tell, and are not reported all the same."""
+    least = record.resolution * (1 + ROUNDING)
+    count = sum(one.p <= least and not one.is_copy for one in record.samples)
+    if not count:
+        return []
+    what = "1 sample has" if count == 1 else f"{count:,} samples have"
+    return [
+        f"{what} the smallest p-value that was possible, and more reference items would be needed to report "
+        "them: look at the closest pairs below before you take this for an answer."
     ]
 
 
