@@ -125,7 +125,7 @@ def shown_pictures(page):
 def test_pairs_are_sorted_by_evidence_and_show_their_images(made, page):
     record, pictures = made
     copies = [one for one in record.samples if one.is_copy]
-    ranked = sorted(copies, key=lambda one: (one.p, not one.is_guaranteed, one.statistic, one.index))
+    ranked = sorted(copies, key=lambda one: (one.p, one.statistic, one.index))
     cards = re.findall(r"<li>(.*?)</li>", page.split("The copies</h2>")[1].split("</section>")[0])
     assert len(cards) == len(copies)
     for one, card in zip(ranked, cards, strict=True):

@@ -25,8 +25,8 @@ def pairs(record: AuditRecord, pictures: AuditPictures | None) -> str:
 
 
 def by_evidence(samples: Sequence[AuditedSample]) -> list[AuditedSample]:
-    """Samples in the order of the page: the smallest p-value first, of equal ones the smallest statistic."""
-    return sorted(samples, key=lambda one: (one.p, not one.is_guaranteed, one.statistic, one.index))
+    """Samples in the order of the page and of the CSV of pairs: by p, then by the statistic."""
+    return sorted(samples, key=lambda one: (one.p, one.statistic, one.index))
 
 
 class _Pairs:

@@ -122,7 +122,7 @@ def side_for(count: int, channels: int, most_bytes: int) -> int:
     A picture of c channels and sides of s has at most c s^2 bytes, and 4/3 of them in the text of the page.
 
     >>> side_for(90, 3, 2_500_000), side_for(10, 1, 2_500_000)
-    (81, 192)
+    (82, 192)
     """
     each = most_bytes / max(count, 1) - AROUND
     side = math.isqrt(max(int(each * 3 / 4 / min(max(channels, 1), 3)), 1))

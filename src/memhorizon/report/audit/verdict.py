@@ -63,7 +63,7 @@ def verdict(record: AuditRecord) -> list[str]:
 
 
 def _undecided(record: AuditRecord) -> list[str]:
-    """Samples that are as near to a training item as this audit can tell, and are not reported all the same."""
+    """Samples with as much evidence as this audit can give that are not reported all the same."""
     least = record.resolution * (1 + ROUNDING)
     count = sum(one.p <= least and not one.is_copy for one in record.samples)
     if not count:

@@ -29,9 +29,9 @@ def share_text_of(share: Fraction) -> str:
     """A share with its interval, in per cent, to as many digits as the total bears.
 
     >>> share_text_of(Fraction.of(12, 1000)), share_text_of(Fraction.of(0, 50_000))
-    ('1.2 % [0.6, 2.1]', '0.000 % [0.000, 0.007]')
+    ('1.2 % [0.6, 2.1]', '0.00 % [0.00, 0.01]')
     """
-    digits = max(1, len(str(share.total)) - 3) if share.total > 1000 else 1
+    digits = max(1, len(str(share.total)) - 3)
     value, low, high = (f"{100 * x:.{digits}f}" for x in (share.value, share.low, share.high))
     return f"{value} % [{low}, {high}]"
 
