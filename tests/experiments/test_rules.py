@@ -11,7 +11,6 @@ from memhorizon.experiments.record import record
 from memhorizon.experiments.rules import check_rules, rules_of
 from memhorizon.experiments.run import run
 from memhorizon.networks.mlp import MLPConfig
-from memhorizon.records.codec import decode
 from memhorizon.records.files import write_record
 from memhorizon.samplers import SamplerConfig
 from memhorizon.timescales.rules import Rules
@@ -19,36 +18,6 @@ from memhorizon.training import TrainConfig
 from sweeps import make_runs
 
 GOOD = {"quality": "kl", "t": None, "tolerance": 1.0, "memorized": 0.2}
-
-
-@pytest.mark.parametrize(
-    ("entry", "value"),
-    [
-        *[("quality", value) for value in ("memorized", "my loss", "", None, 3, ["kl"])],
-        *[("t", value) for value in (0, -1.0, float("nan"), float("inf"), "0.1", True, 10**400)],
-        *[
-            ("tolerance", value)
-            for value in (0, -0.1, float("nan"), float("inf"), None, "5 %", 1e308, 10**400)
-        ],
-        *[("memorized", value) for value in (0, 1, -0.1, 2.0, float("nan"), None, [])],
-    ],
-)
-def test_what_is_no_rule_is_refused_by_name(entry, value):
-    with pytest.raises(InputError, match=f"rules.{entry}: expected"):
-        decode({**GOOD, entry: value}, Rules, "rules")
-
-
-@pytest.mark.parametrize("value", [None, [], "kl", {**GOOD, "more": 1}])
-def test_rules_have_no_other_entries(value):
-    with pytest.raises(InputError, match="rules: (expected an object|unknown entries)"):
-        decode(value, Rules, "rules")
-
-
-def test_a_loss_needs_its_diffusion_time():
-    with pytest.raises(InputError, match=r"rules\.t"):
-        Rules(t=None)
-    assert Rules().curve == "holdout@0.1"
-    assert Rules(quality="kl").curve == "kl"  # it has none, so none enters
 
 
 def test_the_rules_of_a_folder_are_those_of_its_record_or_of_the_one_above(tmp_path):

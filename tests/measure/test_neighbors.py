@@ -6,7 +6,7 @@ import torch
 
 from memhorizon.errors import InputError
 from memhorizon.measure import neighbors, ranking
-from memhorizon.measure.neighbors import nearest, pairs_in_balls, pairs_within
+from memhorizon.measure.neighbors import kth_among, nearest, pairs_in_balls, pairs_within
 from reference import nearest_slow
 
 SHAPES = [(16, 700, 30, 2), (9, 1, 5, 1), (12, 9, 1, 3), (3, 300, 2500, 4)]  # m, n, d, k
@@ -210,3 +210,30 @@ def test_distances_whose_squares_underflow_are_those_of_larger_numbers(exponent)
     expected, order = nearest(x, y)
     assert torch.equal(index, order)
     torch.testing.assert_close(distance * 2.0**-exponent, expected.double(), rtol=2.0**-48, atol=0)
+
+
+@pytest.mark.parametrize("chunk", [600, 900, 2100])
+def test_pairs_are_the_same_however_many_rows_are_placed_at_once(chunk, monkeypatch):
+    """Blocks of 256 rows, 300 and all, of which the second are no power of two."""
+    points = normal(700, 3, seed=2)
+    monkeypatch.setattr(neighbors, "_CHUNK", chunk)
+    i, j = pairs_within(points, 0.4)
+    near = torch.cdist(points.double(), points.double(), compute_mode="donot_use_mm_for_euclid_dist") <= 0.4
+    expected = (near & torch.ones(700, 700).triu(1).bool()).nonzero()
+    order = (i * 700 + j).argsort()
+    assert len(expected) > 700
+    assert torch.equal(torch.stack([i, j], 1)[order], expected)
+
+
+def test_the_kth_neighbour_among_those_that_are_allowed():
+    """Against a walk along each row; the last column where fewer than k are allowed."""
+    generator = torch.Generator().manual_seed(3)
+    index = torch.stack([torch.randperm(30, generator=generator)[:7] for _ in range(50)])
+    allowed = torch.rand(30, generator=generator) < 0.5
+    for k in (1, 2, 3):
+        expected = []
+        for row in index.tolist():
+            columns = [column for column, point in enumerate(row) if allowed[point]]
+            expected.append(columns[k - 1] if len(columns) >= k else 6)
+        assert kth_among(index, allowed, k).flatten().tolist() == expected
+        assert len(set(expected)) > 3

@@ -213,3 +213,11 @@ def test_a_pickle_is_never_opened(tmp_path):
 def test_impossible_spectra_are_refused(make, word):
     with pytest.raises(InputError, match=word):
         make()
+
+
+def test_two_points_have_a_covariance_and_one_has_none():
+    """Of two points the one eigenvalue that is not 0 is a quarter of their squared distance."""
+    two = Spectrum.from_data(np.array([[0.0, 0.0], [1.0, 2.0]]))
+    assert sorted(two.eigenvalues) == pytest.approx([0.0, 1.25], abs=1e-12)
+    with pytest.raises(InputError, match="data: expected at least two finite points"):
+        Spectrum.from_data(np.array([[1.0, 2.0]]))

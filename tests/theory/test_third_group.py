@@ -7,7 +7,7 @@ from memhorizon.errors import InputError
 from memhorizon.theory import FeatureModel, Spectrum, bulk_edges, loss_curves, spectral_density
 from memhorizon.theory.ensembles import Modes
 from memhorizon.theory.features import finite_matrices
-from memhorizon.theory.third_group import early_overfitting, group_drops, third_group
+from memhorizon.theory.third_group import _kappa_at_zero, early_overfitting, group_drops, third_group
 
 CASES = [
     (8.0, 0.01, "tanh", Spectrum.isotropic()),
@@ -106,3 +106,10 @@ def test_a_direction_without_data_has_no_third_group():
 def test_more_samples_than_features_are_refused():
     with pytest.raises(InputError, match="psi_p"):
         third_group(FeatureModel(8, 4, 0.1))
+
+
+@pytest.mark.parametrize(("v2", "s2", "r"), [(0.03, 0.002, 8.0), (0.03, 0.002, 1.05), (1e-3, 2.0, 1.5)])
+def test_kappa_at_zero_is_the_positive_root(v2, s2, r):
+    """The second and third have v2 (r - 1) < s2: the root is then a sum without cancellation."""
+    (x,) = (root for root in np.roots([1.0, v2 * (r - 1) - s2, -s2 * v2 * r]).real if root > 0)
+    assert _kappa_at_zero(v2, s2, r) == pytest.approx(x / (x + v2 * r), rel=1e-10)

@@ -156,3 +156,11 @@ def test_a_threshold_far_beyond_the_number_of_features_is_found():
     found = overfitting_threshold(model, gap_level=level)
     assert found.status is Status.OBSERVED
     assert found.psi_n == pytest.approx(8e4, rel=1e-6)
+
+
+def test_levels_are_those_of_the_curves():
+    model = FeatureModel(4, 16, 0.1)
+    found = timescales(model)
+    at = loss_curves(model, [found.others["argmin"].value, np.inf])
+    end = {"E_inf": at.E_score[1], "L_train_inf": at.L_train[1], "L_gen_inf": at.L_gen[1]}
+    assert found.levels == pytest.approx({"E_min": at.E_score[0], **end}, rel=1e-9)

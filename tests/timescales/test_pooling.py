@@ -260,3 +260,9 @@ def test_what_is_pooled_is_an_estimate_and_prints_in_a_line():
     assert found.estimate == Estimate(found.value, found.low, found.high)
     assert str(pooling.geometric_mean([LogTime(1.0, 1)])) == "> 2.72"
     assert str(pooling.geometric_mean([])) == "- (undetermined)"
+
+
+def test_a_mean_of_nothing_rests_on_nothing():
+    """As tables of older records have it, without the counts."""
+    found = decode({"value": "nan", "low": "-inf", "high": "inf", "status": "undetermined"}, Pooled)
+    assert (found.known, found.observed) == (0, 0)

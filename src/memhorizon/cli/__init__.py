@@ -45,7 +45,7 @@ COMMANDS = {
     "watch": Command(
         "runs", "Show the progress of the runs in a directory until they are done or Ctrl-C is typed."
     ),
-    "report": Command("runs", "Write one page about a run or a directory of runs."),
+    "report": Command("runs", "Write one page about a run, a directory of runs, or a record."),
     "theory": Command("theory", "The random-features model in the high-dimensional limit."),
     "figure": Command("records", "Redraw the pictures of a record from the numbers in it."),
     "reproduce": Command(
