@@ -116,20 +116,18 @@ def align(
     y: Float[Tensor, "q c h w"],
     candidates: Float[Tensor, "q K c h w"],
     place: Float[Tensor, "q K 4"],
-    limits: tuple[float, float],
 ) -> Fit:
     """Refine the place of each candidate and fit it to its picture.
 
     Args:
-        y: pictures.
-        candidates: of each.
+        y: pictures with values from 0 to 1; fitted ones are cut there as pictures are.
+        candidates: of each, likewise.
         place: where the refinement starts.
-        limits: smallest and largest value that a pixel can have; fitted ones are cut there as pictures are.
     """
     q, K, c, h, w = candidates.shape
     x = candidates.reshape(q * K, c, h, w)
     target = y[:, None].expand(-1, K, -1, -1, -1).reshape(q * K, c * h * w)
-    open_pixels = _unsaturated(y, limits[1]).repeat_interleave(K, 0)
+    open_pixels = _unsaturated(y).repeat_interleave(K, 0)
     start = place.reshape(q * K, 4)
     now = start
     drift = torch.tensor(_DRIFT)
@@ -145,7 +143,7 @@ def align(
     seen, inside = _seen(x, now)
     terms = _terms(seen)
     found = _least_squares(terms, target, inside * open_pixels)
-    fitted = torch.einsum("mp,mpd->md", found, terms).clamp(*limits)
+    fitted = torch.einsum("mp,mpd->md", found, terms).clamp(0, 1)
     gain = found[:, 0] + found[:, 1]
     blur = found[:, 1] / torch.where(gain.abs() < _LEAST_GAIN, _LEAST_GAIN, gain)
     return Fit(
@@ -157,9 +155,9 @@ def align(
     )
 
 
-def _unsaturated(y: Float[Tensor, "q c h w"], largest: float) -> Float[Tensor, "q d"]:
+def _unsaturated(y: Float[Tensor, "q c h w"]) -> Float[Tensor, "q d"]:
     """1 for pixels below the largest value; all of a picture that is mostly as bright as can be."""
-    below = (y.flatten(1) < largest).to(y.dtype)
+    below = (y.flatten(1) < 1).to(y.dtype)
     enough = below.mean(1, keepdim=True) > 0.5
     return torch.where(enough, below, 1.0)
 

@@ -14,6 +14,7 @@ from memhorizon.auditing.statistics import PValues, conformal_p_values
 from memhorizon.auditing.views.base import Found, Report, View
 
 SCREEN = 0.1  # p-values up to here are those of the training set that the sample has joined
+_PAIRS = 1 << 22  # of a sample and a reference item that may change it, in memory at a time, at most
 _TOGETHER = 2000  # items whose statistics are kept in one file of the cache
 
 Progress = Callable[[str, int, int], None]
@@ -38,7 +39,7 @@ class Calibrated:
 
     Attributes:
         p_values: of all samples.
-        scores: what they follow from, one for each view.
+        scores: of the samples and the reference items, one for each view, no sample joined.
     """
 
     p_values: PValues
@@ -68,7 +69,7 @@ def find_all(
             }
             return {**arrays, **found.state}
 
-        parts.append(cached(cache, {**key, "view": view.name, "start": start}, compute))
+        parts.append(cached(cache, {**key, "start": start}, compute))
         report(min(start + _TOGETHER, len(items)), len(items))
     joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     statistic = joined.pop("statistic").numpy()
@@ -101,41 +102,43 @@ def calibrate(
         forms: gives the items in the form in which each view compares them.
         progress: told what is done.
     """
-    pairs = list(zip(views, of_reference, of_samples, strict=True))
-    first = [_scores(view, known, found, Changes.none()) for view, known, found in pairs]
+    first = [
+        Scores(view.name, found.statistic, known.statistic, Changes.none(), found.nearest)
+        for view, known, found in zip(views, of_reference, of_samples, strict=True)
+    ]
     p_values = conformal_p_values(first)
     if reference.left_out is None:  # held-out items are searched for in the training set alone
         return Calibrated(p_values, tuple(first))
     rows = np.flatnonzero(p_values.p <= SCREEN)
     if not len(rows):
         return Calibrated(p_values, tuple(first))
-    exact = []
-    for (view, known, found), form in zip(pairs, forms, strict=True):
-        joining = form(samples[torch.from_numpy(rows)])
-        changes = view.changes(
-            form(reference.items),
-            reference.left_out,
-            known,
-            joining,
-            lambda done, total, name=view.name: progress(f"{name}: exact p-values", done, total),
-        )
-        moved = Changes(rows[changes.row], changes.item, changes.value)
-        exact.append(_scores(view, known, found, moved))
-    return Calibrated(_joined(p_values, conformal_p_values(exact), rows), tuple(exact))
+    size = max(1, _PAIRS // len(reference.items))
+    for start in range(0, len(rows), size):
+        some = rows[start : start + size]
+        exact = []
+        for own, view, known, form in zip(first, views, of_reference, forms, strict=True):
+            told = _part_of(progress, f"{view.name}: exact p-values", (start, len(some), len(rows)))
+            joining = form(samples[torch.from_numpy(some)])
+            changes = view.changes(form(reference.items), reference.left_out, known, joining, told)
+            exact.append(Scores(own.name, own.sample[some], own.reference, changes, own.nearest[some]))
+        p_values = _joined(p_values, conformal_p_values(exact), some)
+    return Calibrated(p_values, tuple(first))
 
 
-def _scores(view: View, known: Found, found: Found, changes: Changes) -> Scores:
-    return Scores(view.name, found.statistic, known.statistic, changes, found.nearest)
+def _part_of(progress: Progress, label: str, part: tuple[int, int, int]) -> Report:
+    """Tells of a part of the samples: where it starts, how many it has, of how many."""
+    start, count, total = part
+    return lambda done, of: progress(label, start * of + count * done, total * of)
 
 
 def _joined(first: PValues, exact: PValues, rows: Int[np.ndarray, " r"]) -> PValues:
-    """The exact p-values of these samples, the first ones of the others."""
+    """The exact p-values, which are those of these samples, and the first ones of the others."""
     p = first.p.copy()
     count = first.count.copy()
     view = first.view.copy()
     ranks = first.ranks.copy()
-    p[rows] = exact.p[rows]
-    count[rows] = exact.count[rows]
-    view[rows] = exact.view[rows]
-    ranks[:, rows] = exact.ranks[:, rows]
+    p[rows] = exact.p
+    count[rows] = exact.count
+    view[rows] = exact.view
+    ranks[:, rows] = exact.ranks
     return PValues(p, count, view, ranks, first.names, first.n_reference)

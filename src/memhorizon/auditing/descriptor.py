@@ -21,6 +21,7 @@ UPDATES = 500
 BATCH = 256
 SIZE = 128  # numbers of the descriptor
 WIDTH = 32
+_MEAN = 0.3  # of pixels, about: those of a photograph or of a grey picture on black
 RATE = 2e-3
 DECAY = 1e-4
 TEMPERATURE = 0.07
@@ -45,29 +46,32 @@ class Learning:
 
 
 class Descriptor(nn.Module):
-    """Pictures to places on a sphere."""
+    """Pictures with values from 0 to 1 to places on a sphere."""
 
-    def __init__(self, shape: tuple[int, int, int], limits: tuple[float, float]) -> None:
+    def __init__(self, shape: tuple[int, int, int]) -> None:
         super().__init__()
         c, h, w = shape
-        self.limits = limits
-        layers: list[nn.Module] = []
-        for width in (WIDTH, 2 * WIDTH, 4 * WIDTH):
-            layers += [nn.Conv2d(c, width, 3, stride=2, padding=1), nn.ReLU()]
-            c = width
-            h = math.ceil(h / 2)
-            w = math.ceil(w / 2)
-        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(c * h * w, SIZE))
+        with torch.random.fork_rng(devices=[]):  # layers draw weights as they are made
+            self.layers = nn.Sequential(*_layers(c, h, w))
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """One place for each picture."""
-        low, high = self.limits
-        return F.normalize(self.layers((x - low) / (high - low) - 0.3), dim=1)
+        return F.normalize(self.layers(x - _MEAN), dim=1)
+
+
+def _layers(c: int, h: int, w: int) -> list[nn.Module]:
+    """Three convolutions, each of which halves the sides, and one map to the descriptor."""
+    layers: list[nn.Module] = []
+    for width in (WIDTH, 2 * WIDTH, 4 * WIDTH):
+        layers += [nn.Conv2d(c, width, 3, stride=2, padding=1), nn.ReLU()]
+        c = width
+        h = math.ceil(h / 2)
+        w = math.ceil(w / 2)
+    return [*layers, nn.Flatten(), nn.Linear(c * h * w, SIZE)]
 
 
 def learn(
     train: Float[Tensor, "n c h w"],
-    limits: tuple[float, float],
     *,
     seed: int,
     minutes: float | None,
@@ -76,23 +80,22 @@ def learn(
     """Learn a descriptor from training pictures.
 
     Args:
-        train: pictures, none of them a reference item.
-        limits: smallest and largest value that a pixel can have.
+        train: pictures with values from 0 to 1, none of them a reference item.
         seed: of the weights, the pictures of each update and their edits.
         minutes: after which it stops; the answer then depends on the machine. None for no limit.
         report: told how many updates are done.
     """
     generator = torch.Generator().manual_seed(seed)
     _, c, h, w = train.shape
-    net = _seeded(Descriptor((c, h, w), limits), generator)
+    net = _seeded(Descriptor((c, h, w)), generator)
     optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY)
     rates = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, UPDATES)
     started = time.monotonic()
     done = 0
     while done < UPDATES and (minutes is None or time.monotonic() - started < 60 * minutes):
         drawn = torch.randint(len(train), (min(BATCH, len(train)),), generator=generator)
-        one = net(edited(train[drawn], limits, generator))
-        other = net(edited(train[drawn], limits, generator))
+        one = net(edited(train[drawn], generator))
+        other = net(edited(train[drawn], generator))
         loss = _contrastive(one, other, drawn)
         optimizer.zero_grad()
         loss.backward()
@@ -129,12 +132,9 @@ def _contrastive(
     return (F.cross_entropy(logits, wanted) + F.cross_entropy(logits.T, wanted)) / 2
 
 
-def edited(
-    x: Float[Tensor, "n c h w"], limits: tuple[float, float], generator: torch.Generator
-) -> Float[Tensor, "n c h w"]:
+def edited(x: Float[Tensor, "n c h w"], generator: torch.Generator) -> Float[Tensor, "n c h w"]:
     """Each picture under a random edit: flip, scale, shift, brightness, blur, noise."""
     n = len(x)
-    low, high = limits
 
     def uniform() -> Float[Tensor, " n"]:
         return torch.rand(n, generator=generator)
@@ -146,11 +146,11 @@ def edited(
     matrix[:, 0, 2] = 2 * SHIFT * (2 * uniform() - 1)
     matrix[:, 1, 2] = 2 * SHIFT * (2 * uniform() - 1)
     grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
-    y = F.grid_sample(x - low, grid, align_corners=False) / (high - low)  # 0 to 1
+    y = F.grid_sample(x, grid, align_corners=False)
     gain = 1 + GAIN * (2 * uniform() - 1)
     y = (y * gain[:, None, None, None]).clamp(0, 1)
     is_blurred = uniform() < 0.3
     y = torch.where(is_blurred[:, None, None, None], blurred(y), y)
     noise = NOISE * uniform() * (uniform() < 0.6)
     y = y + noise[:, None, None, None] * torch.randn(y.shape, generator=generator)
-    return y.clamp(0, 1) * (high - low) + low
+    return y.clamp(0, 1)

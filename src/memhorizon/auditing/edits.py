@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from memhorizon.auditing.alignment import Fit, align, correlate
+from memhorizon.auditing.views.reduced import in_unit
 
 _EQUAL = 0.5 / 255  # of the range: pixels that differ by less are equal to the eye and in 8 bits
 _SCALE = 0.02  # changes that are named: of the scale,
@@ -42,13 +43,13 @@ def edit_of(
     width = limits[1] - limits[0]
     if bool(((sample - original).abs() <= _EQUAL * width).all()):
         return Edit("none", original)
-    y = sample[None]
-    candidate = original[None, None]
-    fit = align(y, candidate, correlate(y, candidate)[1], limits)
-    left = (sample.flatten() - fit.fitted[0, 0]).square() * fit.inside[0, 0]
-    deviation = float((left.sum() / fit.inside[0, 0].sum().clamp_min(1)).sqrt()) / width
+    y = in_unit(sample[None], limits)
+    candidate = in_unit(original[None], limits)[None]
+    fit = align(y, candidate, correlate(y, candidate)[1])
+    left = (y.flatten() - fit.fitted[0, 0]).square() * fit.inside[0, 0]
+    deviation = float((left.sum() / fit.inside[0, 0].sum().clamp_min(1)).sqrt())
     words = [*_place_words(fit, sample.shape[-2:]), *_value_words(fit, deviation)]
-    return Edit(", ".join(words) or "hardly any", fit.fitted[0, 0].view_as(sample))
+    return Edit(", ".join(words) or "hardly any", fit.fitted[0, 0].view_as(original) * width + limits[0])
 
 
 def _place_words(fit: Fit, size: torch.Size) -> list[str]:

@@ -1,5 +1,6 @@
 """The nearest training items of different groups of duplicates."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from memhorizon.errors import InputError
 from memhorizon.measure.neighbors import nearest_of
 
 _SPARE = 2  # neighbours looked at beyond those needed; duplicates take the places of others
+_LARGE = 32  # groups of more items are searched one by one, so that they cannot fill a list of neighbours
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,28 +49,78 @@ def nearest_groups(
     groups = int(group.max()) + 1 - (left_out is not None)
     if groups < k:
         raise InputError(f"train: expected at least {k} groups of duplicates, got {groups}")
-    size = min(len(train), k + _SPARE + (left_out is not None))
-    distance = queries.new_empty(len(queries), k, dtype=torch.float64)
+    sizes = group.bincount()
+    is_small = sizes[group] <= _LARGE
+    parts = []
+    if bool(is_small.any()):
+        parts.append(_among_small(queries, train, group, k, left_out, is_small.nonzero().flatten()))
+    for number in (sizes > _LARGE).nonzero().flatten().tolist():
+        parts.append(_within_group(queries, train, group, number, left_out))
+    return _nearest_first(parts, k)
+
+
+def _among_small(
+    queries: Shaped[Tensor, "q d"],
+    train: Shaped[Tensor, "n d"],
+    group: Int[Tensor, " n"],
+    k: int,
+    left_out: Int[Tensor, " q"] | None,
+    members: Int[Tensor, " s"],
+) -> Nearby:
+    """The nearest item of each of the k nearest groups that are small; infinity where there are fewer."""
+    searched = train if len(members) == len(train) else train[members]
+    label = group[members]
+    size = min(len(members), k + _SPARE + (left_out is not None))
+    distance = torch.full((len(queries), k), torch.inf, dtype=torch.float64)
     index = torch.zeros(len(queries), k, dtype=torch.int64)
     rows = torch.arange(len(queries))
     while len(rows):
-        found, place = nearest_of(queries[rows], train, size)
+        found, place = nearest_of(queries[rows], searched, size)
         some = None if left_out is None else left_out[rows]
-        keep = first_of_groups(group[place], some, k)
-        full = keep.sum(1) == k
-        distance[rows[full]] = found[full][keep[full]].view(-1, k).double()
-        index[rows[full]] = place[full][keep[full]].view(-1, k)
-        rows = rows[~full]
-        size = min(4 * size, len(train))
+        keep = first_of_groups(label[place], some, k)
+        count = keep.sum(1)
+        is_done = (count == k) | (size == len(members))
+        row, column = (keep & is_done[:, None]).nonzero(as_tuple=True)
+        to = keep.cumsum(1)[row, column] - 1
+        distance[rows[row], to] = found[row, column].double()
+        index[rows[row], to] = members[place[row, column]]
+        rows = rows[~is_done]
+        size = min(4 * size, len(members))
     return Nearby(distance, index)
+
+
+def _within_group(
+    queries: Shaped[Tensor, "q d"],
+    train: Shaped[Tensor, "n d"],
+    group: Int[Tensor, " n"],
+    number: int,
+    left_out: Int[Tensor, " q"] | None,
+) -> Nearby:
+    """The nearest item of one group, at infinity where this group is left out."""
+    members = (group == number).nonzero().flatten()
+    found, place = nearest_of(queries, train[members], 1)
+    distance = found.double()
+    if left_out is not None:
+        distance[left_out == number] = torch.inf
+    return Nearby(distance, members[place])
+
+
+def _nearest_first(parts: Sequence[Nearby], k: int) -> Nearby:
+    """The k nearest of several answers, equal distances by the lower index."""
+    distance = torch.cat([part.distance for part in parts], 1)
+    index, order = torch.cat([part.index for part in parts], 1).sort(dim=1)
+    distance, again = distance.gather(1, order).sort(dim=1, stable=True)
+    return Nearby(distance[:, :k], index.gather(1, again)[:, :k])
 
 
 def first_of_groups(
     label: Int[Tensor, "q s"], left_out: Int[Tensor, " q"] | None, k: int
 ) -> Bool[Tensor, "q s"]:
     """Mark the first of each group along every row, up to k of them, none of the group left out."""
-    same = label[:, :, None] == label[:, None, :]
-    is_first = ~same.tril(-1).any(2)
+    ordered, order = label.sort(dim=1, stable=True)
+    is_new = torch.ones_like(label, dtype=torch.bool)
+    is_new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    is_first = torch.empty_like(is_new).scatter_(1, order, is_new)
     if left_out is not None:
         is_first &= label != left_out[:, None]
     return is_first & (is_first.cumsum(1) <= k)

@@ -18,7 +18,7 @@ from memhorizon.auditing.reference import first_members
 from memhorizon.auditing.statistics import Discoveries, benjamini_hochberg, smallest_reportable
 from memhorizon.auditing.views.base import Found, View
 from memhorizon.auditing.views.build import ORDER, Material, build
-from memhorizon.auditing.views.reduced import LARGEST_ALIGNED, SMALLEST_ALIGNED, reduced
+from memhorizon.auditing.views.reduced import LARGEST_ALIGNED, SMALLEST_ALIGNED, is_registered, reduced
 from memhorizon.errors import InputError
 from memhorizon.files.images import ImageSet
 from memhorizon.measure.features import Function
@@ -134,11 +134,10 @@ class _Work:
         key = {**self.prepared.key, "items": digest_of(asked.items), "left_out": asked.left_out is not None}
         found = []
         for view, form in zip(self.views, self.forms, strict=True):
-            label = f"{view.name}: {name}"
-            report = _labelled(self.progress, label)
-            found.append(
-                find_all(view, form(asked.items), asked.left_out, cache=self.cache, key=key, report=report)
-            )
+            report = _labelled(self.progress, f"{view.name}: {name}")
+            own = {**key, "view": view.name, "learned": view.digest}
+            items = form(asked.items)
+            found.append(find_all(view, items, asked.left_out, cache=self.cache, key=own, report=report))
         return found
 
     def calibrate(self, reference: Reference, known: Sequence[Found], name: str, items: Tensor) -> Calibrated:
@@ -204,15 +203,16 @@ def _edits(
     prepared: Prepared, calibrated: Calibrated, found: Discoveries, progress: Progress
 ) -> dict[int, Edit]:
     """What was done to the training pictures of the reported samples; none of items that are no pictures."""
-    shape = prepared.train.shape[1:]
-    if len(shape) != 3 or min(shape[1:]) < SMALLEST_ALIGNED:
+    if not is_registered(tuple(prepared.train.shape[1:])):
         return {}
+    low, high = prepared.limits
+    limits = (low, high if high > low else low + 1)
     rows = np.flatnonzero(found.rejected)
     nearest = np.stack([own.nearest for own in calibrated.scores])
     edits = {}
     for done, j in enumerate(rows.tolist()):
         original = prepared.train[int(nearest[calibrated.p_values.view[j], j])]
-        edits[j] = edit_of(prepared.samples[j], original, prepared.limits)
+        edits[j] = edit_of(prepared.samples[j], original, limits)
         progress("edits", done + 1, len(rows))
     return edits
 

@@ -19,11 +19,13 @@ from memhorizon.auditing.nearby import first_of_groups, squared_distances_to_fir
 from memhorizon.auditing.position import position
 from memhorizon.auditing.scores import Changes
 from memhorizon.auditing.views.base import Found, Report
+from memhorizon.auditing.views.reduced import in_unit
 
 SHORTLIST = 24  # candidates that the descriptor gives
 FITTED = 8  # of them that are fitted
 TOGETHER = 32  # pictures at a time
-_ASKED = 256  # pictures of which the descriptors are compared at a time
+_ASKED = 256  # pictures of which the descriptors are compared at a time, at most
+_NUMBERS = 1 << 24  # similarities in memory at a time
 _SPARE = 8  # candidates looked at beyond the shortlist; duplicates take the places of others
 _JUMP = 1 / 14  # of a side: how far the pictures are moved whose descriptors are looked up as well
 _FLOOR = 1e-4  # of the variance of a picture: a squared distance that counts as none
@@ -37,10 +39,11 @@ class AlignedView:
     Attributes:
         note: what was left out or reduced.
         descriptor: finds candidates; learned from training pictures that are no reference.
-        train: training pictures. [n, c, h, w]
+        train: training pictures with values from 0 to 1. [n, c, h, w]
         places: their descriptors. [n, d]
         group: number of the group of duplicates of each. [n]
-        limits: smallest and largest value that a pixel can have.
+        limits: smallest and largest value that a pixel of the items that are asked about can have.
+        digest: of what was learned.
     """
 
     note: str
@@ -49,43 +52,56 @@ class AlignedView:
     places: Float[Tensor, "n d"]
     group: Int[Tensor, " n"]
     limits: tuple[float, float]
+    digest: str = ""
     name: str = "aligned"
     compares: str = (
         "a picture with training pictures that are flipped, scaled, moved and brightened to fit it"
     )
 
-    @property
-    def shortlist(self) -> int:
-        """Candidates of each picture: fewer where there are few groups."""
-        return min(SHORTLIST, int(self.group.max()))
-
     def find(
         self, queries: Float[Tensor, "q c h w"], left_out: Int[Tensor, " q"] | None, report: Report
     ) -> Found:
         """See `View.find`."""
+        pictures = in_unit(queries, self.limits)
+        candidates, reach = self._all_candidates(pictures, left_out)
         statistics = []
+        nearest = []
+        for y, index in zip(pictures.split(TOGETHER), candidates.split(TOGETHER), strict=True):
+            statistic, order = self._statistic(y, self.train[index])
+            statistics.append(statistic)
+            nearest.append(index.gather(1, order)[:, 0])
+            report(sum(map(len, nearest)), len(queries))
+        state = {"candidates": candidates, "reach": reach}
+        return Found(torch.cat(statistics).double().numpy(), torch.cat(nearest).numpy(), state)
+
+    def _asked(self) -> int:
+        """Pictures of which the descriptors are compared at a time."""
+        return max(1, min(_ASKED, _NUMBERS // len(self.train)))
+
+    def _all_candidates(
+        self, queries: Float[Tensor, "q c h w"], left_out: Int[Tensor, " q"] | None
+    ) -> tuple[Int[Tensor, "q K"], Float[Tensor, " q"]]:
+        """As `_candidates`, of so many pictures at a time."""
         indices = []
         reaches = []
-        for start in range(0, len(queries), _ASKED):
-            some = slice(start, start + _ASKED)
+        size = self._asked()
+        for start in range(0, len(queries), size):
+            some = slice(start, start + size)
             own = None if left_out is None else left_out[some]
             index, reach = self._candidates(queries[some], own)
-            for y, i in zip(queries[some].split(TOGETHER), index.split(TOGETHER), strict=True):
-                statistic, order = self._statistic(y, self.train[i])
-                statistics.append(statistic)
-                indices.append(i.gather(1, order))
-                report(min(start + sum(map(len, indices)) - start, len(queries)), len(queries))
+            indices.append(index)
             reaches.append(reach)
-        index = torch.cat(indices)
-        state = {"index": index, "reach": torch.cat(reaches)}
-        return Found(torch.cat(statistics).double().numpy(), index[:, 0].numpy(), state)
+        return torch.cat(indices), torch.cat(reaches)
 
     def _candidates(
         self, queries: Float[Tensor, "q c h w"], left_out: Int[Tensor, " q"] | None
     ) -> tuple[Int[Tensor, "q K"], Float[Tensor, " q"]]:
-        """Training pictures of different groups that are most similar, and the least similarity of them."""
+        """Training pictures of different groups that are most similar, the most similar first.
+
+        With them the similarity that a picture must exceed to be one of them: that of the last.
+        """
         similarity = self._similarity(queries, self.places)
-        k = self.shortlist
+        k = min(SHORTLIST, int(self.group.max()) + 1 - (left_out is not None))
         size = min(k + _SPARE, len(self.train))
         index = torch.zeros(len(queries), k, dtype=torch.int64)
         reach = torch.zeros(len(queries))
@@ -99,6 +115,8 @@ class AlignedView:
             reach[rows[full]] = value[full][keep[full]].view(-1, k)[:, -1]
             rows = rows[~full]
             size = min(4 * size, len(self.train))
+        if k < SHORTLIST:  # there is room for one more
+            reach = torch.full_like(reach, -torch.inf)
         return index, reach
 
     def _similarity(
@@ -117,7 +135,7 @@ class AlignedView:
         correlation, place = correlate(y, candidates)
         best = correlation.topk(min(FITTED, candidates.shape[1]), dim=1).indices
         chosen = candidates[torch.arange(len(y))[:, None], best]
-        fit = align(y, chosen, place.gather(1, best[:, :, None].expand(-1, -1, 4)), self.limits)
+        fit = align(y, chosen, place.gather(1, best[:, :, None].expand(-1, -1, 4)))
         rest = y.flatten(1)[:, None] - fit.fitted
         # order by the mean squared misfit, each over what is known of the candidate
         misfit = (rest.square() * fit.inside).sum(2) / fit.inside.sum(2).clamp_min(1)
@@ -141,13 +159,17 @@ class AlignedView:
         report: Report,
     ) -> Changes:
         """See `View.changes`: only an item that has a joining one among its candidates can change."""
-        item, row = self._pairs(items, found.state["reach"], self.descriptor(joining))
+        pictures = in_unit(items, self.limits)
+        others = in_unit(joining, self.limits)
+        item, row = self._pairs(pictures, found.state["reach"], self.descriptor(others))
+        if not len(item):
+            return Changes.none()
+        kept = found.state["candidates"][:, : SHORTLIST - 1]  # the last one makes room
         values = [np.empty(0)]
         parts = list(zip(item.split(TOGETHER), row.split(TOGETHER), strict=True))
         for done, (i, j) in enumerate(parts):
-            index, _ = self._candidates(items[i], left_out[i])
-            kept = self.train[index[:, : max(1, min(SHORTLIST - 1, index.shape[1]))]]
-            statistic, _ = self._statistic(items[i], torch.cat([kept, joining[j][:, None]], 1))
+            candidates = torch.cat([self.train[kept[i]], others[j][:, None]], 1)
+            statistic, _ = self._statistic(pictures[i], candidates)
             values.append(statistic.double().numpy())
             report(done + 1, len(parts))
         return Changes(row.numpy(), item.numpy(), np.concatenate(values))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float64, Int
@@ -29,6 +29,7 @@ class Found:
     state: dict[str, Tensor]
 
 
+@runtime_checkable
 class View(Protocol):
     """One view of the items. Everything that it has learned is from training items that are no reference."""
 
@@ -45,6 +46,11 @@ class View(Protocol):
     @property
     def note(self) -> str:
         """What was left out or reduced; empty where nothing was."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Of what it has learned or was given beside the items, for the cache; empty for nothing."""
         ...
 
     def find(

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from memhorizon.auditing.cache import Cache, cached
+from memhorizon.auditing.cache import Cache, cached, digest_of
 from memhorizon.auditing.config import AuditConfig
 from memhorizon.auditing.descriptor import Descriptor, Learning, learn
 from memhorizon.auditing.prepare import Prepared
@@ -15,7 +15,7 @@ from memhorizon.auditing.reference import Design
 from memhorizon.auditing.views.aligned import AlignedView
 from memhorizon.auditing.views.base import Report, View
 from memhorizon.auditing.views.pixels import coarse, pixels
-from memhorizon.auditing.views.reduced import LARGEST_ALIGNED, SMALLEST_ALIGNED, reduced
+from memhorizon.auditing.views.reduced import LARGEST_ALIGNED, in_unit, is_registered, reduced
 from memhorizon.auditing.views.vectors import VectorView
 from memhorizon.errors import InputError
 from memhorizon.measure.features import Function, features_of
@@ -83,13 +83,12 @@ def _coarse(material: Material, report: Report) -> View:
 
 def _aligned(material: Material, report: Report) -> View | None:
     """Register pictures; vectors and tiny pictures cannot be."""
-    shape = material.train.shape[1:]
-    if len(shape) != 3 or min(shape[1:]) < SMALLEST_ALIGNED:
+    if not is_registered(tuple(material.train.shape[1:])):
         return None
-    train = reduced(material.train, LARGEST_ALIGNED)
     low, high = material.prepared.limits
     limits = (low, high if high > low else low + 1)
-    descriptor, learning = _learned(material, train, limits, report)
+    train = in_unit(reduced(material.train, LARGEST_ALIGNED), limits)
+    descriptor, learning = _learned(material, train, report)
     places = torch.cat([descriptor(part) for part in train.split(_EMBEDDED)])
     sides = f"pictures of {train.shape[3]} x {train.shape[2]} pixels"
     note = (
@@ -97,11 +96,13 @@ def _aligned(material: Material, report: Report) -> View | None:
         if learning.n_updates == learning.wanted
         else (f"; the time was up after {learning.n_updates} of {learning.wanted} updates of the descriptor")
     )
-    return AlignedView(f"{sides}{note}", descriptor, train, places, material.design.group, limits)
+    return AlignedView(
+        f"{sides}{note}", descriptor, train, places, material.design.group, limits, digest_of(places)
+    )
 
 
 def _learned(
-    material: Material, train: Float[Tensor, "n c h w"], limits: tuple[float, float], report: Report
+    material: Material, train: Float[Tensor, "n c h w"], report: Report
 ) -> tuple[Descriptor, Learning]:
     """The descriptor: of the cache, or learned now."""
     shape = (train.shape[1], train.shape[2], train.shape[3])
@@ -110,7 +111,6 @@ def _learned(
     def compute() -> dict[str, Tensor]:
         net, learning = learn(
             train[material.design.rest],
-            limits,
             seed=material.config.seed,
             minutes=material.config.minutes,
             report=report,
@@ -123,7 +123,7 @@ def _learned(
     key: dict[str, Plain] = {**material.prepared.key, "step": "descriptor", "minutes": minutes}
     tensors = cached(material.cache, key, compute)
     done, wanted = tensors.pop("count").tolist()
-    net = Descriptor(shape, limits)
+    net = Descriptor(shape)
     net.load_state_dict(tensors)
     return net.eval().requires_grad_(False), Learning(done, wanted)
 
@@ -137,4 +137,5 @@ def _features(material: Material, report: Report) -> View:
         return features_of(items, "items", function, _EMBEDDED).float()
 
     words = "features of an item"
-    return VectorView("features", words, material.note, embed, embed(material.train), material.design.group)
+    train = embed(material.train)
+    return VectorView("features", words, material.note, embed, train, material.design.group, digest_of(train))

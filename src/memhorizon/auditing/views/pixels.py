@@ -4,9 +4,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from memhorizon.auditing.cache import digest_of
 from memhorizon.auditing.views.vectors import VectorView
 
 MOST_DIRECTIONS = 128
+_LEAST = 1e-10  # of the largest variance: directions of less have no numbers to be read from
 SHARE = 4  # a direction for so many numbers of an item, and for so many items, at most
 LOOKED_AT = 1500  # items that the directions are read from
 
@@ -35,22 +37,23 @@ def coarse(
         return (items.flatten(1) - mean) @ directions
 
     words = f"an item in the {directions.shape[1]} main directions of the training set"
-    return VectorView("coarse", words, note, embed, embed(train), group)
+    return VectorView("coarse", words, note, embed, embed(train), group, digest_of(directions))
 
 
 def main_directions(
     rows: Float[Tensor, "n d"],
 ) -> tuple[Float[Tensor, " d"], Float[Tensor, "d k"]]:
-    """Mean and main directions of vectors, the largest variance first."""
+    """Mean and main directions of vectors, the largest variance first; none in which they are all equal."""
     n, d = rows.shape
     count = max(2, min(MOST_DIRECTIONS, d // SHARE, n // SHARE))
     mean = rows.mean(0)
     centred = (rows - mean).double()
     # of the smaller of X'X and XX'; in both cases X = U S V'
-    if d <= n:
-        directions = torch.linalg.eigh(centred.T @ centred)[1].flip(1)[:, :count]
-    else:
-        square, left = torch.linalg.eigh(centred @ centred.T)
-        scale = square.flip(0)[:count].clamp_min(torch.finfo(torch.float64).tiny).sqrt()
-        directions = centred.T @ left.flip(1)[:, :count] / scale
+    is_tall = d <= n
+    square, vectors = torch.linalg.eigh(centred.T @ centred if is_tall else centred @ centred.T)
+    kept = (square > _LEAST * square[-1]).sum().clamp_min(1)
+    square = square[-kept:].flip(0)[:count]
+    vectors = vectors[:, -kept:].flip(1)[:, :count]
+    tiny = torch.finfo(torch.float64).tiny
+    directions = vectors if is_tall else centred.T @ vectors / square.clamp_min(tiny).sqrt()
     return mean, directions.to(rows.dtype)

@@ -20,6 +20,20 @@ def reduced(images: Float[Tensor, "n c h w"], side: int) -> Float[Tensor, "n c h
     return F.interpolate(images, size=size, mode="bilinear", antialias=True, align_corners=False)
 
 
+def is_registered(shape: tuple[int, ...]) -> bool:
+    """Whether items of this shape are pictures large enough to be registered."""
+    if len(shape) != 3:
+        return False
+    longer = max(shape[1:])
+    return min(shape[1:]) * min(1.0, LARGEST_ALIGNED / longer) >= SMALLEST_ALIGNED
+
+
+def in_unit(images: Float[Tensor, "n c h w"], limits: tuple[float, float]) -> Float[Tensor, "n c h w"]:
+    """Pictures with values from 0 to 1."""
+    low, high = limits
+    return images if limits == (0.0, 1.0) else (images - low) / (high - low)
+
+
 def side_for(shape: tuple[int, ...], count: int) -> int | None:
     """The longer side that pictures of this shape are brought to; None for what are no pictures."""
     if len(shape) != 3:

@@ -5,16 +5,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Float64, Int, Shaped
 from torch import Tensor
 
-from memhorizon.auditing.nearby import Nearby, nearest_groups, squared_distances_to_first
+from memhorizon.auditing.nearby import nearest_groups, squared_distances_to_first
 from memhorizon.auditing.position import position
 from memhorizon.auditing.scores import Changes
 from memhorizon.auditing.views.base import Found, Report
 
 NEIGHBOURS = 4  # K of the statistic; 3 lose power against noise, 12 gain none
 _NUMBERS = 1 << 24  # numbers in memory at a time
+_MEASURED = 1 << 22  # of them that are differences, in 64 bits, several times over
 _TOLERANCE = 1e-4  # relative: what ranking squared distances by a matrix product may be off
 
 Embed = Callable[[Float[Tensor, " q *item"]], Float[Tensor, "q d"]]
@@ -31,6 +32,7 @@ class VectorView:
         embed: gives the vectors of items.
         train: vectors of the training items. [n, d]
         group: number of the group of duplicates of each. [n]
+        digest: of what was learned or given beside the items.
     """
 
     name: str
@@ -39,6 +41,7 @@ class VectorView:
     embed: Embed
     train: Float[Tensor, "n d"]
     group: Int[Tensor, " n"]
+    digest: str = ""
 
     @property
     def neighbours(self) -> int:
@@ -59,19 +62,20 @@ class VectorView:
             report(min(start + rows, len(vectors)), len(vectors))
         distance = torch.cat([part.distance for part in parts])
         index = torch.cat([part.index for part in parts])
-        statistic = self._statistic(Nearby(distance, index))
-        state = {"distance": distance, "index": index}
-        return Found(statistic.numpy(), index[:, 0].numpy(), state)
+        statistic = self._statistics(vectors, index)
+        return Found(statistic, index[:, 0].numpy(), {"reach": distance[:, -1], "index": index})
 
-    def _statistic(self, nearby: Nearby) -> Float[Tensor, " q"]:
-        """The statistic, from distances that are known."""
+    def _statistics(
+        self, vectors: Float[Tensor, "q d"], index: Int[Tensor, "q K"]
+    ) -> Float64[np.ndarray, " q"]:
+        """The statistics of items among training items."""
         rows = self._rows()
-        parts = [squared_distances_to_first(self.train[i].double()) for i in nearby.index.split(rows)]
-        return position(nearby.distance.square(), torch.cat(parts))
+        pairs = zip(vectors.split(rows), index.split(rows), strict=True)
+        return torch.cat([_statistic(some, self.train[i]) for some, i in pairs]).numpy()
 
     def _rows(self) -> int:
         """Queries whose neighbours are in memory at a time."""
-        return max(1, _NUMBERS // (self.train.shape[1] * (self.neighbours + 1)))
+        return max(1, _MEASURED // (self.train.shape[1] * (self.neighbours + 1)))
 
     def changes(
         self,
@@ -84,23 +88,26 @@ class VectorView:
         """See `View.changes`: only an item that has a joining one among its K nearest can change."""
         vectors = self.embed(items)
         others = self.embed(joining)
-        nearby = Nearby(found.state["distance"], found.state["index"])
-        item, row = _pairs_within(vectors, others, nearby.distance[:, -1])
+        index = found.state["index"]
+        item, row = _pairs_within(vectors, others, found.state["reach"])
         values = [np.empty(0)]
         for i, j in zip(item.split(self._rows()), row.split(self._rows()), strict=True):
-            values.append(self._joined(vectors[i], others[j], nearby.index[i]))
+            points = torch.cat([self.train[index[i]], others[j][:, None]], 1)
+            values.append(_statistic(vectors[i], points, index.shape[1]).numpy())
             report(sum(map(len, values)), len(item))
         return Changes(row.numpy(), item.numpy(), np.concatenate(values))
 
-    def _joined(
-        self, items: Float[Tensor, "p d"], other: Float[Tensor, "p d"], index: Int[Tensor, "p K"]
-    ) -> Float[np.ndarray, " p"]:
-        """The statistics of items, each with one more item beside its K nearest."""
-        points = torch.cat([self.train[index], other[:, None]], 1).double()
-        r2 = (items.double()[:, None] - points).square().sum(2)
-        r2, order = r2.sort(dim=1, stable=True)
-        points = points.gather(1, order[:, :, None].expand_as(points))[:, :-1]
-        return position(r2[:, :-1], squared_distances_to_first(points)).numpy()
+
+def _statistic(
+    items: Float[Tensor, "p d"], points: Float[Tensor, "p K d"], k: int | None = None
+) -> Float64[Tensor, " p"]:
+    """The statistic of each item among the k nearest of its points, of all if that is None."""
+    points = points.double()
+    # direct differences in 64 bits: the places on short lines are differences of large squares
+    r2 = (points - items.double()[:, None]).square().sum(2)
+    r2, order = r2.sort(dim=1, stable=True)
+    points = points.gather(1, order[:, :k, None].expand(-1, -1, points.shape[2]))
+    return position(r2[:, :k], squared_distances_to_first(points))
 
 
 def _pairs_within(

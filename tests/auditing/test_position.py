@@ -1,0 +1,107 @@
+"""The statistic of the audit against its geometry."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from memhorizon.auditing.position import position
+
+
+def squared(points, other):
+    return (points - other).square().sum(-1)
+
+
+def statistic(y, points, **more):
+    """The statistic of y with these points, [K, d], put in order."""
+    r2 = squared(points, y)
+    points = points[r2.argsort()]
+    return float(position(r2.sort().values[None], squared(points, points[0])[None], **more)[0])
+
+
+def by_geometry(y, points):
+    """Feet of the perpendicular by least squares on each line, then the definition."""
+    y, points = y.numpy(), points.numpy()
+    distance = np.linalg.norm(points - y, axis=1)
+    first, *others = points[distance.argsort()]
+    feet = [np.linalg.lstsq((a - first)[:, None], y - first, rcond=None)[0][0] for a in others]
+    near, second = np.sort(distance)[:2]
+    return max(abs(t) for t in feet) * math.sqrt(near / second)
+
+
+def drawn(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("K", [2, 4, 7])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_it_is_the_largest_foot_times_the_root_of_the_ratio(K, share):
+    for seed in range(20):
+        points = drawn(K, 5, seed=seed)
+        y = share * points[0] + (1 - share) * drawn(5, seed=100 + seed)
+        # a billionth of the largest square is added to squares that are above a thousandth of it
+        assert statistic(y, points) == pytest.approx(by_geometry(y, points), rel=1e-5)
+
+
+def test_a_copy_has_0_and_the_middle_of_two_has_1_half():
+    points = drawn(4, 30)
+    assert statistic(points[2], points) == 0
+    two = points[:2]
+    assert statistic(two.mean(0), two) == pytest.approx(0.5, rel=1e-6)
+
+
+def test_what_is_orthogonal_to_the_training_items_leaves_the_place():
+    """Only the ratio of the distances changes, as it must; with its length taken off, nothing does."""
+    points = torch.zeros(4, 12, dtype=torch.float64)
+    points[:, :6] = drawn(4, 6)
+    y = points[1] + 0.1 * drawn(12, seed=1) * (torch.arange(12) < 6)
+    r2 = squared(points, y)
+    order = r2.argsort()
+    D2 = squared(points[order], points[order[0]])
+    along = r2.sort().values
+    none = torch.zeros(1, dtype=torch.float64)
+    before = position(along[None], D2[None], floor=none)
+    ratio = (along[0] / along[1]) ** 0.25
+    for length in (0.1, 10.0, 1e3):
+        added = along + length  # of squared length, the same for all
+        after = position(added[None], D2[None], floor=none)
+        expected = before / ratio * ((along[0] + length) / (along[1] + length)) ** 0.25
+        # of differences of numbers up to 1e3, about 0.01 in size, 16 - 5 digits are left
+        assert float(after) == pytest.approx(float(expected), rel=1e-9)
+        # taken off as noise, all is as before
+        noise = torch.tensor([length], dtype=torch.float64)
+        again = position(added[None], D2[None], noise=noise, floor=none)
+        assert float(again) == pytest.approx(float(before), rel=1e-9)
+
+
+def test_items_that_have_nothing_to_do_with_one_another_are_at_1_half():
+    """y and all a_k independent N(0, I_d): t = 1/2 + O(1/sqrt(d)), the ratio 1 - O(1/sqrt(d))."""
+    d, K, m = 20_000, 4, 50
+    points = drawn(m, K, d)
+    y = drawn(m, d, seed=1)
+    r2 = squared(points, y[:, None])
+    order = r2.argsort(dim=1)
+    points = points.gather(1, order[:, :, None].expand_as(points))
+    s = position(r2.sort(dim=1).values, squared(points, points[:, :1]))
+    # t - 1/2 = (r_1^2 - r_k^2) / (2 D^2), r^2 = 2 d +- sqrt(8 d), D^2 = 2 d: 6 standard deviations of the
+    # difference of two, 6 * 4 sqrt(d) / (4 d)
+    allowed = 6 / math.sqrt(d)
+    assert float((s - 0.5).abs().max()) < allowed
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_equal_items_and_empty_distances_give_numbers(dtype):
+    none = torch.zeros(3, 4, dtype=dtype)
+    some = torch.ones(3, 4, dtype=dtype)
+    for r2, D2 in ((none, none), (some, none), (none, some)):
+        s = position(r2, D2)
+        assert s.isfinite().all()
+        assert (s >= 0).all()
+
+
+def test_the_unit_changes_nothing():
+    points = drawn(4, 6)
+    y = drawn(6, seed=1)
+    for unit in (1e-6, 1e6):
+        assert statistic(unit * y, unit * points) == pytest.approx(statistic(y, points), rel=1e-9)

@@ -1,0 +1,132 @@
+"""The view that registers pictures, against the definition and by what it finds."""
+
+import numpy as np
+import pytest
+import torch
+
+from audit_views import changed_statistics, drawn_descriptor, joined_statistics, quiet, with_one_more
+from memhorizon.auditing.planted import EDITS
+from memhorizon.auditing.views import aligned
+from memhorizon.auditing.views.aligned import AlignedView
+from scenes import scenes
+
+
+def seeded(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def pictures(count, height, width, channels=1, seed=0):
+    whole = scenes(count, max(height, width), generator=seeded(seed))[..., :height, :width]
+    return whole if channels == 3 else whole.mean(1, keepdim=True)
+
+
+def view_of(train, group=None, limits=(0.0, 1.0)):
+    net = drawn_descriptor(tuple(train.shape[1:]))
+    group = torch.arange(len(train)) if group is None else group
+    return AlignedView("", net, train, net(train), group, limits)
+
+
+def with_picture(view, picture):
+    """The view with one more picture."""
+    return with_one_more(view, picture, train=picture, places=view.descriptor(picture[None])[0])
+
+
+def joining_to(train):
+    """Fresh pictures, copies, a flipped and a moved one."""
+    fresh = pictures(2, *train.shape[2:], train.shape[1], seed=7)
+    return torch.cat([fresh, train[:2], train[2:3].flip(-1), train[3:4].roll(1, -1)])
+
+
+@pytest.mark.parametrize(
+    ("n", "size", "channels"),
+    [
+        (40, (12, 12), 1),  # more groups than are listed
+        (aligned.SHORTLIST, (9, 12), 1),
+        (aligned.SHORTLIST + 1, (8, 8), 3),  # as many as are listed, when one is left out
+        (12, (9, 28), 1),  # fewer
+    ],
+)
+def test_the_statistics_that_change_are_those_of_the_training_set_with_the_sample(n, size, channels):
+    train = pictures(n, *size, channels)
+    group = torch.arange(n)
+    train[-1] = train[0]  # two duplicates
+    group[-1] = 0
+    view = view_of(train, group)
+    reference = torch.arange(0, n - 2, 3)
+    items, left_out = train[reference], group[reference]
+    joining = joining_to(train)
+    expected = joined_statistics([with_picture(view, y) for y in joining], items, left_out)
+    found = changed_statistics(view, items, left_out, joining)
+    # the same numbers from products of other sizes, 24 bits; normal equations with a ridge of 1e-4 lose half
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+    assert (expected != view.find(items, left_out, quiet).statistic).any()
+
+
+@pytest.mark.parametrize("edit", ["exact", "flip", "shift 1, edge", "brightness 0.8", "blur"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_copies_are_nearer_than_all_others(edit, channels):
+    train = pictures(30, 16, 16, channels)
+    view = view_of(train)
+    copies = EDITS[edit](train[:10], seeded(1))
+    found = view.find(copies, None, quiet)
+    honest = view.find(pictures(40, 16, 16, channels, seed=5), None, quiet).statistic
+    assert found.nearest[:10].tolist() == list(range(10))
+    assert np.median(found.statistic) < np.quantile(honest, 0.05)
+
+
+def test_the_unit_of_the_pictures_changes_nothing():
+    train = pictures(26, 12, 12)
+    asked = torch.cat([train[:3].flip(-1), pictures(3, 12, 12, seed=3)])
+    one = view_of(train).find(asked, None, quiet)
+    for low, high in ((0.0, 255.0), (-1.0, 1.0), (5.0, 5.001)):
+        view = view_of(train, limits=(low, high))
+        other = view.find(asked * (high - low) + low, None, quiet)
+        # an offset of 5,000 widths leaves 24 - 13 bits of a pixel
+        np.testing.assert_allclose(other.statistic, one.statistic, atol=1e-2)
+        assert other.nearest.tolist() == one.nearest.tolist()
+
+
+def test_constant_and_equal_pictures_give_numbers():
+    level = torch.linspace(0, 1, 12)[:, None, None, None].expand(-1, 1, 9, 10)
+    some = pictures(12, 9, 10)
+    for train in (level.contiguous(), level, torch.cat([level, some]), torch.ones(12, 1, 9, 10)):
+        view = view_of(train)
+        group = torch.arange(len(train))
+        assert np.isfinite(view.find(train, None, quiet).statistic).all()
+        table = changed_statistics(view, train, group, train[:4])
+        assert np.isfinite(table).all()
+
+
+def test_duplicates_beyond_the_first_list_are_passed_over():
+    """Of 60 pictures 45 are one: the list of 24 + 8 most similar ones holds too few groups."""
+    train = pictures(60, 8, 8)
+    train[:45] = train[0]
+    group = (torch.arange(60) - 44).clamp_min(0)
+    view = view_of(train, group)
+    found = view.find(train[40:50], group[40:50], quiet)
+    candidates = group[found.state["candidates"]]
+    assert candidates.shape == (10, 15)  # of 16 groups one is left out
+    for row, own in zip(candidates.tolist(), group[40:50].tolist(), strict=True):
+        assert sorted([*row, own]) == list(range(16))
+
+
+def test_the_number_of_pictures_together_changes_little(monkeypatch):
+    train = pictures(40, 10, 11)
+    view = view_of(train)
+    asked = pictures(9, 10, 11, seed=2)
+    whole = view.find(asked, None, quiet).statistic
+    monkeypatch.setattr(aligned, "TOGETHER", 2)
+    monkeypatch.setattr(aligned, "_NUMBERS", 100)
+    np.testing.assert_allclose(view.find(asked, None, quiet).statistic, whole, atol=2e-3)
+
+
+def test_noise_is_measured():
+    """Immerkaer's estimate of the variance of white noise on a plane, within four standard errors."""
+    side, size = 40, 0.1
+    ramp = (torch.arange(side)[:, None] + 2.0 * torch.arange(side)).expand(50, 1, -1, -1) / 200
+    noise = size * torch.randn(50, 1, side, side, generator=seeded(0))
+    found = aligned._noise_variance(ramp + noise)
+    # neighbours of the Laplacian are correlated: the error of the mean is measured among the pictures
+    error = float(found.std()) / 50**0.5
+    assert abs(float(found.mean()) - size**2) < 4 * error + 1e-4 * size**2 + float(found.var()) / size**2
+    assert (aligned._noise_variance(ramp) < 1e-9).all()
