@@ -18,6 +18,9 @@ from memhorizon.measure.duplicates import linked_groups, near_distance
 from memhorizon.measure.items import as_pair
 from memhorizon.records.plain import Plain
 
+FEWEST_FOR_NULL = 100  # held-out items that a null is counted among
+MOST_FOR_NULL = 2000
+
 Progress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 
 
@@ -84,10 +87,12 @@ def prepare(
         "seed": config.seed,
     }
     distance, group = _groups(train, key, cache, progress)
-    design = divide(group, distance, config.n_reference, config.seed)
-    low, high = torch.aminmax(train)
     shared, shared_with = _shared(holdout, train, distance)
     fresh = _fresh(0 if holdout is None else len(holdout), shared, config.seed)
+    for_null = n_for_null(len(fresh))
+    design = divide(group, distance, config.n_reference, config.seed, n_holdout=len(fresh) - for_null)
+    key["reference"] = len(design.reference)
+    low, high = torch.aminmax(train)
     return Prepared(
         samples,
         train,
@@ -100,6 +105,11 @@ def prepare(
         shared_with,
         fresh,
     )
+
+
+def n_for_null(n_fresh: int) -> int:
+    """How many of the held-out items are kept to count the null among: a quarter, within bounds."""
+    return min(n_fresh, MOST_FOR_NULL, max(FEWEST_FOR_NULL, n_fresh // 4))
 
 
 def _in_one_unit(given: Mapping[str, ImageSet], same_units: bool) -> tuple[Tensor, Tensor, Tensor | None]:

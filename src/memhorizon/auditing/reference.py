@@ -21,7 +21,8 @@ class Design:
     Attributes:
         group: number of the group of duplicates of each training item. [n]
         distance: up to which items are near-duplicates.
-        reference: training items, one of a group, that the p-values are calibrated on. [R]
+        reference: training items, one of a group, that the p-values are calibrated on; none where held-out
+            items are. [R]
         rest: training items, one of a group, from which views learn. None of its groups is that of a
             reference item, so these and a fresh item are alike for everything that was learned. [r]
     """
@@ -32,8 +33,18 @@ class Design:
     rest: Int[Tensor, " r"]
 
 
-def divide(group: Int[Tensor, " n"], distance: float, n_reference: int, seed: int) -> Design:
+def divide(
+    group: Int[Tensor, " n"], distance: float, n_reference: int, seed: int, *, n_holdout: int = 0
+) -> Design:
     """Draw reference items: at most so many, at most half of the groups.
+
+    Args:
+        group: number of the group of duplicates of each training item.
+        distance: up to which items are near-duplicates.
+        n_reference: how many are wanted.
+        seed: of the draw.
+        n_holdout: held-out items that p-values could be calibrated on; where these are more, no training
+            items are drawn.
 
     Raises:
         InputError: if there are too few groups.
@@ -47,6 +58,8 @@ def divide(group: Int[Tensor, " n"], distance: float, n_reference: int, seed: in
     generator = torch.Generator().manual_seed(seed)
     order = first[torch.randperm(len(first), generator=generator)]
     count = min(n_reference, len(first) // 2)
+    if min(n_reference, n_holdout) > count:
+        count = 0
     return Design(group, distance, order[:count].sort().values, order[count:])
 
 

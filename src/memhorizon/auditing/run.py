@@ -13,7 +13,7 @@ from memhorizon.auditing.calibration import Calibrated, Reference, calibrate, fi
 from memhorizon.auditing.config import AuditConfig
 from memhorizon.auditing.edits import Edit, edit_of
 from memhorizon.auditing.leaning import Leaning, leaning
-from memhorizon.auditing.prepare import Prepared, Progress, prepare
+from memhorizon.auditing.prepare import FEWEST_FOR_NULL, Prepared, Progress, n_for_null, prepare
 from memhorizon.auditing.reference import first_members
 from memhorizon.auditing.statistics import Discoveries, benjamini_hochberg, smallest_reportable
 from memhorizon.auditing.views.base import Found, View
@@ -26,8 +26,6 @@ from memhorizon.measure.neighbors import nearest_of
 from memhorizon.records.audit import AuditRecord
 from memhorizon.results import Fraction
 
-FEWEST_FOR_NULL = 100  # held-out items that a null is counted among
-MOST_FOR_NULL = 2000
 MOST_FOR_LEANING = 10_000  # items of either set
 
 
@@ -166,18 +164,18 @@ def _as_they_are(items: Tensor) -> Tensor:
 def _reference(prepared: Prepared, config: AuditConfig) -> tuple[Reference, Tensor | None]:
     """The items that p-values are calibrated on, and held-out items that a null is counted among.
 
-    Held-out items are taken where there are enough of them for both, else training items.
+    Training items, or held-out items where these are more; the null is counted among others.
     """
     design = prepared.design
+    trained = Reference(prepared.train[design.reference], design.group[design.reference])
     if prepared.holdout is None:
-        return Reference(prepared.train[design.reference], design.group[design.reference]), None
-    fresh = prepared.fresh
-    if len(fresh) >= config.n_reference + FEWEST_FOR_NULL:
-        items = prepared.holdout[fresh[: config.n_reference]]
-        others = fresh[config.n_reference :][:MOST_FOR_NULL]
-        return Reference(items, None), prepared.holdout[others]
-    reference = Reference(prepared.train[design.reference], design.group[design.reference])
-    return reference, prepared.holdout[fresh[:MOST_FOR_NULL]]
+        return trained, None
+    for_null = n_for_null(len(prepared.fresh))
+    others = prepared.holdout[prepared.fresh[:for_null]]
+    if len(design.reference):
+        return trained, others
+    drawn = prepared.fresh[for_null:][: config.n_reference]
+    return Reference(prepared.holdout[drawn], None), others
 
 
 def _limit(calibrated: Calibrated, found: Discoveries) -> float:
