@@ -21,7 +21,6 @@ from memhorizon.auditing.statistics import Discoveries, benjamini_hochberg, smal
 from memhorizon.auditing.views.base import View
 from memhorizon.experiments.run import environment
 from memhorizon.files.images import ImageSet
-from memhorizon.measure.duplicates import rule
 from memhorizon.records.audit import (
     AuditedSample,
     AuditRecord,
@@ -101,7 +100,7 @@ def record_of(
         sets=tuple(_set(facts, name) for name in facts.given),
         most_copied=_most_copied(facts, samples),
         duplicates=_duplicates(facts),
-        duplicate_rule=rule(facts.prepared.design.distance),
+        duplicate_rule=facts.prepared.design.duplicates.rule,
         shared=_shared(facts),
         leaning=None if lean is None else _leaning(lean),
         seed=facts.config.seed,
@@ -192,7 +191,7 @@ def _most_copied(facts: Facts, samples: Sequence[AuditedSample]) -> tuple[Copied
 
 def _duplicates(facts: Facts) -> tuple[DuplicateGroup, ...]:
     names = facts.given["train"].names
-    groups = [members.tolist() for members in duplicates_of(facts.prepared.design.group)]
+    groups = [members.tolist() for members in duplicates_of(facts.prepared.design.duplicates.near)]
     return tuple(DuplicateGroup(tuple(group), tuple(names[i] for i in group)) for group in groups)
 
 

@@ -7,6 +7,8 @@ all training pictures; whether it is one is decided by `alignment`.
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -92,18 +94,33 @@ def learn(
     rates = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, UPDATES)
     started = time.monotonic()
     done = 0
-    while done < UPDATES and (minutes is None or time.monotonic() - started < 60 * minutes):
-        drawn = torch.randint(len(train), (min(BATCH, len(train)),), generator=generator)
-        one = net(edited(train[drawn], generator))
-        other = net(edited(train[drawn], generator))
-        loss = _contrastive(one, other, drawn)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        rates.step()
-        done += 1
-        report(done, UPDATES)
+    with one_thread():
+        while done < UPDATES and (minutes is None or time.monotonic() - started < 60 * minutes):
+            drawn = torch.randint(len(train), (min(BATCH, len(train)),), generator=generator)
+            one = net(edited(train[drawn], generator))
+            other = net(edited(train[drawn], generator))
+            loss = _contrastive(one, other, drawn)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            rates.step()
+            done += 1
+            report(done, UPDATES)
     return net.eval().requires_grad_(False), Learning(done, UPDATES)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one thread: the layers are small, and sums do not depend on how many cores there are.
+
+    Where other programs are busy, two threads wait for each other at every step: 4 times slower in a trial.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _seeded(net: Descriptor, generator: torch.Generator) -> Descriptor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from memhorizon.auditing.cache import Cache, cached, digest_of
 from memhorizon.auditing.config import AuditConfig
 from memhorizon.auditing.nearby import Nearby
-from memhorizon.auditing.reference import Design, divide, shared_items
+from memhorizon.auditing.reference import Design, Duplicates, divide, shared_items
 from memhorizon.auditing.views.reduced import reduced, side_for
 from memhorizon.errors import InputError
 from memhorizon.files.images import ImageSet
@@ -86,11 +86,12 @@ def prepare(
         "n_reference": config.n_reference,
         "seed": config.seed,
     }
-    distance, group = _groups(train, key, cache, progress)
+    duplicates = _duplicates(train, key, cache, progress)
+    distance = duplicates.distance
     shared, shared_with = _shared(holdout, train, distance)
     fresh = _fresh(0 if holdout is None else len(holdout), shared, config.seed)
     for_null = n_for_null(len(fresh))
-    design = divide(group, distance, config.n_reference, config.seed, n_holdout=len(fresh) - for_null)
+    design = divide(duplicates, config.n_reference, config.seed, n_holdout=len(fresh) - for_null)
     key["reference"] = len(design.reference)
     low, high = torch.aminmax(train)
     return Prepared(
@@ -123,20 +124,22 @@ def _in_one_unit(given: Mapping[str, ImageSet], same_units: bool) -> tuple[Tenso
     return samples.float(), train.float(), holdout
 
 
-def _groups(
+def _duplicates(
     train: Float[Tensor, " n *item"], key: Mapping[str, Plain], cache: Cache | None, progress: Progress
-) -> tuple[float, Int[Tensor, " n"]]:
-    """Groups of duplicates among the training items, and the distance up to which two are one."""
+) -> Duplicates:
+    """Duplicates among the training items."""
     progress("duplicates", 0, 1)
 
     def compute() -> dict[str, Tensor]:
         distance = near_distance(train)
-        group = linked_groups(train, distance)
-        return {"distance": torch.tensor(distance, dtype=torch.float64), "group": group}
+        return {
+            "distance": torch.tensor(distance, dtype=torch.float64),
+            "near": linked_groups(train, distance),
+        }
 
     found = cached(cache, {"step": "duplicates", "train": key["train"]}, compute)
     progress("duplicates", 1, 1)
-    return float(found["distance"]), found["group"]
+    return Duplicates.of(train, found["near"], float(found["distance"]))
 
 
 def _shared(

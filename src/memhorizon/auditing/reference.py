@@ -9,9 +9,61 @@ from torch import Tensor
 
 from memhorizon.auditing.nearby import Nearby
 from memhorizon.errors import InputError
+from memhorizon.measure.duplicates import direct_groups, rule
 from memhorizon.measure.neighbors import nearest_of
 
 FEWEST = 10  # groups of duplicates that an audit can be made with
+
+
+RARE = 1 / 256  # share of the items: near-duplicates up to here are taken for chance
+_LEVELS = 255  # of a pixel in 8 bits
+
+
+@dataclass(frozen=True, eq=False)
+class Duplicates:
+    """Duplicates among the training items.
+
+    Where near-duplicates are rare, a fresh item may be one as well: only equal items count as one, and the
+    p-values allow for the others. Where they are common (pictures that were stored twice in two qualities,
+    augmented sets), they count as one too; a fresh item is then one that is no near-duplicate.
+
+    Attributes:
+        near: number of the group of near-duplicates of each item. [n]
+        counted: number of the group of those that count as one. [n]
+        distance: up to which items are near-duplicates.
+        rule: which items count as one, in words.
+    """
+
+    near: Int[Tensor, " n"]
+    counted: Int[Tensor, " n"]
+    distance: float
+    rule: str
+
+    @classmethod
+    def of(cls, train: Float[Tensor, " n *item"], near: Int[Tensor, " n"], distance: float) -> "Duplicates":
+        """Decide which near-duplicates count as one."""
+        equal = equal_groups(train, near)
+        n_equal = len(near) - int(equal.max()) - 1
+        n_near = len(near) - int(near.max()) - 1
+        if 2 * (n_near - n_equal) <= RARE * len(near):
+            words = f"{rule(distance)}; near ones are rare and count as different items in the p-values"
+            return cls(near, equal, distance, words)
+        return cls(near, near, distance, f"{rule(distance)}; all of them count as one item")
+
+
+def equal_groups(train: Float[Tensor, " n *item"], near: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
+    """Groups of items that are equal but for rounding to 8 bits, within groups of near-duplicates.
+
+    Rounding moves a number by at most half a level, so two rounded items by at most one level in each of d
+    numbers: by range / 255 sqrt(d) in all. Half of that is taken.
+    """
+    low, high = torch.aminmax(train)
+    reach = float(high - low) / _LEVELS * train[0].numel() ** 0.5 / 2
+    first = torch.arange(len(train))  # the first item of each one's group
+    for members in duplicates_of(near):
+        group = direct_groups(train[members], reach)
+        first[members] = members[first_members(group)[group]]
+    return torch.unique(first, return_inverse=True)[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,28 +71,28 @@ class Design:
     """How the training set is divided.
 
     Attributes:
-        group: number of the group of duplicates of each training item. [n]
-        distance: up to which items are near-duplicates.
+        duplicates: among the training items.
         reference: training items, one of a group, that the p-values are calibrated on; none where held-out
             items are. [R]
         rest: training items, one of a group, from which views learn. None of its groups is that of a
             reference item, so these and a fresh item are alike for everything that was learned. [r]
     """
 
-    group: Int[Tensor, " n"]
-    distance: float
+    duplicates: Duplicates
     reference: Int[Tensor, " R"]
     rest: Int[Tensor, " r"]
 
+    @property
+    def group(self) -> Int[Tensor, " n"]:
+        """Number of the group of each training item; items of one group count as one."""
+        return self.duplicates.counted
 
-def divide(
-    group: Int[Tensor, " n"], distance: float, n_reference: int, seed: int, *, n_holdout: int = 0
-) -> Design:
+
+def divide(duplicates: Duplicates, n_reference: int, seed: int, *, n_holdout: int = 0) -> Design:
     """Draw reference items: at most so many, at most half of the groups.
 
     Args:
-        group: number of the group of duplicates of each training item.
-        distance: up to which items are near-duplicates.
+        duplicates: among the training items.
         n_reference: how many are wanted.
         seed: of the draw.
         n_holdout: held-out items that p-values could be calibrated on; where these are more, no training
@@ -49,18 +101,18 @@ def divide(
     Raises:
         InputError: if there are too few groups.
     """
-    first = first_members(group)
+    first = first_members(duplicates.counted)
     if len(first) < FEWEST:
         raise InputError(
-            f"train: expected at least {FEWEST} different items, got {len(group):,} in {len(first)} groups "
-            "of duplicates"
+            f"train: expected at least {FEWEST} different items, got {len(first)} among "
+            f"{len(duplicates.counted):,}"
         )
     generator = torch.Generator().manual_seed(seed)
     order = first[torch.randperm(len(first), generator=generator)]
     count = min(n_reference, len(first) // 2)
     if min(n_reference, n_holdout) > count:
         count = 0
-    return Design(group, distance, order[:count].sort().values, order[count:])
+    return Design(duplicates, order[:count].sort().values, order[count:])
 
 
 def first_members(group: Int[Tensor, " n"]) -> Int[Tensor, " g"]:
