@@ -137,7 +137,7 @@ def _duplicates(
             "near": linked_groups(train, distance),
         }
 
-    found = cached(cache, {"step": "duplicates", "train": key["train"]}, compute)
+    found = cached(cache, {"step": "near-duplicates", "train": key["train"]}, compute)
     progress("duplicates", 1, 1)
     return Duplicates.of(train, found["near"], float(found["distance"]))
 
