@@ -94,4 +94,5 @@ def test_what_is_no_run_is_refused(tmp_path):
 def test_a_page_is_written(root, tmp_path):
     page = mh.Sweep.of(root).report(tmp_path / "new" / "page.html")
     assert page.read_text().startswith("<!doctype html>")
-    assert mh.Sweep.of(root).report(str(tmp_path)) == Path(tmp_path) / "report.html"
+    one = mh.Sweep.of(mh.Sweep.of(root).runs[0])  # fewer pictures
+    assert one.report(str(tmp_path)) == Path(tmp_path) / "report.html"
