@@ -15,7 +15,7 @@ from memhorizon.figures.picture import Row
 from memhorizon.records.audit import AuditRecord, ViewFacts
 
 SAMPLES = "#440154"
-NULL = "#c4c4c4"
+NULL = "#aaaaaa"
 LIMIT = "#777777"
 LONGEST = 30  # characters of the name of a view
 POINTS = 300  # of the p-values that are drawn, evenly spaced on the logarithmic axis of ranks

@@ -21,7 +21,7 @@ def _block(title: str, number: str, words: str) -> str:
 
 
 def _copies() -> str:
-    return "Samples that repeat one training item. They alone decide the exit status of the command."
+    return "Samples that repeat one training item. They alone decide the exit status (--fail-above)."
 
 
 def _leaning(record: AuditRecord) -> str:

@@ -41,7 +41,7 @@ def most_copied(record: AuditRecord, pictures: AuditPictures | None) -> str:
 def duplicates(record: AuditRecord, pictures: AuditPictures | None) -> str:
     """Groups of training items that count as one: their number, the rule, the largest."""
     groups = sorted(record.duplicates, key=lambda group: (-len(group.items), group.items))
-    rule = f" Rule: {text_of(record.duplicate_rule)}." if record.duplicate_rule else ""
+    rule = f" Rule: {text_of(record.duplicate_rule.rstrip('.'))}." if record.duplicate_rule else ""
     items = items_word(record)
     title = "Duplicates in the training set"
     if not groups:

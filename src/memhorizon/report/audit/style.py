@@ -24,7 +24,8 @@ CSS = """
 .pictures div, .shelf div { min-width: 0; }
 .pictures span, .shelf span { display: block; color: var(--soft); font-size: .78rem; line-height: 1.3;
   margin-top: .15rem; overflow-wrap: anywhere; }
-.pairs img, .shelf img { display: block; width: 100%; height: auto; outline: 1px solid var(--line); }
+.pairs img, .shelf img { display: block; width: 100%; height: auto; max-height: 18rem;
+  object-fit: contain; outline: 1px solid var(--line); }
 .coarse { image-rendering: pixelated; }
 main { overflow-wrap: anywhere; }
 summary { margin: .4rem 0 .8rem; }

@@ -77,6 +77,8 @@ def _undecided(record: AuditRecord) -> list[str]:
 
 def _null(record: AuditRecord) -> str:
     """What the same rule reports among held-out items."""
+    if record.null is None and record.set_named("holdout") is not None:
+        return f"There is no null beside it: the held-out {items_word(record)} are the reference."
     if record.null is None:
         return "No held-out items were given that would show how many honest ones the rule reports."
     return f"The null: the same rule reports {share_of(record.null)} held-out {items_word(record)}."
@@ -107,10 +109,10 @@ def _of_guarantee(record: AuditRecord) -> str:
 
 def _of_confidence(record: AuditRecord) -> str:
     count = record.confident
-    which = "no sample is" if not count else f"{count:,} {'is' if count == 1 else 'are'}"
+    which = "No sample is" if not count else f"{count:,} {'is' if count == 1 else 'are'}"
     return (
-        f"With 95 % confidence {which} reported: this holds for the {record.n_reference:,} reference items "
-        "that were drawn, not only on average over their draw (Simes)."
+        f"{which} reported with 95 % confidence: for the {record.n_reference:,} reference items that were "
+        "drawn, and not only on average over their draw (Simes)."
     )
 
 
