@@ -264,14 +264,16 @@ def test_hostile_names_are_shown_and_not_obeyed(made):
         assert not re.search(r"<bdi[^>]*>[^<]{100,}", page)
 
 
-def test_the_same_record_gives_the_same_page(made, page):
-    assert html(copy.deepcopy(made.record), made.pictures) == page
+def test_the_same_record_gives_the_same_page(made):
+    record = light(made.record)
+    assert html(copy.deepcopy(record), made.pictures) == html(record, made.pictures)
 
 
 def test_a_record_that_was_read_has_the_page_without_images(made, tmp_path):
-    path = write_record(made.record, tmp_path / "audit.json")
+    record = light(made.record)
+    path = write_record(record, tmp_path / "audit.json")
     page = report(load_record(path))
-    assert page == html(made.record)
+    assert page == html(record)
     assert "<img" not in page
     assert "The images themselves are not on this page" in text_on(page)
     assert_clean(page)

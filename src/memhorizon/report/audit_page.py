@@ -73,7 +73,8 @@ def _statistics(record: AuditRecord) -> str:
     """The histogram of each view, and what each compares."""
     caption = (
         "Share of the samples (line) and of the reference items (filled: the null) in each bin of the "
-        "statistic; the axis is logarithmic, for it is the few near 0 that count."
+        "statistic, the last bin with all that is beyond; the axis is logarithmic, for it is the few near 0 "
+        "that count."
     )
     alt = "Histograms of the statistic of each view, samples against reference items."
     views = [f"{text_of(view.name)}: {text_of(view.compares)}" for view in record.views if view.compares]

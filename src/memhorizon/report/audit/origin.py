@@ -18,9 +18,9 @@ def origin(record: AuditRecord, *, private: bool) -> str:
         lines[NAMES[one.name].capitalize()] = f"{source}<code>{text_of(one.digest)}</code>"
     facts = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in lines.items())
     again = (
-        "<p>The same protocol, seed and items give the same numbers; a digest is that of a set's values.</p>"
+        "The same protocol, seed and items give the same numbers; a digest is the SHA-256 of a set's values."
     )
-    return section("Where it comes from", f'<dl class="facts">{facts}</dl>', again)
+    return section("Where it comes from", f'<dl class="facts">{facts}</dl>', f"<p>{again}</p>")
 
 
 def _environment(record: AuditRecord) -> str:

@@ -110,11 +110,12 @@ def _images(one: AuditedSample, frames: Frames) -> str:
 
 
 def _words(one: AuditedSample) -> str:
-    """p, q, view and edit, then both names."""
-    seen = f"{one.view}, statistic {number_text(one.statistic)}{': ' if one.edit else ''}{one.edit}"
+    """p, q, view, statistic and edit, then both names."""
+    seen = f"{one.view}, statistic {number_text(one.statistic)}"
+    edit = f"<p>edit: {text_of(one.edit)}</p>" if one.edit else ""
     guaranteed = ", guaranteed" if one.is_guaranteed else ""
     numbers = f"p = {number_text(one.p)}, q = {number_text(one.q)}{guaranteed}"
     return (
-        f'<p class="evidence">{text_of(numbers)}</p><p>{text_of(seen)}</p>'
-        f"<p>{name_of(one.name)} from {name_of(one.nearest_name)}</p>"
+        f'<p class="evidence">{text_of(numbers)}</p><p>{text_of(seen)}</p>{edit}'
+        f"<p>sample {name_of(one.name)}, training image {name_of(one.nearest_name)}</p>"
     )
