@@ -38,9 +38,10 @@ def position(
         floor: squared distance that counts as none; by default a billionth of the farthest.
     """
     small = (_SMALL * r2[:, -1] if floor is None else floor) + torch.finfo(r2.dtype).tiny
-    # t_k = (r_1^2 - r_k^2 + D_k^2) / (2 D_k^2)
+    # t_k = (r_1^2 - r_k^2 + D_k^2) / (2 D_k^2); 1/2 where a_k is no farther from a_1 than what counts as none
     D2 = D2[:, 1:]
-    t = (r2[:, :1] - r2[:, 1:] + D2) / (2 * D2 + small[:, None])
+    apart = small[:, None] < D2
+    t = torch.where(apart, (r2[:, :1] - r2[:, 1:] + D2) / (2 * D2.clamp_min(torch.finfo(D2.dtype).tiny)), 0.5)
     # r_1^2 / r_2^2, both without noise
     first = r2[:, 0]
     second = r2[:, 1:].amin(1)

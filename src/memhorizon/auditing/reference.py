@@ -16,7 +16,8 @@ FEWEST = 10  # groups of duplicates that an audit can be made with
 
 
 RARE = 1 / 256  # share of the items: near-duplicates up to here are taken for chance
-_LEVELS = 255  # of a pixel in 8 bits
+# of the range: root mean square difference of a picture that was stored again in high quality
+ALIKE = 4 / 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,13 +53,13 @@ class Duplicates:
 
 
 def equal_groups(train: Float[Tensor, " n *item"], near: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
-    """Groups of items that are equal but for rounding to 8 bits, within groups of near-duplicates.
+    """Groups of items that are equal, or as alike as a picture that was stored again, among near-duplicates.
 
-    Rounding moves a number by at most half a level, so two rounded items by at most one level in each of d
-    numbers: by range / 255 sqrt(d) in all. Half of that is taken.
+    They differ by at most `ALIKE` of the range in the root mean square over all d numbers: by
+    ALIKE range sqrt(d) in Euclidean distance.
     """
     low, high = torch.aminmax(train)
-    reach = float(high - low) / _LEVELS * train[0].numel() ** 0.5 / 2
+    reach = ALIKE * float(high - low) * train[0].numel() ** 0.5
     first = torch.arange(len(train))  # the first item of each one's group
     for members in duplicates_of(near):
         group = direct_groups(train[members], reach)

@@ -7,7 +7,7 @@ from torch import Tensor
 from memhorizon.auditing.cache import digest_of
 from memhorizon.auditing.views.vectors import VectorView
 
-MOST_DIRECTIONS = 128
+MOST_DIRECTIONS = 64  # fewer are blinder to compression, more to noise than "pixels" is
 _LEAST = 1e-10  # of the largest variance: directions of less have no numbers to be read from
 SHARE = 4  # a direction for so many numbers of an item, and for so many items, at most
 LOOKED_AT = 1500  # items that the directions are read from
