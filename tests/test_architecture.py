@@ -32,7 +32,7 @@ LAYERS = [
     {"figures"},
     {"recipes"},
     {"report"},
-    {"sweeps"},
+    {"sweeps", "audits"},
     {"cli"},
     {"__main__"},
 ]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from memhorizon import metrics as metrics
     from memhorizon import theory as theory
+    from memhorizon.audits import AuditReport as AuditReport
+    from memhorizon.audits import audit as audit
     from memhorizon.datasets.config import DataConfig as DataConfig
     from memhorizon.datasets.split import Split as Split
     from memhorizon.datasets.split import load_split as load_split
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
 
 # Each public name, and the module that defines it.
 _HOME = {
+    "AuditReport": "audits",
     "Config": "experiments.config",
     "Curve": "results",
     "DataConfig": "datasets.config",
@@ -92,6 +95,7 @@ _HOME = {
     "TrainConfig": "training",
     "TrainState": "training",
     "UNetConfig": "networks.unet",
+    "audit": "audits",
     "duplicate_groups": "measure.duplicates",
     "fit_scaling": "timescales.power_law",
     "gap_ratios": "measure.memorization",

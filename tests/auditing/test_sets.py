@@ -195,7 +195,7 @@ def test_enough_is_where_a_copy_can_be_reported(fdr):
     """By the rule itself: with R reference items all of m samples, if all are copies, can be reported."""
     for R in range(1, 130):
         possible = smallest_reportable(1000, 1 / (R + 1), fdr) is not None
-        for counts in ((2 * R, 0, 5000), (10**6, 0, R), (0, R, 5000)):
+        for counts in ((2 * R, 0, 5000), (2 * R + 1, 99, 5000), (10**6, 0, R), (0, R + 100, R)):
             if possible:
                 check_enough(*counts, fdr)
             else:

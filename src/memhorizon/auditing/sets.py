@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from memhorizon.auditing.run import FEWEST_FOR_NULL
 from memhorizon.errors import InputError
 from memhorizon.files.bounds import printable
 from memhorizon.files.images import ImageSet, ImageSource, load_usable
 from memhorizon.files.stacking import shape_of
 from memhorizon.measure.units import Values, check_units
+from memhorizon.results import ROUNDING
 
 ARRAY = "array"  # where items come from that were not read from a path
 
@@ -84,19 +86,20 @@ def read_sets(
 def check_enough(n_train: int, n_holdout: int, n_reference: int, fdr: float) -> None:
     """Refuse an audit whose p-values are too coarse to report anything at its rate.
 
-    With R reference items, at most half of the training items or all held-out ones, no p-value is below
-    1 / (R + 1), and the Benjamini-Hochberg procedure reports nothing where that is above `fdr`.
+    With R reference items (n_reference of the held-out ones where there are enough, else at most half of the
+    training items) no p-value is below 1 / (R + 1), and the Benjamini-Hochberg procedure reports nothing
+    where that is above `fdr`.
 
     Raises:
         InputError: if there are too few items.
     """
-    R = max(min(n_reference, n_train // 2), n_holdout)
-    least = math.ceil(1 / fdr * (1 - 1e-9)) - 1
+    are_held_out = n_holdout >= n_reference + FEWEST_FOR_NULL
+    R = n_reference if are_held_out else min(n_reference, n_train // 2)
+    least = math.ceil(1 / fdr * (1 - ROUNDING)) - 1
     if least > R:
         raise InputError(
-            f"train: expected at least {2 * least:,} training items (or {least:,} held-out ones, and "
-            f"n_reference not below {least:,}), so that a copy can be told from chance at fdr = {fdr:g}, "
-            f"got {n_train:,} and {n_holdout:,}"
+            f"train: expected at least {2 * least:,} items, and n_reference not below {least:,}, so that a "
+            f"copy can be told from chance at fdr = {fdr:g}, got {n_train:,} and {n_reference:,}"
         )
 
 

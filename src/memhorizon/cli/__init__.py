@@ -46,6 +46,10 @@ COMMANDS = {
         "runs", "Show the progress of the runs in a directory until they are done or Ctrl-C is typed."
     ),
     "report": Command("runs", "Write one page about a run, a directory of runs, or a record."),
+    "audit": Command(
+        "audit",
+        "Find the samples that copy training items, each with an exact p-value, and write a page about them.",
+    ),
     "theory": Command("theory", "The random-features model in the high-dimensional limit."),
     "figure": Command("records", "Redraw the pictures of a record from the numbers in it."),
     "reproduce": Command(

