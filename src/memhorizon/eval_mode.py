@@ -81,18 +81,23 @@ class _Switch:
         self.thread = threading.get_ident()
 
     def to_eval(self, module: nn.Module) -> None:
-        training = [part for part in module.modules() if part.training]
+        training = [part for part in module.modules() if _trains(part)]
         self.switched.extend(training)
         for part in training:
             part.training = False
 
     def before_forward(self, module: nn.Module, _: object) -> None:
-        if module.training and threading.get_ident() == self.thread:  # other threads may train
+        if _trains(module) and threading.get_ident() == self.thread:  # other threads may train
             self.to_eval(module)
 
     def back(self) -> None:
         for module in self.switched:
             module.training = True
+
+
+def _trains(module: nn.Module) -> bool:
+    """Whether a module is in training mode; a frozen TorchScript module has no mode."""
+    return getattr(module, "training", False)
 
 
 def device_of_model(model: Callable[..., object]) -> torch.device:

@@ -1,0 +1,1 @@
+"""Feature functions from files and packages: what `load_features` gives."""
