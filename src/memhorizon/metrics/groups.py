@@ -54,9 +54,8 @@ def nearest_groups(
         group: of each training item, numbered from 0.
         k: how many groups, at most as many as there are.
     """
-    sizes = group.bincount().sort(descending=True).values
-    enough = int(sizes[: k - 1].sum()) + 1  # so many neighbours always hold k groups
-    width = min(k + _SPARE, enough) if enough > k else k
+    enough = _enough_neighbors(group, k)
+    width = min(k + _SPARE, enough)
     distance, is_found = _among(samples, train, group, k, width)
     rows = is_found.logical_not().nonzero().flatten()
     while len(rows):
@@ -64,6 +63,12 @@ def nearest_groups(
         distance[rows], is_found = _among(samples[rows], train, group, k, width)
         rows = rows[~is_found]
     return distance
+
+
+def _enough_neighbors(group: Int[Tensor, " n"], k: int) -> int:
+    """How many neighbours always hold k groups: one more than the k - 1 largest groups have."""
+    sizes = group.bincount().sort(descending=True).values
+    return int(sizes[: k - 1].sum()) + 1
 
 
 def _among(
