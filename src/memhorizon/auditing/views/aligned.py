@@ -1,8 +1,9 @@
 """The view that registers pictures: a learned descriptor finds candidates, alignment decides.
 
 Of each picture the nearest training pictures by descriptor are candidates; the best of them by correlation
-are fitted to it; the statistic is that of `position`, on distances in the frame of the picture. Copies that
-were flipped, moved, cropped, brightened or blurred are found here.
+are fitted to it; the statistic is that of `position`, on distances in the frame of the picture, times the
+farthest foot in main directions, which compression moves least. Copies that were flipped, moved, cropped,
+brightened or blurred are found here.
 """
 
 from dataclasses import dataclass
@@ -16,13 +17,14 @@ from torch.nn import functional as F  # noqa: N812
 from memhorizon.auditing.alignment import align, correlate
 from memhorizon.auditing.descriptor import Descriptor
 from memhorizon.auditing.nearby import first_of_groups, squared_distances_to_first
-from memhorizon.auditing.position import position
+from memhorizon.auditing.position import farthest_foot, position
 from memhorizon.auditing.scores import Changes
 from memhorizon.auditing.views.base import Found, Report
 from memhorizon.auditing.views.reduced import in_unit
 
 SHORTLIST = 24  # candidates that the descriptor gives
 FITTED = 8  # of them that are fitted
+DIRECTIONS = 128  # main directions of the second look at them
 TOGETHER = 32  # pictures at a time
 _ASKED = 256  # pictures of which the descriptors are compared at a time, at most
 _NUMBERS = 1 << 24  # similarities in memory at a time
@@ -42,6 +44,7 @@ class AlignedView:
         train: training pictures with values from 0 to 1. [n, c, h, w]
         places: their descriptors. [n, d]
         group: number of the group of duplicates of each. [n]
+        directions: main directions of the training pictures and their mirror images. [pixels, k]
         limits: smallest and largest value that a pixel of the items that are asked about can have.
         digest: of what was learned.
     """
@@ -51,6 +54,7 @@ class AlignedView:
     train: Float[Tensor, "n c h w"]
     places: Float[Tensor, "n d"]
     group: Int[Tensor, " n"]
+    directions: Float[Tensor, "pixels k"]
     limits: tuple[float, float]
     digest: str = ""
     name: str = "aligned"
@@ -143,12 +147,16 @@ class AlignedView:
         turned = order[:, :, None].expand_as(rest)
         # all compared where the best is known
         known = fit.inside.gather(1, turned)[:, :1]
-        r2 = (rest.gather(1, turned).square() * known).sum(2)
-        D2 = squared_distances_to_first(fit.fitted.gather(1, turned) * known)
-        first = rest.gather(1, turned)[:, 0].view_as(y)
-        noise = _noise_variance(first) * known[:, 0].sum(1)
+        left = rest.gather(1, turned) * known
+        fitted = fit.fitted.gather(1, turned) * known
+        noise = _noise_variance(rest.gather(1, turned)[:, 0].view_as(y)) * known[:, 0].sum(1)
         floor = _FLOOR * ((y.flatten(1) - y.flatten(1).mean(1, keepdim=True)).square() * known[:, 0]).sum(1)
-        return position(r2, D2, noise=noise, floor=floor), best.gather(1, order)
+        r2 = left.square().sum(2)
+        statistic = position(r2, squared_distances_to_first(fitted), noise=noise, floor=floor)
+        # the same feet in main directions, where compression leaves little
+        r2 = (left @ self.directions).square().sum(2)
+        D2 = squared_distances_to_first(fitted @ self.directions)
+        return statistic * farthest_foot(r2, D2, floor), best.gather(1, order)
 
     def changes(
         self,
