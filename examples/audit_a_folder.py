@@ -25,7 +25,7 @@ def main(*sources: str, views: tuple[str, ...] = ("pixels", "coarse", "aligned")
     report, answer = mh.audit(samples, train, holdout=holdout, views=views)
     print(report.summary())
     for pair in report.pairs[:5]:
-        print(f"{pair['sample']} copies {pair['train']}, {pair['edit'] or 'as it is'} (p = {pair['p']:.2g})")
+        print(f"{pair['sample']} copies {pair['train']}, edit: {pair['edit']} (p = {pair['p']:.2g})")
     least = report.smallest_reportable
     print(f"at least {least} of {answer.copies.total} samples must be copies to be reported")
     print(f"open {report.to_html('report.html')}")

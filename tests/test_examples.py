@@ -38,6 +38,19 @@ def test_copies_are_found_in_files(example, tmp_path, capsys):
     assert "ratio 0.000" in capsys.readouterr().out
 
 
+def test_a_folder_is_audited(example, tmp_path, monkeypatch, capsys):
+    """Digits: 20 of the 30 copies are as they are, 10 are flipped, which the pixels do not show."""
+    monkeypatch.chdir(tmp_path)
+    report = example("audit_a_folder").main(views=("pixels",))
+    found = {row["sample_index"]: row["train_index"] for row in report.pairs}
+    assert {i: i for i in range(20)}.items() <= found.items()
+    assert not report.passed()
+    assert (tmp_path / "report.html").is_file()
+    out = capsys.readouterr().out
+    assert "Copies: " in out
+    assert "open report.html" in out
+
+
 def test_the_loop_runs_and_measures(example, capsys):
     seen = example("your_own_loop").main(n_updates=8, n_train=4)
     assert [step for step, _ in seen] == list(range(1, 9))

@@ -8,8 +8,10 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from memhorizon.cli import main
 from memhorizon.datasets.split import DataConfig
@@ -31,6 +33,7 @@ COMMANDS = [
     if line.startswith("memhorizon ")
 ]
 TRAINING = [words for words in COMMANDS if words[0] in ("train", "sweep") and "--dry-run" not in words]
+AUDITS = [words for words in COMMANDS if words[0] == "audit"]
 SMALL = Config(
     data=DataConfig(name="mixture", n_train=8, n_holdout=16),
     model=MLPConfig(width=16, blocks=1),
@@ -55,7 +58,7 @@ def run_block(block, capsys):
 
 
 def test_there_are_commands_and_blocks_of_every_kind():
-    assert (len(PYTHON), len(TRAIN)) == (5, 2)
+    assert (len(PYTHON), len(TRAIN)) == (6, 2)
     assert {command[0] for command in COMMANDS} >= {
         "train",
         "sweep",
@@ -63,6 +66,7 @@ def test_there_are_commands_and_blocks_of_every_kind():
         "report",
         "theory",
         "reproduce",
+        "audit",
     }
 
 
@@ -82,7 +86,26 @@ def test_commands_that_train_can_be_run(command, capsys, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in TRAINING], ids=words_of)
+def make_folders(command):
+    """Distinct pictures in the folders that an audit is of."""
+    for seed, flag in enumerate(("--samples", "--train", "--holdout")):
+        folder = Path(command[command.index(flag) + 1])
+        folder.mkdir()
+        pixels = np.random.default_rng(seed).integers(0, 256, (50, 8, 8)).astype(np.uint8)
+        for i, picture in enumerate(pixels):
+            Image.fromarray(picture).save(folder / f"{i}.png")
+
+
+@pytest.mark.parametrize("command", AUDITS, ids=words_of)
+def test_commands_that_audit(command, capsys, tmp_path, monkeypatch):
+    """In one view, so that no descriptor has to be learned."""
+    monkeypatch.chdir(tmp_path)
+    make_folders(command)
+    assert main([*command, "--views", "pixels", "--quiet", "--cache", "off"]) == 0
+    assert "open report.html" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in TRAINING + AUDITS], ids=words_of)
 def test_commands_that_look(command, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run(SMALL, root="runs")
@@ -94,6 +117,8 @@ def test_commands_that_look(command, capsys, tmp_path, monkeypatch):
 def test_all_commands_in_order(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for command in COMMANDS:
+        if command in AUDITS:
+            make_folders(command)
         assert main(command) == 0, words_of(command)
         assert capsys.readouterr().out.strip(), words_of(command)
 

@@ -169,7 +169,7 @@ def sentence(error: BaseException) -> str | None:
     if isinstance(error, MemoryError) or "out of memory" in str(error) or "allocate memory" in str(error):
         return (
             "memory: not enough of it; a smaller --data.n-train, --train.batch-size, --measure.n-samples "
-            "or network needs less"
+            "or network (of an audit: --size) needs less"
         )
     return None
 
