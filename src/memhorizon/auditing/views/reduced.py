@@ -16,6 +16,8 @@ def reduced(images: Float[Tensor, "n c h w"], side: int) -> Float[Tensor, "n c h
     longer = max(height, width)
     if longer <= side:
         return images
+    if width == 1:  # torch 2 makes every row of a column alike
+        return reduced(images.transpose(2, 3), side).transpose(2, 3).contiguous()
     size = (max(1, round(height * side / longer)), max(1, round(width * side / longer)))
     return F.interpolate(images, size=size, mode="bilinear", antialias=True, align_corners=False)
 
