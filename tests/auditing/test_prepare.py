@@ -5,7 +5,8 @@ import torch
 
 from memhorizon.auditing.cache import Cache
 from memhorizon.auditing.config import AuditConfig
-from memhorizon.auditing.prepare import prepare
+from memhorizon.auditing.nearby import Nearby
+from memhorizon.auditing.prepare import n_for_null, not_fresh, prepare
 from memhorizon.auditing.views.reduced import MOST_BYTES, SIDES, in_unit, is_registered, reduced, side_for
 from memhorizon.errors import InputError
 from memhorizon.files.images import ImageSet
@@ -56,6 +57,22 @@ def test_shared_held_out_items_are_listed_and_the_others_fresh():
     assert sorted(found.fresh.tolist()) == sorted(set(range(20)) - {3, 8})
     again = prepared(items(4, 6, seed=2), train, holdout, seed=1)
     assert again.fresh.tolist() != found.fresh.tolist()
+
+
+@pytest.mark.parametrize(
+    ("count", "equal_up_to", "expected"),
+    [(1000, None, [3, 5, 9]), (1000, 0.1, [3]), (2, 0.1, [3, 5, 9]), (512, 0.1, [3]), (511, 0.1, [3, 5, 9])],
+)
+def test_near_duplicates_that_are_rare_stay_fresh(count, equal_up_to, expected):
+    """Of three shared items one is equal: two of 512 are one in 256, which is rare."""
+    distance = torch.tensor([[0.1], [0.11], [0.5]], dtype=torch.float64)
+    with_them = Nearby(distance, torch.zeros(3, 1, dtype=torch.int64))
+    assert not_fresh(torch.tensor([3, 5, 9]), with_them, count, equal_up_to).tolist() == expected
+
+
+def test_a_quarter_of_the_held_out_items_is_for_the_null():
+    counts = [n_for_null(n) for n in (0, 50, 100, 399, 400, 1000, 8000, 100_000)]
+    assert counts == [0, 50, 100, 100, 100, 250, 2000, 2000]
 
 
 def test_held_out_items_all_of_which_were_trained_on_are_refused():
@@ -149,7 +166,7 @@ def test_groups_come_from_the_cache(tmp_path):
     first = prepared(train[:3], train, cache=cache, progress=lambda *what: seen.append(what))
     again = prepared(train[:3], train, cache=cache)
     assert torch.equal(first.design.group, again.design.group)
-    assert first.design.distance == again.design.distance
+    assert first.design.duplicates.distance == again.design.duplicates.distance > 0
     assert len(list((tmp_path / "cache").iterdir())) == 1
     assert seen == [("duplicates", 0, 1), ("duplicates", 1, 1)]
     assert first.design.group[50:].tolist() == list(range(10))

@@ -128,24 +128,13 @@ def align(
     x = candidates.reshape(q * K, c, h, w)
     target = y[:, None].expand(-1, K, -1, -1, -1).reshape(q * K, c * h * w)
     open_pixels = _unsaturated(y).repeat_interleave(K, 0)
-    start = place.reshape(q * K, 4)
-    now = start
-    drift = torch.tensor(_DRIFT)
-    for _ in range(STEPS):
-        seen, inside = _seen(x, now)
-        base = _terms(seen)
-        terms = torch.cat([base, _derivatives(seen, now)], 1)
-        found = _least_squares(terms, target, inside * open_pixels)
-        gain = found[:, 0] + found[:, 1]
-        gain = torch.where(gain.abs() < _LEAST_GAIN, _LEAST_GAIN, gain)
-        step = (found[:, -4:] / gain[:, None]).clamp(-_STEP, _STEP)
-        now = torch.maximum(torch.minimum(now + step, start + drift), start - drift)
+    now = _refined(x, target, open_pixels, place.reshape(q * K, 4))
     seen, inside = _seen(x, now)
     terms = _terms(seen)
     found = _least_squares(terms, target, inside * open_pixels)
     fitted = torch.einsum("mp,mpd->md", found, terms).clamp(0, 1)
     gain = found[:, 0] + found[:, 1]
-    blur = found[:, 1] / torch.where(gain.abs() < _LEAST_GAIN, _LEAST_GAIN, gain)
+    blur = found[:, 1] / _not_small(gain)
     return Fit(
         fitted.view(q, K, -1),
         inside.view(q, K, -1),
@@ -153,6 +142,31 @@ def align(
         gain.view(q, K),
         blur.view(q, K),
     )
+
+
+def _refined(
+    x: Float[Tensor, "m c h w"],
+    target: Float[Tensor, "m d"],
+    open_pixels: Float[Tensor, "m d"],
+    start: Float[Tensor, "m 4"],
+) -> Float[Tensor, "m 4"]:
+    """The place after steps of Gauss-Newton, not far from the start."""
+    drift = torch.tensor(_DRIFT)
+    now = start
+    for _ in range(STEPS):
+        seen, inside = _seen(x, now)
+        terms = torch.cat([_terms(seen), _derivatives(seen, now)], 1)
+        found = _least_squares(terms, target, inside * open_pixels)
+        # y = gain (x(p) + step . dx/dp) + ...
+        gain = _not_small(found[:, 0] + found[:, 1])
+        step = (found[:, -4:] / gain[:, None]).clamp(-_STEP, _STEP)
+        now = torch.maximum(torch.minimum(now + step, start + drift), start - drift)
+    return now
+
+
+def _not_small(gain: Float[Tensor, " m"]) -> Float[Tensor, " m"]:
+    """The gain, or the least that is divided by."""
+    return torch.where(gain.abs() < _LEAST_GAIN, _LEAST_GAIN, gain)
 
 
 def _unsaturated(y: Float[Tensor, "q c h w"]) -> Float[Tensor, "q d"]:

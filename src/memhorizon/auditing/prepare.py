@@ -10,7 +10,7 @@ from torch import Tensor
 from memhorizon.auditing.cache import Cache, cached, digest_of
 from memhorizon.auditing.config import AuditConfig
 from memhorizon.auditing.nearby import Nearby
-from memhorizon.auditing.reference import Design, Duplicates, divide, shared_items
+from memhorizon.auditing.reference import RARE, Design, Duplicates, alike_distance, divide, shared_items
 from memhorizon.auditing.views.reduced import reduced, side_for
 from memhorizon.errors import InputError
 from memhorizon.files.images import ImageSet
@@ -95,17 +95,19 @@ def prepare(
     duplicates = _duplicates(train, key, cache, progress)
     distance = duplicates.distance
     shared, shared_with = _shared(holdout, train, distance)
-    fresh = _fresh(0 if holdout is None else len(holdout), shared, config.seed)
+    low, high = (float(end) for end in torch.aminmax(train))
+    count = 0 if holdout is None else len(holdout)
+    equal_up_to = alike_distance((low, high), train[0].numel()) if duplicates.near_are_different else None
+    fresh = _fresh(count, not_fresh(shared, shared_with, count, equal_up_to), config.seed)
     for_null = n_for_null(len(fresh))
     design = divide(duplicates, config.n_reference, config.seed, n_holdout=len(fresh) - for_null)
     key["reference"] = len(design.reference)
-    low, high = torch.aminmax(train)
     return Prepared(
         samples,
         train,
         holdout,
         note,
-        (float(low), float(high)),
+        (low, high),
         design,
         key,
         shared,
@@ -155,6 +157,27 @@ def _shared(
         none = torch.zeros(0, dtype=torch.int64)
         return none, Nearby(torch.zeros(0, 1, dtype=torch.float64), none[:, None])
     return shared_items(holdout, train, distance)
+
+
+def not_fresh(
+    shared: Int[Tensor, " s"], shared_with: Nearby, count: int, equal_up_to: float | None
+) -> Int[Tensor, " e"]:
+    """Held-out items that are no fresh items: those that are training items.
+
+    Near-duplicates that are rare, and count as different items in the training set, are what a fresh item
+    may be as well: they stay among the fresh ones.
+
+    Args:
+        shared: held-out items that are duplicates of training items.
+        shared_with: the training items that these are.
+        count: number of held-out items.
+        equal_up_to: distance up to which items are equal; None where near-duplicates count as one.
+    """
+    if equal_up_to is None:
+        return shared
+    is_equal = shared_with.distance[:, 0] <= equal_up_to
+    is_rare = int((~is_equal).sum()) <= RARE * count
+    return shared[is_equal] if is_rare else shared
 
 
 def _fresh(count: int, shared: Int[Tensor, " s"], seed: int) -> Int[Tensor, " f"]:

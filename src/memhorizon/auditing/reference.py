@@ -40,6 +40,11 @@ class Duplicates:
     distance: float
     rule: str
 
+    @property
+    def near_are_different(self) -> bool:
+        """Whether near-duplicates count as different items."""
+        return self.counted is not self.near
+
     @classmethod
     def of(cls, train: Float[Tensor, " n *item"], near: Int[Tensor, " n"], distance: float) -> "Duplicates":
         """Decide which near-duplicates count as one."""
@@ -52,14 +57,19 @@ class Duplicates:
         return cls(near, near, distance, f"{rule(distance)}; all of them count as one item")
 
 
-def equal_groups(train: Float[Tensor, " n *item"], near: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
-    """Groups of items that are equal, or as alike as a picture that was stored again, among near-duplicates.
+def alike_distance(limits: tuple[float, float], d: int) -> float:
+    """Up to which distance items of d numbers are equal, or as alike as a picture that was stored again.
 
     They differ by at most `ALIKE` of the range in the root mean square over all d numbers: by
     ALIKE range sqrt(d) in Euclidean distance.
     """
+    return ALIKE * (limits[1] - limits[0]) * d**0.5
+
+
+def equal_groups(train: Float[Tensor, " n *item"], near: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
+    """Groups of items that are equal, or alike as a picture stored again, among near-duplicates."""
     low, high = torch.aminmax(train)
-    reach = ALIKE * float(high - low) * train[0].numel() ** 0.5
+    reach = alike_distance((float(low), float(high)), train[0].numel())
     first = torch.arange(len(train))  # the first item of each one's group
     for members in duplicates_of(near):
         group = direct_groups(train[members], reach)

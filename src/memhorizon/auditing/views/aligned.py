@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from memhorizon.auditing.alignment import align, correlate
+from memhorizon.auditing.alignment import Fit, align, correlate
 from memhorizon.auditing.descriptor import Descriptor
 from memhorizon.auditing.nearby import first_of_groups, squared_distances_to_first
 from memhorizon.auditing.position import farthest_foot, position
@@ -140,23 +140,8 @@ class AlignedView:
         best = correlation.topk(min(FITTED, candidates.shape[1]), dim=1).indices
         chosen = candidates[torch.arange(len(y))[:, None], best]
         fit = align(y, chosen, place.gather(1, best[:, :, None].expand(-1, -1, 4)))
-        rest = y.flatten(1)[:, None] - fit.fitted
-        # order by the mean squared misfit, each over what is known of the candidate
-        misfit = (rest.square() * fit.inside).sum(2) / fit.inside.sum(2).clamp_min(1)
-        order = misfit.argsort(dim=1, stable=True)
-        turned = order[:, :, None].expand_as(rest)
-        # all compared where the best is known
-        known = fit.inside.gather(1, turned)[:, :1]
-        left = rest.gather(1, turned) * known
-        fitted = fit.fitted.gather(1, turned) * known
-        noise = _noise_variance(rest.gather(1, turned)[:, 0].view_as(y)) * known[:, 0].sum(1)
-        floor = _FLOOR * ((y.flatten(1) - y.flatten(1).mean(1, keepdim=True)).square() * known[:, 0]).sum(1)
-        r2 = left.square().sum(2)
-        statistic = position(r2, squared_distances_to_first(fitted), noise=noise, floor=floor)
-        # the same feet in main directions, where compression leaves little
-        r2 = (left @ self.directions).square().sum(2)
-        D2 = squared_distances_to_first(fitted @ self.directions)
-        return statistic * farthest_foot(r2, D2, floor), best.gather(1, order)
+        statistic, order = _of_fit(y, fit, self.directions)
+        return statistic, best.gather(1, order)
 
     def changes(
         self,
@@ -194,6 +179,30 @@ class AlignedView:
             firsts.append(i + start)
             seconds.append(j)
         return torch.cat(firsts), torch.cat(seconds)
+
+
+def _of_fit(
+    y: Float[Tensor, "q c h w"], fit: Fit, directions: Float[Tensor, "d k"]
+) -> tuple[Float[Tensor, " q"], Int[Tensor, "q F"]]:
+    """The statistic of pictures among candidates fitted to them, and the order of these, the best first."""
+    rest = y.flatten(1)[:, None] - fit.fitted
+    # order by the mean squared misfit, each over what is known of the candidate
+    misfit = (rest.square() * fit.inside).sum(2) / fit.inside.sum(2).clamp_min(1)
+    order = misfit.argsort(dim=1, stable=True)
+    turned = order[:, :, None].expand_as(rest)
+    # all compared where the best is known
+    known = fit.inside.gather(1, turned)[:, :1]
+    left = rest.gather(1, turned) * known
+    fitted = fit.fitted.gather(1, turned) * known
+    size = known[:, 0].sum(1)
+    noise = _noise_variance(rest.gather(1, turned)[:, 0].view_as(y)) * size
+    floor = _FLOOR * ((y.flatten(1) - y.flatten(1).mean(1, keepdim=True)).square() * known[:, 0]).sum(1)
+    r2 = left.square().sum(2)
+    statistic = position(r2, squared_distances_to_first(fitted), noise=noise, floor=floor)
+    # the same feet in main directions, where compression leaves little
+    r2 = (left @ directions).square().sum(2)
+    D2 = squared_distances_to_first(fitted @ directions)
+    return statistic * farthest_foot(r2, D2, floor), order
 
 
 def _moved(x: Float[Tensor, "q c h w"]) -> list[Float[Tensor, "q c h w"]]:
