@@ -292,7 +292,7 @@ def test_what_cannot_be_audited_is_refused():
         audit(train[:5], train[:9])
     with pytest.raises(InputError, match=r"views: expected .* got items of shape \(64,\)"):
         audit(train[:5].flatten(1), train.flatten(1), views=("aligned",))
-    with pytest.raises(InputError, match="features: expected a function of items"):
+    with pytest.raises(InputError, match="features: expected a function"):
         audit(train[:5], train, views=("features",))
     with pytest.raises(InputError, match="one shape"):
         audit(train[:5, :, :7], train)
