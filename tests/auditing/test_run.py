@@ -16,7 +16,7 @@ from memhorizon.records.files import to_text
 
 N = 240  # training items, half of which are the reference
 TWICE = 8  # of them are there a second time
-HONEST = 40
+HONEST = 20
 EDITED = {"exact": 8, "flip": 6, "brightness 0.8": 6}
 CHEAP = ("pixels", "coarse")
 
@@ -96,8 +96,8 @@ def test_planted_copies_are_found_with_their_originals(answer):
     found = copies_in(answer.record)
     n_copies = sum(EDITED.values())
     assert len([index for index in found if index >= HONEST]) >= n_copies - 1
-    # the limit is p = 2/117 (a copy of a reference item and this item are a tie): of 40 honest digits more
-    # than 3 reach it with probability 0.005
+    # 20 of 40 are reported up to p = 0.025, just above 2/117 (a copy of a reference item and this item are
+    # a tie): of 20 honest digits more than 3 reach it with probability 0.002
     assert len([index for index in found if index < HONEST]) <= 3
     train = training_set()
     for one in answer.record.samples[HONEST:]:
