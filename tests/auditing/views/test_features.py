@@ -1,14 +1,17 @@
 """The view of features: copies that only the features see, with exact p-values."""
 
+import numpy as np
 import pytest
 import torch
 
+import memhorizon as mh
 from memhorizon.auditing.config import AuditConfig
 from memhorizon.auditing.run import audited
 from memhorizon.auditing.views.features import LookUp, features
 from memhorizon.auditing.views.vectors import VectorView
 from memhorizon.errors import InputError
 from memhorizon.files.images import ImageSet
+from scripted import Sums, save_scripted
 
 
 def normal(*shape, seed=0):
@@ -101,3 +104,27 @@ def test_each_function_has_its_answer_whatever_the_cache_keeps(tmp_path):
     cache = Cache(tmp_path)
     assert statistics(first, cache) == statistics(first, None)
     assert statistics(last, cache) == statistics(last, None)
+
+
+def test_the_door_takes_networks_and_vectors_alike(tmp_path):
+    pictures = torch.rand(630, 1, 8, 8, generator=torch.Generator().manual_seed(5))
+    samples = pictures[:30].clone()
+    samples[:10] = pictures[30:40].flip(-1)  # the sums of the rows are those of the originals
+    train = pictures[30:]
+    path = save_scripted(Sums(), tmp_path / "sums.pt")
+    vectors = {name: x.sum(3).flatten(1) * 2 for name, x in (("samples", samples), ("train", train))}
+    np.save(tmp_path / "train.npy", vectors["train"].numpy())
+    sources = (lambda x: 2 * x.sum(3).flatten(1), str(path), {**vectors, "train": tmp_path / "train.npy"})
+    found = [mh.audit(samples, train, views=("features",), features=source) for source in sources]
+    for report in found:
+        assert [one.is_copy for one in report.answer.samples[:10]] == [True] * 10
+        assert [one.nearest for one in report.answer.samples[:10]] == list(range(10))
+    p = [[one.p for one in report.answer.samples] for report in found]
+    assert p[0] == p[2]
+    assert p[0] == p[1]  # ranks: the sums of the network are rounded alike
+
+
+def test_what_cannot_be_features_is_told_before_anything_is_read(tmp_path):
+    for wrong in (5, "none", tmp_path / "none.pt", "vectors.npy"):
+        with pytest.raises(InputError, match="^features: "):
+            mh.audit(tmp_path / "nowhere", tmp_path / "nowhere", features=wrong)
