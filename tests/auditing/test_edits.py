@@ -91,6 +91,16 @@ def test_several_edits_are_all_named():
         assert re.search(r"(29|30|31) % less contrast or brightness", words)
 
 
+@pytest.mark.parametrize("size", [(64, 64), (50, 64), (64, 33)])
+def test_edits_of_large_pictures_are_found_in_small_first(size):
+    for x in pictures(4, side=64)[..., : size[0], : size[1]]:
+        y = (0.7 * x.flip(-1).roll((-3, 2), (-2, -1))).clamp(0, 1)
+        words = edit_of(y, x, UNIT).words
+        assert words.startswith("flipped")
+        assert re.search(r"moved (1.9|2.0|2.1) pixels right, moved (2.9|3.0|3.1) pixels up", words)
+        assert re.search(r"(29|30|31) % less contrast or brightness", words)
+
+
 @pytest.mark.parametrize("limits", [(0.0, 255.0), (-1.0, 1.0)])
 def test_the_unit_changes_no_words(limits):
     low, high = limits

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from memhorizon.auditing.alignment import Fit, align, correlate
-from memhorizon.auditing.views.reduced import in_unit
+from memhorizon.auditing.views.reduced import LARGEST_ALIGNED, in_unit, reduced
 
 _EQUAL = 0.5 / 255  # of the range: pixels that differ by less are equal to the eye and in 8 bits
 _SCALE = 0.02  # changes that are named: of the scale,
@@ -45,11 +45,19 @@ def edit_of(
         return Edit("none", original)
     y = in_unit(sample[None], limits)
     candidate = in_unit(original[None], limits)[None]
-    fit = align(y, candidate, correlate(y, candidate)[1])
+    fit = align(y, candidate, _place(y, candidate[0]))
     left = (y.flatten() - fit.fitted[0, 0]).square() * fit.inside[0, 0]
     deviation = float((left.sum() / fit.inside[0, 0].sum().clamp_min(1)).sqrt())
     words = [*_place_words(fit, sample.shape[-2:]), *_value_words(fit, deviation)]
     return Edit(", ".join(words) or "hardly any", fit.fitted[0, 0].view_as(original) * width + limits[0])
+
+
+def _place(y: Float[Tensor, "1 c h w"], x: Float[Tensor, "1 c h w"]) -> Float[Tensor, "1 1 4"]:
+    """Where the refinement starts; of large pictures the place that is found in small."""
+    small = reduced(y, LARGEST_ALIGNED)
+    candidate = reduced(x, LARGEST_ALIGNED)[None]
+    place = correlate(small, candidate)[1]
+    return place if small is y else align(small, candidate, place).place
 
 
 def _place_words(fit: Fit, size: torch.Size) -> list[str]:
