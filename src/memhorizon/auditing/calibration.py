@@ -118,8 +118,9 @@ def calibrate(
         exact = []
         for own, view, known, form in zip(first, views, of_reference, forms, strict=True):
             told = _part_of(progress, f"{view.name}: exact p-values", (start, len(some), len(rows)))
+            items = form(reference.items)
             joining = form(samples[torch.from_numpy(some)])
-            changes = view.changes(form(reference.items), reference.left_out, known, joining, told)
+            changes = view.changes(items, reference.left_out, known, joining, told)
             exact.append(Scores(own.name, own.sample[some], own.reference, changes, own.nearest[some]))
         p_values = _joined(p_values, conformal_p_values(exact), some)
     return Calibrated(p_values, tuple(first))

@@ -32,6 +32,8 @@ SCALE = 1.25  # largest zoom in or out
 SHIFT = 0.09  # farthest, of a side
 GAIN = 0.3  # brightness changes by this share at most
 NOISE = 0.15  # of the range of the pixels
+BLURRED = 0.3  # share of the pictures
+NOISY = 0.6  # likewise
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,21 @@ def _contrastive(
 
 def edited(x: Float[Tensor, "n c h w"], generator: torch.Generator) -> Float[Tensor, "n c h w"]:
     """Each picture under a random edit: flip, scale, shift, brightness, blur, noise."""
+    y = _moved(x, generator)
+
+    def uniform() -> Float[Tensor, "n 1 1 1"]:
+        return torch.rand(len(x), generator=generator)[:, None, None, None]
+
+    gain = 1 + GAIN * (2 * uniform() - 1)
+    y = (y * gain).clamp(0, 1)
+    y = torch.where(uniform() < BLURRED, blurred(y), y)
+    noise = NOISE * uniform() * (uniform() < NOISY)
+    y = y + noise * torch.randn(y.shape, generator=generator)
+    return y.clamp(0, 1)
+
+
+def _moved(x: Float[Tensor, "n c h w"], generator: torch.Generator) -> Float[Tensor, "n c h w"]:
+    """Each picture flipped or not, scaled and shifted at random."""
     n = len(x)
 
     def uniform() -> Float[Tensor, " n"]:
@@ -163,11 +180,4 @@ def edited(x: Float[Tensor, "n c h w"], generator: torch.Generator) -> Float[Ten
     matrix[:, 0, 2] = 2 * SHIFT * (2 * uniform() - 1)
     matrix[:, 1, 2] = 2 * SHIFT * (2 * uniform() - 1)
     grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
-    y = F.grid_sample(x, grid, align_corners=False)
-    gain = 1 + GAIN * (2 * uniform() - 1)
-    y = (y * gain[:, None, None, None]).clamp(0, 1)
-    is_blurred = uniform() < 0.3
-    y = torch.where(is_blurred[:, None, None, None], blurred(y), y)
-    noise = NOISE * uniform() * (uniform() < 0.6)
-    y = y + noise[:, None, None, None] * torch.randn(y.shape, generator=generator)
-    return y.clamp(0, 1)
+    return F.grid_sample(x, grid, align_corners=False)

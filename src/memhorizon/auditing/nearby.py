@@ -71,22 +71,30 @@ def _among_small(
     searched = train if len(members) == len(train) else train[members]
     label = group[members]
     size = min(len(members), k + _SPARE + (left_out is not None))
-    distance = torch.full((len(queries), k), torch.inf, dtype=torch.float64)
-    index = torch.zeros(len(queries), k, dtype=torch.int64)
+    distance = queries.new_empty(len(queries), k, dtype=torch.float64)
+    index = torch.empty(len(queries), k, dtype=torch.int64)
     rows = torch.arange(len(queries))
     while len(rows):
         found, place = nearest_of(queries[rows], searched, size)
         some = None if left_out is None else left_out[rows]
         keep = first_of_groups(label[place], some, k)
-        count = keep.sum(1)
-        is_done = (count == k) | (size == len(members))
-        row, column = (keep & is_done[:, None]).nonzero(as_tuple=True)
-        to = keep.cumsum(1)[row, column] - 1
-        distance[rows[row], to] = found[row, column].double()
-        index[rows[row], to] = members[place[row, column]]
+        is_done = (keep.sum(1) == k) | (size == len(members))
+        keep &= is_done[:, None]
+        distance[rows[is_done]] = _in_front(keep, found.double(), torch.inf, k)[is_done]
+        index[rows[is_done]] = members[_in_front(keep, place, 0, k)[is_done]]
         rows = rows[~is_done]
         size = min(4 * size, len(members))
     return Nearby(distance, index)
+
+
+def _in_front(
+    keep: Bool[Tensor, "q s"], values: Shaped[Tensor, "q s"], filler: float, k: int
+) -> Shaped[Tensor, "q k"]:
+    """The values that are kept of each row, at most k, in front; behind them the filler."""
+    front = torch.full((len(values), k), filler, dtype=values.dtype)
+    row, column = keep.nonzero(as_tuple=True)
+    front[row, keep.cumsum(1)[row, column] - 1] = values[row, column]
+    return front
 
 
 def _within_group(

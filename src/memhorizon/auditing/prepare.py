@@ -79,14 +79,7 @@ def prepare(
     Raises:
         InputError: if there are too few training items, or the sets do not fit each other.
     """
-    samples, train, holdout = _in_one_unit(given, same_units)
-    side = side_for(tuple(train.shape[1:]), max(len(train), len(samples)))
-    note = ""
-    if side is not None and max(train.shape[2:]) > side:
-        samples = reduced(samples, side)
-        train = reduced(train, side)
-        holdout = None if holdout is None else reduced(holdout, side)
-        note = f"pictures made smaller, to {train.shape[3]} x {train.shape[2]} pixels"
+    samples, train, holdout, note = _in_one_size(*_in_one_unit(given, same_units))
     key: dict[str, Plain] = {
         "train": digest_of(train),
         "n_reference": config.n_reference,
@@ -130,6 +123,19 @@ def _in_one_unit(given: Mapping[str, ImageSet], same_units: bool) -> tuple[Tenso
         names = ("holdout", "train")
         holdout = as_pair(given["holdout"], given["train"], names, same_units=same_units)[0].float()
     return samples.float(), train.float(), holdout
+
+
+def _in_one_size(
+    samples: Tensor, train: Tensor, holdout: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None, str]:
+    """The sets as large as they are compared, and what they were reduced to."""
+    side = side_for(tuple(train.shape[1:]), max(len(train), len(samples)))
+    if side is None or max(train.shape[2:]) <= side:
+        return samples, train, holdout, ""
+    samples = reduced(samples, side)
+    train = reduced(train, side)
+    holdout = None if holdout is None else reduced(holdout, side)
+    return samples, train, holdout, f"pictures made smaller, to {train.shape[3]} x {train.shape[2]} pixels"
 
 
 def _duplicates(
