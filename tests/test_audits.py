@@ -3,8 +3,6 @@
 import csv
 import json
 import math
-import subprocess
-import sys
 
 import jaxtyping
 import numpy as np
@@ -56,17 +54,6 @@ def test_what_was_planted_is_found(report):
     assert report.null.total == 100
     # R = 200 reference items: k copies of 80 are reported if 80 / (201 k) <= 0.05
     assert report.smallest_reportable == math.ceil(80 / 201 / 0.05)
-
-
-def test_it_is_one_function_whatever_was_imported():
-    code = (
-        "import memhorizon.auditing.run, memhorizon.records.audit, memhorizon.audits, memhorizon.cli.audit\n"
-        "import memhorizon as mh\n"
-        "assert callable(mh.audit) and mh.audit.__module__ == 'memhorizon.audits'\n"
-        "import memhorizon.auditing\n"
-        "assert callable(mh.audit)\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_it_is_the_report_and_its_record(report):
