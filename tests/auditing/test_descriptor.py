@@ -1,5 +1,7 @@
 """The descriptor: what it learns is decided by its seed, and finds originals."""
 
+import math
+
 import pytest
 import torch
 
@@ -90,6 +92,21 @@ def test_edits_keep_the_range_and_are_drawn():
     assert 0 <= y.min() <= y.max() <= 1
     assert torch.equal(y, edited(x, seeded(1)))
     assert (y - edited(x, seeded(2))).flatten(1).norm(dim=1).min() > 0
+
+
+def test_a_picture_that_was_drawn_twice_is_no_wrong_answer():
+    """The loss by loops: -log of the share that the other edit has among those of all other pictures."""
+    places = torch.randn(2, 6, 4, generator=seeded(), dtype=torch.float64)
+    a, b = places / places.norm(dim=2, keepdim=True)
+    drawn = [0, 1, 0, 2, 1, 0]
+    total = 0.0
+    for one, other in ((a, b), (b, a)):
+        for i in range(6):
+            like = [math.exp(float(one[i] @ other[j]) / descriptor.TEMPERATURE) for j in range(6)]
+            wrong = sum(like[j] for j in range(6) if drawn[j] != drawn[i])
+            total -= math.log(like[i] / (like[i] + wrong)) / 12
+    found = descriptor._contrastive(a.float(), b.float(), torch.tensor(drawn))
+    assert float(found) == pytest.approx(total, rel=1e-5)
 
 
 def test_originals_of_edited_pictures_are_found(monkeypatch):

@@ -36,7 +36,8 @@ def with_picture(view, picture):
 def joining_to(train):
     """Fresh pictures, copies, a flipped and a moved one."""
     fresh = pictures(2, *train.shape[2:], train.shape[1], seed=7)
-    return torch.cat([fresh, train[:2], train[2:3].flip(-1), train[3:4].roll(1, -1)])
+    # the last two are like none
+    return torch.cat([fresh, train[:2], train[2:3].flip(-1), train[3:4].roll(1, -1), 1 - train[:2]])
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,7 @@ def joining_to(train):
         (aligned.SHORTLIST, (9, 12), 1),
         (aligned.SHORTLIST + 1, (8, 8), 3),  # as many as are listed, when one is left out
         (12, (9, 28), 1),  # fewer
+        (7, (8, 9), 1),  # fewer than are fitted
     ],
 )
 def test_the_statistics_that_change_are_those_of_the_training_set_with_the_sample(n, size, channels):
@@ -74,6 +76,18 @@ def test_copies_are_nearer_than_all_others(edit, channels):
     honest = view.find(pictures(40, 16, 16, channels, seed=5), None, quiet).statistic
     assert found.nearest[:10].tolist() == list(range(10))
     assert np.median(found.statistic) < np.quantile(honest, 0.05)
+
+
+@pytest.mark.parametrize("pixels", [1, 2])
+def test_what_lies_outside_of_the_original_does_not_count(pixels):
+    """A moved copy has pixels that its original does not have, here those of its other side.
+
+    All the rest is equal, so that the statistic is that of an exact copy; with them it is 7e-4 at least.
+    """
+    train = pictures(30, 16, 16, 3)
+    found = view_of(train).find(train[:10].roll(pixels, -1), None, quiet)
+    assert found.nearest.tolist() == list(range(10))
+    assert found.statistic.max() < 1e-5
 
 
 def test_the_unit_of_the_pictures_changes_nothing():
