@@ -38,6 +38,10 @@ def position(
         floor: squared distance that counts as none; by default a billionth of the farthest.
     """
     small = (_SMALL * r2[:, -1] if floor is None else floor) + torch.finfo(r2.dtype).tiny
+    # t_k = (r_1^2 - r_k^2 + D_k^2) / (2 D_k^2); 1/2 where a_k is no farther from a_1 than what counts as none
+    D2 = D2[:, 1:]
+    apart = small[:, None] < D2
+    t = torch.where(apart, (r2[:, :1] - r2[:, 1:] + D2) / (2 * D2.clamp_min(torch.finfo(D2.dtype).tiny)), 0.5)
     # r_1^2 / r_2^2, both without noise
     first = r2[:, 0]
     second = r2[:, 1:].amin(1)
@@ -46,21 +50,4 @@ def position(
         second = (second - noise).clamp_min(0)
     quotient = ((first + small) / (second + small)).clamp_max(1)
     # s = max_k |t_k| (r_1^2 / r_2^2)^(1/4)
-    return farthest_foot(r2, D2, small) * quotient.pow(0.25)
-
-
-def farthest_foot(
-    r2: Float[Tensor, "q K"], D2: Float[Tensor, "q K"], small: Float[Tensor, " q"]
-) -> Float[Tensor, " q"]:
-    """The farthest of the feet of an item on the lines from its nearest training item: max_k |t_k|.
-
-    Args:
-        r2: as of `position`.
-        D2: likewise.
-        small: squared distance that counts as none.
-    """
-    # t_k = (r_1^2 - r_k^2 + D_k^2) / (2 D_k^2); 1/2 where a_k is no farther from a_1 than what counts as none
-    D2 = D2[:, 1:]
-    apart = small[:, None] < D2
-    t = (r2[:, :1] - r2[:, 1:] + D2) / (2 * D2.clamp_min(torch.finfo(D2.dtype).tiny))
-    return torch.where(apart, t, 0.5).abs().amax(1)
+    return t.abs().amax(1) * quotient.pow(0.25)

@@ -7,8 +7,7 @@ import torch
 from audit_views import changed_statistics, drawn_descriptor, joined_statistics, quiet, with_one_more
 from memhorizon.auditing.planted import EDITS
 from memhorizon.auditing.views import aligned
-from memhorizon.auditing.views.aligned import DIRECTIONS, AlignedView
-from memhorizon.auditing.views.pixels import main_directions
+from memhorizon.auditing.views.aligned import AlignedView
 from scenes import scenes
 
 
@@ -24,8 +23,7 @@ def pictures(count, height, width, channels=1, seed=0):
 def view_of(train, group=None, limits=(0.0, 1.0)):
     net = drawn_descriptor(tuple(train.shape[1:]))
     group = torch.arange(len(train)) if group is None else group
-    directions = main_directions(torch.cat([train, train.flip(-1)]).flatten(1), DIRECTIONS)[1]
-    return AlignedView("", net, train, net(train), group, directions, limits)
+    return AlignedView("", net, train, net(train), group, limits)
 
 
 def with_picture(view, picture):

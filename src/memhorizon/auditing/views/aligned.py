@@ -1,9 +1,8 @@
 """The view that registers pictures: a learned descriptor finds candidates, alignment decides.
 
 Of each picture the nearest training pictures by descriptor are candidates; the best of them by correlation
-are fitted to it; the statistic is that of `position`, on distances in the frame of the picture, times the
-farthest foot in main directions, which compression moves least. Copies that were flipped, moved, cropped,
-brightened or blurred are found here.
+are fitted to it; the statistic is that of `position`, on distances in the frame of the picture. Copies that
+were flipped, moved, cropped, brightened or blurred are found here.
 """
 
 from dataclasses import dataclass
@@ -17,14 +16,13 @@ from torch.nn import functional as F  # noqa: N812
 from memhorizon.auditing.alignment import Fit, align, correlate
 from memhorizon.auditing.descriptor import Descriptor
 from memhorizon.auditing.nearby import first_of_groups, squared_distances_to_first
-from memhorizon.auditing.position import farthest_foot, position
+from memhorizon.auditing.position import position
 from memhorizon.auditing.scores import Changes
 from memhorizon.auditing.views.base import Found, Report
 from memhorizon.auditing.views.reduced import in_unit
 
 SHORTLIST = 24  # candidates that the descriptor gives
 FITTED = 8  # of them that are fitted
-DIRECTIONS = 128  # main directions of the second look at them
 TOGETHER = 32  # pictures at a time
 _ASKED = 256  # pictures of which the descriptors are compared at a time, at most
 _NUMBERS = 1 << 24  # similarities in memory at a time
@@ -44,7 +42,6 @@ class AlignedView:
         train: training pictures with values from 0 to 1. [n, c, h, w]
         places: their descriptors. [n, d]
         group: number of the group of duplicates of each. [n]
-        directions: main directions of the training pictures and their mirror images. [pixels, k]
         limits: smallest and largest value that a pixel of the items that are asked about can have.
         digest: of what was learned.
     """
@@ -54,7 +51,6 @@ class AlignedView:
     train: Float[Tensor, "n c h w"]
     places: Float[Tensor, "n d"]
     group: Int[Tensor, " n"]
-    directions: Float[Tensor, "pixels k"]
     limits: tuple[float, float]
     digest: str = ""
     name: str = "aligned"
@@ -140,7 +136,7 @@ class AlignedView:
         best = correlation.topk(min(FITTED, candidates.shape[1]), dim=1).indices
         chosen = candidates[torch.arange(len(y))[:, None], best]
         fit = align(y, chosen, place.gather(1, best[:, :, None].expand(-1, -1, 4)))
-        statistic, order = _of_fit(y, fit, self.directions)
+        statistic, order = _of_fit(y, fit)
         return statistic, best.gather(1, order)
 
     def changes(
@@ -181,9 +177,7 @@ class AlignedView:
         return torch.cat(firsts), torch.cat(seconds)
 
 
-def _of_fit(
-    y: Float[Tensor, "q c h w"], fit: Fit, directions: Float[Tensor, "d k"]
-) -> tuple[Float[Tensor, " q"], Int[Tensor, "q F"]]:
+def _of_fit(y: Float[Tensor, "q c h w"], fit: Fit) -> tuple[Float[Tensor, " q"], Int[Tensor, "q F"]]:
     """The statistic of pictures among candidates fitted to them, and the order of these, the best first."""
     rest = y.flatten(1)[:, None] - fit.fitted
     # order by the mean squared misfit, each over what is known of the candidate
@@ -198,11 +192,7 @@ def _of_fit(
     noise = _noise_variance(rest.gather(1, turned)[:, 0].view_as(y)) * size
     floor = _FLOOR * ((y.flatten(1) - y.flatten(1).mean(1, keepdim=True)).square() * known[:, 0]).sum(1)
     r2 = left.square().sum(2)
-    statistic = position(r2, squared_distances_to_first(fitted), noise=noise, floor=floor)
-    # the same feet in main directions, where compression leaves little
-    r2 = (left @ directions).square().sum(2)
-    D2 = squared_distances_to_first(fitted @ directions)
-    return statistic * farthest_foot(r2, D2, floor), order
+    return position(r2, squared_distances_to_first(fitted), noise=noise, floor=floor), order
 
 
 def _moved(x: Float[Tensor, "q c h w"]) -> list[Float[Tensor, "q c h w"]]:

@@ -13,10 +13,10 @@ from memhorizon.auditing.descriptor import Descriptor, Learning, learn
 from memhorizon.auditing.feature_vectors import FeatureSource
 from memhorizon.auditing.prepare import Prepared
 from memhorizon.auditing.reference import Design
-from memhorizon.auditing.views.aligned import DIRECTIONS, AlignedView
+from memhorizon.auditing.views.aligned import AlignedView
 from memhorizon.auditing.views.base import Report, View
 from memhorizon.auditing.views.features import features
-from memhorizon.auditing.views.pixels import LOOKED_AT, coarse, main_directions, pixels
+from memhorizon.auditing.views.pixels import coarse, pixels
 from memhorizon.auditing.views.reduced import LARGEST_ALIGNED, in_unit, is_registered, reduced
 from memhorizon.files.images import ImageSet
 from memhorizon.records.plain import Plain
@@ -103,12 +103,8 @@ def _aligned(material: Material, report: Report) -> View | None:
         if learning.n_updates == learning.wanted
         else (f"; the time was up after {learning.n_updates} of {learning.wanted} updates of the descriptor")
     )
-    looked_at = train[material.design.rest[: LOOKED_AT // 2]]
-    both = torch.cat([looked_at, looked_at.flip(-1)]).flatten(1)
-    directions = main_directions(both, DIRECTIONS)[1]
-    group = material.design.group
     return AlignedView(
-        f"{sides}{note}", descriptor, train, places, group, directions, limits, digest_of(places)
+        f"{sides}{note}", descriptor, train, places, material.design.group, limits, digest_of(places)
     )
 
 
