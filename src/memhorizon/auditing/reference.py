@@ -17,7 +17,7 @@ FEWEST = 10  # groups of duplicates that an audit can be made with
 
 RARE = 1 / 256  # share of the items: near-duplicates up to here are taken for chance
 # of the range: root mean square difference of a picture that was stored again in high quality
-ALIKE = 6 / 255
+ALIKE = 4 / 255
 
 
 @dataclass(frozen=True, eq=False)
