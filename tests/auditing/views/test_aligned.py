@@ -80,12 +80,12 @@ def test_copies_are_nearer_than_all_others(edit, channels):
 def test_what_lies_outside_of_the_original_does_not_count(pixels):
     """A moved copy has pixels that its original does not have, here those of its other side.
 
-    All the rest is equal, so that the statistic is that of an exact copy; with them it is 7e-4 at least.
+    All the rest is equal, so that the statistic is that of an exact copy; with them it is 0.02 at least.
     """
     train = pictures(30, 16, 16, 3)
     found = view_of(train).find(train[:10].roll(pixels, -1), None, quiet)
     assert found.nearest.tolist() == list(range(10))
-    assert found.statistic.max() < 1e-5
+    assert found.statistic.max() < 1e-4
 
 
 def test_the_unit_of_the_pictures_changes_nothing():

@@ -31,7 +31,7 @@ def coarse(
         note: what the items were reduced to.
     """
     rows = train.flatten(1)
-    mean, directions = main_directions(rows[rest[:LOOKED_AT]])
+    mean, directions = main_directions(rows[rest[:LOOKED_AT]], MOST_DIRECTIONS)
 
     def embed(items: Float[Tensor, " q *item"]) -> Float[Tensor, "q d"]:
         return (items.flatten(1) - mean) @ directions
@@ -41,11 +41,16 @@ def coarse(
 
 
 def main_directions(
-    rows: Float[Tensor, "n d"],
+    rows: Float[Tensor, "n d"], most: int
 ) -> tuple[Float[Tensor, " d"], Float[Tensor, "d k"]]:
-    """Mean and main directions of vectors, the largest variance first; none in which they are all equal."""
+    """Mean and main directions of vectors, the largest variance first; none in which they are all equal.
+
+    Args:
+        rows: vectors.
+        most: directions; fewer of short vectors, and of few.
+    """
     n, d = rows.shape
-    count = max(2, min(MOST_DIRECTIONS, d // SHARE, n // SHARE))
+    count = max(2, min(most, d // SHARE, n // SHARE))
     mean = rows.mean(0)
     centred = (rows - mean).double()
     # of the smaller of X'X and XX'; in both cases X = U S V'
