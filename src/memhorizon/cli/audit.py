@@ -18,6 +18,9 @@ from memhorizon.cli.output import say
 from memhorizon.cli.typed import command, remember
 from memhorizon.errors import InputError
 from memhorizon.files.arrays import split_key
+from memhorizon.files.bounds import printable
+from memhorizon.files.folders import suffix_of
+from memhorizon.files.pictures import PICTURE_SUFFIXES
 from memhorizon.files.plain import check_file, check_path
 from memhorizon.records.files import to_plain
 
@@ -88,7 +91,7 @@ def audit(
     _check_files({name: path for name, path in files.items() if path is not None}, sources)
     store = _cache(cache)
     if not quiet:
-        say(f"reading {', '.join(sources.values())}")
+        say(f"reading {', '.join(sources if private else sources.values())}")
     sets = read_sets(samples, train, holdout, size=size, grey=grey, same_units=same_units)
     _announce(sets, private=private)
     with _bars(quiet) as progress:
@@ -116,9 +119,19 @@ def _check_files(files: Mapping[str, Path], sources: Mapping[str, str]) -> None:
     for name, path in files.items():
         check_file(path, name)
         place = os.path.realpath(path)
+        for one, folder in taken.items():
+            if _is_picture_of(path, one):
+                raise InputError(f"{name}: expected no picture of {folder}, got {printable(path)!r}")
         if place in taken:
             raise InputError(f"{name}: expected another file than that of {taken[place]}, got {str(path)!r}")
         taken[place] = name
+
+
+def _is_picture_of(path: Path, place: str) -> bool:
+    """Whether a file has the suffix of a picture and is in a folder, or below it, that is read."""
+    if suffix_of(path.name) not in PICTURE_SUFFIXES or not os.path.isdir(place):
+        return False
+    return os.path.commonpath([os.path.realpath(path.parent), place]) == place
 
 
 def _cache(place: str | None) -> Cache | None:

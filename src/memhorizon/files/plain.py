@@ -98,6 +98,8 @@ def check_file(path: Path, argument: str = "path") -> None:
         raise InputError(f"{argument}: expected a file to write, got the folder {shown!r}")
     if not os.path.isdir(path.parent):
         raise InputError(f"{argument}: expected a file in a folder that exists, got {shown!r}")
+    if os.path.realpath(path.parent) == "/dev":  # links such as /dev/stdout would be replaced for everybody
+        raise InputError(f"{argument}: expected a file to write, got the device {shown!r}")
     check_writable(path.parent, argument)
     try:
         _check_replaceable(path, argument)
