@@ -2,13 +2,14 @@
 
 from memhorizon.auditing.leaning import MEMBERSHIP
 from memhorizon.records.audit import AuditRecord
-from memhorizon.report.audit.verdict import sentence
+from memhorizon.report.audit.verdict import sentence, undecided
 from memhorizon.report.audit.words import share_of, share_text_of
 
 
 def summary(record: AuditRecord) -> str:
     """A line for each answer and for each thing that one has to know about them."""
-    lines = [f"Copies: {sentence(record)}", f"Share: {_share(record)}", *_facts(record)]
+    unsure = [f"Undecided: {line}" for line in undecided(record)]
+    lines = [f"Copies: {sentence(record)}", *unsure, f"Share: {_share(record)}", *_facts(record)]
     return "\n".join([*lines, f"Leaning: {_leaning(record)}", f"Membership: {MEMBERSHIP}"])
 
 

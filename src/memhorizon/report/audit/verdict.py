@@ -14,7 +14,7 @@ def sentence(record: AuditRecord) -> str:
         return (
             f"None of the {record.copies.total:,} samples is reported as a copy of a training "
             f"{items_word(record, 1)}, at a false-discovery rate of {_rate(record)}; "
-            f"this audit could have reported {_smallest(record)} copies or more."
+            f"this audit could have reported {_smallest(record)} copies or more{_twice(record)}."
         )
     count = record.copies.count
     verb = "is reported as a copy" if count == 1 else "are reported as copies"
@@ -47,6 +47,13 @@ def _smallest(record: AuditRecord) -> str:
     return "no" if record.smallest_reportable is None else f"{record.smallest_reportable:,}"
 
 
+def _twice(record: AuditRecord) -> str:
+    """Copies of reference items have twice the smallest p-value, since both then have the lowest ranks."""
+    if record.reference != "train":
+        return ""
+    return f" (up to twice as many where they are of reference {items_word(record)})"
+
+
 def verdict(record: AuditRecord) -> list[str]:
     """The number of copies with its interval, the null beside it, and the sentence."""
     known = record.smallest_reportable is not None or record.copies.count
@@ -58,20 +65,22 @@ def verdict(record: AuditRecord) -> list[str]:
         f'<p class="number">{number} <span>{among}</span></p>',
         f'<p class="of">{text_of(about)}. {text_of(_null(record))}</p>',
         f'<p class="found">{text_of(sentence(record))}</p>',
-        paragraphs([text_of(line) for line in _undecided(record)], kind="notes"),
+        paragraphs([text_of(line) for line in undecided(record)], kind="notes"),
     ]
 
 
-def _undecided(record: AuditRecord) -> list[str]:
-    """Samples with as much evidence as this audit can give that are not reported all the same."""
-    least = record.resolution * (1 + ROUNDING)
-    count = sum(one.p <= least and not one.is_copy for one in record.samples)
+def undecided(record: AuditRecord) -> list[str]:
+    """Samples with as much evidence as exact copies have that are not reported all the same."""
+    least = record.resolution * (2 if record.reference == "train" else 1)
+    count = sum(one.p <= least * (1 + ROUNDING) and not one.is_copy for one in record.samples)
     if not count:
         return []
     what = "1 sample has" if count == 1 else f"{count:,} samples have"
     return [
-        f"{what} the smallest p-value that was possible, and more reference items would be needed to report "
-        "them: look at the closest pairs below before you take this for an answer."
+        f"{what} a p-value as small as those of exact copies (at most {number_text(least)}), and more "
+        "reference items would be needed to report "
+        f"{'it' if count == 1 else 'them'}: look at the closest pairs on the page before you take this for "
+        "an answer."
     ]
 
 
@@ -136,6 +145,6 @@ def _least(record: AuditRecord) -> str:
     if record.smallest_reportable is None:
         return "No number of copies could have been reported: there are too few reference items."
     return (
-        f"The smallest number of copies that this audit could have reported is {_smallest(record)}; fewer "
-        "may be there unseen, and edits that no view sees are not counted."
+        f"The smallest number of copies that this audit could have reported is {_smallest(record)}"
+        f"{_twice(record)}; fewer may be there unseen, and edits that no view sees are not counted."
     )
