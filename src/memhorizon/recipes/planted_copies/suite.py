@@ -55,7 +55,7 @@ class Suite:
     left_out: tuple[str, ...] = ()
 
 
-HERE = Suite("fashion-mnist", 10_000, 10_000, 1_000, 50, 20, 2, (*EDITS, *TWICE), ("quick",))
+HERE = Suite("fashion-mnist", 10_000, 10_000, 1_000, 50, 20, 2, (*EDITS, *TWICE), ("quick", "audit"))
 LEARNED = ("audit", "audit, aligned")  # take half a minute to learn the descriptor
 TINY = Suite("digits", 600, 300, 120, 20, 5, 1, ("exact", "flip", *TWICE), left_out=LEARNED)
 
