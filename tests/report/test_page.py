@@ -187,9 +187,9 @@ def test_times_are_written_as_what_is_known():
 
 
 def test_a_record_that_is_none_is_refused():
-    with pytest.raises(InputError, match="expected one of SweepRecord"):
+    with pytest.raises(InputError, match="expected one of AuditRecord, SweepRecord"):
         report({"kind": "theory"})
-    with pytest.raises(InputError, match="expected one of SweepRecord"):
+    with pytest.raises(InputError, match="expected one of AuditRecord, SweepRecord"):
         sentence([])
 
 
