@@ -1,10 +1,10 @@
 """Is it copying? `audit` compares samples with a training set, an `AuditReport` is what it found."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -14,6 +14,7 @@ from memhorizon.auditing.feature_vectors import FeatureSource
 from memhorizon.auditing.pairs import Row, csv_of, pairs_of
 from memhorizon.auditing.run import audited
 from memhorizon.auditing.sets import AuditSets, check_enough, read_sets
+from memhorizon.auditing.views.base import Progress
 from memhorizon.checks import check_choice, check_flag, check_kind, check_number
 from memhorizon.errors import InputError
 from memhorizon.files.images import ImageSource
@@ -26,8 +27,6 @@ from memhorizon.results import Fraction
 
 if TYPE_CHECKING:
     from memhorizon.report.audit.pictures import AuditPictures
-
-Progress: TypeAlias = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 
 
 @dataclass(frozen=True, eq=False, repr=False)

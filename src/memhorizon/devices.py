@@ -1,5 +1,8 @@
 """Which device to compute on, and how precisely it can."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from memhorizon.errors import InputError
@@ -47,3 +50,14 @@ def wide(x: torch.Tensor) -> torch.Tensor:
     if widest_float(x.device) != torch.float64:
         x = x.cpu()
     return x.double()
+
+
+@contextmanager
+def with_threads(count: int) -> Iterator[None]:
+    """Compute with so many threads, and with as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -11,13 +11,11 @@ from torch import Tensor
 from memhorizon.auditing.cache import Cache, Key, cached
 from memhorizon.auditing.scores import Changes, Scores
 from memhorizon.auditing.statistics import PValues, conformal_p_values
-from memhorizon.auditing.views.base import Found, Report, View
+from memhorizon.auditing.views.base import Found, Progress, Report, View
 
 SCREEN = 0.1  # p-values up to here are those of the training set that the sample has joined
 _PAIRS = 1 << 22  # of a sample and a reference item that may change it, in memory at a time, at most
 _TOGETHER = 2000  # items whose statistics are kept in one file of the cache
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,8 +108,6 @@ def calibrate(
     if reference.left_out is None:  # held-out items are searched for in the training set alone
         return Calibrated(p_values, tuple(first))
     rows = np.flatnonzero(p_values.p <= SCREEN)
-    if not len(rows):
-        return Calibrated(p_values, tuple(first))
     size = max(1, _PAIRS // len(reference.items))
     for start in range(0, len(rows), size):
         some = rows[start : start + size]

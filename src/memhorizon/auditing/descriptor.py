@@ -7,8 +7,6 @@ all training pictures; whether it is one is decided by `alignment`.
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +16,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from memhorizon.auditing.alignment import blurred
 from memhorizon.auditing.views.base import Report
+from memhorizon.devices import with_threads
 
 UPDATES = 500
 BATCH = 256
@@ -96,7 +95,9 @@ def learn(
     rates = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, UPDATES)
     started = time.monotonic()
     done = 0
-    with one_thread():
+    # the layers are small; sums then do not depend on the number of cores, and where other programs are busy
+    # threads would wait for each other at every step
+    with with_threads(1):
         while done < UPDATES and (minutes is None or time.monotonic() - started < 60 * minutes):
             drawn = torch.randint(len(train), (min(BATCH, len(train)),), generator=generator)
             one = net(edited(train[drawn], generator))
@@ -109,20 +110,6 @@ def learn(
             done += 1
             report(done, UPDATES)
     return net.eval().requires_grad_(False), Learning(done, UPDATES)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute with one thread: the layers are small, and sums do not depend on how many cores there are.
-
-    Where other programs are busy, two threads wait for each other at every step: 4 times slower in a trial.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _seeded(net: Descriptor, generator: torch.Generator) -> Descriptor:

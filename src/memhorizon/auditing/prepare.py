@@ -1,6 +1,6 @@
 """Sets of items as they are compared: in one unit, of a size that fits the memory, duplicates grouped."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +11,7 @@ from memhorizon.auditing.cache import Cache, cached, digest_of
 from memhorizon.auditing.config import AuditConfig
 from memhorizon.auditing.nearby import Nearby
 from memhorizon.auditing.reference import RARE, Design, Duplicates, alike_distance, divide, shared_items
+from memhorizon.auditing.views.base import Progress
 from memhorizon.auditing.views.reduced import reduced, side_for
 from memhorizon.errors import InputError
 from memhorizon.files.images import ImageSet
@@ -20,8 +21,6 @@ from memhorizon.records.plain import Plain
 
 FEWEST_FOR_NULL = 100  # held-out items that a null is counted among
 MOST_FOR_NULL = 2000
-
-Progress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +32,7 @@ class Prepared:
         train: training items, likewise.
         holdout: held-out items, likewise; None without.
         note: what they were reduced to; empty where they are as they were read.
-        limits: smallest and largest value of the training items.
+        limits: smallest and largest value of the training items; two different ones where these are equal.
         design: how the training set is divided.
         key: what all of this follows from, for the cache.
         shared: held-out items that are duplicates of training items.
@@ -89,6 +88,7 @@ def prepare(
     distance = duplicates.distance
     shared, shared_with = _shared(holdout, train, distance)
     low, high = (float(end) for end in torch.aminmax(train))
+    high = high if high > low else low + 1
     count = 0 if holdout is None else len(holdout)
     equal_up_to = alike_distance((low, high), train[0].numel()) if duplicates.near_are_different else None
     fresh = _fresh(count, not_fresh(shared, shared_with, count, equal_up_to), config.seed)

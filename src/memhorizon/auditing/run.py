@@ -14,10 +14,10 @@ from memhorizon.auditing.config import AuditConfig
 from memhorizon.auditing.edits import Edit, edit_of
 from memhorizon.auditing.feature_vectors import FeatureSource
 from memhorizon.auditing.leaning import Leaning, leaning
-from memhorizon.auditing.prepare import FEWEST_FOR_NULL, Prepared, Progress, n_for_null, prepare
+from memhorizon.auditing.prepare import FEWEST_FOR_NULL, Prepared, n_for_null, prepare
 from memhorizon.auditing.reference import first_members
 from memhorizon.auditing.statistics import Discoveries, benjamini_hochberg, smallest_reportable
-from memhorizon.auditing.views.base import Found, View
+from memhorizon.auditing.views.base import Found, Progress, View
 from memhorizon.auditing.views.build import ORDER, Material, build
 from memhorizon.auditing.views.features import NAME as FEATURES
 from memhorizon.auditing.views.reduced import LARGEST_ALIGNED, SMALLEST_ALIGNED, is_registered, reduced
@@ -197,14 +197,12 @@ def _edits(
     """What was done to the training pictures of the reported samples; none of items that are no pictures."""
     if not is_registered(tuple(prepared.train.shape[1:])):
         return {}
-    low, high = prepared.limits
-    limits = (low, high if high > low else low + 1)
     rows = np.flatnonzero(found.rejected)
     nearest = np.stack([own.nearest for own in calibrated.scores])
     edits = {}
     for done, j in enumerate(rows.tolist()):
         original = prepared.train[int(nearest[calibrated.p_values.view[j], j])]
-        edits[j] = edit_of(prepared.samples[j], original, limits)
+        edits[j] = edit_of(prepared.samples[j], original, prepared.limits)
         progress("edits", done + 1, len(rows))
     return edits
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from memhorizon.cli.terminal import check_reader
 from memhorizon.cli.typed import command
-from memhorizon.devices import device_of
+from memhorizon.devices import device_of, with_threads
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, encode, to_json
 from memhorizon.experiments.cost import costs, wall_seconds
@@ -46,13 +46,9 @@ def say(text: str) -> None:
 @contextmanager
 def fitting_threads(config: Config) -> Iterator[None]:
     """Compute a small network with one thread, unless the user has decided by OMP_NUM_THREADS."""
-    before = torch.get_num_threads()
-    if "OMP_NUM_THREADS" not in os.environ and _parameters(config.model) < SMALL:
-        torch.set_num_threads(1)
-    try:
+    is_small = "OMP_NUM_THREADS" not in os.environ and _parameters(config.model) < SMALL
+    with with_threads(1 if is_small else torch.get_num_threads()):
         yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _parameters(model: UNetConfig | MLPConfig | FeaturesConfig) -> int:

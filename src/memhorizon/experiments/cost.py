@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from memhorizon.datasets.split import Split, load_split
-from memhorizon.devices import device_of
+from memhorizon.devices import device_of, with_threads
 from memhorizon.errors import InputError
 from memhorizon.eval_mode import eval_mode
 from memhorizon.experiments.config import Config
@@ -97,17 +97,12 @@ def costs(
         InputError: if there is no such device.
     """
     watch = _Stopwatch(device_of(device))
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads or before)
-    try:
-        with _others(at_once - 1):
-            for config in configs:
-                try:
-                    yield watch.cost(config)
-                except (InputError, OSError, MemoryError, RuntimeError) as error:
-                    yield InputError(reason(error))
-    finally:
-        torch.set_num_threads(before)
+    with with_threads(threads or torch.get_num_threads()), _others(at_once - 1):
+        for config in configs:
+            try:
+                yield watch.cost(config)
+            except (InputError, OSError, MemoryError, RuntimeError) as error:
+                yield InputError(reason(error))
 
 
 def wall_seconds(seconds: Sequence[float], processes: int) -> float:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from memhorizon.datasets.split import Split, load_split
-from memhorizon.devices import default_device, device_of
+from memhorizon.devices import default_device, device_of, with_threads
 from memhorizon.diffusion import predict
 from memhorizon.errors import InputError
 from memhorizon.eval_mode import eval_mode
@@ -313,11 +313,8 @@ def _threads_of(directory: RunDir) -> Iterator[None]:
     if not isinstance(threads, int) or isinstance(threads, bool) or not 1 <= threads <= MOST_THREADS:
         path = directory.path / "environment.json"
         raise InputError(f"file: {path} is damaged: expected 1 to {MOST_THREADS} threads, got {threads!r}")
-    torch.set_num_threads(threads)
-    try:
+    with with_threads(threads):
         yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def environment(device: torch.device | None = None) -> Row:

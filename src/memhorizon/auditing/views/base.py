@@ -11,6 +11,7 @@ from torch import Tensor
 from memhorizon.auditing.scores import Changes
 
 Report = Callable[[int, int], None]  # how many are done, of how many
+Progress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 
 
 @dataclass(frozen=True, eq=False)

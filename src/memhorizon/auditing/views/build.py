@@ -57,8 +57,7 @@ class Material:
     @property
     def limits(self) -> tuple[float, float]:
         """Smallest and largest value of a pixel, which differ."""
-        low, high = self.prepared.limits
-        return low, high if high > low else low + 1
+        return self.prepared.limits
 
     @property
     def note(self) -> str:
