@@ -93,10 +93,7 @@ def record_of(
         smallest_reportable=smallest_reportable(m, p_values.resolution, facts.config.fdr),
         confident=int(confident.rejected.sum()),
         samples=samples,
-        views=tuple(
-            _view(view, own, sum(one.is_copy and one.view == view.name for one in samples))
-            for view, own in zip(facts.views, calibrated.scores, strict=True)
-        ),
+        views=_views(facts, calibrated, samples),
         sets=tuple(_set(facts, name) for name in facts.given),
         most_copied=_most_copied(facts, samples),
         duplicates=_duplicates(facts),
@@ -138,6 +135,12 @@ def _samples(
             )
         )
     return tuple(rows)
+
+
+def _views(facts: Facts, calibrated: Calibrated, samples: Sequence[AuditedSample]) -> tuple[ViewFacts, ...]:
+    copies = Counter(one.view for one in samples if one.is_copy)
+    pairs = zip(facts.views, calibrated.scores, strict=True)
+    return tuple(_view(view, own, copies[view.name]) for view, own in pairs)
 
 
 def _view(view: View, own: Scores, copies: int) -> ViewFacts:

@@ -111,15 +111,19 @@ def calibrate(
     size = max(1, _PAIRS // len(reference.items))
     for start in range(0, len(rows), size):
         some = rows[start : start + size]
+        joining = samples[torch.from_numpy(some)]
         exact = []
         for own, view, known, form in zip(first, views, of_reference, forms, strict=True):
             told = _part_of(progress, f"{view.name}: exact p-values", (start, len(some), len(rows)))
-            items = form(reference.items)
-            joining = form(samples[torch.from_numpy(some)])
-            changes = view.changes(items, reference.left_out, known, joining, told)
-            exact.append(Scores(own.name, own.sample[some], own.reference, changes, own.nearest[some]))
+            changes = view.changes(form(reference.items), reference.left_out, known, form(joining), told)
+            exact.append(_with_changes(own, some, changes))
         p_values = _joined(p_values, conformal_p_values(exact), some)
     return Calibrated(p_values, tuple(first))
+
+
+def _with_changes(scores: Scores, rows: Int[np.ndarray, " r"], changes: Changes) -> Scores:
+    """The scores of some samples, with what changes once each of them joins the training set."""
+    return Scores(scores.name, scores.sample[rows], scores.reference, changes, scores.nearest[rows])
 
 
 def _part_of(progress: Progress, label: str, part: tuple[int, int, int]) -> Report:
