@@ -14,6 +14,7 @@ from memhorizon.auditing.config import DEFAULT_VIEWS, N_REFERENCE
 from memhorizon.auditing.sets import AuditSets, read_sets
 from memhorizon.audits import AuditReport, audit_of, config_of, features_of
 from memhorizon.checks import check_number
+from memhorizon.cli.bars import bar
 from memhorizon.cli.output import say
 from memhorizon.cli.typed import command, remember
 from memhorizon.errors import InputError
@@ -166,9 +167,9 @@ def _bars(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
 
     def progress(what: str, done: int, total: int) -> None:
         if not bars or bars[-1].desc != what:
-            for bar in bars:
-                bar.close()
-            bars[:] = [tqdm(desc=what, total=total, dynamic_ncols=True, disable=quiet)]
+            for earlier in bars:
+                earlier.close()
+            bars[:] = [bar(what, total=total, quiet=quiet)]
             bars[-1].desc = what  # tqdm adds a colon
         bars[-1].total = total
         bars[-1].update(done - bars[-1].n)
@@ -176,8 +177,8 @@ def _bars(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     try:
         yield progress
     finally:
-        for bar in bars:
-            bar.close()
+        for last in bars:
+            last.close()
 
 
 def _write(

@@ -10,8 +10,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
+from memhorizon.cli.bars import bar
 from memhorizon.cli.terminal import check_reader
 from memhorizon.cli.typed import command
 from memhorizon.devices import device_of, with_threads
@@ -59,10 +59,10 @@ def _parameters(model: UNetConfig | MLPConfig | FeaturesConfig) -> int:
 
 def follow(events: Iterator[Progress], name: str, *, quiet: bool = False) -> None:
     """Show the progress of one run, and the time that it still needs."""
-    with tqdm(desc=name, unit="step", dynamic_ncols=True, disable=quiet) as bar:
+    with bar(name, unit="step", quiet=quiet) as shown:
         for event in events:
-            bar.total = event.steps
-            bar.update(event.step - bar.n)
+            shown.total = event.steps
+            shown.update(event.step - shown.n)
 
 
 def follow_run(run: RunDir, *, device: str | None = None, quiet: bool = False) -> None:
@@ -92,12 +92,13 @@ def follow_sweep(
     if not quiet:
         announce(configs, root, device)
     last: SweepProgress | None = None
-    with tqdm(desc=str(root), unit="step", dynamic_ncols=True, disable=quiet) as bar:
+    with bar(str(root), unit="step", quiet=quiet) as shown:
         try:
             for last in execute_sweep(configs, root=root, device=device):
-                bar.total = last.steps
-                bar.update(last.step - bar.n)
-                bar.set_postfix_str(f"{sum(run.done for run in last.runs)} of {len(last.runs)} runs done")
+                shown.total = last.steps
+                n_done = sum(run.done for run in last.runs)
+                shown.set_postfix_str(f"{n_done} of {len(last.runs)} runs done", refresh=False)
+                shown.update(last.step - shown.n)
         except InputError as error:
             if last is None or not any(os.path.isfile(run.path / "measures.jsonl") for run in last.runs):
                 raise
@@ -195,11 +196,13 @@ def _estimates(
     """
     timed = costs(configs, device=device, threads=threads, at_once=at_once)
     seconds = []
-    for config in tqdm(configs, desc="estimate", unit="run", dynamic_ncols=True):
-        cost = next(timed)
-        if isinstance(cost, InputError):
-            raise cost
-        seconds.append(cost.seconds(config, done=_done(root, config)))
+    with bar("estimate", unit="run", total=len(configs)) as shown:
+        for config in configs:
+            cost = next(timed)
+            if isinstance(cost, InputError):
+                raise cost
+            seconds.append(cost.seconds(config, done=_done(root, config)))
+            shown.update()
     return seconds
 
 

@@ -5,9 +5,9 @@ from functools import partial
 from pathlib import Path
 
 import tyro
-from tqdm import tqdm
 
 from memhorizon import recipes
+from memhorizon.cli.bars import bar
 from memhorizon.cli.claims import show_claims
 from memhorizon.cli.output import announce, rule_text, say
 from memhorizon.cli.output import dry_run as show_dry_run
@@ -75,12 +75,12 @@ def _plan(recipe: Recipe, size: Size, out: Path, root: Path, device: str | None)
 
 def _shown(name: str, quiet: bool, events: Iterable[Progress]) -> Iterator[Progress]:
     """Show the progress on its way."""
-    with tqdm(desc=name, dynamic_ncols=True, disable=quiet) as bar:
+    with bar(name, quiet=quiet) as shown:
         for event in events:
-            bar.unit = event.unit
-            bar.total = event.total
-            bar.update(event.done - bar.n)
-            bar.set_postfix_str(event.note)
+            shown.unit = event.unit
+            shown.total = event.total
+            shown.set_postfix_str(event.note, refresh=False)
+            shown.update(event.done - shown.n)
             yield event
 
 

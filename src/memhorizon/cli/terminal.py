@@ -136,6 +136,11 @@ class Filter:
         with self._met():
             self._stream.flush()
 
+    @property
+    def behind(self) -> Stream:
+        """The stream that is written to."""
+        return self._stream
+
     def isatty(self) -> bool:
         """Whether escape sequences are obeyed: never."""
         return False
