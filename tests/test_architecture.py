@@ -29,6 +29,7 @@ LAYERS = [
     {"records"},
     {"experiments"},
     {"auditing"},
+    {"monitor"},
     {"figures"},
     {"recipes"},
     {"report"},

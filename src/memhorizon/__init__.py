@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from memhorizon.measure.snapshot import Observation as Observation
     from memhorizon.measure.snapshot import Reference as Reference
     from memhorizon.measure.snapshot import observe as observe
+    from memhorizon.monitor.looks import LookPlan as LookPlan
+    from memhorizon.monitor.monitor import Monitor as Monitor
     from memhorizon.networks.mlp import MLPConfig as MLPConfig
     from memhorizon.networks.random_features import FeaturesConfig as FeaturesConfig
     from memhorizon.networks.unet import UNetConfig as UNetConfig
@@ -75,9 +77,11 @@ _HOME = {
     "Inline": "experiments.executors",
     "InputError": "errors",
     "Local": "experiments.executors",
+    "LookPlan": "monitor.looks",
     "MLPConfig": "networks.mlp",
     "MeasureConfig": "measure.snapshot",
     "MissingExtraError": "errors",
+    "Monitor": "monitor.monitor",
     "Observation": "measure.snapshot",
     "OptimizerConfig": "training",
     "Reference": "measure.snapshot",

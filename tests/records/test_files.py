@@ -49,7 +49,10 @@ def test_the_head_tells_the_format():
         (b"\xff", "is damaged"),
         (b'{"version": 2, "kind": "table", "name": NaN}', "is no record"),
         (b"[" * 100_000, "is no record"),
-        (b'{"version": 2, "kind": "novel"}', "record.kind: expected one of sweep, table, audit, got 'novel'"),
+        (
+            b'{"version": 2, "kind": "novel"}',
+            "record.kind: expected one of sweep, table, audit, monitor, got 'novel'",
+        ),
         (b'{"version": 99, "kind": "table"}', "record.version: expected one up to 2, got 99"),
         (b'{"format": "other"}', "record.format: expected 'memhorizon', got 'other'"),
     ],
@@ -68,9 +71,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
 
 
 def test_only_records_are_written(tmp_path):
-    with pytest.raises(
-        InputError, match="record: expected a SweepRecord, a TableRecord or an AuditRecord, got dict"
-    ):
+    with pytest.raises(InputError, match="record: expected one of SweepRecord, .*MonitorRecord, got dict"):
         to_plain({"kind": "table"})
     with pytest.raises(InputError, match="plain form"):
         write_record(replace(TABLE, summary={"a": object()}), tmp_path / "t.json")

@@ -1,6 +1,6 @@
 """Files of records: one format, one writer, one reader.
 
-    {"format": "memhorizon", "version": 2, "kind": "sweep", "table" or "audit", ...}
+    {"format": "memhorizon", "version": 2, "kind": "sweep", "table", "audit" or "monitor", ...}
 
 A file may come from a stranger: its size and depth are bounded, every entry is checked against its type
 (docs/record.schema.json), and the first that is wrong is named. Files of version 1 are read as well.
@@ -15,19 +15,25 @@ from memhorizon.files.plain import check_path, parse_json, read_text, write_at
 from memhorizon.records.audit import AuditRecord
 from memhorizon.records.check import check_sweep
 from memhorizon.records.codec import check_plain, decode, encode_object, show
+from memhorizon.records.monitor import MonitorRecord
 from memhorizon.records.plain import Plain
 from memhorizon.records.sweep import SweepRecord
 from memhorizon.records.table import TableRecord
 from memhorizon.records.upgrade import upgrade
 
-Record = SweepRecord | TableRecord | AuditRecord
+Record = SweepRecord | TableRecord | AuditRecord | MonitorRecord
 FORMAT = "memhorizon"
 VERSION = 2
-KINDS: dict[str, type[Record]] = {"sweep": SweepRecord, "table": TableRecord, "audit": AuditRecord}
+KINDS: dict[str, type[Record]] = {
+    "sweep": SweepRecord,
+    "table": TableRecord,
+    "audit": AuditRecord,
+    "monitor": MonitorRecord,
+}
 
 
 def load_record(path: Path | str) -> Record:
-    """Read a record: that of a sweep, a table or an audit.
+    """Read a record: that of a sweep, a table, an audit or a monitored training.
 
     Raises:
         InputError: if there is no such file, it is no record, or an entry of it is wrong; the entry is named.
@@ -82,9 +88,8 @@ def to_plain(record: Record) -> dict[str, Plain]:
     """
     kinds = [name for name, kind in KINDS.items() if isinstance(record, kind)]
     if not kinds:
-        raise InputError(
-            f"record: expected a SweepRecord, a TableRecord or an AuditRecord, got {type(record).__name__}"
-        )
+        names = ", ".join(kind.__name__ for kind in KINDS.values())
+        raise InputError(f"record: expected one of {names}, got {type(record).__name__}")
     return {"format": FORMAT, "version": VERSION, "kind": kinds[0], **encode_object(record)}
 
 

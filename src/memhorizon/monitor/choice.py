@@ -1,0 +1,68 @@
+"""Which checkpoint is worth shipping, and whether a look is a candidate for it.
+
+Quality is the held-out denoising loss, averaged over nine noise quantiles on fixed noise. It is paired over
+items and noise, so differences of one or two per cent are seen with a hundred items; it needs no samples; and
+it does not reward copies. A Frechet distance to the training images rewards copies; one to held-out images
+from a few hundred samples has an error larger than the differences that matter. It is reported, not used.
+
+The best checkpoint is the one with the best quality among the certified looks whose upper limit is below the
+target. Without held-out items there is no quality: then it is the latest of these.
+"""
+
+import math
+from collections.abc import Sequence
+
+from memhorizon.records.monitor import Look
+
+NEAR = 0.03  # rise over the best held-out loss so far up to which a look is a candidate
+GAIN = 0.02  # fall of the held-out loss below that of the best certified look that is worth another look
+SLOW = 0.05  # fall of the held-out loss per 20 % of steps below which learning has slowed
+
+
+def best_look(looks: Sequence[Look], target: float) -> Look | None:
+    """Give the look whose checkpoint is the best; None where no certified look is below the target."""
+    fine = [look for look in looks if look.certified and look.upper <= target]
+    known = [look for look in fine if not math.isnan(look.holdout_loss)]
+    if known:
+        return min(known, key=lambda look: (look.holdout_loss, look.step))
+    return fine[-1] if fine else None
+
+
+def is_candidate(
+    loss: float, earlier: Sequence[Look], *, best: Look | None, step: int, phase_is_copying: bool
+) -> bool:
+    """Whether it is worth to certify a look, whose held-out loss is `loss`.
+
+    It is where the loss is near its best so far, has slowed in coming down, and is clearly below that of the
+    best certified checkpoint. Without held-out items every look is that is half as far again as the last.
+
+    Args:
+        loss: held-out loss of this look; NaN without held-out items.
+        earlier: looks before.
+        best: the best certified look so far.
+        step: of this look.
+        phase_is_copying: whether copies were proven; then no later checkpoint is a candidate.
+    """
+    if phase_is_copying:
+        return False
+    if math.isnan(loss):
+        return best is None or step >= 1.5 * best.step
+    known = [look for look in earlier if not math.isnan(look.holdout_loss)]
+    if not known:
+        return False
+    lowest = min(look.holdout_loss for look in known)
+    is_near = loss <= (1 + NEAR) * lowest
+    is_gain = best is None or loss <= (1 - GAIN) * best.holdout_loss
+    return is_near and is_gain and fall_rate(loss, step, known[-1]) <= SLOW
+
+
+def fall_rate(loss: float, step: int, before: Look) -> float:
+    """Give the share by which the loss falls while the steps grow by a fifth.
+
+    Between two looks the loss is taken to go as a power of the step: log(loss) = -b log(step) + c, and the
+    fall is 1 - 1.2^-b.
+    """
+    if not (loss > 0 and before.holdout_loss > 0 and step > before.step > 0):
+        return 0.0
+    b = math.log(before.holdout_loss / loss) / math.log(step / before.step)
+    return 1 - 1.2**-b

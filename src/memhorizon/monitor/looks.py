@@ -1,0 +1,129 @@
+"""When to look, and what a look may cost.
+
+Steps of looks are spaced evenly in the logarithm, since both timescales of a training are known to a factor.
+What is spent is measured by a timer and kept below a share (the budget) of the training time so far. Half
+of the budget is for losses, a fifth is for samples, and what these leave is saved for the large looks
+that a certificate needs; where copies are suspected samples may take all of it. A look that is due and
+cannot be paid for is put off until it can.
+"""
+
+import math
+from dataclasses import dataclass
+
+from memhorizon.checks import check_number, check_whole
+
+SHARE_OF_LOSSES = 0.5  # of the budget
+SHARE_OF_SAMPLES = 0.2
+SMOOTHING = 0.5  # weight of the newest cost in the estimate of the next
+
+
+@dataclass(frozen=True)
+class LookPlan:
+    """How densely a training is looked at.
+
+    Attributes:
+        first: step of the first look.
+        ratio: of the steps of two looks.
+        sample_ratio: of the steps of two looks that draw samples while the training is learning; from the
+            window on every look draws some.
+        n_samples: samples of such a look.
+        n_probe: training items, and held-out items, that losses are measured on.
+        n_shown: samples of a contact sheet.
+    """
+
+    first: int = 20
+    ratio: float = 1.2
+    sample_ratio: float = 2.0
+    n_samples: int = 64
+    n_probe: int = 128
+    n_shown: int = 16
+
+    def __post_init__(self) -> None:
+        check_whole("first", self.first, least=1)
+        check_number("ratio", self.ratio, above=1)
+        check_number("sample_ratio", self.sample_ratio, above=1)
+        check_whole("n_samples", self.n_samples, least=1)
+        check_whole("n_probe", self.n_probe, least=2)
+        check_whole("n_shown", self.n_shown, least=0)
+
+
+def next_step(step: int, ratio: float) -> int:
+    """Give the step of the next look.
+
+    >>> [next_step(20, 1.2), next_step(2, 1.2)]
+    [24, 3]
+    """
+    return max(step + 1, math.ceil(step * ratio))
+
+
+@dataclass
+class Purse:
+    """What was spent, on what, and what may be.
+
+    Attributes:
+        budget: largest share of the training time; None for no limit.
+        train_seconds: time of training so far.
+        on_losses: time spent on losses.
+        on_samples: time spent on samples of looks that were not certified.
+        on_certificates: time spent on those of looks that were.
+        on_rest: time spent on everything else.
+        per_losses: estimated time of the losses of one look; 0 where unknown.
+        per_sample: estimated time of one sample; 0 where unknown.
+    """
+
+    budget: float | None
+    train_seconds: float = 0.0
+    on_losses: float = 0.0
+    on_samples: float = 0.0
+    on_certificates: float = 0.0
+    on_rest: float = 0.0
+    per_losses: float = 0.0
+    per_sample: float = 0.0
+
+    @property
+    def spent(self) -> float:
+        """Time of the monitor so far."""
+        return self.on_losses + self.on_samples + self.on_certificates + self.on_rest
+
+    def may_measure_losses(self) -> bool:
+        """Whether losses can be paid for; the first are, since nobody knows what they cost."""
+        if self.budget is None or not self.per_losses:
+            return True
+        wanted = self.on_losses + self.on_rest + self.per_losses
+        return wanted <= SHARE_OF_LOSSES * self.budget * self.train_seconds and self._fits(self.per_losses)
+
+    def may_draw(self, samples: int, *, suspected: bool) -> bool:
+        """Whether so many samples can be paid for."""
+        cost = samples * self.per_sample
+        if self.budget is None:
+            return True
+        if suspected:
+            return self._fits(cost)
+        most = SHARE_OF_SAMPLES * self.budget * self.train_seconds
+        return self.on_samples + cost <= most and self._fits(cost)
+
+    def may_certify(self, samples: int) -> bool:
+        """Whether a certified look can be paid for; its cost has to be known."""
+        if self.budget is None:
+            return True
+        return self.per_sample > 0 and self._fits(samples * self.per_sample)
+
+    def _fits(self, cost: float) -> bool:
+        return self.budget is None or self.spent + cost <= self.budget * self.train_seconds
+
+    def paid_losses(self, seconds: float) -> None:
+        """Note what the losses of a look took."""
+        self.on_losses += seconds
+        self.per_losses = _smoothed(self.per_losses, seconds)
+
+    def paid_samples(self, seconds: float, count: int, *, certified: bool) -> None:
+        """Note what samples took."""
+        if certified:
+            self.on_certificates += seconds
+        else:
+            self.on_samples += seconds
+        self.per_sample = _smoothed(self.per_sample, seconds / count)
+
+
+def _smoothed(before: float, now: float) -> float:
+    return SMOOTHING * now + (1 - SMOOTHING) * before if before else now

@@ -1,0 +1,270 @@
+"""The cheap signals: losses on fixed items and noise, and the stable rank of the weights.
+
+| signal | meaning | weakness |
+|---|---|---|
+| held-out loss | how well it denoises images that it has not seen | its minimum says nothing of copies |
+| loss gap | how much better it denoises images that it has seen | opens long before copies; not copying |
+| training loss | how well it fits what it has seen | falls all the time; differs with the noise schedule |
+| stable rank | how many directions the weights use | drifts with every optimizer; no scale to read it on |
+
+Losses are taken at nine quantiles of the noise levels, on noise that never changes, in eval mode. The same
+noise is given to training item i and to held-out item i, so that most of what the noise contributes drops out
+of the gap; and to every look, so that it drops out of differences along the training.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor, nn
+
+from memhorizon.denoiser import Denoiser
+from memhorizon.measure.losses import fixed_noise
+from memhorizon.records.monitor import LevelLoss
+from memhorizon.schedule import Schedule
+
+QUANTILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+ITERATIONS = 20  # of the power method
+MATRICES = 64  # whose stable rank is averaged, the largest
+
+
+def level_indices(schedule: Schedule) -> tuple[int, ...]:
+    """Give the positions of the nine quantiles of the noise levels in a schedule.
+
+    >>> level_indices(Schedule.linear())
+    (100, 200, 300, 400, 500, 599, 699, 799, 899)
+    """
+    last = len(schedule) - 1
+    return tuple(round(q * last) for q in QUANTILES)
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """Fixed items with fixed noise.
+
+    Attributes:
+        train: training items. [p, *item]
+        holdout: held-out items; none where there are none. [q, *item]
+        noise: one draw for each row. [max(p, q), *item]
+        train_of: number of the distinct item of each training row. [p]
+        holdout_of: the same of the held-out rows. [q]
+    """
+
+    train: Float[Tensor, " p *item"]
+    holdout: Float[Tensor, " q *item"]
+    noise: Float[Tensor, " r *item"]
+    train_of: Float64[Tensor, " p"] | Tensor
+    holdout_of: Tensor
+
+    @classmethod
+    def of(cls, train: Tensor, holdout: Tensor | None, size: int, *, seed: int) -> "Probe":
+        """Take `size` rows of either set; a smaller set is repeated with other noise.
+
+        Args:
+            train: training items.
+            holdout: held-out items; None where there are none.
+            size: rows of each set.
+            seed: of the choice and of the noise.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        train_of = _rows(len(train), size, generator)
+        n_holdout = 0 if holdout is None else len(holdout)
+        holdout_of = _rows(n_holdout, size if n_holdout else 0, generator)
+        rows = train[train_of].cpu().float()
+        others = rows[:0] if holdout is None else holdout[holdout_of].cpu().float()
+        noise = fixed_noise(train.shape[1:], range(size), seed=seed)
+        return cls(rows, others, noise, train_of, holdout_of)
+
+    @property
+    def has_holdout(self) -> bool:
+        """Whether there are held-out items."""
+        return len(self.holdout) > 0
+
+    @property
+    def evaluations(self) -> int:
+        """Items that the network sees in one look at the losses."""
+        return len(QUANTILES) * (len(self.train) + len(self.holdout))
+
+
+def _rows(n: int, size: int, generator: torch.Generator) -> Tensor:
+    """Which item each row is: each one as often as any other, or one more."""
+    if not n:
+        return torch.zeros(0, dtype=torch.int64)
+    order = torch.randperm(n, generator=generator)
+    return order[torch.arange(size) % n]
+
+
+@dataclass(frozen=True, eq=False)
+class Losses:
+    """Losses at the nine quantiles.
+
+    Attributes:
+        indices: of the levels.
+        train: of each training row. [p, 9]
+        holdout: of each held-out row. [q, 9]
+        probe: the rows.
+    """
+
+    indices: tuple[int, ...]
+    train: Float64[Tensor, "p levels"]
+    holdout: Float64[Tensor, "q levels"]
+    probe: Probe
+
+    @property
+    def train_loss(self) -> float:
+        """Mean over rows and levels."""
+        return float(self.train.mean())
+
+    @property
+    def holdout_loss(self) -> float:
+        """Mean over rows and levels; NaN without held-out items."""
+        return float(self.holdout.mean()) if len(self.holdout) else math.nan
+
+    @property
+    def holdout_rows(self) -> Float64[Tensor, " q"]:
+        """Mean over levels of each held-out row."""
+        return self.holdout.mean(1)
+
+    def gap(self) -> tuple[float, float]:
+        """Give the gap as a share of the held-out loss, and its standard error."""
+        if not len(self.holdout):
+            return math.nan, math.nan
+        value, error = _gap(self.train.mean(1), self.holdout.mean(1), self.probe)
+        return value / self.holdout_loss, error / self.holdout_loss
+
+    def levels(self) -> tuple[LevelLoss, ...]:
+        """Give the losses and the gap at each level."""
+        return tuple(self._level(k) for k in range(len(self.indices)))
+
+    def _level(self, k: int) -> LevelLoss:
+        train = self.train[:, k]
+        if not len(self.holdout):
+            return LevelLoss(QUANTILES[k], self.indices[k], float(train.mean()))
+        holdout = self.holdout[:, k]
+        gap, error = _gap(train, holdout, self.probe)
+        means = (float(train.mean()), float(holdout.mean()))
+        return LevelLoss(QUANTILES[k], self.indices[k], *means, gap, error)
+
+
+def _gap(train: Tensor, holdout: Tensor, probe: Probe) -> tuple[float, float]:
+    """The mean held-out minus the mean training loss, with its standard error.
+
+    Where no item is there twice the rows of one noise are pairs. Otherwise the rows of an item are averaged
+    and the variances of the two sets add.
+    """
+    value = float(holdout.mean() - train.mean())
+    if not (_repeats(probe.train_of) or _repeats(probe.holdout_of)) and len(train) == len(holdout):
+        # d_i = l_i(held out) - l_i(trained on), on the same noise
+        return value, _error(holdout - train)
+    errors = (_error(_by_item(train, probe.train_of)), _error(_by_item(holdout, probe.holdout_of)))
+    return value, math.hypot(*errors)
+
+
+def rise(rows: Float64[Tensor, " q"], lowest: Float64[Tensor, " q"], probe: Probe) -> tuple[float, float]:
+    """Give the rise of the held-out loss over an earlier one, as a share of it, and its standard error.
+
+    Paired over items and noise: d_i = l_i(now) - l_i(then).
+
+    Args:
+        rows: held-out loss of each row now.
+        lowest: the same at the earlier look.
+        probe: the rows.
+    """
+    scale = float(lowest.mean())
+    difference = _by_item(rows - lowest, probe.holdout_of)
+    return float(difference.mean()) / scale, _error(difference) / scale
+
+
+def _repeats(item_of: Tensor) -> bool:
+    return len(torch.unique(item_of)) < len(item_of)
+
+
+def _by_item(values: Tensor, item_of: Tensor) -> Tensor:
+    """The mean over the rows of each item."""
+    _, place = torch.unique(item_of, return_inverse=True)
+    sums = torch.zeros(int(place.max()) + 1, dtype=values.dtype).index_add_(0, place, values)
+    return sums / place.bincount()
+
+
+def _error(values: Tensor) -> float:
+    """Standard error of the mean of independent values."""
+    n = len(values)
+    return float(values.std()) / math.sqrt(n) if n > 1 else math.inf
+
+
+def measure_losses(denoiser: Denoiser, probe: Probe, *, device: torch.device, batch_size: int) -> Losses:
+    """Measure the losses of a probe; the mode of the network and gradients are the caller's.
+
+    Args:
+        denoiser: the network.
+        probe: what is measured on.
+        device: of the network.
+        batch_size: items per call; it does not change the noise.
+
+    Source: [bonnaire2025] Eqs. (4)-(5)
+    """
+    indices = level_indices(denoiser.schedule)
+    train = _losses(denoiser, probe.train, probe.noise, indices, device, batch_size)
+    holdout = _losses(denoiser, probe.holdout, probe.noise, indices, device, batch_size)
+    return Losses(indices, train, holdout, probe)
+
+
+def _losses(
+    denoiser: Denoiser,
+    items: Tensor,
+    noise: Tensor,
+    indices: Sequence[int],
+    device: torch.device,
+    batch_size: int,
+) -> Float64[Tensor, "n levels"]:
+    parts = [
+        torch.stack([_at_level(denoiser, x0, eps, level) for level in indices], 1)
+        for x0, eps in _batches(items, noise, device, batch_size)
+    ]
+    return torch.cat(parts) if parts else torch.zeros(0, len(indices), dtype=torch.float64)
+
+
+def _batches(
+    items: Tensor, noise: Tensor, device: torch.device, batch_size: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    for start in range(0, len(items), batch_size):
+        rows = slice(start, min(start + batch_size, len(items)))
+        yield items[rows].to(device), noise[rows].to(device)
+
+
+def _at_level(denoiser: Denoiser, x0: Tensor, noise: Tensor, level: int) -> Float64[Tensor, " b"]:
+    index = torch.full((len(x0),), level, device=x0.device)
+    return denoiser.item_losses(x0, noise, denoiser.schedule.at(index)).cpu().double()
+
+
+def stable_rank(networks: Sequence[nn.Module]) -> float:
+    """Give the stable rank |W|_F^2 / |W|_2^2, mean over the largest weight matrices; NaN where there is none.
+
+    The spectral norm comes from the power method, from below, so the rank from above. A kernel of a
+    convolution is a matrix of its outputs against all else.
+
+    Source: [rudelson2007] Sec. 1
+    """
+    weights = [
+        weight.detach().flatten(1)
+        for network in networks
+        for weight in network.parameters()
+        if weight.ndim > 1 and min(weight.shape[0], weight[0].numel()) > 1
+    ]
+    weights.sort(key=lambda weight: -weight.numel())
+    ranks = [_stable_rank(weight) for weight in weights[:MATRICES]]
+    return sum(ranks) / len(ranks) if ranks else math.nan
+
+
+def _stable_rank(weight: Float[Tensor, "a b"]) -> float:
+    matrix = weight.float()
+    generator = torch.Generator().manual_seed(0)
+    v = torch.randn(matrix.shape[1], generator=generator).to(matrix.device)
+    for _ in range(ITERATIONS):
+        # v <- W'W v / |W'W v|
+        v = matrix.T @ (matrix @ v)
+        v = v / v.norm().clamp_min(1e-30)
+    squared = float((matrix @ v).square().sum())
+    return float(matrix.square().sum()) / squared if squared > 0 else math.nan

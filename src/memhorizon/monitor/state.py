@@ -1,0 +1,126 @@
+"""What a monitor remembers, and its plain form for a checkpoint of the training."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from memhorizon.errors import InputError
+from memhorizon.monitor.looks import Purse
+from memhorizon.monitor.sequential import EProcess
+from memhorizon.records.codec import decode, encode
+from memhorizon.records.monitor import Look, Phase, Sheet, Verdict
+
+VERSION = 1
+MOST_FAILURES = 20
+SEEDS = 2**32  # seeds of samples are below
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen, as a state holds it.
+
+    Attributes:
+        looks: so far.
+        verdict: after the last look.
+        sheets: contact sheets.
+        failures: the last that failed.
+    """
+
+    looks: tuple[Look, ...]
+    verdict: Verdict
+    sheets: tuple[Sheet, ...]
+    failures: tuple[str, ...]
+
+
+@dataclass
+class Memory:
+    """Everything that changes while a training is watched.
+
+    Attributes:
+        purse: what was spent.
+        test: the e-process.
+        due: step from which on the next look is due.
+        next_sample: step from which on samples are due while the training is learning.
+        next_seed: seed of the next sample; no seed is used twice.
+        lowest: held-out loss of each row of the probe at the look where its mean was smallest; none at first.
+        looks: so far.
+        verdict: after the last look.
+        certificates: looks that were certified.
+        sheets: contact sheets.
+        failures: the last that failed.
+        kept: step of the weights in best.safetensors; -1 for none.
+    """
+
+    purse: Purse
+    test: EProcess
+    due: int
+    next_sample: int
+    next_seed: int
+    lowest: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
+    looks: list[Look] = field(default_factory=list)
+    verdict: Verdict = Verdict(Phase.CANNOT_TELL, 0, "There was no look yet.")
+    certificates: int = 0
+    sheets: list[Sheet] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    kept: int = -1
+
+    def seeds(self, count: int) -> list[int]:
+        """Take seeds that no look has used."""
+        first = self.next_seed
+        self.next_seed = (first + count) % SEEDS
+        return [(first + k) % SEEDS for k in range(count)]
+
+    def failed(self, what: str) -> None:
+        """Note a failure; the last 20 are kept."""
+        self.failures = [*self.failures, what][-MOST_FAILURES:]
+
+    def state_dict(self) -> dict[str, object]:
+        """Plain values and one tensor."""
+        return {
+            "version": VERSION,
+            "purse": asdict(self.purse),
+            "test": encode(self.test),
+            "due": self.due,
+            "next_sample": self.next_sample,
+            "next_seed": self.next_seed,
+            "lowest": self.lowest.clone(),
+            "certificates": self.certificates,
+            "kept": self.kept,
+            "seen": encode(Seen(tuple(self.looks), self.verdict, tuple(self.sheets), tuple(self.failures))),
+        }
+
+    @classmethod
+    def of_state(cls, state: Mapping[str, object]) -> "Memory":
+        """The memory of a state.
+
+        Raises:
+            InputError: if it is the state of no monitor.
+        """
+        if not isinstance(state, Mapping) or state.get("version") != VERSION:
+            raise InputError(f"state: expected the state of a monitor, version {VERSION}, got another")
+        lowest = state.get("lowest")
+        if not isinstance(lowest, Tensor):
+            raise InputError(f"state.lowest: expected a tensor, got {type(lowest).__name__}")
+        numbers = {name: decode(state.get(name), int, f"state.{name}") for name in _NUMBERS}
+        seen = decode(state.get("seen"), Seen, "state.seen")
+        return cls(
+            purse=decode(state.get("purse"), Purse, "state.purse"),
+            test=decode(state.get("test"), EProcess, "state.test"),
+            lowest=lowest.clone().double().cpu(),
+            looks=list(seen.looks),
+            verdict=seen.verdict,
+            sheets=list(seen.sheets),
+            failures=list(seen.failures),
+            **numbers,
+        )
+
+
+_NUMBERS = ("due", "next_sample", "next_seed", "certificates", "kept")
+
+
+def first_seed(seed: int) -> int:
+    """Where the seeds of samples begin: far from those that people choose."""
+    return int(np.random.SeedSequence((seed, 0x6D6F6E)).generate_state(1)[0])

@@ -1,0 +1,323 @@
+"""The monitor in a training loop: what it says, and that the training does not notice it."""
+
+import math
+import random
+import time
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import memhorizon as mh
+from memhorizon.monitor.settings import split_off
+from memhorizon.records.files import load_record, write_record
+from memhorizon.records.monitor import Phase, Stop
+
+SCHEDULE = mh.Schedule.linear()
+QUICK = mh.LookPlan(first=4, ratio=1.5, n_samples=16, n_probe=32, n_shown=4)
+SAMPLER = mh.SamplerConfig("ddim", 5)
+
+
+@pytest.fixture(autouse=True)
+def trainings_move_the_global_generators():
+    states = torch.random.get_rng_state(), np.random.get_state(), random.getstate()
+    yield
+    torch.random.set_rng_state(states[0])
+    np.random.set_state(states[1])
+    random.setstate(states[2])
+
+
+def items(n, seed, dim=6):
+    return torch.randn(n, dim, generator=torch.Generator().manual_seed(seed))
+
+
+def monitor(**changes):
+    settings = {
+        "holdout": items(40, 1),
+        "denoiser": lambda model: mh.Denoiser.noise(model, SCHEDULE),
+        "sampler": SAMPLER,
+        "plan": QUICK,
+        "budget": None,
+    }
+    return mh.Monitor(items(30, 0), **{**settings, **changes})
+
+
+class Net(nn.Module):
+    """A small network with everything that a look could disturb: dropout, batch statistics, a hook."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(7, 32), nn.BatchNorm1d(32), nn.Dropout(0.2), nn.SiLU())
+        self.head = nn.Linear(32, 6)
+
+    def forward(self, x, index):
+        t = index.to(x)[:, None] / 1000
+        return self.head(self.body(torch.cat([x, t], 1)))
+
+
+def trained(watch=None, *, steps=40, seed=0, start=None):
+    """Plain training with the global generators, as people write it."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)
+    data = items(30, 0)
+    model = Net()
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    alpha_bar = SCHEDULE.alpha_bar
+    for step in range(1, steps + 1):
+        index = torch.randint(1, 1000, (16,))
+        x0 = data[torch.from_numpy(np.random.randint(0, 30, 16))] * (1 + 0 * random.random())
+        noise = torch.randn_like(x0)
+        a = alpha_bar[index].float()[:, None]
+        loss = (model(a.sqrt() * x0 + (1 - a).sqrt() * noise, index) - noise).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if watch is not None:
+            watch(step, model)
+    return model
+
+
+def test_a_training_does_not_notice_it(tmp_path):
+    watch = monitor(root=tmp_path)
+    plain = trained().state_dict()
+    watched = trained(watch.update)
+    assert len(watch.history) >= 6
+    assert any(look.copies is not None for look in watch.history)
+    assert watch.record().failures == ()
+    assert all(torch.equal(plain[name], value) for name, value in watched.state_dict().items())
+    assert watched.training
+    assert all(part.training for part in watched.modules())
+    assert not any(part._forward_pre_hooks for part in watched.modules())
+    assert torch.is_grad_enabled()
+
+
+def test_under_autocast_the_training_does_not_notice_it():
+    """A cast that is cached without a gradient would lose the gradient of the training (see `isolated`)."""
+
+    def grads(watch):
+        torch.manual_seed(0)
+        model = Net()
+        x = items(8, 5)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            if watch is not None:
+                watch.update(10, model)
+            model(x, torch.full((8,), 500)).float().square().mean().backward()
+        return [parameter.grad for parameter in model.parameters()]
+
+    watch = monitor()
+    pairs = zip(grads(None), grads(watch), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+    assert len(watch.history) == 1
+
+
+def test_it_costs_microseconds_where_nothing_is_due():
+    watch = monitor(plan=mh.LookPlan(first=10**9))
+    watch.update(0)
+    start = time.perf_counter()
+    for step in range(10_000):
+        watch.update(step)
+    assert (time.perf_counter() - start) / 10_000 < 50e-6
+
+
+def test_a_network_that_has_learned_its_training_set_is_memorizing(tmp_path):
+    """The exact denoiser of the training items: every sample is one of them."""
+    train = items(30, 0)
+    perfect = mh.Denoiser.exact(mh_empirical(train))
+    watch = monitor(denoiser=perfect, sampler=mh.SamplerConfig("ddim", 25), root=tmp_path)
+    verdict = watch.update(10)
+    assert verdict is not None
+    assert verdict.phase is Phase.MEMORIZING
+    assert verdict.stop is Stop.COPIES
+    assert watch.should_stop
+    assert watch.best is None
+    assert watch.history[-1].copies is not None
+    assert watch.history[-1].copies.value > 0.9
+    record = load_record(tmp_path / "monitor.json")
+    assert record.looks == watch.history
+    assert (tmp_path / watch.record().sheets[0].arrays).is_file()
+
+
+def mh_empirical(train):
+    from memhorizon.distributions import Empirical
+
+    return Empirical(train.double())
+
+
+def test_a_network_that_has_learned_the_distribution_gets_a_certificate():
+    """The exact denoiser of the distribution copies nothing: its certificate stands, and says so."""
+    from memhorizon.distributions import Gaussian
+
+    honest = mh.Denoiser.exact(Gaussian(torch.zeros(6).double(), torch.eye(6).double()))
+    watch = monitor(denoiser=honest, target=0.05, sampler=mh.SamplerConfig("ddim", 25))
+    for step in (10, 20, 40):
+        watch.update(step)
+    assert watch.verdict.phase is Phase.WINDOW
+    assert not watch.should_stop
+    best = watch.best
+    assert best is not None
+    assert best.certificate.upper <= 0.05
+    assert best.certificate.candidates == 10
+    assert best.copies.total >= 104  # log(10/0.05)/-log(0.95)
+
+
+def test_no_seed_is_used_twice():
+    watch = monitor()
+    taken = watch._memory.seeds(100) + watch._memory.seeds(100)
+    assert len(set(taken)) == 200
+    watch._memory.next_seed = 2**32 - 1
+    assert watch._memory.seeds(2) == [2**32 - 1, 0]
+
+
+def test_a_resumed_monitor_goes_on_where_it_was(tmp_path):
+    whole = monitor()
+    trained(whole.update)
+    first = monitor()
+    second = monitor()
+
+    def half(step, model):
+        if step == 20:
+            torch.save(first.state_dict(), tmp_path / "state.pt")
+            second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+        (first if step <= 20 else second).update(step, model)
+
+    trained(half)
+    pairs = list(zip(whole.history, second.history, strict=True))
+    assert len(pairs) >= 6
+    for one, other in pairs:
+        assert timeless(one) == timeless(other)
+    assert str(whole.best) == str(second.best)
+
+
+def timeless(look):
+    from dataclasses import replace
+
+    return str(replace(look, train_seconds=0.0, monitor_seconds=0.0))
+
+
+def test_a_record_comes_back_as_it_was_written(tmp_path):
+    watch = monitor()
+    trained(watch.update)
+    record = watch.record()
+    again = load_record(write_record(record, tmp_path / "record.json"))
+    assert str(again.looks) == str(record.looks)
+    assert again.verdict == record.verdict
+    assert again.rule == record.rule
+
+
+def raises(*_):
+    raise RuntimeError("the tracker is down")
+
+
+def test_an_error_in_the_log_is_reported_once_and_the_training_goes_on():
+    watch = monitor(log=raises)
+    with pytest.warns(UserWarning, match="tracker is down") as caught:
+        trained(watch.update)
+    assert len(caught) == 1
+    assert len(watch.history) >= 6
+    assert "tracker is down" in watch.record().failures[-1]
+
+
+def test_a_network_that_cannot_be_looked_at_is_reported_and_the_training_goes_on():
+    watch = monitor(denoiser=raises)
+    with pytest.warns(UserWarning, match="tracker is down"):
+        trained(watch.update)
+    assert watch.history == ()
+    assert watch.verdict.phase is Phase.CANNOT_TELL
+
+
+def test_where_warnings_are_errors_a_failure_ends_nothing():
+    watch = monitor(denoiser=raises)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert watch.update(10, Net()) is None
+    assert watch.record().failures
+
+
+def test_a_folder_that_cannot_be_written_is_reported_and_the_training_goes_on(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    watch = monitor(root=tmp_path / "file" / "below")
+    with pytest.warns(UserWarning, match="the training goes on"):
+        trained(watch.update)
+    assert len(watch.history) >= 6
+
+
+def test_what_is_logged_has_the_names_that_people_know():
+    logged = {}
+    watch = monitor(log=lambda numbers, step: logged.setdefault(step, numbers))
+    trained(watch.update)
+    assert list(logged) == [look.step for look in watch.history]
+    names = set().union(*logged.values())
+    assert {"memhorizon/loss_gap", "memhorizon/copied_fraction"} <= names
+    assert {f"memhorizon/loss_quantile_0.{k}0" for k in range(1, 10)} <= names
+    assert all(math.isfinite(value) for numbers in logged.values() for value in numbers.values())
+
+
+def test_without_held_out_items_only_copies_are_looked_for():
+    watch = monitor(holdout=None)
+    trained(watch.update)
+    assert watch.verdict.phase in (Phase.CANNOT_TELL, Phase.MEMORIZING)
+    assert "held-out" in watch.verdict.reason or watch.verdict.phase is Phase.MEMORIZING
+    assert all(math.isnan(look.holdout_loss) for look in watch.history)
+    assert watch.record().rule.null.total == 30
+
+
+def test_held_out_items_that_are_trained_on_are_left_out():
+    shared = torch.cat([items(30, 0)[:5], items(20, 1)])
+    assert monitor(holdout=shared).record().shared == 5
+    with pytest.raises(mh.InputError, match=r"holdout: expected at least 8 .* got 0 \(30 more"):
+        monitor(holdout=items(30, 0))
+
+
+def test_a_set_is_divided_without_loss():
+    images = items(60, 3)
+    train, holdout = split_off(images, share=0.2, seed=1)
+    assert (len(train), len(holdout)) == (48, 12)
+    assert torch.equal(torch.cat([train, holdout]).sort(0).values, images.sort(0).values)
+    with pytest.raises(mh.InputError, match="images: expected at least 16"):
+        split_off(images[:10])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"target": 0}, "target"),
+        ({"confidence": 1}, "confidence"),
+        ({"budget": 0}, "budget"),
+        ({"sampler": "ddim"}, "sampler"),
+        ({"log": 3}, "log"),
+        ({"denoiser": 3}, "denoiser"),
+        ({"plan": 3}, "plan"),
+        ({"most_certificates": 0}, "most_certificates"),
+        ({"root": 3}, "root"),
+        ({"holdout": items(40, 1, dim=5)}, "train, holdout"),
+    ],
+)
+def test_bad_input_is_named(changes, words):
+    with pytest.raises(mh.InputError, match=words):
+        monitor(**changes)
+
+
+def test_what_it_took_is_measured_and_kept_within_the_budget():
+    """A clock that ticks with the work: a second for an update, a tenth for a call of the network."""
+    ticks = [0.0]
+    net = Net()
+
+    def model(x, index):
+        ticks[0] += 0.1
+        return net(x, index)
+
+    watch = monitor(
+        budget=0.05,
+        denoiser=mh.Denoiser.noise(model, SCHEDULE),
+        timer=lambda: ticks[0],
+        plan=mh.LookPlan(4, 1.05, 1.1, 16, 32, 0),
+    )
+    for step in range(1, 3000):
+        ticks[0] += 1
+        watch.update(step)
+    assert len(watch.history) > 10
+    assert watch.overhead <= 0.05
+    assert watch.record().overhead == watch.overhead
