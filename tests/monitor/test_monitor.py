@@ -276,7 +276,7 @@ def test_a_set_is_divided_without_loss():
     train, holdout = split_off(images, share=0.2, seed=1)
     assert (len(train), len(holdout)) == (48, 12)
     assert torch.equal(torch.cat([train, holdout]).sort(0).values, images.sort(0).values)
-    with pytest.raises(mh.InputError, match="images: expected at least 16"):
+    with pytest.raises(mh.InputError, match="items: expected at least 16"):
         split_off(images[:10])
 
 

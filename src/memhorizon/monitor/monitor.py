@@ -270,9 +270,9 @@ class Monitor:
         return f"Monitor({self.verdict.phase}, {len(self.history)} looks)"
 
     @staticmethod
-    def split_off(images: Items, *, share: float = 0.15, seed: int = 0) -> tuple[Tensor, Tensor]:
+    def split_off(items: Items, *, share: float = 0.15, seed: int = 0) -> tuple[Tensor, Tensor]:
         """Divide images into those to train on and those to hold out: see `settings.split_off`."""
-        return split_off(images, share=share, seed=seed)
+        return split_off(items, share=share, seed=seed)
 
     # --- one look ---
 

@@ -123,7 +123,7 @@ def _floats(items: Tensor, name: str) -> Tensor:
     return items.detach().float()
 
 
-def split_off(images: Items, *, share: float = 0.15, seed: int = 0) -> tuple[Tensor, Tensor]:
+def split_off(items: Items, *, share: float = 0.15, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Divide images into those to train on and those to hold out, at random.
 
     What it costs: the time until a network copies grows in proportion to the number of training images, so
@@ -131,7 +131,7 @@ def split_off(images: Items, *, share: float = 0.15, seed: int = 0) -> tuple[Ten
     the loss gap, the quality by which the best checkpoint is chosen, and the stop before copies appear.
 
     Args:
-        images: all that there are. [n, *item]
+        items: all that there are. [n, *item]
         share: of them that is held out; at least 8 images are.
         seed: of the choice.
 
@@ -141,14 +141,14 @@ def split_off(images: Items, *, share: float = 0.15, seed: int = 0) -> tuple[Ten
     Raises:
         InputError: if the images cannot be read, or too few would be left on either side.
     """
-    items = as_items(images, "images")
+    every = as_items(items, "items")
     check_number("share", share, above=0, below=1)
-    n_holdout = max(FEWEST_HOLDOUT, round(share * len(items)))
-    if len(items) < 2 * n_holdout:
+    n_holdout = max(FEWEST_HOLDOUT, round(share * len(every)))
+    if len(every) < 2 * n_holdout:
         raise InputError(
-            f"images: expected at least {2 * n_holdout} to hold {n_holdout} out, got {len(items)}"
+            f"items: expected at least {2 * n_holdout} to hold {n_holdout} out, got {len(every)}"
         )
-    order = torch.randperm(len(items), generator=torch.Generator().manual_seed(seed))
-    held = order[:n_holdout].sort().values.to(items.device)
-    kept = order[n_holdout:].sort().values.to(items.device)
-    return items[kept], items[held]
+    order = torch.randperm(len(every), generator=torch.Generator().manual_seed(seed))
+    held = order[:n_holdout].sort().values.to(every.device)
+    kept = order[n_holdout:].sort().values.to(every.device)
+    return every[kept], every[held]
