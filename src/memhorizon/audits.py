@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from memhorizon.auditing.cache import Cache
-from memhorizon.auditing.config import DEFAULT_VIEWS, N_REFERENCE, VIEWS, AuditConfig
+from memhorizon.auditing.config import DEFAULT_VIEWS, VIEWS, AuditConfig
 from memhorizon.auditing.feature_vectors import FeatureSource
 from memhorizon.auditing.pairs import Row, csv_of, pairs_of
 from memhorizon.auditing.run import audited
@@ -197,7 +197,7 @@ def audit(
     views: Sequence[str] = DEFAULT_VIEWS,
     fdr: float = 0.05,
     seed: int = 0,
-    n_reference: int = N_REFERENCE,
+    n_reference: int | None = None,
     features: FeatureSource = None,
     size: int | None = None,
     grey: bool = False,
@@ -225,7 +225,9 @@ def audit(
             "aligned" (flips, shifts, scales and brightness drop out; pictures only) and "features".
         fdr: the false-discovery rate.
         seed: of everything that is drawn; less than 2**63.
-        n_reference: how many training items the p-values are calibrated on at most; half of them at most.
+        n_reference: how many training items the p-values are calibrated on at most; half of them at most. By
+            default 4,000, or an eighth of a larger training set (at most 8,000) where pictures are
+            registered.
         features: for the view "features": a function of a batch of items; "efficientnet-lite" of the extra
             `features`; the file of a network (.onnx, or TorchScript, whose program is run: only one that is
             trusted); or the vectors themselves, for each set by its name: arrays or files, [n, d]. The
@@ -284,7 +286,7 @@ def audit_of(
         InputError: as `audit`.
     """
     n_holdout = 0 if sets.holdout is None else len(sets.holdout)
-    check_enough(len(sets.train), n_holdout, config.n_reference, config.fdr)
+    check_enough(len(sets.train), n_holdout, config.reference_items(len(sets.train)), config.fdr)
     found = audited(
         sets.samples,
         sets.train,
@@ -305,7 +307,7 @@ def config_of(
     with_features: bool,
     fdr: float,
     seed: int,
-    n_reference: int,
+    n_reference: int | None,
     minutes: float | None,
 ) -> AuditConfig:
     """The settings of an audit; where features are given their view is one of the views.

@@ -52,14 +52,8 @@ def test_a_copy_has_0_and_the_middle_of_two_has_1_half():
 
 
 def test_what_is_orthogonal_to_the_training_items_leaves_the_place():
-    """Only the ratio of the distances changes, as it must; with its length taken off, nothing does."""
-    points = torch.zeros(4, 12, dtype=torch.float64)
-    points[:, :6] = drawn(4, 6)
-    y = points[1] + 0.1 * drawn(12, seed=1) * (torch.arange(12) < 6)
-    r2 = squared(points, y)
-    order = r2.argsort()
-    D2 = squared(points[order], points[order[0]])
-    along = r2.sort().values
+    """Only the ratio of the distances changes, as it must."""
+    along, D2 = in_a_plane()
     none = torch.zeros(1, dtype=torch.float64)
     before = position(along[None], D2[None], floor=none)
     ratio = (along[0] / along[1]) ** 0.25
@@ -69,10 +63,42 @@ def test_what_is_orthogonal_to_the_training_items_leaves_the_place():
         expected = before / ratio * ((along[0] + length) / (along[1] + length)) ** 0.25
         # of differences of numbers up to 1e3, about 0.01 in size, 16 - 5 digits are left
         assert float(after) == pytest.approx(float(expected), rel=1e-9)
-        # taken off as noise, all is as before
-        noise = torch.tensor([length], dtype=torch.float64)
-        again = position(added[None], D2[None], noise=noise, floor=none)
-        assert float(again) == pytest.approx(float(before), rel=1e-9)
+
+
+def in_a_plane():
+    """Squared distances of a point near one of four, all in six of twelve dimensions; with those to this one."""
+    points = torch.zeros(4, 12, dtype=torch.float64)
+    points[:, :6] = drawn(4, 6)
+    y = points[1] + 0.1 * drawn(12, seed=1) * (torch.arange(12) < 6)
+    r2 = squared(points, y)
+    order = r2.argsort()
+    return r2.sort().values, squared(points[order], points[order[0]])
+
+
+def test_noise_that_is_told_from_structure_changes_nothing():
+    along, D2 = in_a_plane()
+    none = torch.zeros(1, dtype=torch.float64)
+    before = position(along[None], D2[None], structure=along[None], floor=none)
+    # s = T max(r_1 / r_2, T): T is that of the plain statistic T sqrt(r_1 / r_2)
+    ratio = float((along[0] / along[1]).sqrt())
+    foot = float(position(along[None], D2[None], floor=none)) / ratio**0.5
+    assert float(before) == pytest.approx(foot * max(ratio, foot), rel=1e-12)
+    for length in (0.1, 10.0, 1e3):
+        after = position((along + length)[None], D2[None], structure=along[None], floor=none)
+        assert float(after) == pytest.approx(float(before), rel=1e-9)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.45])
+def test_the_quotient_counts_no_more_than_the_foot(share):
+    """Between two items at the place t nothing is called a copy because its distance was taken for noise."""
+    points = drawn(2, 30)
+    y = points[0] + share * (points[1] - points[0])
+    r2 = squared(points, y)[None]
+    D2 = squared(points, points[0])[None]
+    no_structure = torch.tensor([[-0.5, 1.0]], dtype=torch.float64)  # less than none counts as none
+    assert float(position(r2, D2, structure=no_structure)) == pytest.approx(share**2, rel=1e-9)
+    # with all of it the quotient t / (1 - t) is the larger one
+    assert float(position(r2, D2, structure=r2)) == pytest.approx(share**2 / (1 - share), rel=1e-6)
 
 
 def test_items_that_have_nothing_to_do_with_one_another_are_at_1_half():

@@ -11,7 +11,12 @@ whatever it does to the ratio r_1 / r_2. The statistic joins both, small for cop
 
     s = max_k |t_k| sqrt(r_1 / r_2).
 
-It compares distances with distances only, so a blurred or a grainy item that copies nothing is not taken for
+Where it can be told which part A_k of r_k^2 is structure and no noise, that part is compared. What an item
+has on the lines to other training items is no noise, so that the quotient counts no more than the foot:
+
+    s = T max(sqrt(A_1 / A_2), T),  T = max_k |t_k|.
+
+Both compare distances with distances only, so a blurred or a grainy item that copies nothing is not taken for
 a copy; the nearest distance alone would be.
 """
 
@@ -26,7 +31,7 @@ def position(
     r2: Float[Tensor, "q K"],
     D2: Float[Tensor, "q K"],
     *,
-    noise: Float[Tensor, " q"] | None = None,
+    structure: Float[Tensor, "q K"] | None = None,
     floor: Float[Tensor, " q"] | None = None,
 ) -> Float[Tensor, " q"]:
     """The statistic of items, small for copies.
@@ -34,20 +39,30 @@ def position(
     Args:
         r2: squared distances to the K nearest training items of different groups, the nearest first.
         D2: squared distances of these items to the first of them; the first column is not looked at.
-        noise: squared length of noise that all of `r2` hold alike; taken off in the quotient r_1 / r_2.
+        structure: the part of `r2` that is no noise; None where that cannot be told. Below 0 it counts as 0.
         floor: squared distance that counts as none; by default a billionth of the farthest.
     """
     small = (_SMALL * r2[:, -1] if floor is None else floor) + torch.finfo(r2.dtype).tiny
-    # t_k = (r_1^2 - r_k^2 + D_k^2) / (2 D_k^2); 1/2 where a_k is no farther from a_1 than what counts as none
-    D2 = D2[:, 1:]
+    foot = _farthest_foot(r2, D2[:, 1:], small)
+    if structure is None:
+        # s = T (r_1^2 / r_2^2)^(1/4)
+        return foot * _quotient(r2, small).pow(0.25)
+    # s = T max(A_1 / A_2, T^2)^(1/2)
+    quotient = _quotient(structure.clamp_min(0), small)
+    return foot * torch.maximum(quotient, foot.square()).sqrt()
+
+
+def _farthest_foot(
+    r2: Float[Tensor, "q K"], D2: Float[Tensor, "q K1"], small: Float[Tensor, " q"]
+) -> Float[Tensor, " q"]:
+    """T = max_k |t_k|; t_k = 1/2 where a_k is no farther from a_1 than what counts as none."""
+    # t_k = (r_1^2 - r_k^2 + D_k^2) / (2 D_k^2)
+    t = (r2[:, :1] - r2[:, 1:] + D2) / (2 * D2.clamp_min(torch.finfo(D2.dtype).tiny))
     apart = small[:, None] < D2
-    t = torch.where(apart, (r2[:, :1] - r2[:, 1:] + D2) / (2 * D2.clamp_min(torch.finfo(D2.dtype).tiny)), 0.5)
-    # r_1^2 / r_2^2, both without noise
-    first = r2[:, 0]
-    second = r2[:, 1:].amin(1)
-    if noise is not None:
-        first = (first - noise).clamp_min(0)
-        second = (second - noise).clamp_min(0)
-    quotient = ((first + small) / (second + small)).clamp_max(1)
-    # s = max_k |t_k| (r_1^2 / r_2^2)^(1/4)
-    return t.abs().amax(1) * quotient.pow(0.25)
+    return torch.where(apart, t, 0.5).abs().amax(1)
+
+
+def _quotient(squares: Float[Tensor, "q K"], small: Float[Tensor, " q"]) -> Float[Tensor, " q"]:
+    """The first of some squared lengths by the least of the others, at most 1."""
+    least = squares[:, 1:].amin(1)
+    return ((squares[:, 0] + small) / (least + small)).clamp_max(1)

@@ -79,9 +79,10 @@ def prepare(
         InputError: if there are too few training items, or the sets do not fit each other.
     """
     samples, train, holdout, note = _in_one_size(*_in_one_unit(given, same_units))
+    n_reference = config.reference_items(len(train))
     key: dict[str, Plain] = {
         "train": digest_of(train),
-        "n_reference": config.n_reference,
+        "n_reference": n_reference,
         "seed": config.seed,
     }
     duplicates = _duplicates(train, key, cache, progress)
@@ -93,7 +94,7 @@ def prepare(
     equal_up_to = alike_distance((low, high), train[0].numel()) if duplicates.near_are_different else None
     fresh = _fresh(count, not_fresh(shared, shared_with, count, equal_up_to), config.seed)
     for_null = n_for_null(len(fresh))
-    design = divide(duplicates, config.n_reference, config.seed, n_holdout=len(fresh) - for_null)
+    design = divide(duplicates, n_reference, config.seed, n_holdout=len(fresh) - for_null)
     key["reference"] = len(design.reference)
     return Prepared(
         samples,

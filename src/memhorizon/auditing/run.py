@@ -168,7 +168,8 @@ def _reference(prepared: Prepared, config: AuditConfig) -> tuple[Reference, Tens
     others = prepared.holdout[prepared.fresh[:for_null]]
     if len(design.reference):
         return trained, others
-    drawn = prepared.fresh[for_null:][: config.n_reference]
+    wanted = config.reference_items(len(prepared.train))
+    drawn = prepared.fresh[for_null:][:wanted]
     return Reference(prepared.holdout[drawn], None), others
 
 

@@ -134,13 +134,30 @@ def test_the_number_of_pictures_together_changes_little(monkeypatch):
     np.testing.assert_allclose(view.find(asked, None, quiet).statistic, whole, atol=2e-3)
 
 
-def test_noise_is_measured():
-    """Immerkaer's estimate of the variance of white noise on a plane, within four standard errors."""
-    side, size = 40, 0.1
-    ramp = (torch.arange(side)[:, None] + 2.0 * torch.arange(side)).expand(50, 1, -1, -1) / 200
-    noise = size * torch.randn(50, 1, side, side, generator=seeded(0))
-    found = aligned._noise_variance(ramp + noise)
-    # neighbours of the Laplacian are correlated: the error of the mean is measured among the pictures
-    error = float(found.std()) / 50**0.5
-    assert abs(float(found.mean()) - size**2) < 4 * error + 1e-4 * size**2 + float(found.var()) / size**2
-    assert (aligned._noise_variance(ramp) < 1e-9).all()
+def test_white_noise_has_no_structure():
+    """E e(p) e(q) = 0 for neighbours p, q: the mean of many within four standard errors, whatever the scale."""
+    side, size = 20, 0.3
+    noise = size * torch.randn(200, 2, 3, side, side, generator=seeded(0))
+    found = aligned.structure(noise).double()
+    # A is half the sum of N products along and N down, N = 3 side (side - 1), each of variance size^4
+    deviation = size**2 * (2 * 3 * side * (side - 1)) ** 0.5 / 2
+    assert abs(float(found.mean())) < 4 * deviation / found.numel() ** 0.5
+    assert float(found.std()) == pytest.approx(deviation, rel=4 / (2 * found.numel()) ** 0.5)
+
+
+def test_smooth_pictures_are_all_structure_and_compression_has_none():
+    side = 24
+    wave = torch.cos(2 * torch.pi * torch.arange(side) / side)[:, None].expand(1, 1, 1, side, side)
+    # rows: cos(2 pi i / side) cos(2 pi (i + 1) / side) over side - 1 places, columns: cos^2, side - 1 of side
+    i = torch.arange(side - 1)
+    down = torch.cos(2 * torch.pi * i / side) * torch.cos(2 * torch.pi * (i + 1) / side)
+    expected = (side * float(down.sum()) + (side - 1) * side / 2) / 2
+    assert float(aligned.structure(wave)) == pytest.approx(expected, rel=1e-5)
+    train = pictures(40, 32, 32)
+    for edit in ("jpeg 50", "jpeg 20"):
+        left = EDITS[edit](train, seeded(1)) - train
+        share = aligned.structure(left[:, None])[:, 0] / left.square().sum((1, 2, 3))
+        other = train.roll(1, 0) - train
+        of_others = aligned.structure(other[:, None])[:, 0] / other.square().sum((1, 2, 3))
+        assert share.median() < 0.15
+        assert of_others.median() > 0.5
