@@ -66,7 +66,7 @@ def test_what_is_orthogonal_to_the_training_items_leaves_the_place():
 
 
 def in_a_plane():
-    """Squared distances of a point near one of four, all in six of twelve dimensions; with those to this one."""
+    """Squared distances of a point to four others, and of these to the nearest one."""
     points = torch.zeros(4, 12, dtype=torch.float64)
     points[:, :6] = drawn(4, 6)
     y = points[1] + 0.1 * drawn(12, seed=1) * (torch.arange(12) < 6)

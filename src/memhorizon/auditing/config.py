@@ -49,6 +49,6 @@ class AuditConfig:
         """How many items the p-values are calibrated on, if there are enough, with so many training items."""
         if self.n_reference is not None:
             return self.n_reference
-        if "aligned" not in self.views:  # nothing is as dear there as to look for them
+        if "aligned" not in self.views:  # searching is all the work then, for reference items as for samples
             return N_REFERENCE
         return max(N_REFERENCE, min(n_train // SHARE_OF_REFERENCE, MOST_REFERENCE))

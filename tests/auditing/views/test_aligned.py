@@ -135,7 +135,7 @@ def test_the_number_of_pictures_together_changes_little(monkeypatch):
 
 
 def test_white_noise_has_no_structure():
-    """E e(p) e(q) = 0 for neighbours p, q: the mean of many within four standard errors, whatever the scale."""
+    """E e(p) e(q) = 0 for neighbours p, q: the mean of many within four standard errors."""
     side, size = 20, 0.3
     noise = size * torch.randn(200, 2, 3, side, side, generator=seeded(0))
     found = aligned.structure(noise).double()
