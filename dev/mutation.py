@@ -4,9 +4,13 @@
 
 Every place that cosmic-ray's operators can change in the modules below is listed. A random sample of places
 is drawn with the seed, and one change at each. A mutant is tried in a copy of the sources, on the tests of
-its module (the same path under tests/) and, where these let it live, on those of its whole room. Prints which
-lived, and the share that was killed with its exact interval. Exits with 1 if less than 92 % were killed, and
-with 2 if the tests fail without a mutant.
+its module (the same path under tests/) and, where these let it live, on the others of its room. Prints each
+verdict at once, and at the end the share that was killed with its exact interval. Exits with 1 if less than
+92 % were killed, and with 2 if the tests fail without a mutant.
+
+Verdicts are kept in build/mutation.jsonl. The same command continues there: a mutant is tried again only
+if its module, or a test that it passed or that killed it, has changed since. (A change elsewhere is not
+noticed: delete the file to begin anew.)
 
 Left out are lines that no test can be asked to notice: imports, signatures with their annotations,
 decorators, and the raising of errors with its messages.
@@ -14,15 +18,18 @@ decorators, and the raising of errors with its messages.
 
 import argparse
 import ast
+import hashlib
+import json
 import os
 import random
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cosmic_ray.ast import ast_nodes, get_ast
@@ -33,10 +40,12 @@ from memhorizon.results import Fraction
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "memhorizon"
-ROOMS = ("measure", "timescales", "theory", "audit", "monitor")
+LOG = ROOT / "build" / "mutation.jsonl"
+ROOMS = ("measure", "metrics", "timescales", "theory", "auditing", "monitor")  # those that exist
 MODULES = ("samplers.py", "schedule.py")
 GOAL = 0.92
-SECONDS = 300  # a mutant that has not ended by then hangs, which a user would notice
+SECONDS = 900  # of processor time: a mutant that has not ended by then hangs, which a user would notice
+PATIENCE = 3_600  # of the wall's time, for a mutant that waits; long, since the machine may be busy
 OPERATORS = (  # kinds of change
     "ReplaceBinaryOperator",
     "ReplaceComparisonOperator",
@@ -68,7 +77,7 @@ def modules(only: list[str]) -> list[str]:
     """The modules that are changed, relative to the package."""
     found = [*MODULES]
     for room in ROOMS:
-        found += [path.relative_to(PACKAGE).as_posix() for path in sorted((PACKAGE / room).glob("*.py"))]
+        found += [path.relative_to(PACKAGE).as_posix() for path in sorted((PACKAGE / room).rglob("*.py"))]
     named = [name for name in found if not name.endswith("__init__.py")]
     return [name for name in named if not only or any(part in name for part in only)]
 
@@ -117,42 +126,142 @@ def by_place(every: list[Mutant]) -> list[list[Mutant]]:
 
 
 def tests_of(module: str) -> list[list[str]]:
-    """The tests that a mutant has to pass, in the order in which they are tried."""
+    """The tests that a mutant has to pass, in the order in which they are tried: its module's, its room's."""
     path = Path(module)
-    own = ROOT / "tests" / path.parent / f"test_{path.name}"
-    near = [str(own.relative_to(ROOT))] if own.exists() else []
-    room = path.parts[0] if len(path.parts) > 1 else ""
-    wide = [f"tests/{room}"] if room else []
-    return [tests for tests in (near, wide) if tests]
+    mirror = ROOT / "tests" / path.parent / f"test_{path.name}"
+    near = [mirror] if mirror.exists() else []
+    room = ROOT / "tests" / path.parts[0] if len(path.parts) > 1 else None
+    wide = sorted(room.rglob("test_*.py")) if room else []
+    stages = [near, [test for test in wide if test not in near]]
+    return [[str(test.relative_to(ROOT)) for test in tests] for tests in stages if tests]
 
 
-def survives(mutant: Mutant, folder: Path) -> bool:
-    """Whether the tests pass on a copy of the sources with this change."""
-    copy = folder / "src" / "memhorizon"
-    target = copy / mutant.module
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a mutant, and by which files: they say whether the verdict still holds."""
+
+    mutant: Mutant
+    lived: bool
+    files: tuple[str, ...]
+    digest: str
+
+    def holds(self) -> bool:
+        """Whether the module and the tests that decided are what they were."""
+        return self.digest == digest_of(self.files)
+
+    def line(self) -> str:
+        """The verdict as one line of the log."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def read(cls, line: str) -> "Verdict":
+        """The verdict in one line of the log."""
+        found = json.loads(line)
+        return cls(Mutant(**found["mutant"]), found["lived"], tuple(found["files"]), found["digest"])
+
+    def __str__(self) -> str:
+        m = self.mutant
+        what = f"{m.module}:{m.line}:{m.column} {m.operator.split('/')[-1]} #{m.occurrence}"
+        return f"{'lived ' if self.lived else 'killed'}  {what}"
+
+
+def digest_of(files: tuple[str, ...]) -> str:
+    """What is in these files, paths from the root of the repository; a file that is gone counts as empty."""
+    total = hashlib.sha256()
+    for name in files:
+        path = ROOT / name
+        total.update(path.read_bytes() if path.exists() else b"")
+    return total.hexdigest()
+
+
+def verdict_on(mutant: Mutant, folder: Path) -> Verdict:
+    """Try the tests on a copy of the sources with this change."""
+    target = folder / "src" / "memhorizon" / mutant.module
     original = (PACKAGE / mutant.module).read_text(encoding="utf-8")
     changed = mutate_code(original, get_operator(mutant.operator)(), mutant.occurrence)
+    module = str((PACKAGE / mutant.module).relative_to(ROOT))
     if changed is None or changed == original:
-        return False
+        return Verdict(mutant, False, (module,), digest_of((module,)))
+    files = [module]
+    lived = True
     target.write_text(changed, encoding="utf-8")
     try:
-        return all(_pass(tests, folder) for tests in tests_of(mutant.module))
+        for tests in tests_of(mutant.module):
+            files += tests
+            lived = passes(tests, folder)
+            if not lived:
+                break
     finally:
         target.write_text(original, encoding="utf-8")
+    return Verdict(mutant, lived, tuple(files), digest_of(tuple(files)))
 
 
-def _pass(tests: list[str], folder: Path) -> bool:
+def passes(tests: list[str], folder: Path) -> bool:
     """Whether these tests pass with the sources in this folder."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
     threads = {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     environment = {**os.environ, **threads, "PYTHONPATH": str(folder / "src")}
     try:
         done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, timeout=SECONDS, check=False
+            command,
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS)),
         )
     except subprocess.TimeoutExpired:
         return False
     return done.returncode in (0, 5)  # 5: there is no test
+
+
+def known() -> dict[Mutant, Verdict]:
+    """The verdicts of the log that still hold."""
+    if not LOG.exists():
+        return {}
+    read = [Verdict.read(line) for line in LOG.read_text(encoding="utf-8").splitlines()]
+    return {verdict.mutant: verdict for verdict in read if verdict.holds()}
+
+
+def keep(verdict: Verdict) -> None:
+    """Print a verdict and write it to the log."""
+    LOG.parent.mkdir(exist_ok=True)
+    with LOG.open("a", encoding="utf-8") as log:
+        log.write(verdict.line() + "\n")
+    print(verdict, flush=True)
+
+
+def drawn(only: list[str], count: int, seed: int) -> list[Mutant]:
+    """The random sample: places without repetition, and one change at each."""
+    places = by_place([mutant for module in modules(only) for mutant in mutants(module)])
+    chance = random.Random(seed)
+    sample = [chance.choice(choices) for choices in chance.sample(places, min(count, len(places)))]
+    print(f"{len(sample)} of {len(places)} places, seed {seed}", flush=True)
+    return sample
+
+
+def try_all(sample: list[Mutant], processes: int) -> list[Verdict] | None:
+    """A verdict on each mutant; None where the tests fail without a mutant."""
+    with tempfile.TemporaryDirectory() as place, ThreadPoolExecutor(processes) as pool:
+        folders = [Path(place) / str(k) for k in range(processes)]
+        for folder in folders:
+            shutil.copytree(PACKAGE, folder / "src" / "memhorizon")
+        free = list(folders)
+        needed = {tuple(sorted(sum(tests_of(mutant.module), []))) for mutant in sample}
+        if not all(passes(list(tests), folders[0]) for tests in sorted(needed) if tests):
+            return None
+
+        def tried(mutant: Mutant) -> Verdict:
+            folder = free.pop()
+            try:
+                verdict = verdict_on(mutant, folder)
+            finally:
+                free.append(folder)
+            keep(verdict)
+            return verdict
+
+        return list(pool.map(tried, sample))
 
 
 def main() -> int:
@@ -163,36 +272,16 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--only", nargs="*", default=[])
     given = parser.parse_args()
-    places = by_place([mutant for module in modules(given.only) for mutant in mutants(module)])
-    chance = random.Random(given.seed)
-    sample = [chance.choice(own) for own in chance.sample(places, min(given.count, len(places)))]
-    print(f"{len(sample)} of {len(places)} places, seed {given.seed}", flush=True)
-    alive: list[Mutant] = []
-    with tempfile.TemporaryDirectory() as place, ThreadPoolExecutor(given.processes) as pool:
-        folders = [Path(place) / str(k) for k in range(given.processes)]
-        for folder in folders:
-            shutil.copytree(PACKAGE, folder / "src" / "memhorizon")
-        free = list(folders)
-        needed = {tuple(tests) for mutant in sample for tests in tests_of(mutant.module)}
-        broken = [" ".join(tests) for tests in sorted(needed) if not _pass(list(tests), folders[0])]
-        if broken:
-            print(f"fail without a mutant: {', '.join(broken)}")
-            return 2
-
-        def tried(mutant: Mutant) -> tuple[Mutant, bool]:
-            folder = free.pop()
-            try:
-                return mutant, survives(mutant, folder)
-            finally:
-                free.append(folder)
-
-        for mutant, lived in pool.map(tried, sample):
-            if lived:
-                alive.append(mutant)
-                print(
-                    f"lived: {mutant.module}:{mutant.line} {mutant.operator} #{mutant.occurrence}", flush=True
-                )
-    killed = Fraction.of(len(sample) - len(alive), len(sample))
+    sample = drawn(given.only, given.count, given.seed)
+    before = known()
+    old = [before[mutant] for mutant in sample if mutant in before]
+    for verdict in old:
+        print(f"{verdict} (before)")
+    new = try_all([mutant for mutant in sample if mutant not in before], given.processes)
+    if new is None:
+        print("tests fail without a mutant: run them first")
+        return 2
+    killed = Fraction.of(sum(not verdict.lived for verdict in old + new), len(sample))
     print(f"killed: {killed}")
     return int(killed.value < GOAL)
 
