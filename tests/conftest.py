@@ -4,10 +4,11 @@ import os
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
-import jaxtyping
 import pytest
 
-jaxtyping.install_import_hook("memhorizon", "typecheck.check")
+import typecheck
+
+typecheck.install()
 
 
 @pytest.fixture(autouse=True)
