@@ -1,5 +1,6 @@
-"""What the tests of recipes share: committed records, the pages of evidence, pictures."""
+"""What tests of committed records share: these records, read once, the pages of evidence, pictures."""
 
+import functools
 import hashlib
 import json
 import warnings
@@ -18,7 +19,18 @@ RECORDS = Path(__file__).parents[1] / "results"
 DOCS = RECORDS.parent / "docs"
 
 
+def is_sweep(path):
+    """Whether this record is one of a sweep, from its first lines: collecting tests reads no whole record."""
+    with path.open() as lines:
+        return any('"kind": "sweep"' in lines.readline() for _ in range(5))
+
+
+SWEEPS = tuple(sorted(path.stem for path in RECORDS.glob("*.json") if is_sweep(path)))
+
+
+@functools.cache
 def read(name):
+    """A committed record."""
     return load_record(RECORDS / f"{name}.json")
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from memhorizon.records.files import load_record
-from memhorizon.records.sweep import SweepRecord
+from evidence_records import is_sweep, read
 
 ROOT = Path(__file__).parents[1]
 NUMBER = r"-?\d+\.\d+"
@@ -24,23 +23,18 @@ def statements():
     """Every law in README and evidence, with the records of sweeps that its line links to."""
     for page in PAGES:
         for line in (ROOT / page).read_text().splitlines():
-            links = [path for path in LINK.findall(line) if is_sweep(path)]
+            links = [path for path in LINK.findall(line) if is_sweep(ROOT / path)]
             for timescale, factors, *_ in LAW.findall(line):
                 yield pytest.param(links, timescale, factors, id=f"{page} {timescale} ~ {factors}")
 
 
-@functools.cache
 def load(path):
-    return load_record(ROOT / path)
+    return read(Path(path).stem)
 
 
 @functools.cache
 def plain(path):
     return json.loads((ROOT / path).read_text())
-
-
-def is_sweep(path):
-    return isinstance(load(path), SweepRecord)
 
 
 @pytest.mark.parametrize(("links", "timescale", "factors"), list(statements()))
@@ -71,7 +65,7 @@ def contrasts():
     """Every ratio at a value of a hyperparameter, with the records of sweeps that its line links to."""
     for page in PAGES:
         for line in (ROOT / page).read_text().splitlines():
-            links = [path for path in LINK.findall(line) if is_sweep(path)]
+            links = [path for path in LINK.findall(line) if is_sweep(ROOT / path)]
             for timescale, ratios, *_ in CONTRASTS.findall(line):
                 yield pytest.param(links, timescale, ratios, id=f"{page} {timescale} times {ratios}")
 

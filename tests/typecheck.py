@@ -8,6 +8,7 @@ same annotations by beartype alone, and opens a scope for the names of axes only
 import dataclasses
 import functools
 import inspect
+import types
 import typing
 
 import jaxtyping
@@ -44,12 +45,10 @@ def jaxtyped(item=None, *, typechecker=None):
 
 def checked(function):
     """The function with its annotations checked, unless jaxtyping's configuration says otherwise."""
-    if function.__name__ == "__new__":  # of an enumeration, whose name does not exist yet when it is called
-        return function
     named = has_axes(function)
     if named and inspect.isgeneratorfunction(function):
         return by_jaxtyping(typechecker=check)(function)
-    inner = check(function)
+    inner = check(without_quotes(function))
 
     @functools.wraps(function)
     def wrapped(*args, **kwargs):
@@ -61,6 +60,42 @@ def checked(function):
             return inner(*args, **kwargs)
 
     return wrapped
+
+
+def without_quotes(function):
+    """The function, or one with the same code and annotations that name what there is.
+
+    An annotation in quotes may name the class that is being made, or what only type checkers import:
+    it becomes `object` if there is nothing of its name yet.
+    """
+    annotations = function.__annotations__
+    if not any(isinstance(annotation, str) for annotation in annotations.values()):
+        return function
+    made = types.FunctionType(
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    functools.update_wrapper(made, function)
+    del made.__wrapped__
+    made.__kwdefaults__ = function.__kwdefaults__
+    made.__annotations__ = {name: found(one, function.__globals__) for name, one in annotations.items()}
+    return made
+
+
+def found(annotation, names):
+    """What an annotation in quotes names, any other as it is."""
+    if not isinstance(annotation, str):
+        return annotation
+    try:
+        return eval(annotation, names)
+    except (
+        NameError,
+        TypeError,
+    ):  # TypeError: `"Name" | None`, on classes that are known to type checkers only
+        return object
 
 
 def has_axes(function):

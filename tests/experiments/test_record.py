@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evidence_records import SWEEPS, read
 from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
 from memhorizon.experiments.comparable import once
@@ -23,8 +24,8 @@ from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.random_features import FeaturesConfig
 from memhorizon.records.check import check_sweep
 from memhorizon.records.codec import decode, encode
-from memhorizon.records.files import load_record, record_of, to_text
-from memhorizon.records.sweep import DataFacts, SweepRecord
+from memhorizon.records.files import record_of, to_text
+from memhorizon.records.sweep import DataFacts
 from memhorizon.results import Fraction, Status
 from memhorizon.samplers import SamplerConfig
 from memhorizon.schedule import ScheduleConfig
@@ -363,13 +364,9 @@ def test_factors_that_move_together_give_a_status(tmp_path):
     assert math.isnan(law.log_prefactor)
 
 
-def committed():
-    paths = sorted((Path(__file__).parents[2] / "results").glob("*.json"))
-    return [made for made in map(load_record, paths) if isinstance(made, SweepRecord)]
-
-
-@pytest.mark.parametrize("made", committed(), ids=lambda made: made.name)
-def test_the_committed_sweeps_are_one_group_each(made):
+@pytest.mark.parametrize("name", SWEEPS)
+def test_the_committed_sweeps_are_one_group_each(name):
+    made = read(name)
     readings = []
     for row in made.runs:
         copied = {"memorized": row.curves["memorized"]}

@@ -1,5 +1,6 @@
 """Pictures of the theory: drawn within their edges, their numbers those of the record."""
 
+import functools
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ RESULTS = Path(__file__).parents[2] / "results" / "theory"
 NAMES = [name.removeprefix("theory_") for name in recipes.names() if name.startswith("theory_")]
 
 
+@functools.cache
 def read(name):
     return load_record(RESULTS / f"{name}.json")
 

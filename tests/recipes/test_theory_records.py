@@ -1,6 +1,7 @@
 """Recipes of the theory run and go on where they were cut off; records say what their numbers are."""
 
 import dataclasses
+import functools
 import json
 from importlib import import_module
 from pathlib import Path
@@ -36,6 +37,7 @@ def numbers_of(name):
     return import_module(f"memhorizon.recipes.theory_{name}.numbers")
 
 
+@functools.cache
 def committed(name):
     return load_record(ROOT / "results" / "theory" / f"{name}.json")
 
