@@ -218,18 +218,39 @@ def passes(tests: list[str], folder: Path) -> bool:
 
 def known() -> dict[Mutant, Verdict]:
     """The verdicts of the log that still hold."""
-    if not LOG.exists():
-        return {}
-    read = [Verdict.read(line) for line in LOG.read_text(encoding="utf-8").splitlines()]
+    read = [Verdict.read(line) for line in logged() if "mutant" in line]
     return {verdict.mutant: verdict for verdict in read if verdict.holds()}
+
+
+def logged() -> list[str]:
+    """The lines of the log."""
+    return LOG.read_text(encoding="utf-8").splitlines() if LOG.exists() else []
+
+
+def log(line: str) -> None:
+    """Add a line to the log."""
+    LOG.parent.mkdir(exist_ok=True)
+    with LOG.open("a", encoding="utf-8") as lines:
+        lines.write(line + "\n")
 
 
 def keep(verdict: Verdict) -> None:
     """Print a verdict and write it to the log."""
-    LOG.parent.mkdir(exist_ok=True)
-    with LOG.open("a", encoding="utf-8") as log:
-        log.write(verdict.line() + "\n")
+    log(verdict.line())
     print(verdict, flush=True)
+
+
+def pass_unchanged(tests: list[str], folder: Path) -> bool:
+    """Whether these tests pass without a mutant; once they did, this is not tried again."""
+    sources = sorted(path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*.py"))
+    line = json.dumps({"pass unchanged": tests, "digest": digest_of((*sources, *tests))})
+    if line in logged():
+        return True
+    passed = passes(tests, folder)
+    if passed:
+        log(line)
+    print(f"{'pass' if passed else 'fail'} without a mutant: {len(tests)} files as {tests[0]}", flush=True)
+    return passed
 
 
 def drawn(only: list[str], count: int, seed: int) -> list[Mutant]:
@@ -249,7 +270,7 @@ def try_all(sample: list[Mutant], processes: int) -> list[Verdict] | None:
             shutil.copytree(PACKAGE, folder / "src" / "memhorizon")
         free = list(folders)
         needed = {tuple(sorted(sum(tests_of(mutant.module), []))) for mutant in sample}
-        if not all(passes(list(tests), folders[0]) for tests in sorted(needed) if tests):
+        if not all(pass_unchanged(list(tests), folders[0]) for tests in sorted(needed) if tests):
             return None
 
         def tried(mutant: Mutant) -> Verdict:
