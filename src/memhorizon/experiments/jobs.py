@@ -7,17 +7,15 @@ A job that is done is skipped; the same call again goes on where the last one wa
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-from tqdm import tqdm
 
 from memhorizon.errors import InputError
 from memhorizon.experiments.executors import Executor, Job, Local, Outcome
 from memhorizon.experiments.run import execute
 from memhorizon.experiments.run_directory import RunDir
-from memhorizon.files.plain import Row, read_object, write_atomically
+from memhorizon.files.plain import read_object, write_atomically
 from memhorizon.records.codec import encode
 from memhorizon.records.plain import Plain
 
@@ -103,35 +101,3 @@ def do_jobs(
         else:
             left.append(job)
     yield from (executor or Local())(left, device=device)
-
-
-def parts(
-    jobs: Sequence[PartJob], *, executor: Executor | None = None, device: str | None = None
-) -> list[Row]:
-    """What each part of a recipe finds: read where its file is there already, else made and written.
-
-    Args:
-        jobs: the parts.
-        executor: who does them; None for one process per core.
-        device: where to compute, by name; None for the choice of each part.
-
-    Returns:
-        The entries of each file, its "settings" among them, in the order of the jobs.
-
-    Raises:
-        InputError: if parts failed; the others are made all the same.
-    """
-    failed = []
-    with tqdm(total=len(jobs), desc=_folder_of(jobs), unit="part", disable=None) as bar:
-        for outcome in do_jobs(jobs, executor=executor, device=device):
-            bar.update(outcome is not None)
-            if outcome is not None and outcome.error:
-                failed.append(f"{outcome.path.stem}: {outcome.error}")
-    if failed:
-        lines = "\n".join(f"  {line}" for line in failed)
-        raise InputError(f"{len(failed)} of {len(jobs)} parts failed (the others are done):\n{lines}")
-    return [read_object(job.path) for job in jobs]
-
-
-def _folder_of(jobs: Sequence[PartJob]) -> str:
-    return str(jobs[0].path.parent) if jobs else ""
