@@ -17,6 +17,7 @@ LAYERS = [
     {"results"},
     {"checks", "devices", "eval_mode"},
     {"theory", "timescales"},
+    {"forecasting"},
     {"schedule", "distributions"},
     {"files"},
     {"diffusion"},
@@ -34,6 +35,7 @@ LAYERS = [
     {"recipes"},
     {"report"},
     {"sweeps", "audits"},
+    {"forecasts"},
     {"cli"},
     {"__main__"},
 ]
@@ -98,7 +100,13 @@ def test_there_is_no_circle():
 
 
 @pytest.mark.parametrize(
-    "name", ["memhorizon.theory", "memhorizon.timescales.power_law", "memhorizon.results"]
+    "name",
+    [
+        "memhorizon.theory",
+        "memhorizon.timescales.power_law",
+        "memhorizon.forecasting.forecast",
+        "memhorizon.results",
+    ],
 )
 def test_theory_imports_without_torch(name):
     code = f"import {name}, sys; assert 'torch' not in sys.modules"

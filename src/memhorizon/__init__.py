@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from memhorizon.experiments.sweep import grid as grid
     from memhorizon.experiments.writer import RunWriter as RunWriter
     from memhorizon.files.images import load_images as load_images
+    from memhorizon.forecasts import forecast as forecast
     from memhorizon.measure.duplicates import duplicate_groups as duplicate_groups
     from memhorizon.measure.memorization import gap_ratios as gap_ratios
     from memhorizon.measure.memorization import memorized_fraction as memorized_fraction
@@ -41,7 +42,11 @@ if TYPE_CHECKING:
     from memhorizon.records.files import load_record as load_record
     from memhorizon.results import Curve as Curve
     from memhorizon.results import Estimate as Estimate
+    from memhorizon.results import Forecast as Forecast
+    from memhorizon.results import ForecastTime as ForecastTime
     from memhorizon.results import Fraction as Fraction
+    from memhorizon.results import NextPilot as NextPilot
+    from memhorizon.results import PilotTime as PilotTime
     from memhorizon.results import ScalingLaw as ScalingLaw
     from memhorizon.results import Status as Status
     from memhorizon.results import Time as Time
@@ -73,6 +78,8 @@ _HOME = {
     "Denoiser": "denoiser",
     "Estimate": "results",
     "FeaturesConfig": "networks.random_features",
+    "Forecast": "results",
+    "ForecastTime": "results",
     "Fraction": "results",
     "Inline": "experiments.executors",
     "InputError": "errors",
@@ -83,7 +90,9 @@ _HOME = {
     "MissingExtraError": "errors",
     "Monitor": "monitor.monitor",
     "Observation": "measure.snapshot",
+    "NextPilot": "results",
     "OptimizerConfig": "training",
+    "PilotTime": "results",
     "Reference": "measure.snapshot",
     "RunWriter": "experiments.writer",
     "Rules": "timescales.rules",
@@ -102,6 +111,7 @@ _HOME = {
     "audit": "audits",
     "duplicate_groups": "measure.duplicates",
     "fit_scaling": "timescales.power_law",
+    "forecast": "forecasts",
     "gap_ratios": "measure.memorization",
     "generalization_time": "timescales.times",
     "grid": "experiments.sweep",

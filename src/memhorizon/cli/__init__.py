@@ -50,6 +50,10 @@ COMMANDS = {
         "audit",
         "Find the samples that copy training items, each with an exact p-value, and write a page about them.",
     ),
+    "forecast": Command(
+        "forecast",
+        "Forecast when a run of n items would begin to copy, from pilots, with a prediction interval.",
+    ),
     "theory": Command("theory", "The random-features model in the high-dimensional limit."),
     "figure": Command("records", "Redraw the pictures of a record from the numbers in it."),
     "reproduce": Command(

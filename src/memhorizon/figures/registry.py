@@ -7,6 +7,7 @@ from memhorizon.experiments.run_directory import RunDir
 from memhorizon.figures.audit import p_values, statistics
 from memhorizon.figures.collapse import collapse
 from memhorizon.figures.contrasts import contrasts
+from memhorizon.figures.forecast import forecast
 from memhorizon.figures.laws import laws
 from memhorizon.figures.losses import losses
 from memhorizon.figures.phase import phase
@@ -15,6 +16,7 @@ from memhorizon.figures.reading import TIMESCALE_NAMES, number, sweep_of, timesc
 from memhorizon.figures.samples import samples, shows_images
 from memhorizon.figures.timescales import timescales
 from memhorizon.records.audit import AuditRecord
+from memhorizon.records.forecast import ForecastRecord
 from memhorizon.records.sweep import SweepRecord
 
 
@@ -68,7 +70,7 @@ SWEEP_FIGURES = {
 
 
 def of(record: object, runs: Sequence[RunDir] = ()) -> dict[str, Picture]:
-    """All figures of a sweep or of an audit by name.
+    """All figures of a sweep, of an audit or of a forecast by name.
 
     Args:
         record: what was measured.
@@ -79,6 +81,8 @@ def of(record: object, runs: Sequence[RunDir] = ()) -> dict[str, Picture]:
     """
     if isinstance(record, AuditRecord):
         return {"statistics": statistics(record), "p-values": p_values(record)}
+    if isinstance(record, ForecastRecord):
+        return {"forecast": forecast(record.forecast)}
     sweep = sweep_of(record)
     found = {name: figure.make(sweep) for name, figure in SWEEP_FIGURES.items() if figure.applies(sweep)}
     if any(shows_images(run) for run in runs):

@@ -1,6 +1,6 @@
 """Files of records: one format, one writer, one reader.
 
-    {"format": "memhorizon", "version": 2, "kind": "sweep", "table", "audit" or "monitor", ...}
+    {"format": "memhorizon", "version": 2, "kind": "sweep", "table", "audit", "monitor" or "forecast", ...}
 
 A file may come from a stranger: its size and depth are bounded, every entry is checked against its type
 (docs/record.schema.json), and the first that is wrong is named. Files of version 1 are read as well.
@@ -15,13 +15,14 @@ from memhorizon.files.plain import check_path, parse_json, read_text, write_at
 from memhorizon.records.audit import AuditRecord
 from memhorizon.records.check import check_sweep
 from memhorizon.records.codec import check_plain, decode, encode_object, show
+from memhorizon.records.forecast import ForecastRecord
 from memhorizon.records.monitor import MonitorRecord
 from memhorizon.records.plain import Plain
 from memhorizon.records.sweep import SweepRecord
 from memhorizon.records.table import TableRecord
 from memhorizon.records.upgrade import upgrade
 
-Record = SweepRecord | TableRecord | AuditRecord | MonitorRecord
+Record = SweepRecord | TableRecord | AuditRecord | MonitorRecord | ForecastRecord
 FORMAT = "memhorizon"
 VERSION = 2
 KINDS: dict[str, type[Record]] = {
@@ -29,11 +30,12 @@ KINDS: dict[str, type[Record]] = {
     "table": TableRecord,
     "audit": AuditRecord,
     "monitor": MonitorRecord,
+    "forecast": ForecastRecord,
 }
 
 
 def load_record(path: Path | str) -> Record:
-    """Read a record: that of a sweep, a table, an audit or a monitored training.
+    """Read a record: that of a sweep, a table, an audit, a monitored training or a forecast.
 
     Raises:
         InputError: if there is no such file, it is no record, or an entry of it is wrong; the entry is named.

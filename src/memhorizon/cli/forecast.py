@@ -1,0 +1,113 @@
+"""The command that forecasts: how many steps until a run of n items copies?"""
+
+import json as json_module
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from memhorizon.cli.output import say
+from memhorizon.cli.typed import command, remember
+from memhorizon.errors import InputError
+from memhorizon.figures.forecast import forecast as drawn
+from memhorizon.figures.style import save
+from memhorizon.files.plain import check_file, write_at
+from memhorizon.forecasts import forecast as forecast_of
+from memhorizon.records.files import to_plain, write_record
+from memhorizon.records.forecast import ForecastRecord
+from memhorizon.report import report
+from memhorizon.report.forecast_page import lines_of
+
+PAGES = (".html", ".htm")
+PICTURES = (".png", ".svg", ".pdf")
+
+
+def forecast(
+    pilots: tyro.conf.Positional[tuple[Path, ...]],
+    n: Annotated[int, tyro.conf.arg(aliases=["--n-train"])],
+    width: float | None = None,
+    lr: float | None = None,
+    batch_size: float | None = None,
+    confidence: float = 0.9,
+    exponent: tuple[float, float] | None = None,
+    accept_prior: bool = False,
+    output: Path | None = None,
+    record: Path | None = None,
+    json: bool = False,
+) -> int:
+    """Forecast when a run of n items would begin to copy, from pilots, with a prediction interval.
+
+    Exit status 1 where the pilots cannot tell; the reason and the pilot to run next are printed.
+
+    Args:
+        pilots: run directories, folders of them, or files of records of sweeps.
+        n: training items of the run that is asked for.
+        width: of its network, if not that of the pilots.
+        lr: its learning rate, likewise.
+        batch_size: items in each of its updates, likewise.
+        confidence: one more run lies within the interval in this share of all cases.
+        exponent: mean and standard deviation of what is believed of the exponent of n in tau_mem.
+        accept_prior: answer also where the pilots show no exponent, from what is believed of it alone.
+        output: a picture (.png, .svg, .pdf) or a page (.html) of the forecast.
+        record: also write all numbers to this file, as JSON.
+        json: print all numbers.
+    """
+    check_output(output)
+    if record is not None:
+        check_file(record, "record")
+    found = forecast_of(
+        list(pilots),
+        n_train=n,
+        width=width,
+        lr=lr,
+        batch_size=batch_size,
+        confidence=confidence,
+        exponent=exponent,
+        accept_prior=accept_prior,
+    )
+    made = ForecastRecord(f"forecast of n = {n:,}", command(), found)
+    made = replace(made, made=datetime.now(timezone.utc).isoformat(timespec="seconds"))
+    show(made, output, record, as_json=json)
+    return 0 if found.tau_mem.known else 1
+
+
+def check_output(output: Path | None) -> None:
+    """Refuse a file of another kind before the work.
+
+    Raises:
+        InputError: if it is neither a picture nor a page, or cannot be written.
+    """
+    if output is None:
+        return
+    if output.suffix not in (*PAGES, *PICTURES):
+        wanted = ", ".join((*PICTURES, PAGES[0]))
+        raise InputError(f"output: expected a name that ends in one of {wanted}, got {str(output)!r}")
+    check_file(output, "output")
+
+
+def show(made: ForecastRecord, output: Path | None, record: Path | None, *, as_json: bool) -> None:
+    """Write the files that were asked for, and print the answer."""
+    if record is not None:
+        write_record(made, record)
+    if output is not None and output.suffix in PAGES:
+        write_at(output, report(made).encode())
+    elif output is not None:
+        save(drawn(made.forecast).plot(), output)
+    if as_json:
+        print(json_module.dumps(to_plain(made)))
+        return
+    print("\n".join(lines_of(made.forecast)))
+    status = made.forecast.tau_mem.status
+    if status.advice:
+        say(f"{status}: {status.advice}")
+    if output is not None:
+        print(f"open {output}")
+
+
+def commands(arguments: Sequence[str]) -> list[tuple[str, Callable[..., int]]]:
+    """The commands of this file by name, for what was typed."""
+    remember(arguments)
+    return [("forecast", forecast)]

@@ -1,0 +1,1 @@
+"""Forecasts: from the times of pilots to the time of a longer run, with a prediction interval (no torch)."""

@@ -1,0 +1,143 @@
+"""What normal log times tell of others: observed ones by conditioning, censored ones by simulation.
+
+A censored time enters through the probability that it lies beyond its bound. The times beyond their bounds
+are drawn one after the other from their truncated conditionals (the simulator of Geweke, Hajivassiliou and
+Keane); the product of the probabilities on the way is the weight of a draw, and its mean the probability of
+all bounds. All structures of the scatter and the misfit are conditioned at once: they are the first axis g.
+
+Source: [genz1992]
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.special import log_ndtr, ndtri
+from scipy.stats import qmc
+
+from memhorizon.forecasting.gaussian import Boards
+
+DRAWS = 128  # quasi-random draws of the censored times; a power of 2
+SMALLEST = 1e-300
+LARGEST = 1 - 1e-16
+JITTER = 1e-10  # added to variances, of log time: far below any scatter
+
+
+@dataclass(frozen=True)
+class LogTimes:
+    """Log times of pilots.
+
+    Attributes:
+        log: of the time or of its bound. [rows]
+        error: its standard deviation. [rows]
+        side: 0 where observed, 1 where `log` is a lower bound, -1 where it is an upper one. [rows]
+    """
+
+    log: Float[np.ndarray, " rows"]
+    error: Float[np.ndarray, " rows"]
+    side: Int[np.ndarray, " rows"]
+
+
+@dataclass(frozen=True)
+class Conditional:
+    """What is known of the questions under each structure, as a mixture of normals.
+
+    Attributes:
+        log_evidence: log density of what was observed, with the probability of the bounds. [g]
+        weights: of the draws, sum 1 in each structure. [g, draws]
+        means: [g, draws, q]
+        sd: of each question, the same for all draws. [g, q]
+    """
+
+    log_evidence: Float[np.ndarray, " g"]
+    weights: Float[np.ndarray, "g draws"]
+    means: Float[np.ndarray, "g draws q"]
+    sd: Float[np.ndarray, "g q"]
+
+
+def condition(prior: Boards, times: LogTimes, scatter: Float[np.ndarray, " g"]) -> Conditional:
+    """The questions of some boards, given the times of the pilots."""
+    # pilots in the order observed, censored: y = L w with L L^T = K + diag(scatter^2 + error^2), w ~ N(0, 1)
+    order = np.argsort(times.side != 0, kind="stable")
+    rows = len(order)
+    seen = int(np.sum(times.side == 0))
+    origin = float(np.mean(times.log[times.side == 0])) if seen else float(np.mean(times.log))
+    noise = scatter[:, None] ** 2 + times.error[order] ** 2 + JITTER
+    K = prior.covariance[:, order[:, None], order[None, :]] + noise[:, :, None] * np.eye(rows)
+    L = np.linalg.cholesky(K)
+    residual = (times.log - origin - prior.mean[:rows])[order]
+    w = _solve(L[:, :seen, :seen], np.broadcast_to(residual[:seen, None], (len(L), seen, 1)))[:, :, 0]
+    # log N(y; m, K) = -|w|^2 / 2 - sum log L_ii - seen log(2 pi) / 2
+    diagonal = np.diagonal(L, axis1=1, axis2=2)[:, :seen]
+    density = -np.sum(w**2 + np.log(2 * np.pi), axis=1) / 2 - np.sum(np.log(diagonal), axis=1)
+    drawn = _beyond(L[:, seen:], w, residual[seen:], times.side[order][seen:])
+    # E[q | w] = m + (L^-1 k)^T w, Var = v - |L^-1 k|^2
+    V = _solve(L, prior.covariance[:, order, rows:])
+    means = w[:, None, :] @ V[:, :seen] + drawn.w @ V[:, seen:]
+    variance = np.diagonal(prior.covariance, axis1=1, axis2=2)[:, rows:] - np.sum(V**2, axis=1)
+    return Conditional(
+        density + drawn.log_probability,
+        drawn.weights,
+        means + prior.mean[rows:] + origin * prior.is_time[rows:],
+        np.sqrt(np.maximum(variance, 0.0)),
+    )
+
+
+def _solve(L: Float[np.ndarray, "g r r"], right: Float[np.ndarray, "g r q"]) -> Float[np.ndarray, "g r q"]:
+    """L^-1 times each column, by forward substitution over all structures at once."""
+    found = np.zeros(right.shape)
+    for i in range(L.shape[1]):
+        known = (L[:, None, i, :i] @ found[:, :i])[:, 0]
+        found[:, i] = (right[:, i] - known) / L[:, i, i, None]
+    return found
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Draws of the whitened censored times.
+
+    Attributes:
+        w: [g, draws, censored]
+        weights: [g, draws]
+        log_probability: of all bounds. [g]
+    """
+
+    w: Float[np.ndarray, "g draws c"]
+    weights: Float[np.ndarray, "g draws"]
+    log_probability: Float[np.ndarray, " g"]
+
+
+def _beyond(
+    L: Float[np.ndarray, "g c rows"],
+    w: Float[np.ndarray, "g seen"],
+    bound: Float[np.ndarray, " c"],
+    side: Int[np.ndarray, " c"],
+) -> _Drawn:
+    """Draw the censored times beyond their bounds, one after the other."""
+    size = len(L)
+    count = len(bound)
+    if count == 0:
+        return _Drawn(np.zeros((size, 1, 0)), np.ones((size, 1)), np.zeros(size))
+    uniform = _uniform(count)
+    found = np.zeros((size, DRAWS, count))
+    log_weight = np.zeros((size, DRAWS))
+    seen = w.shape[1]
+    for i in range(count):
+        known = np.sum(L[:, i, :seen] * w, axis=1)
+        drawn = (found[:, :, :i] @ L[:, i, seen : seen + i, None])[:, :, 0]
+        z = (bound[i] - known[:, None] - drawn) / L[:, i, seen + i, None]
+        # P(side (W - z) > 0) = Phi(-side z), and W = -side Phi^-1(u Phi(-side z))
+        log_tail = log_ndtr(-side[i] * z)
+        log_weight += log_tail
+        tail = np.clip(uniform[:, i] * np.exp(log_tail), SMALLEST, LARGEST)
+        found[:, :, i] = -side[i] * ndtri(tail)
+    total = np.logaddexp.reduce(log_weight, axis=1)
+    return _Drawn(found, np.exp(log_weight - total[:, None]), total - np.log(DRAWS))
+
+
+@lru_cache(maxsize=32)
+def _uniform(count: int) -> Float[np.ndarray, "draws c"]:
+    """The points of Sobol, shifted: the same each time."""
+    shift = np.random.default_rng(0).random(count)
+    return (qmc.Sobol(count, scramble=False).random(DRAWS) + shift) % 1.0

@@ -1,0 +1,124 @@
+"""The pilot to run next: the one that narrows the forecast most per unit of time.
+
+A candidate is added with the time that the model expects of it, and the forecast made again. Its cost is what
+it sees: steps until nine of ten such runs have copied, times the batch.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+
+from memhorizon.forecasting.design import design
+from memhorizon.forecasting.pilots import Pilot, Point
+from memhorizon.forecasting.posterior import posterior
+from memhorizon.forecasting.target import Target
+from memhorizon.forecasting.times import log_times, usable
+from memhorizon.forecasting.timescale import Fit, Question, fit
+from memhorizon.results import NextPilot, Status, Time
+
+LIKELY = 0.9  # share of runs of a candidate that are to copy within its length
+LEAST = 0.1  # of the interval in log time that a pilot has to take off to be named
+FURTHER = 4.0  # what a bound is multiplied by where nothing was reached
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A pilot that could be run.
+
+    Attributes:
+        point: its hyperparameters.
+        middle: median of its time.
+        late: time by which nine of ten have copied.
+    """
+
+    point: Point
+    middle: float
+    late: float
+
+    @property
+    def items(self) -> float:
+        """Training items that it sees."""
+        return self.late * (self.point.batch_size or self.point.n_train)
+
+
+def next_pilot(pilots: Sequence[Pilot], target: Target, question: Question) -> NextPilot | None:
+    """The run that narrows the interval most per item seen; None where none narrows it by a tenth."""
+    known = [pilot for pilot in pilots if usable(pilot.time(question.timescale))]
+    if not known:
+        return None
+    if not any(pilot.time(question.timescale).observed for pilot in known):
+        return _longer(known, question)
+    accepting = replace(question, accept_prior=True)
+    sizes = candidate_sizes([pilot.point.n_train for pilot in known], target.n_train)
+    found = fit(known, [target.point, *(target.at(size) for size in sizes)], accepting)
+    before = found.log_width(0, question.confidence)
+    candidates = [_candidate(found, 1 + i, target.at(size)) for i, size in enumerate(sizes)]
+    rated = [(one, before - _width_after(known, one, target, accepting)) for one in candidates]
+    useful = [(one, gain) for one, gain in rated if gain > LEAST * before]
+    if not useful:
+        return None
+    best, gain = max(useful, key=lambda pair: pair[1] / pair[0].items)
+    return NextPilot(
+        n_train=int(best.point.n_train),
+        n_updates=math.ceil(best.late),
+        factor=math.exp(before - gain),
+        before=math.exp(before),
+        items=best.items,
+        seconds=best.items * _seconds_per_item(known),
+        note="narrows the interval most for the items that it sees",
+    )
+
+
+def candidate_sizes(known: Sequence[float], n_train: int) -> list[int]:
+    """Sizes of pilots: those that there are, and doublings of the largest up to half of what is asked for.
+
+    Where there is one size alone, half of it as well.
+
+    >>> candidate_sizes([16, 32], 300)
+    [16, 32, 64, 128]
+    """
+    size = max(known)
+    sizes = {int(one) for one in known if one <= n_train}
+    if len(set(known)) == 1 and size >= 4:
+        sizes.add(int(size // 2))
+    while 2 * size <= n_train / 2:
+        size *= 2
+        sizes.add(int(size))
+    return sorted(sizes or {max(1, n_train // 2)})
+
+
+def _candidate(found: Fit, question: int, point: Point) -> _Candidate:
+    middle = found.posterior.quantile(question, 0.5)
+    late = found.posterior.quantile(question, LIKELY)
+    return _Candidate(point, math.exp(min(middle, 100.0)), math.exp(min(late, 100.0)))
+
+
+def _width_after(pilots: Sequence[Pilot], candidate: _Candidate, target: Target, question: Question) -> float:
+    """Length of the interval in log time once the candidate has copied when it is expected to."""
+    time = Time(candidate.middle, candidate.middle, candidate.middle, Status.OBSERVED)
+    times = log_times([*(pilot.time(question.timescale) for pilot in pilots), time])
+    points = [*(pilot.point for pilot in pilots), candidate.point]
+    made = design(points, [target.point], question.beliefs)
+    return Fit(made, posterior(made, times), ()).log_width(0, question.confidence)
+
+
+def _longer(pilots: Sequence[Pilot], question: Question) -> NextPilot:
+    """Where nothing was reached: the smallest of the pilots, much longer."""
+    smallest = min(pilots, key=lambda pilot: pilot.point.n_train)
+    bound = max(pilot.time(question.timescale).value for pilot in pilots)
+    steps = math.ceil(FURTHER * bound)
+    items = steps * (smallest.point.batch_size or smallest.point.n_train)
+    note = f"the smallest pilot, {FURTHER:g} times as long as the longest so far"
+    seconds = items * _seconds_per_item(pilots)
+    return NextPilot(int(smallest.point.n_train), steps, math.nan, math.inf, items, seconds, note)
+
+
+def _seconds_per_item(pilots: Sequence[Pilot]) -> float:
+    """What the pilots took, per training item seen; NaN where that is not known."""
+    rates = [
+        pilot.seconds / (pilot.n_updates * (pilot.point.batch_size or pilot.point.n_train))
+        for pilot in pilots
+        if pilot.seconds and pilot.n_updates
+    ]
+    return median(rates) if rates else math.nan

@@ -1,0 +1,148 @@
+"""Pilots: runs, or rows of a table, that a forecast is made from."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from numbers import Real
+
+from memhorizon.checks import check_number, check_whole
+from memhorizon.errors import InputError
+from memhorizon.results import Status, Time
+
+LENGTHS = ("n_train", "n")  # either names the training-set size in a row of a table
+SIDES = {"right": Status.NOT_REACHED, "left": Status.BEFORE_FIRST}
+TIMESCALES = ("tau_mem", "tau_gen")
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where in the space of hyperparameters a run is; None is what is not known.
+
+    Attributes:
+        n_train: number of training items.
+        batch_size: items in each update; at most n_train.
+        width: of the network.
+        lr: learning rate.
+    """
+
+    n_train: float
+    batch_size: float | None = None
+    width: float | None = None
+    lr: float | None = None
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """One run and its times.
+
+    Attributes:
+        key: its name.
+        point: its hyperparameters.
+        tau_mem: when it copied.
+        tau_gen: when it was good.
+        seed: None where unknown.
+        batch_limit: the batch size that was asked for, which smaller sets do not fill; None where the whole
+            set is in each update, or unknown.
+        setting: whatever else it was trained with: pilots that differ in it do not compare.
+        n_updates: its length; 0 where unknown.
+        seconds: that it took; None where unknown.
+    """
+
+    key: str
+    point: Point
+    tau_mem: Time
+    tau_gen: Time
+    seed: int | None = None
+    batch_limit: float | None = None
+    setting: Mapping[str, object] = field(default_factory=dict)
+    n_updates: int = 0
+    seconds: float | None = None
+
+    def time(self, timescale: str) -> Time:
+        """Its tau_mem or tau_gen."""
+        return self.tau_mem if timescale == "tau_mem" else self.tau_gen
+
+
+def pilots_of_rows(rows: Sequence[object]) -> list[Pilot]:
+    """Pilots from rows of a table.
+
+    Args:
+        rows: mappings with "n" or "n_train", a time under "time" or "tau_mem" (a number of steps, or a
+            `Time`), and, as far as they are known, "censored" (True or "right": not reached; "left": before
+            the first look), "tau_gen", "seed", "width", "lr", "batch_size".
+
+    Raises:
+        InputError: if a row lacks its size or its time, or has an entry that is not a positive number.
+    """
+    return [_pilot(row, i) for i, row in enumerate(rows)]
+
+
+def _pilot(row: object, i: int) -> Pilot:
+    if not isinstance(row, Mapping):
+        raise InputError(f"pilots[{i}]: expected a row with n and time, got {type(row).__name__}")
+    where = f"pilots[{i}]"
+    n_train = check_whole(f"{where}.n", _first(row, LENGTHS, where), least=1)
+    batch = _optional(row, "batch_size", where)
+    point = Point(
+        float(n_train),
+        None if batch is None else min(batch, float(n_train)),
+        _optional(row, "width", where),
+        _optional(row, "lr", where),
+    )
+    mem = _first(row, ("time", "tau_mem"), where)
+    tau_gen = row.get("tau_gen")
+    return Pilot(
+        key=str(row.get("key", f"row {i}")),
+        point=point,
+        tau_mem=_time(mem, row.get("censored", False), f"{where}.time"),
+        tau_gen=_no_time() if tau_gen is None else _time(tau_gen, False, f"{where}.tau_gen"),
+        seed=_seed(row, where),
+        batch_limit=batch,
+    )
+
+
+def _first(row: Mapping, names: Sequence[str], where: str) -> object:
+    """The entry under the first of some names that a row has."""
+    for name in names:
+        if row.get(name) is not None:
+            return row[name]
+    raise InputError(f"{where}: expected {' or '.join(names)}, got only {sorted(map(str, row))}")
+
+
+def _optional(row: Mapping, name: str, where: str) -> float | None:
+    value = row.get(name)
+    return None if value is None else check_number(f"{where}.{name}", value, above=0)
+
+
+def _seed(row: Mapping, where: str) -> int | None:
+    value = row.get("seed")
+    return None if value is None else check_whole(f"{where}.seed", value, least=0)
+
+
+def _time(value: object, censored: object, where: str) -> Time:
+    """A time as it is, or from a number of steps and the side on which it is censored."""
+    if isinstance(value, Time):
+        return value
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise InputError(f"{where}: expected a number of steps or a Time, got {value!r:.60}")
+    steps = check_number(where, value, above=0)
+    status = _status(censored, where)
+    if status is Status.NOT_REACHED:
+        return Time(steps, steps, math.inf, status)
+    if status is Status.BEFORE_FIRST:
+        return Time(steps, 0.0, steps, status)
+    return Time(steps, steps, steps, status)
+
+
+def _status(censored: object, where: str) -> Status:
+    if censored is False or censored is None:
+        return Status.OBSERVED
+    if censored is True:
+        return Status.NOT_REACHED
+    if isinstance(censored, str) and censored in SIDES:
+        return SIDES[censored]
+    raise InputError(f'{where}: expected censored as True, False, "right" or "left", got {censored!r:.60}')
+
+
+def _no_time() -> Time:
+    return Time.unknown(Status.NOT_MEASURED, "the row has none")

@@ -1,0 +1,129 @@
+"""How many steps until it copies? `forecast` answers from pilots: runs, records, or tables of times."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from memhorizon.checks import check_flag, check_number, check_whole
+from memhorizon.errors import InputError
+from memhorizon.experiments.pilots import pilots_of_record
+from memhorizon.experiments.record import record
+from memhorizon.experiments.rules import rules_of
+from memhorizon.experiments.run_directory import RunDir
+from memhorizon.forecasting.forecast import Asked, forecast_of
+from memhorizon.forecasting.pilots import Pilot, pilots_of_rows
+from memhorizon.records.files import load_record
+from memhorizon.records.sweep import RunRecord, SweepRecord
+from memhorizon.results import Forecast
+from memhorizon.sweeps import Sweep, find_runs
+from memhorizon.timescales.rules import Rules
+
+Source: TypeAlias = str | Path | RunDir | Sweep | SweepRecord | RunRecord | Mapping[str, object]
+
+
+def forecast(
+    pilots: Source | Iterable[Source],
+    *,
+    n_train: int,
+    width: float | None = None,
+    lr: float | None = None,
+    batch_size: float | None = None,
+    confidence: float = 0.9,
+    exponent: tuple[float, float] | None = None,
+    accept_prior: bool = False,
+    rules: Rules | None = None,
+) -> Forecast:
+    """Forecast when a run of `n_train` items would copy, and when it would be good.
+
+    Log times are normal about a power law, with the scatter between seeds and a misfit that grows with the
+    distance from the pilots; times that were not reached enter as bounds. Exponents have a prior (the
+    paper's: tau_mem proportional to n, tau_gen independent of it), which the answer shows beside what the
+    pilots say alone. The intervals are those in which one more run lies.
+
+    Args:
+        pilots: run directories or folders of them, records of sweeps (or their files), or rows of a table
+            with "n", "time" and, as far as they are known, "censored", "tau_gen", "seed", "width", "lr",
+            "batch_size"; one or several.
+        n_train: training items of the run that is asked for.
+        width: of its network; as in the pilots where it is not given.
+        lr: its learning rate; likewise.
+        batch_size: items in each update, which smaller sets do not fill; likewise.
+        confidence: nominal coverage of the intervals.
+        exponent: mean and standard deviation of what is believed of the exponent of n in tau_mem; by default
+            1 +- 0.3 where all items are in each update, 1.5 +- 0.5 at a smaller batch, 1 +- 0.4 where it is
+            not known.
+        accept_prior: answer also where the pilots show no exponent (one n only), from the prior alone.
+        rules: how times are read off run directories; those of a record are in it.
+
+    Returns:
+        Both times in steps, epochs and items seen, or the reason why the pilots cannot tell, as a status; and
+        the pilot to run next.
+
+    Raises:
+        InputError: if there is no pilot, one cannot be read, or the width, rate or batch of the run is
+            neither given nor the same in all pilots.
+    """
+    asked = Asked(
+        check_whole("n_train", n_train, least=1),
+        _positive("width", width),
+        _positive("lr", lr),
+        _positive("batch_size", batch_size),
+        check_number("confidence", confidence, above=0, below=1),
+        exponent,
+        accept_prior,
+    )
+    check_flag("accept_prior", accept_prior)
+    return forecast_of(read_pilots(pilots, rules), asked)
+
+
+def _positive(name: str, value: float | None) -> float | None:
+    return None if value is None else check_number(name, value, above=0)
+
+
+def read_pilots(sources: Source | Iterable[Source], rules: Rules | None = None) -> list[Pilot]:
+    """Pilots from runs, records and rows.
+
+    Raises:
+        InputError: if there is none, or one cannot be read.
+    """
+    listed = _listed(sources)
+    rows = [one for one in listed if isinstance(one, Mapping)]
+    found = pilots_of_rows(rows)
+    runs: list[RunDir] = []
+    for one in listed:
+        if isinstance(one, SweepRecord | RunRecord):
+            found += pilots_of_record(one)
+        elif isinstance(one, str | Path) and Path(one).suffix == ".json" and Path(one).is_file():
+            found += pilots_of_record(_sweep_of(one))
+        elif isinstance(one, Sweep):
+            runs += one.runs
+        elif not isinstance(one, Mapping):
+            runs += find_runs(one)
+            rules = rules or (rules_of(Path(one)) if isinstance(one, str | Path) else None)
+    return found + (_of_runs(runs, rules) if runs else [])
+
+
+def _listed(sources: Source | Iterable[Source]) -> list[Source]:
+    """One source or several as a list."""
+    if isinstance(sources, str | Path | RunDir | Sweep | SweepRecord | RunRecord | Mapping):
+        return [sources]  # pyright: ignore[reportReturnType]  a mapping of whatever kind
+    if not isinstance(sources, Iterable):
+        wanted = "runs, records or rows of a table"
+        raise InputError(f"pilots: expected {wanted}, got {type(sources).__name__}")
+    found = list(sources)
+    if not found:
+        raise InputError("pilots: expected at least one run, record or row, got none")
+    return found
+
+
+def _sweep_of(path: str | Path) -> SweepRecord:
+    found = load_record(path)
+    if not isinstance(found, SweepRecord):
+        raise InputError(f"pilots: expected records of sweeps, got a {type(found).__name__} in {str(path)!r}")
+    return found
+
+
+def _of_runs(runs: Sequence[RunDir], rules: Rules | None) -> list[Pilot]:
+    """Pilots from run directories, with the time that each took."""
+    seconds = {run.path.absolute().name: run.seconds() for run in runs}
+    return pilots_of_record(record(runs, rules), seconds)

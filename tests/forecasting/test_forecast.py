@@ -1,0 +1,214 @@
+"""Forecasts: calibrated in a world that is as believed, right where there is a law, else refused."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from memhorizon.errors import InputError
+from memhorizon.forecasting.conformal import widening
+from memhorizon.forecasting.forecast import Asked, forecast_of
+from memhorizon.forecasting.next_pilot import candidate_sizes
+from memhorizon.forecasting.pilots import Pilot, Point, pilots_of_rows
+from memhorizon.forecasting.priors import BENDS, ONLY, SCATTER, STEPS_OFF, beliefs
+from memhorizon.forecasting.timescale import Question, fit
+from memhorizon.results import Status, Time
+
+QUESTION = Question("tau_mem", beliefs("tau_mem", None), 0.9)
+
+
+def rows(times, **others):
+    """Rows of a table from times by n."""
+    return [{"n": n, "time": t, **others} for n, every in times.items() for t in every]
+
+
+def asked(times, n_train=128, **others):
+    return forecast_of(pilots_of_rows(rows(times)), Asked(n_train, **others))
+
+
+def drawn(rng):
+    """Log times of three seeds at each of some n, drawn from what is believed; a path may bend."""
+    doublings = np.arange(5.0)
+    scatter = SCATTER.median * np.exp(SCATTER.log_sd * rng.normal())
+    slope = rng.normal(1.0, 0.4) * math.log(2)
+    if rng.random() < 0.5:
+        misfit = STEPS_OFF.median * np.exp(STEPS_OFF.log_sd * rng.normal())
+        walk = np.cumsum([0, *(misfit * rng.normal(size=4))])
+    else:  # an integrated walk: within a doubling its end and its slope correlate
+        misfit = BENDS.median * np.exp(BENDS.log_sd * rng.normal())
+        walk, bend = np.zeros(5), 0.0
+        for i in range(1, 5):
+            turn, inner = rng.normal(size=2)
+            walk[i] = walk[i - 1] + bend + misfit * (turn / 2 + inner / math.sqrt(12))
+            bend += misfit * turn
+    center = 6 + slope * doublings + walk
+    return center[:, None] + scatter * rng.normal(size=(5, 3))
+
+
+@pytest.mark.parametrize("censored", [False, True])
+def test_intervals_cover_what_is_drawn_from_the_model(censored):
+    """Pilots at three n, a run at four times the largest: 0.9 within 3.5 standard errors."""
+    rng = np.random.default_rng(2)
+    trials = 40 if censored else 200
+    covered = 0
+    for _ in range(trials):
+        logs = drawn(rng)
+        table = [{"n": 16 * 2**i, "time": math.exp(y)} for i in range(3) for y in logs[i]]
+        if censored:  # everything ends at the median of the third size
+            end = math.exp(np.median(logs[2]))
+            table = [row | {"time": min(row["time"], end), "censored": row["time"] > end} for row in table]
+        if not {16, 32} <= {row["n"] for row in table if not row.get("censored")}:
+            trials -= 1
+            continue
+        _, low, high = fit(pilots_of_rows(table), [Point(256.0)], QUESTION).interval(0, 0.9)
+        covered += low <= logs[4, 0] <= high
+    # beliefs lie on a grid of few scatters and misfits: 1 % of coverage at most
+    assert abs(covered / trials - 0.9) <= 3.5 * math.sqrt(0.09 / trials) + 0.01
+
+
+def test_an_exact_law_is_extended():
+    found = asked({n: [3.0 * n**1.2] * 3 for n in (8, 16, 32, 64)})
+    assert found.status is Status.FORECAST
+    assert found.tau_mem.step.value == pytest.approx(3 * 128**1.2, rel=0.05)
+    assert found.tau_mem.alone.value == pytest.approx(1.2, abs=1e-6)
+    assert found.tau_mem.left_out.value == pytest.approx(1, abs=0.06)
+    assert found.tau_gen.status is Status.NOT_MEASURED
+
+
+def test_intervals_grow_with_the_distance_and_shrink_with_pilots():
+    times = {16: [100, 110, 95], 32: [210, 190, 200], 64: [390, 420, 400]}
+    spans = [found.tau_mem.step for found in (asked(times, n) for n in (128, 256, 1024))]
+    widths = [math.log(span.high / span.low) for span in spans]
+    assert widths == sorted(widths)
+    fewer = asked({n: times[n] for n in (16, 32)}, 256).tau_mem.step
+    assert math.log(fewer.high / fewer.low) > widths[1]
+
+
+def test_a_bound_is_no_time():
+    """Runs at 64 that had not copied after 300 steps make the forecast later, not earlier."""
+    times = {16: [100, 110], 32: [150, 160]}
+    table = rows(times)
+    bounds = [{"n": 64, "time": 300, "censored": True}] * 2
+    plain, bounded, early = (
+        forecast_of(pilots_of_rows(every), Asked(128)).tau_mem
+        for every in (table, table + bounds, table + [row | {"time": 10} for row in bounds])
+    )
+    assert bounded.censored == 2
+    assert bounded.step.value > 1.1 * plain.step.value
+    assert early.step.value == pytest.approx(plain.step.value, rel=0.02)  # a bound far below says nothing
+
+
+def test_units():
+    table = [row | {"batch_size": 8} for row in rows({16: [100, 110], 32: [150, 160]})]
+    found = forecast_of(pilots_of_rows(table), Asked(64)).tau_mem
+    assert found.epochs.value == pytest.approx(found.step.value * 8 / 64)
+    assert found.items.high == pytest.approx(found.step.high * 8)
+    without = forecast_of(pilots_of_rows(rows({16: [100, 110], 32: [150, 160]})), Asked(64)).tau_mem
+    assert math.isnan(without.epochs.value)
+
+
+def test_a_prior_that_is_sharp_wins_and_is_found_in_conflict():
+    times = {16: [100, 101], 32: [400, 404], 64: [1600, 1610]}  # n^2
+    found = asked(times, 128, exponent=(1.0, 0.01))
+    assert found.tau_mem.exponents[ONLY].value == pytest.approx(1.0, abs=0.02)
+    assert found.tau_mem.conflict < 0.001
+    assert asked(times, 128).tau_mem.conflict == pytest.approx(0.012, abs=0.002)  # z = 1 / 0.4
+
+
+@pytest.mark.parametrize(
+    ("times", "status", "words"),
+    [
+        ({16: [100, 110]}, Status.ONE_VALUE, "n_train"),
+        ({16: [100, 900], 32: [200]}, Status.CONTRADICTORY, "row 1"),
+        ({16: [1000, 1100], 64: [300, 310]}, Status.CONTRADICTORY, "larger sets are copied earlier"),
+    ],
+)
+def test_refusals(times, status, words):
+    found = asked(times, 256)
+    assert found.status is status
+    assert words in found.tau_mem.note
+    assert math.isnan(found.tau_mem.step.value)
+    assert found.next_pilot is not None
+    assert found.next_pilot.n_train < 256
+
+
+def test_all_censored_asks_for_a_longer_pilot():
+    table = [{"n": n, "time": 500, "censored": True} for n in (16, 32)]
+    found = forecast_of(pilots_of_rows(table), Asked(64))
+    assert found.status is Status.ALL_CENSORED
+    assert (found.next_pilot.n_train, found.next_pilot.n_updates) == (16, 2000)
+
+
+def test_one_size_is_answered_where_the_prior_is_accepted():
+    found = asked({16: [100, 110, 105]}, 64, accept_prior=True)
+    assert found.status is Status.ASSUMED
+    assert found.tau_mem.step.value == pytest.approx(105 * 4, rel=0.1)
+    assert found.tau_mem.step.high / found.tau_mem.step.low > 3
+
+
+def test_mixed_settings_name_what_differs_and_still_a_pilot():
+    pilots = pilots_of_rows(rows({16: [100, 110], 32: [180]}))
+    sgd = [replace(pilots[0], setting={"optimizer.name": "sgd"})]
+    adam = [replace(pilot, setting={"optimizer.name": "adam"}) for pilot in pilots]
+    found = forecast_of([*sgd, *adam], Asked(128))
+    assert found.status is Status.MIXED
+    assert "optimizer.name: sgd, adam" in found.tau_mem.note
+    assert found.next_pilot is not None
+
+
+def test_the_next_pilot_is_worth_its_time():
+    """Its interval is narrower, and it is neither the run itself nor larger."""
+    found = asked({16: [100, 110], 32: [190, 200]}, 512).next_pilot
+    assert found.n_train in candidate_sizes([16, 32], 512)
+    assert found.factor < 0.9 * found.before
+    assert found.items == pytest.approx(found.n_updates * found.n_train, rel=0.01)
+
+
+def test_seconds_are_those_of_the_pilots():
+    pilot = Pilot(
+        "a",
+        Point(16.0, 8.0),
+        Time(100, 100, 100, Status.OBSERVED),
+        Time.unknown(Status.NOT_MEASURED, ""),
+        n_updates=200,
+        seconds=16.0,
+        batch_limit=8.0,
+    )
+    found = forecast_of([pilot, replace(pilot, key="b")], Asked(64)).next_pilot
+    assert found.seconds == pytest.approx(found.items * 16 / (200 * 8))
+
+
+def test_conformal_intervals_cover_without_a_model():
+    """Scores of any law: the next one lies within the widened interval in at least 0.9 of all cases."""
+    rng = np.random.default_rng(0)
+    trials = 3000
+    scores = rng.pareto(1.5, size=(trials, 20))
+    inside = [score <= widening(list(known), 0.9) for *known, score in scores]
+    assert np.mean(inside) >= 0.9 - 3 * math.sqrt(0.09 / trials)
+    assert widening([9.0] * 8, 0.9) == 1.0  # too few
+
+
+def test_what_the_run_is_has_to_be_said_where_pilots_differ():
+    table = [row | {"width": w} for w in (8, 16) for row in rows({16: [100], 32: [200]})]
+    with pytest.raises(InputError, match="^width: expected that of the run"):
+        forecast_of(pilots_of_rows(table), Asked(64))
+    assert forecast_of(pilots_of_rows(table), Asked(64, width=16.0)).status is Status.FORECAST
+    with pytest.raises(InputError, match="^lr: expected none"):
+        forecast_of(pilots_of_rows(table), Asked(64, width=16.0, lr=0.1))
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"time": 5}, r"pilots\[0\]: expected n_train or n"),
+        ({"n": 5}, "expected time or tau_mem"),
+        ({"n": 5, "time": "soon"}, "expected a number of steps or a Time"),
+        ({"n": 5, "time": -1}, "expected a finite number > 0"),
+        ({"n": 5, "time": 5, "censored": "above"}, '"right" or "left"'),
+        (7, "expected a row with n and time"),
+    ],
+)
+def test_rows_that_cannot_be_read(row, words):
+    with pytest.raises(InputError, match=words):
+        pilots_of_rows([row])

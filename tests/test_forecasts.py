@@ -1,0 +1,133 @@
+"""Forecasts from what users have: run directories, records, their files, tables, and several of these."""
+
+from pathlib import Path
+
+import jaxtyping
+import pytest
+import torch
+
+import memhorizon as mh
+from memhorizon.distributions import Empirical
+from memhorizon.experiments.record import record
+from memhorizon.forecasting.target import target_of
+from memhorizon.forecasts import read_pilots
+from memhorizon.records.files import load_record, record_of, to_plain, write_record
+from memhorizon.records.forecast import ForecastRecord
+from memhorizon.results import Status
+from sweeps import make_runs
+
+ROOT = Path(__file__).parents[1]
+RULES = mh.Rules(t=0.3)
+
+
+@pytest.fixture
+def unchecked(monkeypatch):
+    """As users have it: without the checker of annotations, which runs in tests only."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.fixture(scope="module")
+def made(runs):
+    return record(runs, RULES, name="made")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Copying begins at a step proportional to n."""
+    root = tmp_path_factory.mktemp("runs")
+    return make_runs(root, n_train=(8, 16, 32), seeds=(0, 1), steps=4000, name="mixture")
+
+
+def test_all_sources_tell_the_same(runs, made, tmp_path):
+    path = write_record(made, tmp_path / "made.json")
+    table = [
+        {"n": run.n_train, "time": run.timescales.tau_mem, "lr": 1e-3, "width": 16, "batch_size": 512}
+        for run in made.runs
+    ]
+    sources = [mh.Sweep.of(runs), runs[0].path.parent, made, path, list(made.runs), table]
+    told = [read_pilots(source, RULES) for source in sources]
+    for every in told:
+        assert [pilot.point for pilot in every] == [pilot.point for pilot in told[0]]
+        assert [pilot.tau_mem for pilot in every] == [pilot.tau_mem for pilot in told[0]]
+    assert len({pilot.key for pilot in told[0]}) == 6
+
+
+def test_the_law_of_the_runs_is_extended(made):
+    """The curves pass 0.1 at 30 n 16 / width / 9^(1/3), times 1.1 for the second seed, within 12 %."""
+    steps = mh.forecast(made, n_train=128).tau_mem.step
+    assert steps.low < 30 * 128 * 1.05 / 9 ** (1 / 3) < steps.high
+
+
+def test_the_batch_of_a_larger_set_is_that_of_the_configuration(made):
+    """512 items in an update: smaller sets do not fill it."""
+    pilots = read_pilots(made)
+    assert {pilot.batch_limit for pilot in pilots} == {512.0}
+    target = target_of(pilots, 2048, batch_size=None, width=None, lr=None)
+    assert (target.at(128).batch_size, target.point.batch_size) == (128, 512)
+
+
+def test_optimizers_are_not_mixed(made):
+    tree = to_plain(made)
+    for run in tree["runs"][:2]:
+        run["config"]["optimizer"]["name"] = "sgd"
+        run["factors"]["optimizer"] = "sgd"
+    found = mh.forecast(record_of(tree), n_train=128)
+    assert found.status is Status.MIXED
+    assert "optimizer.name" in found.tau_mem.note
+    assert found.next_pilot is not None
+
+
+def test_a_forecast_is_written_and_read(made, tmp_path):
+    asked = ForecastRecord("f", "memhorizon forecast", mh.forecast(made, n_train=128))
+    again = load_record(write_record(asked, tmp_path / "forecast.json"))
+    assert isinstance(again, ForecastRecord)
+    assert to_plain(again) == to_plain(asked)
+    assert repr(again).startswith("ForecastRecord('f', Forecast(n_train 128: tau_gen")
+
+
+def test_runs_of_a_training_of_ones_own(tmp_path):
+    """What RunWriter writes has factors in place of a configuration."""
+    items = torch.randn(8, 2, generator=torch.Generator().manual_seed(0))
+    quick = mh.MeasureConfig(n_samples=0, repeats=1, diffusion_times=(0.1,))
+    factors = {"width": 16, "lr": 0.1, "crop": 24}
+    writer = mh.RunWriter(tmp_path / "run", items, settings=quick, factors=factors)
+    writer.observe(5, mh.Denoiser.exact(Empirical(items)))
+    (pilot,) = read_pilots(tmp_path)
+    assert (pilot.point.n_train, pilot.point.width, pilot.point.lr) == (8, 16, 0.1)
+    assert pilot.setting["factors.crop"] == 24
+    assert pilot.tau_mem.status is Status.NOT_MEASURED
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ([], "^pilots: expected at least one"),
+        (5, "^pilots: expected runs, records or rows"),
+        ("nowhere", "expected a run directory"),
+        ("results/rates.json", "^pilots: expected records of sweeps, got a TableRecord"),
+    ],
+)
+def test_sources_that_are_none(bad, words, unchecked, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(mh.InputError, match=words):
+        mh.forecast(bad, n_train=8)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"n_train": 0},
+        {"n_train": 8, "confidence": 1},
+        {"n_train": 8, "lr": -1},
+        {"n_train": 8, "accept_prior": 1},
+    ],
+)
+def test_what_is_asked_is_checked(wrong, unchecked):
+    name = list(wrong)[-1]
+    with pytest.raises(mh.InputError, match=f"^{name}: expected"):
+        mh.forecast([{"n": 8, "time": 100}], **wrong)
+
+
+def test_another_belief_is_checked(unchecked):
+    with pytest.raises(mh.InputError, match="^exponent: expected a mean and a standard deviation"):
+        mh.forecast([{"n": 8, "time": 100}], n_train=8, exponent=1.0)
