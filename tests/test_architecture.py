@@ -16,6 +16,7 @@ LAYERS = [
     {"errors"},
     {"results"},
     {"checks", "devices", "eval_mode"},
+    {"launching"},
     {"theory", "timescales"},
     {"forecasting"},
     {"schedule", "distributions"},

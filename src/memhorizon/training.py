@@ -19,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from memhorizon.checks import check_choice, check_kind, check_number, check_tuple, check_whole
 from memhorizon.diffusion import Prediction, check_prediction, item_losses
 from memhorizon.errors import InputError
+from memhorizon.launching import Launch, RecordedUpdate, Update, check_launch
 from memhorizon.schedule import Schedule
 
 Optimizer = Literal["sgd", "adam", "adamw"]
@@ -196,6 +197,7 @@ def train(
     schedule: Schedule,
     config: TrainConfig,
     seed: int,
+    launch: Launch = "eager",
 ) -> Iterator[Step]:
     """Minimise the denoising loss, one update per yield, from `state.step` to `config.n_updates`.
 
@@ -208,6 +210,8 @@ def train(
         schedule: the noise schedule.
         config: how long and on what.
         seed: of everything that is random here.
+        launch: how updates reach a CUDA device (see `memhorizon.launching`): "graph" needs a network that
+            never waits for the device, "compiled" one that `torch.compile` takes; elsewhere it says nothing.
 
     Returns:
         One `Step` after each update, as it is asked for.
@@ -223,30 +227,61 @@ def train(
     check_kind("config", config, TrainConfig)
     _check_data(data)
     check_whole("seed", seed, least=0)
+    launch = check_launch(launch, data.device)
     draws = _Draws(data, len(schedule), _fixed_index(schedule, config), config.batch_size, seed)
-    return _updates(state, draws, schedule, config)
+    update = _launched(launch, _Trainer(state, schedule, config, state.model), data.device)
+    return _updates(state, draws, update, config.n_updates)
 
 
-def _updates(state: TrainState, draws: "_Draws", schedule: Schedule, config: TrainConfig) -> Iterator[Step]:
+@dataclass
+class _Trainer:
+    """The update of a state: loss, gradient and step of the optimizer, on what was drawn."""
+
+    state: TrainState
+    schedule: Schedule
+    config: TrainConfig
+    network: nn.Module
+
+    def __call__(self, rows: Tensor, index: Tensor, noise: Tensor) -> Tensor:
+        """Do it and give the loss of the batch, before the step."""
+        with _precision(self.config.precision, rows.device):
+            losses = item_losses(
+                self.network, rows, index, noise, schedule=self.schedule, prediction=self.config.prediction
+            )
+        loss = losses.float().mean()
+        self.state.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.state.optimizer.step()
+        return loss.detach()
+
+    def allow_recording(self) -> None:
+        """Let Adam be recorded in a CUDA graph; SGD does not look at it."""
+        for group in self.state.optimizer.param_groups:
+            group["capturable"] = True
+
+
+def _launched(launch: Launch, trainer: _Trainer, device: torch.device) -> Update:
+    """The update, launched as asked."""
+    if launch == "eager":
+        return trainer
+    if launch == "compiled":
+        trainer.network = torch.compile(trainer.network, dynamic=False)
+    return RecordedUpdate(trainer, device, trainer.allow_recording)
+
+
+def _updates(state: TrainState, draws: "_Draws", update: Update, last: int) -> Iterator[Step]:
     place = draws.data.device
     devices = [] if place.type == "cpu" else [place]
     state.model.train()
-    while state.step < config.n_updates:
+    while state.step < last:
         rows, index, noise, seed = draws.at(state.step)
         with torch.random.fork_rng(devices, device_type=place.type):
             _seed_global(seed, place)  # dropout draws from the global generator
-            with _precision(config.precision, place):
-                losses = item_losses(
-                    state.model, rows, index, noise, schedule=schedule, prediction=config.prediction
-                )
-            loss = losses.float().mean()
-            state.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-        state.optimizer.step()
+            loss = update(rows, index, noise)
         if state.average is not None:
             state.average.update_parameters(state.model)
         state.step += 1
-        yield Step(state.step, loss.detach())
+        yield Step(state.step, loss)
 
 
 @dataclass
@@ -275,7 +310,8 @@ class _Draws:
         batch_size = min(n, self.batch_size or n)
         if batch_size == n:
             return self.data
-        return self.data[batch_rows(step, n, batch_size, self.seed).to(self.data.device)]
+        rows = batch_rows(step, n, batch_size, self.seed)
+        return self.data[rows.to(self.data.device, non_blocking=True)]
 
     def _index(self, count: int) -> Tensor:
         place = self.data.device

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import tyro
 
@@ -54,7 +54,7 @@ DEFAULT = Config(
     train=TrainConfig(n_updates=3000, batch_size=32),
     measure=demo_recipe.MEASURE,
 )
-WITHOUT_T = ("frechet", "kl")  # curves of quality that are not of a diffusion time
+WITHOUT_T = ("frechet", "frechet_classifier", "kl")  # curves of quality that are not of a diffusion time
 NETWORKS = ("model:u-net-config", "model:mlp-config", "model:features-config")
 AFTER_NETWORK = ("--model.", "--help", "--tyro-")  # what may be typed after one of these
 REFRESH = 5.0  # seconds between two looks of `watch`
@@ -86,15 +86,17 @@ class RuleFlags:
     """How the two times are read; what is not given is as in the record beside the runs, or the default.
 
     Attributes:
-        quality: the curve that tau_gen is read from: holdout, score_error, frechet or kl.
+        quality: the curve that tau_gen is read from: holdout, score_error, frechet, frechet_classifier or kl.
         t: the diffusion time of that curve, where it has one.
-        tolerance: the level of quality is this share above the worst of the runs' best values.
+        tolerance: the level of quality is this share above the best value that reference names.
+        reference: worst (of the runs' best values: every run reaches the level) or best (of any run).
         memorized: tau_mem is where the memorized fraction is this much above its null.
     """
 
     quality: str | None = None
     t: float | None = None
     tolerance: float | None = None
+    reference: Literal["worst", "best"] | None = None
     memorized: float | None = None
 
     def over(self, rules: Rules | None) -> Rules | None:

@@ -23,7 +23,7 @@ from memhorizon.timescales.collapse import collapse_quality
 from memhorizon.timescales.contrasts import SeededTime, time_ratio
 from memhorizon.timescales.power_law import fit_scaling, unfitted
 from memhorizon.timescales.rules import AT_A_TIME, DEFAULT_T, Rules
-from memhorizon.timescales.times import quality_level, still_improving, timescales
+from memhorizon.timescales.times import quality_level, resolved_best, still_improving, timescales
 
 __all__ = ["curves", "factors", "null_fraction", "read_times", "record", "rules_of", "varied"]
 
@@ -240,7 +240,7 @@ def _level(quality: Sequence[Curve], rules: Rules, trivial: float | None) -> _Le
     network that predicts nothing say nothing of the level, as long as there are others.
     """
     share = 1 + rules.tolerance
-    positive = [curve for curve in quality if curve.value.min() > 0]  # or a relative tolerance means nothing
+    positive = [curve for curve in quality if _can_be_relative(curve, rules)]
     if not positive:
         return _Level(None, Status.NOT_MEASURED)
     learned = [curve for curve in positive if trivial is None or share * curve.value.min() < trivial]
@@ -249,7 +249,15 @@ def _level(quality: Sequence[Curve], rules: Rules, trivial: float | None) -> _Le
     settled = [curve for curve in learned if not _improving(curve, rules)]
     if not settled:
         return _Level(None, Status.STILL_IMPROVING)
-    return _Level(quality_level(settled, tolerance=rules.tolerance), Status.OBSERVED)
+    level = quality_level(settled, tolerance=rules.tolerance, reference=rules.reference)
+    return _Level(level, Status.OBSERVED)
+
+
+def _can_be_relative(curve: Curve, rules: Rules) -> bool:
+    """Whether a level relative to the best value of a curve means something."""
+    if rules.reference == "worst":
+        return bool(curve.value.min() > 0)
+    return bool(np.all(np.isfinite(curve.low) & np.isfinite(curve.high))) and resolved_best(curve) > 0
 
 
 def _improving(quality: Curve, rules: Rules) -> bool:

@@ -6,6 +6,8 @@ from pathlib import Path
 from memhorizon.datasets.config import SYNTHETIC
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, measured_times, time_name
+from memhorizon.experiments.perception import LABELLED
+from memhorizon.experiments.perception import NAME as CLASSIFIER
 from memhorizon.measure.snapshot import KL_NEIGHBOURS
 from memhorizon.records.files import load_record
 from memhorizon.records.sweep import SweepRecord
@@ -47,7 +49,9 @@ def _missing(config: Config, quality: str) -> str:
     drawn = config.measure.n_samples
     if quality == "holdout":
         return "" if held >= 1 else "data.n_holdout of at least 1, got 0"
-    if quality == "frechet":
+    if quality == CLASSIFIER and config.data.name not in LABELLED:
+        return f"data with classes ({', '.join(LABELLED)}), got {config.data.name}"
+    if quality in ("frechet", CLASSIFIER):
         pairs = {"data.n_holdout": held, "measure.n_samples": drawn}
         few = [f"{name} of at least 2, got {count}" for name, count in pairs.items() if count < 2]
         return " and ".join(few)

@@ -19,8 +19,10 @@ from memhorizon.diffusion import predict
 from memhorizon.errors import InputError
 from memhorizon.eval_mode import eval_mode
 from memhorizon.experiments.config import Config, MeasureConfig
+from memhorizon.experiments.perception import qualities_of
 from memhorizon.experiments.rows import observed, reference_of, rows_of, tensors_of
 from memhorizon.experiments.run_directory import Row, RunDir
+from memhorizon.launching import Launch
 from memhorizon.measure.snapshot import Reference
 from memhorizon.measure.snapshot import snapshot_steps as snapshot_steps
 from memhorizon.schedule import Schedule
@@ -40,25 +42,34 @@ class Progress:
     run: RunDir
 
 
-def run(config: Config, *, root: Path | str = "runs", device: str | torch.device | None = None) -> RunDir:
+def run(
+    config: Config,
+    *,
+    root: Path | str = "runs",
+    device: str | torch.device | None = None,
+    launch: Launch = "graph",
+) -> RunDir:
     """Do (or finish) a run and return its directory; a finished one is returned as it is.
 
     Args:
         config: what to do.
         root: the directory of the run is made in here.
         device: where to compute; None for the accelerator of this machine, or where the run began.
+        launch: how updates reach a CUDA device (see `memhorizon.launching`); elsewhere it says nothing.
 
     Raises:
         InputError: if the configuration cannot be run, which is found before anything is written; if the
             directory is damaged, or its data have been replaced; if another process is writing it.
     """
     directory = RunDir.create(root, config)
-    for _ in execute(directory, device=device):
+    for _ in execute(directory, device=device, launch=launch):
         pass
     return directory
 
 
-def execute(directory: RunDir, *, device: str | torch.device | None = None) -> Iterator[Progress]:
+def execute(
+    directory: RunDir, *, device: str | torch.device | None = None, launch: Launch = "graph"
+) -> Iterator[Progress]:
     """Do (or finish) the run of a directory, yielding its progress a few hundred times.
 
     Interrupted at any moment and called again it ends with the same bytes in its snapshots and measures as a
@@ -67,6 +78,7 @@ def execute(directory: RunDir, *, device: str | torch.device | None = None) -> I
     Args:
         directory: of the run.
         device: where to compute; None for the accelerator of this machine, or where the run began.
+        launch: how updates reach a CUDA device (see `memhorizon.launching`); elsewhere it says nothing.
 
     Raises:
         InputError: as `run`.
@@ -83,7 +95,7 @@ def execute(directory: RunDir, *, device: str | torch.device | None = None) -> I
             return
         with _threads_of(directory):
             ready = _prepare(directory, config, device)
-            yield from _execute(directory, config, ready)
+            yield from _execute(directory, config, ready, launch)
 
 
 def check_finished(directory: RunDir) -> None:
@@ -167,7 +179,7 @@ def _device(directory: RunDir, device: str | torch.device | None) -> torch.devic
         raise InputError(f"{error}; {directory.path} began there, name another device to go on") from error
 
 
-def _execute(directory: RunDir, config: Config, ready: _Ready) -> Iterator[Progress]:
+def _execute(directory: RunDir, config: Config, ready: _Ready, launch: Launch) -> Iterator[Progress]:
     state = ready.state
     split = ready.split
     directory.make_folders()
@@ -176,21 +188,24 @@ def _execute(directory: RunDir, config: Config, ready: _Ready) -> Iterator[Progr
     if ready.streams is not None:
         yield from _repair(directory, config, ready)
     yield Progress(state.step, config.train.n_updates, directory)
-    yield from _train(directory, config, ready)
+    yield from _train(directory, config, ready, launch)
     directory.finish({"step": state.step, "skipped": [vars(item) for item in split.skipped]})
     yield Progress(state.step, config.train.n_updates, directory)
 
 
-def _train(directory: RunDir, config: Config, ready: _Ready) -> Iterator[Progress]:
+def _train(directory: RunDir, config: Config, ready: _Ready, launch: Launch) -> Iterator[Progress]:
     """Train from the state on, with a row of the log, a snapshot and a state where they are due."""
     state = ready.state
     split = ready.split
     marks = config.measure.marks(config.train.n_updates)
     log_every = math.ceil(config.train.n_updates / LOG_ROWS)
     measured = replace(config, measure=directory.measure_config)
-    reference = reference_of(split)
+    reference = _reference(split, config)
     started = last_saved = time.monotonic()
-    for step in train(state, split.train, schedule=ready.schedule, config=config.train, seed=config.seed):
+    steps = train(
+        state, split.train, schedule=ready.schedule, config=config.train, seed=config.seed, launch=launch
+    )
+    for step in steps:
         at_mark = step.step in marks
         if at_mark or step.step % log_every == 0:
             directory.append_step(_log_row(step, time.monotonic() - started))
@@ -242,6 +257,11 @@ def _repair(directory: RunDir, config: Config, ready: _Ready) -> Iterator[Progre
         yield from _measure_again(directory, config, ready.split, steps, directory.measure_config)
 
 
+def _reference(split: Split, config: Config) -> Reference:
+    """What the networks of a run are measured against; the qualities are made where samples are."""
+    return reference_of(split, qualities_of(split, config.data) if config.measure.n_samples else None)
+
+
 def _marks_until(config: Config, last: int) -> list[int]:
     marks = config.measure.marks(config.train.n_updates)
     return [step for step in marks if step <= last]
@@ -263,7 +283,7 @@ def _measure_again(
         split.train.device
     )
     rows: list[Row] = []
-    reference = reference_of(split)
+    reference = _reference(split, config)
     for step in steps:
         yield Progress(step, steps[-1], directory)
         model.load_state_dict(directory.read_snapshot(step))

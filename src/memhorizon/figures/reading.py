@@ -12,6 +12,7 @@ QUALITY_NAMES = {
     "holdout": "held-out loss",
     "score_error": "score error",
     "frechet": "Fréchet distance",
+    "frechet_classifier": "Fréchet distance in classifier features",
     "kl": "KL divergence",
 }
 

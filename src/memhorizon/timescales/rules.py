@@ -4,10 +4,13 @@ import re
 import sys
 from dataclasses import dataclass
 from numbers import Real
+from typing import Literal, get_args
 
+from memhorizon.checks import check_choice
 from memhorizon.errors import InputError
 
-QUALITIES = ("holdout", "score_error", "frechet", "kl")  # what tau_gen may be read from
+QUALITIES = ("holdout", "score_error", "frechet", "frechet_classifier", "kl")  # what tau_gen may be read from
+Reference = Literal["worst", "best"]  # of the runs' best values, which one a level is relative to
 NO_QUALITIES = ("memorized", "invalid", "train", "gap")  # curves that say nothing of quality
 NAME = re.compile(r"[A-Za-z]\w{0,39}", re.ASCII)  # of a quality that a user's function gives
 AT_A_TIME = ("holdout", "score_error")  # those that are measured at diffusion times
@@ -21,10 +24,14 @@ class Rules:
 
     Attributes:
         quality: the curve that tau_gen is read from: "holdout" (the held-out loss), "score_error", "frechet"
-            or "kl", or the name of a quality function of one's own.
+            (of pixels or their main directions), "frechet_classifier" (in the features of a small trained
+            classifier) or "kl", or the name of a quality function of one's own.
         t: the diffusion time of that curve, where it has one. Where the default of 0.1 was not measured, a
             record takes the measured time nearest to it, and states that.
-        tolerance: the level is this share above the worst of the runs' best values.
+        tolerance: the level is this share above the best value that `reference` names.
+        reference: "worst": the worst of the runs' best values, so that every run reaches the level (the first
+            descent of a loss); "best": the best value of any run, so that the level stands for samples as
+            good as they get, and a run whose samples never are has no tau_gen.
         memorized: the memorized fraction above its null that tau_mem stands for.
     """
 
@@ -32,8 +39,10 @@ class Rules:
     t: float | None = DEFAULT_T
     tolerance: float = 0.05
     memorized: float = 0.1
+    reference: Reference = "worst"
 
     def __post_init__(self) -> None:
+        check_choice("rules.reference", self.reference, get_args(Reference))
         self._check_quality()
         self._check_time_of_quality()
         self._check_time()
@@ -62,6 +71,15 @@ class Rules:
     def _check_time(self) -> None:
         if not (self.t is None or _positive(self.t)):
             raise InputError(f"rules.t: expected a positive diffusion time or none, got {self.t!r:.60}")
+
+    @classmethod
+    def of_samples(cls, quality: str = "frechet_classifier") -> "Rules":
+        """The rules where samples are measured: twice the best value of any run.
+
+        >>> Rules.of_samples().tolerance
+        1.0
+        """
+        return cls(quality=quality, t=None, tolerance=1.0, reference="best")
 
     @property
     def curve(self) -> str:

@@ -8,14 +8,16 @@ readings support.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from memhorizon.checks import check_number
+from memhorizon.checks import check_choice, check_number
 from memhorizon.errors import InputError
 from memhorizon.results import Curve, Estimate, Fraction, Status, Time, Timescales, two_sided
 from memhorizon.timescales.crossing import ANGLE, SHARED, Crossing, angle_of_counts, crossing
+from memhorizon.timescales.rules import Reference
 
 _LARGEST = 1e100  # value of a curve of means, see _deviation
 
@@ -84,24 +86,45 @@ def _totals(curve: Curve) -> Float[np.ndarray, " m"]:
     return curve.total
 
 
-def quality_level(curves: Sequence[Curve], *, tolerance: float = 0.05) -> float:
-    """One level that every run reaches: (1 + tolerance) times the worst of the runs' best values.
+def quality_level(
+    curves: Sequence[Curve], *, tolerance: float = 0.05, reference: Reference = "worst"
+) -> float:
+    """One level for all runs: (1 + tolerance) times the worst, or the best, of the runs' best values.
 
     The smallest of many noisy readings lies a little too low; the tolerance should exceed their relative
-    error.
+    error. Relative to the best value of any run, that value counts as no smaller than what its noise can tell
+    from zero (`resolved_best`): a corrected distance of perfect samples lies around zero, where no level is
+    relative to it.
+
+    Args:
+        curves: a quality along training, the smaller the better, of each run.
+        tolerance: share above it.
+        reference: "worst": a level that every run reaches; "best": one that good samples reach.
 
     Raises:
-        InputError: if there is no curve, the tolerance is not positive, or a best value is not positive.
+        InputError: if there is no curve, the tolerance is not positive, or a best value is not positive where
+            the level is relative to the worst of them.
     """
     check_number("tolerance", tolerance, above=0)
+    check_choice("reference", reference, get_args(Reference))
     if not curves:
         raise InputError("curves: expected at least one, got none")
     for curve in curves:
         _check_curve(curve)
+    if reference == "best":
+        return (1 + tolerance) * min(resolved_best(curve) for curve in curves)
     best = [float(curve.value.min()) for curve in curves]
     if min(best) <= 0:
         raise InputError("curves: expected positive values, so that a relative tolerance means something")
     return (1 + tolerance) * max(best)
+
+
+def resolved_best(curve: Curve, *, confidence: float = 0.95) -> float:
+    """The best value of a curve, or what its noise can tell from zero, where that is more: z sd."""
+    _check_curve(curve)
+    best = int(np.argmin(curve.value))
+    resolution = two_sided(_confidence(confidence)) * float(_deviation(curve)[best])
+    return max(float(curve.value[best]), resolution)
 
 
 def generalization_time(curve: Curve, *, level: float, confidence: float = 0.95) -> Time:

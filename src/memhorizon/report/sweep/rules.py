@@ -20,8 +20,8 @@ def rules(part: Part) -> str:
     record = part.record
     lines = [
         *_copy_rules(record),
-        f"τ_gen: {_gen_rule(record)}; this level is {100 * record.rules.tolerance:g} % above the worst of "
-        "the runs’ best values, the same for all runs.",
+        f"τ_gen: {_gen_rule(record)}; this level is {100 * record.rules.tolerance:g} % above the "
+        f"{record.rules.reference} of the runs’ best values, the same for all runs.",
         f"τ_mem: the memorized fraction reaches {record.rules.memorized:g} above the null, interpolated in "
         "the logarithm of the step.",
         "A time that is “not measured” has no curve to be read from; “still improving”: quality was coming "
