@@ -14,8 +14,10 @@ from memhorizon.timescales.times import (
     argmin_time,
     gap_opening_time,
     generalization_time,
+    level_deviation,
     memorization_time,
     quality_level,
+    resolved_best,
     still_improving,
     timescales,
 )
@@ -211,6 +213,58 @@ def raw(step, value, total=None, low=None, high=None):
 def past_the_checker(function):
     """The function without the checker of annotations, which runs in tests only."""
     return getattr(function, "__wrapped__", function)
+
+
+def distances(tau, floor, error, noise, generator, steps=STEPS):
+    """Corrected distances that fall from 40 to a floor, D = floor + 40 exp(-(step / tau)^(1/2))."""
+    shift = generator.normal(size=len(steps)) if noise == "fresh" else generator.normal()
+    value = floor + 40 * np.exp(-((steps / tau) ** 0.5)) + error * shift
+    return loss(value, error, steps)
+
+
+@pytest.mark.parametrize("noise", ["fresh", "shared"])
+@pytest.mark.parametrize("floor", [0.0, 0.3, 6.0])  # none, below what noise tells from 0, far above
+def test_the_time_of_samples_as_good_as_they_get_is_covered(floor, noise):
+    """Three runs that improve ever later; the level is twice the best value, or twice what can be told."""
+    generator, hits, error = np.random.default_rng(13), [], 0.3
+    steps = np.geomspace(30, 30_000, 22)
+    level = 2 * max(floor, stats.norm.isf(0.025) * error)
+    for _ in range(120):
+        taus = generator.uniform(20, 60, size=3)
+        curves = [distances(tau, floor, error, noise, generator, steps) for tau in taus]
+        found = quality_level(curves, tolerance=1.0, reference="best")
+        sd = level_deviation(curves, tolerance=1.0, reference="best")
+        truth = taus[1] * np.log(40 / (level - floor)) ** 2  # 40 exp(-(step / tau)^(1/2)) = level - floor
+        answer = generalization_time(curves[1], level=found, level_sd=sd)
+        hits.append(answer.low <= truth <= answer.high)
+    assert in_tolerance(hits, 0.92, 1.0)
+
+
+def test_the_level_of_good_samples_is_that_of_the_best_run_and_the_others_may_never_reach_it():
+    good, poor = loss(4 + 40 / STEPS, 1e-6), loss(12 + 40 / STEPS, 1e-6)
+    level = quality_level([poor, good], tolerance=1.0, reference="best")
+    assert level == 2 * good.value.min()
+    assert quality_level([poor, good], tolerance=1.0) == 2 * poor.value.min()
+    assert generalization_time(poor, level=level).status is Status.NOT_REACHED
+    assert level_deviation([poor, good], tolerance=1.0, reference="best") == pytest.approx(2e-6)
+    assert level_deviation([poor, good], tolerance=1.0) == 0
+
+
+def test_a_best_value_below_its_noise_counts_as_its_noise():
+    curve = loss(np.linspace(9, -0.2, len(STEPS)), 0.5)
+    assert resolved_best(curve) == pytest.approx(stats.norm.isf(0.025) * 0.5)
+    assert level_deviation([curve], reference="best") == 0
+    with pytest.raises(InputError, match="positive"):
+        quality_level([curve])
+
+
+def test_an_uncertain_level_lengthens_the_interval():
+    curve = loss(4 + 400 / STEPS, 0.1)
+    sure = generalization_time(curve, level=5.0)
+    unsure = generalization_time(curve, level=5.0, level_sd=0.3)
+    assert unsure.value == sure.value
+    assert unsure.low < sure.low
+    assert unsure.high > sure.high
 
 
 @pytest.mark.parametrize("number", [np.float32, np.float64])

@@ -22,8 +22,14 @@ from memhorizon.results import Curve, Estimate, ScalingLaw, Status, Time, Timesc
 from memhorizon.timescales.collapse import collapse_quality
 from memhorizon.timescales.contrasts import SeededTime, time_ratio
 from memhorizon.timescales.power_law import fit_scaling, unfitted
-from memhorizon.timescales.rules import AT_A_TIME, DEFAULT_T, Rules
-from memhorizon.timescales.times import quality_level, resolved_best, still_improving, timescales
+from memhorizon.timescales.rules import AT_A_TIME, DEFAULT_T, OF_SAMPLES, Rules
+from memhorizon.timescales.times import (
+    level_deviation,
+    quality_level,
+    resolved_best,
+    still_improving,
+    timescales,
+)
 
 __all__ = ["curves", "factors", "null_fraction", "read_times", "record", "rules_of", "varied"]
 
@@ -165,8 +171,12 @@ def _check_rules(readings: Sequence[Reading], rules: Rules | None) -> None:
 
 
 def _rules_for(readings: Sequence[Reading], rules: Rules | None) -> Rules:
-    """The rules as they can be used: the measured diffusion time nearest to the default one."""
-    rules = rules or Rules()
+    """The rules as they can be used: the measured diffusion time nearest to the default one.
+
+    Where none are given, times are read from the quality of samples if all runs have measured it, else from
+    the held-out loss.
+    """
+    rules = rules or default_rules(readings)
     if rules.quality not in AT_A_TIME:
         return replace(rules, t=None)
     names = [name for reading in readings for name in reading.curves if name.startswith(rules.quality + "@")]
@@ -177,12 +187,26 @@ def _rules_for(readings: Sequence[Reading], rules: Rules | None) -> Rules:
     return replace(rules, t=min(times, key=lambda t: (abs(t - DEFAULT_T), t)))
 
 
+def default_rules(readings: Sequence[Reading]) -> Rules:
+    """By the quality of samples in the features that see most, where all runs have it; else by the loss."""
+    for quality in OF_SAMPLES:
+        curves = [reading.curves.get(quality) for reading in readings]
+        if all(curve is not None and _has_errors(curve) for curve in curves):
+            return Rules.of_samples(quality)
+    return Rules()
+
+
+def _has_errors(curve: Curve) -> bool:
+    return bool(np.all(np.isfinite(curve.low) & np.isfinite(curve.high)))
+
+
 @dataclass(frozen=True)
 class _Level:
     """The level of the quality at which tau_gen is read: one for all runs, or why there is none."""
 
     value: float | None
     status: Status
+    sd: float = 0.0
 
 
 def _times(readings: Sequence[Reading], rules: Rules) -> list[Timescales]:
@@ -200,6 +224,7 @@ def _times_of(reading: Reading, rules: Rules, level: _Level) -> Timescales:
             reading.curves.get(rules.curve),
             reading.curves.get("memorized"),
             quality_level=level.value,
+            quality_level_sd=level.sd,
             memorized_level=rules.memorized,
             null=reading.null or 0.0,
             gap=reading.curves.get(gap),
@@ -250,19 +275,19 @@ def _level(quality: Sequence[Curve], rules: Rules, trivial: float | None) -> _Le
     if not settled:
         return _Level(None, Status.STILL_IMPROVING)
     level = quality_level(settled, tolerance=rules.tolerance, reference=rules.reference)
-    return _Level(level, Status.OBSERVED)
+    sd = level_deviation(settled, tolerance=rules.tolerance, reference=rules.reference)
+    return _Level(level, Status.OBSERVED, sd)
 
 
 def _can_be_relative(curve: Curve, rules: Rules) -> bool:
     """Whether a level relative to the best value of a curve means something."""
     if rules.reference == "worst":
         return bool(curve.value.min() > 0)
-    return bool(np.all(np.isfinite(curve.low) & np.isfinite(curve.high))) and resolved_best(curve) > 0
+    return _has_errors(curve) and resolved_best(curve) > 0
 
 
 def _improving(quality: Curve, rules: Rules) -> bool:
-    finite = bool(np.all(np.isfinite(quality.low) & np.isfinite(quality.high)))
-    return finite and still_improving(quality, tolerance=rules.tolerance)
+    return _has_errors(quality) and still_improving(quality, tolerance=rules.tolerance)
 
 
 # --- the record of runs that compare ---

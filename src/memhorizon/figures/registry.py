@@ -14,7 +14,9 @@ from memhorizon.figures.phase import phase
 from memhorizon.figures.picture import Picture
 from memhorizon.figures.reading import TIMESCALE_NAMES, number, sweep_of, timescale, varied
 from memhorizon.figures.samples import samples, shows_images
+from memhorizon.figures.sheets import sheets
 from memhorizon.figures.timescales import timescales
+from memhorizon.figures.window import window
 from memhorizon.records.audit import AuditRecord
 from memhorizon.records.forecast import ForecastRecord
 from memhorizon.records.sweep import SweepRecord
@@ -41,6 +43,11 @@ def _has_curves(record: SweepRecord) -> bool:
     return not _measured(record).isdisjoint({record.rules.curve, "memorized"})
 
 
+def _has_window(record: SweepRecord) -> bool:
+    """Whether both curves are there and quality means that of good samples."""
+    return record.rules.reference == "best" and _measured(record) >= {record.rules.curve, "memorized"}
+
+
 def _collapses(record: SweepRecord) -> bool:
     return "n_train" in varied(record) and "memorized" in _measured(record)
 
@@ -60,6 +67,7 @@ def _has_phases(record: SweepRecord) -> bool:
 
 
 SWEEP_FIGURES = {
+    "window": SweepFigure(_has_window, window),
     "timescales": SweepFigure(_has_curves, timescales),
     "collapse": SweepFigure(_collapses, collapse),
     "laws": SweepFigure(_has_laws, laws),
@@ -87,4 +95,6 @@ def of(record: object, runs: Sequence[RunDir] = ()) -> dict[str, Picture]:
     found = {name: figure.make(sweep) for name, figure in SWEEP_FIGURES.items() if figure.applies(sweep)}
     if any(shows_images(run) for run in runs):
         found["samples"] = samples(sweep, runs)
+        if _has_window(sweep):
+            found["sheets"] = sheets(sweep, runs)
     return found

@@ -119,15 +119,54 @@ def quality_level(
     return (1 + tolerance) * max(best)
 
 
+def level_deviation(
+    curves: Sequence[Curve], *, tolerance: float = 0.05, reference: Reference = "worst"
+) -> float:
+    """Standard deviation of `quality_level` where it rests on the best value of one run, else 0.
+
+    A level that is relative to the worst run is a choice: that of another sweep would be another. One that is
+    relative to the best value of all stands for samples as good as they get, which is known as well as that
+    value is; where that is no more than its noise, the level is the noise's and is known.
+    """
+    if reference == "worst":
+        return 0.0
+    best = min(curves, key=resolved_best)
+    if resolved_best(best) > _best_mean(best):
+        return 0.0
+    return (1 + tolerance) * _best_deviation(best)
+
+
 def resolved_best(curve: Curve, *, confidence: float = 0.95) -> float:
-    """The best value of a curve, or what its noise can tell from zero, where that is more: z sd."""
+    """The best value of a curve: the mean of all readings that its noise cannot tell from the smallest.
+
+    The smallest of many noisy readings alone lies too low. The best value is no smaller than what noise can
+    tell from zero, z sd.
+    """
     _check_curve(curve)
+    resolution = two_sided(_confidence(confidence)) * _best_deviation(curve)
+    return max(_best_mean(curve, confidence), resolution)
+
+
+def _best_mean(curve: Curve, confidence: float = 0.95) -> float:
+    """Mean of the readings that cannot be told from the smallest."""
+    return float(curve.value[_alike(curve, confidence)].mean())
+
+
+def _best_deviation(curve: Curve) -> float:
+    """Standard deviation of the smallest reading."""
+    return float(_deviation(curve)[np.argmin(curve.value)])
+
+
+def _alike(curve: Curve, confidence: float) -> Bool[np.ndarray, " m"]:
+    """Which readings cannot be told from the smallest, each compared with it."""
     best = int(np.argmin(curve.value))
-    resolution = two_sided(_confidence(confidence)) * float(_deviation(curve)[best])
-    return max(float(curve.value[best]), resolution)
+    above = curve.value - curve.value[best]
+    return above <= two_sided(_confidence(confidence)) * _apart(curve, best)
 
 
-def generalization_time(curve: Curve, *, level: float, confidence: float = 0.95) -> Time:
+def generalization_time(
+    curve: Curve, *, level: float, level_sd: float = 0.0, confidence: float = 0.95
+) -> Time:
     """When a falling measure of quality (held-out loss, score error, distance) first reaches a fixed level.
 
     The level is the same for all runs that are compared (`quality_level`): the time of a fixed level
@@ -137,19 +176,23 @@ def generalization_time(curve: Curve, *, level: float, confidence: float = 0.95)
     Args:
         curve: the quality along training, the smaller the better, with its intervals.
         level: in the unit of the curve.
+        level_sd: standard deviation of the level itself; it enters the interval.
         confidence: nominal coverage of the interval.
 
     Raises:
-        InputError: if the level is not finite, a step is not positive or an interval is missing.
+        InputError: if the level is not finite, its deviation is negative, a step is not positive or an
+            interval is missing.
     """
     _check_curve(curve)
     check_number("level", level)
+    check_number("level_sd", level_sd, least=0)
     end = int(np.argmin(curve.value)) + 1
     found = crossing(
         _log_step(curve)[:end],
         -curve.value[:end],
         _deviation(curve)[:end],
         -level,
+        level_sd=float(level_sd),
         confidence=_confidence(confidence),
     )
     return _time(curve, found, f"{curve.name or 'quality'} first at or below {level:.4g}", confidence)
@@ -166,8 +209,7 @@ def argmin_time(curve: Curve, *, confidence: float = 0.95) -> Time:
     x = _log_step(curve)
     best = int(np.argmin(curve.value))
     last = len(x) - 1
-    above = curve.value - curve.value[best]
-    alike = np.flatnonzero(above <= two_sided(_confidence(confidence)) * _apart(curve, best))
+    alike = np.flatnonzero(_alike(curve, confidence))
     low = float(x[alike[0] - 1]) if alike[0] > 0 else -np.inf
     high = float(x[alike[-1] + 1]) if alike[-1] < last else np.inf
     found = Crossing(_vertex_of(x, curve.value, best), low, high)
@@ -252,6 +294,7 @@ def timescales(
     memorized: Curve | None,
     *,
     quality_level: float | None,
+    quality_level_sd: float = 0.0,
     memorized_level: float = 0.1,
     null: Fraction | float = 0.0,
     gap: Curve | None = None,
@@ -266,6 +309,7 @@ def timescales(
         quality: what tau_gen is read from, the smaller the better; None where it was not measured.
         memorized: memorized fractions with totals; None where they were not measured.
         quality_level: see `generalization_time`; None where there is none.
+        quality_level_sd: its standard deviation.
         memorized_level: see `memorization_time`.
         null: of the memorized fraction.
         gap: held-out minus training loss, if it was measured.
@@ -279,18 +323,18 @@ def timescales(
         gap_level = 0.1 * quality_level
     if gap is not None and gap_level is not None:
         others["gap_opening"] = gap_opening_time(gap, level=gap_level)
-    tau_gen = _generalized(quality, quality_level, status)
+    tau_gen = _generalized(quality, quality_level, quality_level_sd, status)
     tau_mem = _memorized(memorized, memorized_level, null)
     return Timescales(tau_gen, tau_mem, others)
 
 
-def _generalized(quality: Curve | None, level: float | None, status: Status) -> Time:
+def _generalized(quality: Curve | None, level: float | None, level_sd: float, status: Status) -> Time:
     """tau_gen, or why it is not known."""
     if quality is None:
         return Time.unknown(Status.NOT_MEASURED, "no quality with its error was measured")
     if level is None:
         return Time.unknown(status, f"{quality.name or 'quality'} at a level relative to its best value")
-    return generalization_time(quality, level=level)
+    return generalization_time(quality, level=level, level_sd=level_sd)
 
 
 def _memorized(memorized: Curve | None, level: float, null: Fraction | float) -> Time:

@@ -1,0 +1,148 @@
+"""Quality of samples and memorized fraction on one axis of steps: the stretch between good and copied."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from memhorizon.figures import marks, style
+from memhorizon.figures.groups import Group, groups
+from memhorizon.figures.picture import Row, curve_rows
+from memhorizon.figures.reading import quality_label, sweep_of, timescale
+from memhorizon.figures.style import Look
+from memhorizon.records.reading import known_curves, level_of, null_of
+from memhorizon.records.sweep import RunRecord, SweepRecord
+from memhorizon.results import Curve, Time
+
+PANEL = 1.75  # inches of height for a setting
+FLOOR = 0.4  # of the level: the axis of quality begins there, noise of perfect samples lies below
+SHADE = "#f3e9c6"  # of the window
+
+
+@dataclass(frozen=True)
+class Window:
+    """From when on samples are good to when they are copies, for one run.
+
+    Attributes:
+        begin: tau_gen.
+        end: tau_mem.
+    """
+
+    begin: Time
+    end: Time
+
+    @property
+    def is_open(self) -> bool:
+        """Whether good samples come before copies: both are times, and the first is reached."""
+        return self.begin.observed and self.end.known and self.begin.value < self.end.value
+
+
+def window_of(run: RunRecord) -> Window:
+    """The window of a run."""
+    return Window(timescale(run, "tau_gen"), timescale(run, "tau_mem"))
+
+
+@dataclass(frozen=True)
+class WindowPicture:
+    """Quality and memorized fraction of each setting on one axis, the window between them shaded."""
+
+    record: SweepRecord
+
+    def frame(self) -> list[Row]:
+        """One row per point of a curve, intervals included."""
+        return [row for group in groups(self.record) for run in group.runs for row in self._rows(group, run)]
+
+    def _rows(self, group: Group, run: RunRecord) -> list[Row]:
+        about: Row = {"label": group.label, "n_train": run.n_train, "seed": run.seed}
+        names = [name for name in (self.record.rules.curve, "memorized") if name in run.curves]
+        return [about | row for name in names for row in curve_rows(run.curves[name], name)]
+
+    @style.drawing()
+    def plot(self) -> Figure:
+        """A panel for each setting: quality on the left, the memorized fraction on the right."""
+        every = groups(self.record)
+        looks = style.looks(group.series for group in every)
+        figure = style.canvas(width=style.WIDTH, height=0.75 + PANEL * len(every))
+        rows = figure.subplots(len(every), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+        copies = [axes.twinx() for axes in rows]
+        for group, left, right in zip(every, rows, copies, strict=True):
+            self._panel(left, right, group, looks[group.series])
+        self._axes(list(rows), copies)
+        return figure
+
+    def _panel(self, left: Axes, right: Axes, group: Group, look: Look) -> None:
+        """Curves and windows of one setting."""
+        left.set_title(style.label(group.label))
+        for run in group.runs:
+            _shade(left, window_of(run), len(group.runs))
+        quality = [
+            _above(curve, self._floor()) for curve in known_curves(group.runs, self.record.rules.curve)
+        ]
+        marks.curves(left, quality, look)
+        dashed = Look(color=style.FRAME, linestyle=style.LINES[1], marker=look["marker"])
+        marks.curves(right, known_curves(group.runs, "memorized"), dashed)
+        level = level_of(self.record)
+        if level is not None:
+            left.axhline(level, color=style.GREY, linewidth=0.8, zorder=0.6)
+        nulls = [null_of(run) for run in group.runs]
+        right.axhline(max(nulls) + self.record.rules.memorized, color=style.FRAME, linewidth=0.5, alpha=0.6)
+
+    def _floor(self) -> float:
+        """Where the axis of quality begins."""
+        level = level_of(self.record)
+        found = known_curves(self.record.runs, self.record.rules.curve)
+        lowest = min((float(curve.value.min()) for curve in found), default=1.0)
+        return max(lowest, 1e-12) if level is None else max(lowest, FLOOR * level)
+
+    def _axes(self, rows: Sequence[Axes], copies: Sequence[Axes]) -> None:
+        """Scales, labels and the legend."""
+        style.log_scale(rows[-1].xaxis)
+        style.log_scale(rows[0].yaxis)
+        rows[0].set_ylim(bottom=0.8 * self._floor())
+        rows[-1].set_xlabel("training step")
+        rows[len(rows) // 2].set_ylabel(style.label(quality_label(self.record)))
+        for axes in copies:
+            axes.set_ylim(-0.02, 1.02)
+            axes.spines.right.set_visible(True)
+        copies[len(copies) // 2].set_ylabel("memorized fraction")
+        rows[0].figure.legend(
+            [
+                Line2D([], [], color=style.DARK),
+                Line2D([], [], color=style.FRAME, linestyle=style.LINES[1]),
+                Line2D([], [], color=SHADE, linewidth=8),
+            ],
+            ["quality (left)", "memorized fraction (right)", f"from {style.TAU_GEN} to {style.TAU_MEM}"],
+            loc="outside upper center",
+            ncols=3,
+        )
+
+
+def _shade(axes: Axes, window: Window, runs: int) -> None:
+    """Shade from the time of good samples to that of copies; those of several runs lie over one another."""
+    if window.is_open:
+        end = window.end.value
+        axes.axvspan(window.begin.value, end, color=SHADE, alpha=1 / runs**0.5, linewidth=0, zorder=0.1)
+
+
+def _above(curve: Curve, floor: float) -> Curve:
+    """The curve on a logarithmic axis: what lies below the floor is drawn there."""
+    return Curve(
+        curve.step,
+        np.maximum(curve.value, floor),
+        np.maximum(curve.low, floor),
+        np.maximum(curve.high, floor),
+        curve.name,
+        confidence=curve.confidence,
+    )
+
+
+def window(record: object) -> WindowPicture:
+    """Quality and memorized fraction of a sweep on one axis.
+
+    Raises:
+        InputError: if the record is no sweep.
+    """
+    return WindowPicture(sweep_of(record))
