@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from memhorizon.checks import check_choice, check_kind, check_number, check_tuple, check_whole
-from memhorizon.diffusion import Prediction, check_prediction, item_losses
+from memhorizon.diffusion import Model, Prediction, check_prediction, item_losses
 from memhorizon.errors import InputError
 from memhorizon.launching import Launch, RecordedUpdate, Update, check_launch
 from memhorizon.schedule import Schedule
@@ -240,7 +240,7 @@ class _Trainer:
     state: TrainState
     schedule: Schedule
     config: TrainConfig
-    network: nn.Module
+    network: Model
 
     def __call__(self, rows: Tensor, index: Tensor, noise: Tensor) -> Tensor:
         """Do it and give the loss of the batch, before the step."""

@@ -19,7 +19,7 @@ GOOD = {"quality": "kl", "t": None, "tolerance": 1.0, "memorized": 0.2}
             for value in (0, -0.1, float("nan"), float("inf"), None, "5 %", 1e308, 10**400)
         ],
         *[("memorized", value) for value in (0, 1, -0.1, 2.0, float("nan"), None, [])],
-        *[("reference", value) for value in ("median", None, 1)],
+        *[("relative_to", value) for value in ("median", None, 1)],
     ],
 )
 def test_what_is_no_rule_is_refused_by_name(entry, value):

@@ -232,8 +232,8 @@ def test_the_time_of_samples_as_good_as_they_get_is_covered(floor, noise):
     for _ in range(120):
         taus = generator.uniform(20, 60, size=3)
         curves = [distances(tau, floor, error, noise, generator, steps) for tau in taus]
-        found = quality_level(curves, tolerance=1.0, reference="best")
-        sd = level_deviation(curves, tolerance=1.0, reference="best")
+        found = quality_level(curves, tolerance=1.0, relative_to="best")
+        sd = level_deviation(curves, tolerance=1.0, relative_to="best")
         truth = taus[1] * np.log(40 / (level - floor)) ** 2  # 40 exp(-(step / tau)^(1/2)) = level - floor
         answer = generalization_time(curves[1], level=found, level_sd=sd)
         hits.append(answer.low <= truth <= answer.high)
@@ -242,18 +242,18 @@ def test_the_time_of_samples_as_good_as_they_get_is_covered(floor, noise):
 
 def test_the_level_of_good_samples_is_that_of_the_best_run_and_the_others_may_never_reach_it():
     good, poor = loss(4 + 40 / STEPS, 1e-6), loss(12 + 40 / STEPS, 1e-6)
-    level = quality_level([poor, good], tolerance=1.0, reference="best")
+    level = quality_level([poor, good], tolerance=1.0, relative_to="best")
     assert level == 2 * good.value.min()
     assert quality_level([poor, good], tolerance=1.0) == 2 * poor.value.min()
     assert generalization_time(poor, level=level).status is Status.NOT_REACHED
-    assert level_deviation([poor, good], tolerance=1.0, reference="best") == pytest.approx(2e-6)
+    assert level_deviation([poor, good], tolerance=1.0, relative_to="best") == pytest.approx(2e-6)
     assert level_deviation([poor, good], tolerance=1.0) == 0
 
 
 def test_a_best_value_below_its_noise_counts_as_its_noise():
     curve = loss(np.linspace(9, -0.2, len(STEPS)), 0.5)
     assert resolved_best(curve) == pytest.approx(stats.norm.isf(0.025) * 0.5)
-    assert level_deviation([curve], reference="best") == 0
+    assert level_deviation([curve], relative_to="best") == 0
     with pytest.raises(InputError, match="positive"):
         quality_level([curve])
 

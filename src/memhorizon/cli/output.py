@@ -268,5 +268,5 @@ def rule_text(rules: Rules) -> str:
     """
     quality = QUALITY_NAMES.get(rules.quality, rules.quality)
     where = "" if rules.t is None else f" at t = {rules.t:g}"
-    level = f"{100 * rules.tolerance:.3g}% above the {rules.reference} run"  # above its best value
+    level = f"{100 * rules.tolerance:.3g}% above the {rules.relative_to} run"  # above its best value
     return f"tau_gen: {quality}{where}, {level}; tau_mem: f_mem {rules.memorized:g} above its null"

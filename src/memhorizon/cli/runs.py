@@ -88,15 +88,15 @@ class RuleFlags:
     Attributes:
         quality: the curve that tau_gen is read from: holdout, score_error, frechet, frechet_classifier or kl.
         t: the diffusion time of that curve, where it has one.
-        tolerance: the level of quality is this share above the best value that reference names.
-        reference: worst (of the runs' best values: every run reaches the level) or best (of any run).
+        tolerance: the level of quality is this share above the best value that relative_to names.
+        relative_to: worst (of the runs' best values: every run reaches the level) or best (of any run).
         memorized: tau_mem is where the memorized fraction is this much above its null.
     """
 
     quality: str | None = None
     t: float | None = None
     tolerance: float | None = None
-    reference: Literal["worst", "best"] | None = None
+    relative_to: Literal["worst", "best"] | None = None
     memorized: float | None = None
 
     def over(self, rules: Rules | None) -> Rules | None:

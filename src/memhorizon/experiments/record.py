@@ -274,14 +274,14 @@ def _level(quality: Sequence[Curve], rules: Rules, trivial: float | None) -> _Le
     settled = [curve for curve in learned if not _improving(curve, rules)]
     if not settled:
         return _Level(None, Status.STILL_IMPROVING)
-    level = quality_level(settled, tolerance=rules.tolerance, reference=rules.reference)
-    sd = level_deviation(settled, tolerance=rules.tolerance, reference=rules.reference)
+    level = quality_level(settled, tolerance=rules.tolerance, relative_to=rules.relative_to)
+    sd = level_deviation(settled, tolerance=rules.tolerance, relative_to=rules.relative_to)
     return _Level(level, Status.OBSERVED, sd)
 
 
 def _can_be_relative(curve: Curve, rules: Rules) -> bool:
     """Whether a level relative to the best value of a curve means something."""
-    if rules.reference == "worst":
+    if rules.relative_to == "worst":
         return bool(curve.value.min() > 0)
     return _has_errors(curve) and resolved_best(curve) > 0
 

@@ -45,7 +45,7 @@ def _has_curves(record: SweepRecord) -> bool:
 
 def _has_window(record: SweepRecord) -> bool:
     """Whether both curves are there and quality means that of good samples."""
-    return record.rules.reference == "best" and _measured(record) >= {record.rules.curve, "memorized"}
+    return record.rules.relative_to == "best" and _measured(record) >= {record.rules.curve, "memorized"}
 
 
 def _collapses(record: SweepRecord) -> bool:

@@ -11,7 +11,7 @@ from memhorizon.errors import InputError
 
 QUALITIES = ("holdout", "score_error", "frechet", "frechet_classifier", "kl")  # what tau_gen may be read from
 OF_SAMPLES = ("frechet_classifier", "frechet")  # qualities of samples, what sees most first
-Reference = Literal["worst", "best"]  # of the runs' best values, which one a level is relative to
+RelativeTo = Literal["worst", "best"]  # of the runs' best values, which one a level is relative to
 NO_QUALITIES = ("memorized", "invalid", "train", "gap")  # curves that say nothing of quality
 NAME = re.compile(r"[A-Za-z]\w{0,39}", re.ASCII)  # of a quality that a user's function gives
 AT_A_TIME = ("holdout", "score_error")  # those that are measured at diffusion times
@@ -29,10 +29,10 @@ class Rules:
             classifier) or "kl", or the name of a quality function of one's own.
         t: the diffusion time of that curve, where it has one. Where the default of 0.1 was not measured, a
             record takes the measured time nearest to it, and states that.
-        tolerance: the level is this share above the best value that `reference` names.
-        reference: "worst": the worst of the runs' best values, so that every run reaches the level (the first
-            descent of a loss); "best": the best value of any run, so that the level stands for samples as
-            good as they get, and a run whose samples never are has no tau_gen.
+        tolerance: the level is this share above the best value that `relative_to` names.
+        relative_to: "worst": the worst of the runs' best values, so that every run reaches the level (the
+            first descent of a loss); "best": the best value of any run, so that the level stands for samples
+            as good as they get, and a run whose samples never are has no tau_gen.
         memorized: the memorized fraction above its null that tau_mem stands for.
     """
 
@@ -40,10 +40,10 @@ class Rules:
     t: float | None = DEFAULT_T
     tolerance: float = 0.05
     memorized: float = 0.1
-    reference: Reference = "worst"
+    relative_to: RelativeTo = "worst"
 
     def __post_init__(self) -> None:
-        check_choice("rules.reference", self.reference, get_args(Reference))
+        check_choice("rules.relative_to", self.relative_to, get_args(RelativeTo))
         self._check_quality()
         self._check_time_of_quality()
         self._check_time()
@@ -80,7 +80,7 @@ class Rules:
         >>> Rules.of_samples().tolerance
         1.0
         """
-        return cls(quality=quality, t=None, tolerance=1.0, reference="best")
+        return cls(quality=quality, t=None, tolerance=1.0, relative_to="best")
 
     @property
     def curve(self) -> str:

@@ -17,7 +17,7 @@ from memhorizon.checks import check_choice, check_number
 from memhorizon.errors import InputError
 from memhorizon.results import Curve, Estimate, Fraction, Status, Time, Timescales, two_sided
 from memhorizon.timescales.crossing import ANGLE, SHARED, Crossing, angle_of_counts, crossing
-from memhorizon.timescales.rules import Reference
+from memhorizon.timescales.rules import RelativeTo
 
 _LARGEST = 1e100  # value of a curve of means, see _deviation
 
@@ -87,7 +87,7 @@ def _totals(curve: Curve) -> Float[np.ndarray, " m"]:
 
 
 def quality_level(
-    curves: Sequence[Curve], *, tolerance: float = 0.05, reference: Reference = "worst"
+    curves: Sequence[Curve], *, tolerance: float = 0.05, relative_to: RelativeTo = "worst"
 ) -> float:
     """One level for all runs: (1 + tolerance) times the worst, or the best, of the runs' best values.
 
@@ -99,19 +99,19 @@ def quality_level(
     Args:
         curves: a quality along training, the smaller the better, of each run.
         tolerance: share above it.
-        reference: "worst": a level that every run reaches; "best": one that good samples reach.
+        relative_to: "worst": a level that every run reaches; "best": one that good samples reach.
 
     Raises:
         InputError: if there is no curve, the tolerance is not positive, or a best value is not positive where
             the level is relative to the worst of them.
     """
     check_number("tolerance", tolerance, above=0)
-    check_choice("reference", reference, get_args(Reference))
+    check_choice("relative_to", relative_to, get_args(RelativeTo))
     if not curves:
         raise InputError("curves: expected at least one, got none")
     for curve in curves:
         _check_curve(curve)
-    if reference == "best":
+    if relative_to == "best":
         return (1 + tolerance) * min(resolved_best(curve) for curve in curves)
     best = [float(curve.value.min()) for curve in curves]
     if min(best) <= 0:
@@ -120,7 +120,7 @@ def quality_level(
 
 
 def level_deviation(
-    curves: Sequence[Curve], *, tolerance: float = 0.05, reference: Reference = "worst"
+    curves: Sequence[Curve], *, tolerance: float = 0.05, relative_to: RelativeTo = "worst"
 ) -> float:
     """Standard deviation of `quality_level` where it rests on the best value of one run, else 0.
 
@@ -128,7 +128,7 @@ def level_deviation(
     relative to the best value of all stands for samples as good as they get, which is known as well as that
     value is; where that is no more than its noise, the level is the noise's and is known.
     """
-    if reference == "worst":
+    if relative_to == "worst":
         return 0.0
     best = min(curves, key=resolved_best)
     if resolved_best(best) > _best_mean(best):

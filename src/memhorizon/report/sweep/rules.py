@@ -21,7 +21,7 @@ def rules(part: Part) -> str:
     lines = [
         *_copy_rules(record),
         f"τ_gen: {_gen_rule(record)}; this level is {100 * record.rules.tolerance:g} % above the "
-        f"{record.rules.reference} of the runs’ best values, the same for all runs.",
+        f"{record.rules.relative_to} of the runs’ best values, the same for all runs.",
         f"τ_mem: the memorized fraction reaches {record.rules.memorized:g} above the null, interpolated in "
         "the logarithm of the step.",
         "A time that is “not measured” has no curve to be read from; “still improving”: quality was coming "
