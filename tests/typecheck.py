@@ -69,7 +69,7 @@ def without_quotes(function):
     it becomes `object` if there is nothing of its name yet.
     """
     annotations = function.__annotations__
-    if not any(isinstance(annotation, str) for annotation in annotations.values()):
+    if not any(has_quotes(annotation) for annotation in annotations.values()):
         return function
     made = types.FunctionType(
         function.__code__,
@@ -85,12 +85,21 @@ def without_quotes(function):
     return made
 
 
+def has_quotes(annotation):
+    """Whether an annotation is in quotes, or a part of it."""
+    if isinstance(annotation, str | typing.ForwardRef):
+        return True
+    parts = typing.get_args(annotation)
+    return any(has_quotes(part) for part in parts) and typing.get_origin(annotation) is not typing.Literal
+
+
 def found(annotation, names):
-    """What an annotation in quotes names, any other as it is."""
-    if not isinstance(annotation, str):
+    """What an annotation names, quotes within it looked up."""
+    if not has_quotes(annotation):
         return annotation
+    holder = types.SimpleNamespace(__annotations__={"it": annotation})
     try:
-        return eval(annotation, names)
+        return typing.get_type_hints(holder, globalns=names)["it"]
     except (
         NameError,
         TypeError,
