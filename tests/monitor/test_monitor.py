@@ -321,3 +321,42 @@ def test_what_it_took_is_measured_and_kept_within_the_budget():
     assert len(watch.history) > 10
     assert watch.overhead <= 0.05
     assert watch.record().overhead == watch.overhead
+
+
+def test_the_best_checkpoint_that_could_not_be_certified_in_time_is_certified_at_the_end():
+    """Certified from weights that were kept; the network has the weights that it had, to the bit."""
+    watch = monitor(target=0.2, plan=mh.LookPlan(4, 1.5, 1.5, 16, 32, 4))
+    watch._memory.certificates = 10  # none is left during the training
+    model = trained(watch.update)
+    assert watch.best is None
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    watch._memory.certificates = 0
+    best = watch.finish(model)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert watch.record().failures == ()
+    lowest = min(watch.history, key=lambda look: look.holdout_loss)
+    kept = [look for look in watch.history if look.certified]
+    assert [look.step for look in kept] == [watch._memory.candidate]
+    assert min(look.holdout_loss for look in watch.history if look.phase is not Phase.LEARNING) in (
+        kept[0].holdout_loss,
+        lowest.holdout_loss,
+    )
+    assert best is None or best.step == kept[0].step
+    assert watch.finish(model) == best  # nothing is left to do
+
+
+def test_adapters_alone_are_kept_where_the_rest_is_frozen():
+    from memhorizon.monitor.keeping import put_back, weights_of
+
+    with torch.random.fork_rng():
+        model = Net()
+    for parameter in model.body.parameters():
+        parameter.requires_grad_(False)
+    kept = weights_of([model])
+    assert "head.weight" in kept
+    assert "body.0.weight" not in kept
+    assert "body.1.running_mean" in kept
+    with torch.no_grad():
+        model.head.weight.zero_()
+    put_back([model], kept)
+    assert torch.equal(model.head.weight, kept["head.weight"])

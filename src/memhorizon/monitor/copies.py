@@ -8,8 +8,9 @@ which the audit of the finished checkpoint does.
 The audit gives every sample a p-value and controls the false-discovery rate within one set. A test along a
 training needs one thing more: events of one known probability, in every look. So a threshold is fixed before
 the training, and the rate at which honest items fall below it is the null: of training items, each left out
-with its duplicates, and of held-out items. The threshold is 1/3, as in the field; where more than half of the
-target of honest items are below that (data of few dimensions), it is the one that so many are below.
+with its duplicates, and of held-out items. The threshold is 1/3, as in the field, and lower in data of few
+dimensions, where honest items would be below it too often: by threshold^D, with D the intrinsic dimension, at
+most a quarter of the target may be; among the honest items, at most half of it.
 
 How often is a fresh honest sample below the threshold? If c of N honest items are, exchangeability gives
 (c + 1)/(N + 1) on average, which for few items is much more than the truth. Where the data are uniform at the
@@ -35,7 +36,8 @@ from memhorizon.records.monitor import CopyRule
 from memhorizon.results import Fraction
 
 THRESHOLD = 1 / 3
-NULL_SHARE = 0.5  # of the target: the most that the null may be
+NULL_SHARE = 0.5  # of the target: the most of the honest items that may be below the threshold
+MODEL_SHARE = 0.25  # of the target: the most that threshold^D may be
 MOST_HONEST = 2000  # training items that the null is measured on
 FEWEST = 3  # groups of duplicates
 MOST_SIDE = 64  # pixels; larger pictures are compared at this size
@@ -141,11 +143,18 @@ def _rule(
     most = math.floor(NULL_SHARE * target * N)
     # the largest threshold that at most so many honest items are below
     limit = float(honest.sort().values[most])
-    threshold = max(min(THRESHOLD, limit), LEAST_THRESHOLD)
-    below = int((honest < threshold).sum())
     dimension = intrinsic_dimension(rows[first_members(group)])
+    # threshold^D = share of the target
+    modelled = (MODEL_SHARE * target) ** (1 / dimension.value)
+    threshold = max(min(THRESHOLD, limit, modelled), LEAST_THRESHOLD)
+    below = int((honest < threshold).sum())
     model = null_fraction(dimension, threshold=threshold).high
     allowed = min(max(below / N, model), (below + 1) / (N + 1))
     duplicates = sum(len(members) - 1 for members in duplicates_of(group))
     words = f"d1/d2 below {threshold:.3g}; {below} of {N:,} honest items are"
     return CopyRule(threshold, Fraction.of(below, N), allowed, dimension.value, duplicates, words)
+
+
+def expected_null(rule: CopyRule) -> float:
+    """The share of honest samples that are to be expected below the threshold."""
+    return max(rule.null.value, min(rule.threshold**rule.dimension, rule.allowed))

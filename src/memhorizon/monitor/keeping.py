@@ -2,10 +2,11 @@
 
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from safetensors.torch import save_file
+import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from memhorizon.files.plain import make_folder, write_atomically
@@ -17,14 +18,39 @@ SHEETS = "sheets"
 
 
 def weights_of(networks: Sequence[nn.Module]) -> dict[str, Tensor]:
-    """Give the weights and buffers of networks, copied to the CPU; of several, numbered in front."""
-    prefixes = [""] if len(networks) == 1 else [f"{k}." for k in range(len(networks))]
-    return {
-        prefix + name: value.detach().cpu().clone().contiguous()
-        for prefix, network in zip(prefixes, networks, strict=True)
-        for name, value in network.state_dict().items()
-        if isinstance(value, Tensor)
+    """Give the weights and buffers of networks, copied to the CPU; of several, numbered in front.
+
+    Where some parameters are trained and others are not (adapters, frozen parts), those that are trained.
+    """
+    live = _live(networks)
+    trained = {name for name, value in live.items() if value.requires_grad}
+    kept = {
+        name: value for name, value in live.items() if not trained or name in trained or _is_buffer(value)
     }
+    return {name: value.detach().cpu().clone().contiguous() for name, value in kept.items()}
+
+
+def put_back(networks: Sequence[nn.Module], weights: Mapping[str, Tensor]) -> None:
+    """Write weights that were taken by `weights_of` into the same networks."""
+    live = _live(networks)
+    with torch.no_grad():
+        for name, value in weights.items():
+            live[name].copy_(value)
+
+
+def _live(networks: Sequence[nn.Module]) -> dict[str, Tensor]:
+    """The parameters and buffers of networks, as they are in a state."""
+    prefixes = [""] if len(networks) == 1 else [f"{k}." for k in range(len(networks))]
+    found: dict[str, Tensor] = {}
+    for prefix, network in zip(prefixes, networks, strict=True):
+        kept = set(network.state_dict())
+        members = [*network.named_parameters(), *network.named_buffers()]
+        found |= {prefix + name: value for name, value in members if name in kept}
+    return found
+
+
+def _is_buffer(value: Tensor) -> bool:
+    return not isinstance(value, nn.Parameter)
 
 
 def keep_tensors(tensors: dict[str, Tensor], path: Path) -> None:
@@ -42,3 +68,8 @@ def keep_bytes(content: bytes, path: Path) -> None:
     """Write bytes whole or not at all."""
     make_folder(path.parent, "root")
     write_atomically(path, content)
+
+
+def kept_tensors(path: Path) -> dict[str, Tensor]:
+    """Read tensors that were kept."""
+    return load_file(path)

@@ -1,8 +1,8 @@
 """When to look, and what a look may cost.
 
 Steps of looks are spaced evenly in the logarithm, since both timescales of a training are known to a factor.
-What is spent is measured by a timer and kept below a share (the budget) of the training time so far. Half
-of the budget is for losses, a fifth is for samples, and what these leave is saved for the large looks
+What is spent is measured by a timer and kept below a share (the budget) of the training time so far. Three
+fifths of the budget are for losses, a fifth is for samples, and what these leave is saved for the large looks
 that a certificate needs; where copies are suspected samples may take all of it. A look that is due and
 cannot be paid for is put off until it can.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from memhorizon.checks import check_number, check_whole
 
-SHARE_OF_LOSSES = 0.5  # of the budget
+SHARE_OF_LOSSES = 0.6  # of the budget
 SHARE_OF_SAMPLES = 0.2
 SMOOTHING = 0.5  # weight of the newest cost in the estimate of the next
 
@@ -86,7 +86,7 @@ class Purse:
         return self.on_losses + self.on_samples + self.on_certificates + self.on_rest
 
     def may_measure_losses(self) -> bool:
-        """Whether losses can be paid for; the first are, since nobody knows what they cost."""
+        """Whether losses can be paid for; those are whose cost nobody knows."""
         if self.budget is None or not self.per_losses:
             return True
         wanted = self.on_losses + self.on_rest + self.per_losses

@@ -5,26 +5,36 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from memhorizon.denoiser import Denoiser
 from memhorizon.errors import InputError
-from memhorizon.eval_mode import device_of_model, eval_mode, networks
+from memhorizon.eval_mode import eval_mode, networks
 from memhorizon.experiments.run import environment
 from memhorizon.files.plain import check_path
 from memhorizon.measure.items import Items
 from memhorizon.monitor.certificate import certified_size, upper_limit
 from memhorizon.monitor.choice import best_look, is_candidate
-from memhorizon.monitor.copies import CopyFinder, Found
+from memhorizon.monitor.copies import CopyFinder, Found, expected_null
 from memhorizon.monitor.isolation import isolated, synchronize
-from memhorizon.monitor.keeping import BEST, RECORD, SHEETS, keep_bytes, keep_tensors, weights_of
+from memhorizon.monitor.keeping import (
+    BEST,
+    CANDIDATE,
+    RECORD,
+    SHEETS,
+    keep_bytes,
+    keep_tensors,
+    kept_tensors,
+    put_back,
+    weights_of,
+)
 from memhorizon.monitor.looks import LookPlan, Purse, next_step
 from memhorizon.monitor.sequential import EProcess, allowed_share
 from memhorizon.monitor.settings import DEFAULT_SAMPLER, MonitorSets, MonitorSettings, split_off
@@ -45,6 +55,31 @@ if TYPE_CHECKING:
     Folder: TypeAlias = str | os.PathLike[str] | None
 else:  # checked by `Monitor`
     MakeDenoiser = Log = Sampler = Plan = Folder = object
+
+TRIED = 8  # items that a first look at the losses tries out
+MOST_BYTES = 2**28  # of weights that are kept in memory
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """The network that is looked at.
+
+    Attributes:
+        denoiser: what it is.
+        networks: that are behind it.
+        device: where they are.
+    """
+
+    denoiser: Denoiser
+    networks: list[nn.Module]
+    device: torch.device
+
+    @classmethod
+    def of(cls, denoiser: Denoiser) -> "Subject":
+        """Find the networks behind a denoiser."""
+        found = networks(denoiser)
+        first = next((weight for network in found for weight in network.parameters()), None)
+        return cls(denoiser, found, torch.device("cpu") if first is None else first.device)
 
 
 class Monitor:
@@ -125,8 +160,13 @@ class Monitor:
         self._log = log
         self._timer = timer
         self._warned: set[str] = set()
+        self._batch_size = batch_size
         self._clock: float | None = None
         self._memory = self._new_memory()
+        self._candidate: dict[str, Tensor] = {}
+        self._certified_size = certified_size(
+            target, expected_null(self.finder.rule), confidence=confidence, candidates=most_certificates
+        )
         self.last_sheet: SheetItems | None = None
 
     def _new_memory(self) -> Memory:
@@ -171,6 +211,30 @@ class Monitor:
         if self._clock is None:
             self._clock = self._timer()
         return self._guarded(int(step), model, force=True)
+
+    def finish(self, model: object = None) -> Best | None:
+        """Certify the checkpoint with the smallest held-out loss, if the best one is not as good.
+
+        To be called when the training is over. Within its budget the monitor may not have been able to draw
+        the samples of a certificate at the right moment; so it kept the weights of that checkpoint (in
+        `root`; in memory without one, up to 256 MB). They are put into the network, samples are drawn, and
+        the weights that it had are put back. Takes as long as some 500 to 1,000 samples do.
+
+        Args:
+            model: as for `update`.
+
+        Returns:
+            The best checkpoint, as `best`.
+        """
+        begun = self._begin()
+        try:
+            with isolated():
+                self._finish(model)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller goes on
+            self._report("finish", f"finish: {type(error).__name__}: {error}")
+        finally:
+            self._end(begun)
+        return self.best
 
     @property
     def verdict(self) -> Verdict:
@@ -221,6 +285,9 @@ class Monitor:
             InputError: if it is the state of no monitor.
         """
         self._memory = Memory.of_state(state)
+        self._candidate = {}
+        if self.root is None:  # weights in memory are no part of a state
+            self._memory.candidate = -1
         self._clock = None
 
     def record(self) -> MonitorRecord:
@@ -287,6 +354,8 @@ class Monitor:
         except Exception as error:  # noqa: BLE001 - whatever it is, the training goes on
             self._report("look", f"step {step:,}: {type(error).__name__}: {error}")
             memory.due = next_step(step, self.settings.plan.ratio)
+            if _is_out_of_memory(error):
+                self._batch_size = max(1, self._batch_size // 4)
         finally:
             self._end(begun)
         return self.verdict if len(memory.looks) > looks else None
@@ -316,14 +385,19 @@ class Monitor:
         if not (force or purse.may_measure_losses() or (self._suspected() and self._samples_due(step))):
             memory.due = step + self._steps_to_wait(step)
             return
-        denoiser = self._denoiser_of(model)
-        losses = self._losses(denoiser, force=force)
-        look = self._look_of(step, losses, denoiser)
+        subject = Subject.of(self._denoiser_of(model))
+        if not (force or purse.per_losses):
+            self._try_out(subject)
+            if not purse.may_measure_losses():
+                memory.due = step + self._steps_to_wait(step)
+                return
+        losses = self._losses(subject, force=force)
+        look = self._look_of(step, losses, subject)
         count, certified = self._samples_wanted(look, force=force)
         if count:
-            look = self._with_samples(look, denoiser, count, certified=certified)
+            look = self._with_samples(look, subject, count, certified=certified)
         memory.due = next_step(step, self._ratio(look))
-        self._conclude(look, denoiser)
+        self._conclude(look, subject)
 
     def _denoiser_of(self, model: object) -> Denoiser:
         if isinstance(model, DistributedDataParallel):
@@ -339,21 +413,34 @@ class Monitor:
             raise InputError(f"denoiser: expected a function that gives a Denoiser, got {made!r:.60}")
         return made
 
-    def _losses(self, denoiser: Denoiser, *, force: bool) -> Losses | None:
+    def _try_out(self, subject: Subject) -> None:
+        """Measure the losses of a few items, to know what a look will cost."""
+        few = self._probe.first(TRIED)
+        with self._timed() as seconds:
+            self._measured(subject, few)
+        purse = self._memory.purse
+        purse.on_losses += seconds[0]
+        purse.per_losses = seconds[0] * math.ceil(self._probe.evaluations / self._batch_size)
+        purse.per_losses *= min(1.0, self._batch_size / few.evaluations)
+
+    def _measured(self, subject: Subject, probe: Probe) -> Losses:
+        with eval_mode(subject.denoiser):
+            return measure_losses(subject.denoiser, probe, device=subject.device, batch_size=self._batch_size)
+
+    def _losses(self, subject: Subject, *, force: bool) -> Losses | None:
         """The losses of this look; None where they cannot be paid for."""
         purse = self._memory.purse
         if not (force or purse.may_measure_losses()):
             return None
-        with self._timed() as seconds, eval_mode(denoiser):
-            device = device_of_model(denoiser)
-            found = measure_losses(denoiser, self._probe, device=device, batch_size=self.settings.batch_size)
+        with self._timed() as seconds:
+            found = self._measured(subject, self._probe)
         purse.paid_losses(seconds[0])
         if not purse.per_sample:  # a sample takes as many calls as its solver has steps
             calls = self.settings.sampler.n_solver_steps * (1 + (self.settings.sampler.method == "heun"))
             purse.per_sample = seconds[0] / self._probe.evaluations * calls
         return found
 
-    def _look_of(self, step: int, losses: Losses | None, denoiser: Denoiser) -> Look:
+    def _look_of(self, step: int, losses: Losses | None, subject: Subject) -> Look:
         """What the cheap signals show."""
         look = Look(step, Phase.CANNOT_TELL, log_e=self._memory.test.log_e)
         if losses is None:
@@ -366,7 +453,7 @@ class Monitor:
             holdout_loss=losses.holdout_loss,
             gap=gap,
             gap_error=gap_error,
-            stable_rank=stable_rank(networks(denoiser)),
+            stable_rank=stable_rank(subject.networks),
         )
         if not self._probe.has_holdout:
             return look
@@ -392,7 +479,7 @@ class Monitor:
     def _samples_wanted(self, look: Look, *, force: bool) -> tuple[int, bool]:
         """How many samples are drawn, and whether the look is certified."""
         memory = self._memory
-        size = self._certified_size()
+        size = self._certified_size
         if memory.certificates < self.settings.most_certificates:
             wanted = force or self._is_candidate(look)
             if wanted and (force or memory.purse.may_certify(size)):
@@ -405,14 +492,6 @@ class Monitor:
         count = self.settings.plan.n_samples
         return (count, False) if memory.purse.may_draw(count, suspected=self._suspected()) else (0, False)
 
-    def _certified_size(self) -> int:
-        return certified_size(
-            self.settings.target,
-            self.finder.rule.null.value,
-            confidence=self.settings.confidence,
-            candidates=self.settings.most_certificates,
-        )
-
     def _is_candidate(self, look: Look) -> bool:
         if self.sets.holdout is not None and math.isnan(look.holdout_loss):
             return False
@@ -421,16 +500,19 @@ class Monitor:
         copying = self._memory.test.crossed
         return is_candidate(look.holdout_loss, looks, best=best, step=look.step, phase_is_copying=copying)
 
-    def _with_samples(self, look: Look, denoiser: Denoiser, count: int, *, certified: bool) -> Look:
-        """The look with fresh samples and what they show."""
+    def _with_samples(
+        self, look: Look, subject: Subject, count: int, *, certified: bool, tested: bool = True
+    ) -> Look:
+        """The look with fresh samples and what they show; the test for the stop goes on where `tested`."""
         memory = self._memory
         seeds = memory.seeds(count)
         with self._timed() as seconds:
-            samples = self._draw(denoiser, seeds)
+            samples = self._draw(subject, seeds)
             found = self.finder.find(samples)
         memory.purse.paid_samples(seconds[0], count, certified=certified)
-        memory.next_sample = next_step(look.step, self.settings.plan.sample_ratio)
-        memory.test = memory.test.after(found.count, count)
+        if tested:
+            memory.next_sample = next_step(look.step, self.settings.plan.sample_ratio)
+            memory.test = memory.test.after(found.count, count)
         candidates = 1
         if certified:
             memory.certificates += 1
@@ -442,17 +524,18 @@ class Monitor:
             copies=Fraction.of(found.count, count, confidence=confidence),
             upper=upper_limit(found.count, count, confidence=confidence, candidates=candidates),
             certified=certified,
-            log_e=memory.test.log_e,
+            log_e=memory.test.log_e if tested else look.log_e,
             sheet=sheet,
         )
 
-    def _draw(self, denoiser: Denoiser, seeds: Sequence[int]) -> Tensor:
+    def _draw(self, subject: Subject, seeds: Sequence[int]) -> Tensor:
         samples = sample(
-            denoiser,
+            subject.denoiser,
             self.sets.item_shape,
             seeds=seeds,
             sampler=self.settings.sampler,
-            batch_size=self.settings.batch_size,
+            device=subject.device,
+            batch_size=self._batch_size,
         )
         return torch.nan_to_num(samples.detach().cpu().float(), nan=0.0, posinf=1e6, neginf=-1e6).clamp(
             -1e6, 1e6
@@ -485,7 +568,7 @@ class Monitor:
         """How many steps of training pay for the next look, at most up to the next look of the plan."""
         return max(1, next_step(step, math.sqrt(self.settings.plan.ratio)) - step)
 
-    def _conclude(self, look: Look, denoiser: Denoiser) -> None:
+    def _conclude(self, look: Look, subject: Subject) -> None:
         """Reach the verdict, and write down what was seen."""
         memory = self._memory
         before = best_look(memory.looks, self.settings.target)
@@ -509,20 +592,62 @@ class Monitor:
         memory.looks.append(look)
         memory.verdict = verdict
         best = best_look(memory.looks, self.settings.target)
-        if self.root is not None:
-            if best is not None and best is not before:
-                self._keep(best, denoiser)
-            with self._reported("record"):
-                keep_bytes(to_text(self.record()).encode(), self.root / RECORD)
+        if best is not None and best is not before:
+            self._keep(best, subject)
+        self._keep_candidate(look, subject)
+        self._write_record()
         if self._log is not None:
             with self._reported("log"):
                 self._log(self._tags(look), look.step)
 
-    def _keep(self, best: Look, denoiser: Denoiser) -> None:
+    def _write_record(self) -> None:
+        if self.root is None:
+            return
+        with self._reported("record"):
+            keep_bytes(to_text(self.record()).encode(), self.root / RECORD)
+
+    def _keep(self, best: Look, subject: Subject) -> None:
+        """Keep the weights of the best checkpoint, where there is a folder for them."""
+        if self.root is None:
+            return
         with self._reported("weights"):
-            assert self.root is not None
-            keep_tensors(weights_of(networks(denoiser)), self.root / BEST)
+            keep_tensors(weights_of(subject.networks), self.root / BEST)
             self._memory.kept = best.step
+
+    def _keep_candidate(self, look: Look, subject: Subject) -> None:
+        """Keep the weights of the smallest held-out loss, once learning has slowed and until copies begin."""
+        is_lowest = look.rise == 0 and not math.isnan(look.holdout_loss)
+        if not is_lowest or look.phase is Phase.LEARNING or self.should_stop:
+            return
+        with self._reported("weights"):
+            weights = weights_of(subject.networks)
+            if self.root is not None:
+                keep_tensors(weights, self.root / CANDIDATE)
+            elif sum(value.nbytes for value in weights.values()) <= MOST_BYTES:
+                self._candidate = weights
+            else:
+                return
+            self._memory.candidate = look.step
+
+    def _finish(self, model: object) -> None:
+        memory = self._memory
+        look = next((look for look in memory.looks if look.step == memory.candidate), None)
+        best = best_look(memory.looks, self.settings.target)
+        is_worth = look is not None and (best is None or look.holdout_loss < best.holdout_loss)
+        if look is None or not is_worth or memory.certificates >= self.settings.most_certificates:
+            return
+        subject = Subject.of(self._denoiser_of(model))
+        now = weights_of(subject.networks)
+        kept = self._candidate if self.root is None else kept_tensors(self.root / CANDIDATE)
+        try:
+            put_back(subject.networks, kept)
+            certified = self._with_samples(look, subject, self._certified_size, certified=True, tested=False)
+            memory.looks[memory.looks.index(look)] = certified
+            if best_look(memory.looks, self.settings.target) is certified:
+                self._keep(certified, subject)
+        finally:
+            put_back(subject.networks, now)
+        self._write_record()
 
     def _tags(self, look: Look) -> dict[str, float]:
         """The numbers of a look under flat names."""
@@ -571,3 +696,8 @@ class Monitor:
         yield seconds
         synchronize()
         seconds[0] = self._timer() - start
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether fewer items at once may help."""
+    return isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or "out of memory" in str(error)

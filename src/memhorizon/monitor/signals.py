@@ -13,7 +13,7 @@ of the gap; and to every look, so that it drops out of differences along the tra
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -55,7 +55,7 @@ class Probe:
     train: Float[Tensor, " p *item"]
     holdout: Float[Tensor, " q *item"]
     noise: Float[Tensor, " r *item"]
-    train_of: Float64[Tensor, " p"] | Tensor
+    train_of: Tensor
     holdout_of: Tensor
 
     @classmethod
@@ -81,6 +81,13 @@ class Probe:
     def has_holdout(self) -> bool:
         """Whether there are held-out items."""
         return len(self.holdout) > 0
+
+    def first(self, count: int) -> "Probe":
+        """The first rows of either set."""
+        rows = slice(count)
+        return Probe(
+            self.train[rows], self.holdout[rows], self.noise[rows], self.train_of[rows], self.holdout_of[rows]
+        )
 
     @property
     def evaluations(self) -> int:
@@ -219,24 +226,17 @@ def _losses(
     device: torch.device,
     batch_size: int,
 ) -> Float64[Tensor, "n levels"]:
-    parts = [
-        torch.stack([_at_level(denoiser, x0, eps, level) for level in indices], 1)
-        for x0, eps in _batches(items, noise, device, batch_size)
-    ]
-    return torch.cat(parts) if parts else torch.zeros(0, len(indices), dtype=torch.float64)
-
-
-def _batches(
-    items: Tensor, noise: Tensor, device: torch.device, batch_size: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    for start in range(0, len(items), batch_size):
-        rows = slice(start, min(start + batch_size, len(items)))
-        yield items[rows].to(device), noise[rows].to(device)
-
-
-def _at_level(denoiser: Denoiser, x0: Tensor, noise: Tensor, level: int) -> Float64[Tensor, " b"]:
-    index = torch.full((len(x0),), level, device=x0.device)
-    return denoiser.item_losses(x0, noise, denoiser.schedule.at(index)).cpu().double()
+    """The loss of each item at each level, all pairs of an item and a level in batches."""
+    levels = torch.tensor(indices)
+    pairs = torch.arange(len(items) * len(levels))
+    parts = [torch.zeros(0, dtype=torch.float64)]
+    for some in pairs.split(batch_size):
+        row = some // len(levels)
+        alpha_bar = denoiser.schedule.at(levels[some % len(levels)])
+        x0 = items[row].to(device)
+        losses = denoiser.item_losses(x0, noise[row].to(device), alpha_bar)
+        parts.append(losses.cpu().double())
+    return torch.cat(parts).reshape(len(items), len(levels))
 
 
 def stable_rank(networks: Sequence[nn.Module]) -> float:

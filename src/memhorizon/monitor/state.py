@@ -52,6 +52,7 @@ class Memory:
         sheets: contact sheets.
         failures: the last that failed.
         kept: step of the weights in best.safetensors; -1 for none.
+        candidate: step of the smallest held-out loss whose weights are kept; -1 for none.
     """
 
     purse: Purse
@@ -66,6 +67,7 @@ class Memory:
     sheets: list[Sheet] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     kept: int = -1
+    candidate: int = -1
 
     def seeds(self, count: int) -> list[int]:
         """Take seeds that no look has used."""
@@ -89,6 +91,7 @@ class Memory:
             "lowest": self.lowest.clone(),
             "certificates": self.certificates,
             "kept": self.kept,
+            "candidate": self.candidate,
             "seen": encode(Seen(tuple(self.looks), self.verdict, tuple(self.sheets), tuple(self.failures))),
         }
 
@@ -118,7 +121,7 @@ class Memory:
         )
 
 
-_NUMBERS = ("due", "next_sample", "next_seed", "certificates", "kept")
+_NUMBERS = ("due", "next_sample", "next_seed", "certificates", "kept", "candidate")
 
 
 def first_seed(seed: int) -> int:

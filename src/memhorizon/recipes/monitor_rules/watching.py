@@ -94,14 +94,14 @@ class Watched:
         budget: that it had.
         stopped: whether it said stop at all.
         reason: why.
-        stop: the truth where it said so; at the end where it did not.
+        stop: the truth there; at the end where it did not.
         best: the truth at its best checkpoint; None where it had none.
         upper: limit of its certificate; 1 where it had none.
         looks: that it took.
         with_samples: of these with samples.
         certificates: certified looks.
-        overhead: of its time over that of the training, at the end.
-        overhead_at_stop: where it said stop; at the end where it did not.
+        overhead: its time over that of the training, at the end, with the certificate of `finish`.
+        overhead_at_stop: the same when the training was over for it.
         failures: what failed.
     """
 
@@ -164,7 +164,8 @@ class Watcher:
     Attributes:
         monitor: that is told of every update.
         timer: of it.
-        stop_step: where it first said stop; -1 for nowhere.
+        stop_step: where the training was over for it; -1 for nowhere so far.
+        said_stop: whether because it said stop.
         best_step: its best checkpoint; -1 for none.
         overhead_at_stop: there.
         weights: of the steps that are to be checked.
@@ -173,6 +174,7 @@ class Watcher:
     monitor: Monitor
     timer: Timer
     stop_step: int = -1
+    said_stop: bool = False
     best_step: int = -1
     overhead_at_stop: float = math.nan
     weights: dict[int, dict[str, Tensor]] = field(default_factory=dict)
@@ -187,9 +189,19 @@ class Watcher:
             self.best_step = best.step
             self.weights[step] = weights_of(network)
         if self.monitor.should_stop:
-            self.stop_step = step
-            self.overhead_at_stop = self.monitor.overhead
-            self.weights[step] = weights_of(network)
+            self.end(step, network)
+
+    def end(self, step: int, network: nn.Module) -> None:
+        """The training is over for this monitor."""
+        self.stop_step = step
+        self.said_stop = self.monitor.should_stop
+        self.overhead_at_stop = self.monitor.overhead
+        self.weights[step] = weights_of(network)
+        candidate = dict(self.monitor._candidate)
+        best = self.monitor.finish(network)
+        if best is not None and best.step != self.best_step:
+            self.best_step = best.step
+            self.weights[best.step] = {**weights_of(network), **candidate}
 
 
 def weights_of(network: nn.Module) -> dict[str, Tensor]:
@@ -341,9 +353,10 @@ def _watched(
 ) -> Watched:
     """What a monitor said, with the truth there."""
     monitor = watcher.monitor
-    stopped = watcher.stop_step >= 0
-    end = watcher.stop_step if stopped else n_updates
-    stop = _checked_at(truth, network, watcher.weights.get(end, last), end)
+    if watcher.stop_step < 0:
+        network.load_state_dict(last)
+        watcher.end(n_updates, network)
+    stop = _checked_at(truth, network, watcher.weights[watcher.stop_step], watcher.stop_step)
     best = None
     upper = 1.0
     if watcher.best_step >= 0:
@@ -352,7 +365,7 @@ def _watched(
     first = next((look for look in monitor.history if look.stop is not Stop.NO), None)
     return Watched(
         budget=monitor.settings.budget or math.inf,
-        stopped=stopped,
+        stopped=watcher.said_stop,
         reason="" if first is None else str(first.stop),
         stop=stop,
         best=best,
@@ -361,7 +374,7 @@ def _watched(
         with_samples=sum(look.copies is not None for look in monitor.history),
         certificates=monitor.record().certificates,
         overhead=monitor.overhead,
-        overhead_at_stop=watcher.overhead_at_stop if stopped else monitor.overhead,
+        overhead_at_stop=watcher.overhead_at_stop,
         failures=monitor.record().failures,
     )
 

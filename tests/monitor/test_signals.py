@@ -1,0 +1,98 @@
+"""The cheap signals against slow twins."""
+
+import math
+
+import numpy as np
+import torch
+
+from memhorizon.denoiser import Denoiser
+from memhorizon.measure.losses import denoising_losses
+from memhorizon.monitor.signals import Probe, level_indices, measure_losses, rise, stable_rank
+from memhorizon.networks.mlp import MLPConfig
+from memhorizon.schedule import Schedule
+
+SCHEDULE = Schedule.linear()
+
+
+def items(n, seed):
+    return torch.randn(n, 6, generator=torch.Generator().manual_seed(seed))
+
+
+def network(seed=0):
+    return MLPConfig(width=16).build((6,), seed=seed)
+
+
+def measured(size, *, n=40, seed=0, batch_size=7):
+    probe = Probe.of(items(n, 1), items(n, 2), size, seed=3)
+    denoiser = Denoiser.noise(network(seed), SCHEDULE)
+    with torch.no_grad():
+        return measure_losses(denoiser, probe, device=torch.device("cpu"), batch_size=batch_size)
+
+
+def test_losses_are_those_of_the_measure():
+    """`denoising_losses` gives item i the noise of (seed, i), as the probe gives row i."""
+    found = measured(20)
+    slow = denoising_losses(
+        Denoiser.noise(network(), SCHEDULE),
+        found.probe.train,
+        indices=level_indices(SCHEDULE),
+        repeats=1,
+        seed=3,
+    )
+    # float32: relative rounding of 2^-24 in sums of a few terms
+    assert torch.allclose(found.train, slow.items, rtol=1e-5)
+
+
+def test_batches_do_not_change_losses():
+    assert torch.allclose(measured(20).holdout, measured(20, batch_size=10_000).holdout, rtol=1e-5)
+
+
+def test_the_gap_is_paired_where_no_item_is_there_twice():
+    found = measured(40)
+    value, error = found.gap()
+    difference = (found.holdout - found.train).mean(1).numpy() / found.holdout_loss
+    assert math.isclose(value, difference.mean(), rel_tol=1e-9)
+    assert math.isclose(error, difference.std(ddof=1) / math.sqrt(40), rel_tol=1e-9)
+
+
+def test_where_items_are_repeated_the_error_is_that_of_items():
+    """Five items in forty rows: the error is that of five means, not that of forty numbers."""
+    probe = Probe.of(items(5, 1), items(5, 2), 40, seed=3)
+    rows = torch.randn(40, generator=torch.Generator().manual_seed(0)).double() + probe.holdout_of.double()
+    value, error = rise(rows, torch.ones(40).double(), probe)
+    means = np.array([float((rows - 1)[probe.holdout_of == k].mean()) for k in range(5)])
+    assert math.isclose(value, means.mean(), rel_tol=1e-9)
+    assert math.isclose(error, means.std(ddof=1) / math.sqrt(5), rel_tol=1e-9)
+
+
+def test_the_noise_drops_out_of_a_change():
+    """The same network twice has not changed at all, whatever the noise."""
+    found = measured(40)
+    assert rise(found.holdout_rows, found.holdout_rows, found.probe) == (0.0, 0.0)
+
+
+def test_every_item_is_seen_before_one_is_seen_twice():
+    probe = Probe.of(items(30, 1), items(10, 2), 64, seed=0)
+    assert np.bincount(probe.train_of).tolist().count(2) == 26
+    assert set(np.bincount(probe.holdout_of)) == {6, 7}
+
+
+def test_without_held_out_items_there_is_no_gap():
+    probe = Probe.of(items(30, 1), None, 16, seed=0)
+    denoiser = Denoiser.noise(network(), SCHEDULE)
+    with torch.no_grad():
+        found = measure_losses(denoiser, probe, device=torch.device("cpu"), batch_size=99)
+    assert math.isnan(found.holdout_loss)
+    assert all(math.isnan(each) for each in found.gap())
+    assert len(found.levels()) == 9
+
+
+def test_the_stable_rank_is_that_of_the_singular_values():
+    with torch.random.fork_rng():
+        layer = torch.nn.Linear(12, 9)
+    values = torch.linalg.svdvals(layer.weight.detach())
+    exact = float(values.square().sum() / values[0].square())
+    # the power method has (s_2/s_1)^40 left of the start
+    assert math.isclose(stable_rank([layer]), exact, rel_tol=0.02)
+    assert stable_rank([layer]) >= exact * (1 - 1e-5)
+    assert math.isnan(stable_rank([torch.nn.LayerNorm(4)]))
