@@ -9,8 +9,9 @@ from memhorizon.monitor.choice import SLOW, fall_rate
 from memhorizon.records.monitor import Look, Phase, Stop, Verdict
 
 RISE = 0.02  # of the held-out loss over its minimum that counts as one
-ERRORS = 2.5  # standard errors that it has to exceed
-LOOKS = 2  # in a row without a fall of the loss, after which copies that appear end the training
+ERRORS = 2.0  # standard errors that it has to exceed
+LOOKS = 2  # in a row without a fall of the loss, after which signs of copies end the training
+GAP = 0.5  # of the held-out loss: the gap that is such a sign
 LEVEL = 0.05  # at which copies are seen to be more than the null
 BACK = 1.35  # the fall of the loss is read over at least this factor in steps
 
@@ -19,10 +20,13 @@ def stop_of(looks: Sequence[Look], *, crossed: bool, null: float = 0.0) -> Stop:
     """Whether a training should stop after these looks, and why.
 
     It should where copies are proven (the e-process has crossed), or where the best checkpoint lies behind.
-    That is so where the held-out loss is above its minimum, by 2 % and by 2.5 standard errors, while the
-    training loss is below what it was at that minimum. (Where both have risen the training is unstable, not
-    over.) And it is so where the held-out loss was not below its minimum at two looks in a row and more
-    samples are copies than the null explains, at a level of 5 %: nothing is gained, and copies begin.
+    That is so in either of these cases:
+
+    1. The held-out loss is above its minimum, by 2 % and by two standard errors, while the training loss is
+       below what it was at that minimum. (Where both have risen the training is unstable, not over.)
+    2. The held-out loss was not below its minimum at two looks in a row, and training images are denoised
+       with less than half of the loss of others, or more samples are copies than the null explains, at a
+       level of 5 %: nothing is gained any more, and copies begin.
 
     Args:
         looks: so far, in order.
@@ -35,15 +39,16 @@ def stop_of(looks: Sequence[Look], *, crossed: bool, null: float = 0.0) -> Stop:
     if len(known) <= LOOKS:
         return Stop.NO
     lowest = min(known, key=lambda look: look.holdout_loss)
-    if _is_past(known[-1], lowest):
+    if _has_risen(known[-1], lowest):
         return Stop.PASSED
     rests = all(look.step > lowest.step for look in known[-LOOKS:])
-    return Stop.PASSED if rests and _copies_begin(looks, null) else Stop.NO
+    is_late = known[-1].gap >= GAP or _copies_begin(looks, null)
+    return Stop.PASSED if rests and is_late else Stop.NO
 
 
-def _is_past(look: Look, lowest: Look) -> bool:
-    has_risen = look.rise >= RISE and look.rise >= ERRORS * look.rise_error
-    return has_risen and look.step > lowest.step and look.train_loss < lowest.train_loss
+def _has_risen(look: Look, lowest: Look) -> bool:
+    is_above = look.rise >= RISE and look.rise >= ERRORS * look.rise_error
+    return is_above and look.step > lowest.step and look.train_loss < lowest.train_loss
 
 
 def _copies_begin(looks: Sequence[Look], null: float) -> bool:

@@ -1,7 +1,7 @@
 """The trainings that the rules are compared on."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -12,7 +12,7 @@ from memhorizon.datasets.split import Split, load_split
 from memhorizon.denoiser import Denoiser
 from memhorizon.experiments.recipe import Size
 from memhorizon.networks.mlp import MLPConfig
-from memhorizon.networks.unet import UNetConfig
+from memhorizon.recipes.settings import SMALL_UNET
 from memhorizon.schedule import Schedule
 from memhorizon.training import OptimizerConfig, TrainConfig, TrainState, train
 
@@ -73,7 +73,8 @@ class Training:
         """The new network."""
         if self.data == "mixture":
             return MLPConfig(width=self.width).build(item_shape, n_levels=N_LEVELS, seed=self.seed)
-        return UNetConfig(width=self.width).build(item_shape, n_levels=N_LEVELS, seed=self.seed)
+        small = replace(SMALL_UNET, width=self.width)
+        return small.build(item_shape, n_levels=N_LEVELS, seed=self.seed)
 
     def denoiser(self, network: nn.Module) -> Denoiser:
         """What the network is to everything else."""
@@ -137,37 +138,35 @@ def trainings(size: Size) -> tuple[Training, ...]:
     """All trainings at a size."""
     if size == "tiny":
         return (Training("digits", 8, 40, width=8), Training("mixture", 16, 60, width=16, prediction="v"))
-    return (*_digits(), *_others())
+    return (*_mixtures(), *_digits(), *_fashion())
 
 
-def _digits() -> Iterator[Training]:
-    for n_train, n_updates, seeds in ((128, 8000, 1), (64, 4000, 3), (32, 2000, 3), (16, 1300, 2)):
-        for seed in range(seeds):
-            yield Training("digits", n_train, n_updates, seed=seed)
-    yield Training("digits", 16, 2200, width=8)
-    yield Training("digits", 32, 3200, width=8)
-    yield Training("digits", 32, 1400, width=32)
-    yield Training("digits", 64, 2800, width=32)
-    yield Training("digits", 32, 5000, optimizer="adamw", lr=3e-4)
-    yield Training("digits", 64, 2500, lr=3e-3)
-    for prediction in ("v", "velocity"):
-        yield Training("digits", 16, 1500, prediction=prediction)
-        yield Training("digits", 32, 2500, prediction=prediction)
-        yield Training("digits", 64, 5000, prediction=prediction)
-
-
-def _others() -> Iterator[Training]:
-    yield Training("fashion", 8, 900)
-    yield Training("fashion", 16, 2000)
-    yield Training("fashion", 16, 2000, seed=1)
-    yield Training("fashion", 32, 4000)
-    yield Training("fashion", 16, 2200, prediction="v")
-    yield Training("fashion", 16, 2200, prediction="velocity")
+def _mixtures() -> Iterator[Training]:
     yield Training("mixture", 32, 3500, width=128)
     yield Training("mixture", 64, 6000, width=128)
     yield Training("mixture", 64, 6000, width=128, seed=1)
-    yield Training("mixture", 128, 9000, width=128)
-    yield Training("mixture", 16, 6000, width=128, optimizer="sgd", lr=6e-3)
-    yield Training("mixture", 32, 12000, width=128, optimizer="sgd", lr=6e-3)
     yield Training("mixture", 64, 6000, width=128, prediction="v")
     yield Training("mixture", 64, 6000, width=128, prediction="velocity")
+    yield Training("mixture", 16, 6000, width=128, optimizer="sgd", lr=6e-3)
+    yield Training("mixture", 32, 9000, width=128, optimizer="sgd", lr=6e-3)
+
+
+def _digits() -> Iterator[Training]:
+    for seed in (0, 1):
+        yield Training("digits", 16, 1200, seed=seed)
+    for seed in (0, 1):
+        yield Training("digits", 32, 1800, seed=seed)
+    yield Training("digits", 16, 2000, width=8)
+    yield Training("digits", 32, 1100, width=32)
+    yield Training("digits", 32, 3500, optimizer="adamw", lr=3e-4)
+    for prediction in ("v", "velocity"):
+        yield Training("digits", 16, 1200, prediction=prediction)
+        yield Training("digits", 32, 1800, prediction=prediction)
+    yield Training("digits", 64, 3500)
+    yield Training("digits", 64, 2500, prediction="velocity")
+
+
+def _fashion() -> Iterator[Training]:
+    yield Training("fashion", 8, 800)
+    yield Training("fashion", 16, 1500)
+    yield Training("fashion", 16, 1500, prediction="velocity")
