@@ -35,7 +35,7 @@ LAYERS = [
     {"figures"},
     {"recipes"},
     {"report"},
-    {"sweeps", "audits"},
+    {"sweeps", "audits", "integrations"},
     {"forecasts"},
     {"cli"},
     {"__main__"},

@@ -80,3 +80,42 @@ def test_a_network_of_ones_own_has_a_run_and_a_page(example, with_diffusers, tmp
     assert sweep.timescales(mh.Rules(quality="grey"))["n4"].tau_gen.rule.startswith("grey")
     assert (tmp_path / "report.html").is_file()
     assert "open" in capsys.readouterr().out
+
+
+def test_a_loop_with_a_monitor_writes_its_page(example, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monitor = example("monitor_your_loop").main(n_updates=24, n_train=24)
+    assert [look.step for look in monitor.history][:1] == [20]
+    assert monitor.record().failures == ()
+    assert (tmp_path / "monitored" / "report.html").is_file()
+    assert "the monitor took" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "sizes"),
+    [
+        ("monitor_by_hook", "diffusers", {"n_updates": 24, "n_train": 24}),
+        ("monitor_lora", "diffusers", {"steps": 24, "pretraining": 2}),
+        ("monitor_diffusers", "accelerate", {"steps": 25, "save_every": 20}),
+        ("monitor_lightning", "lightning", {"steps": 24, "n_train": 24}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning:lightning")
+def test_a_training_with_a_package_is_watched(example, name, package, sizes, tmp_path, monkeypatch, capsys):
+    pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)
+    with torch.random.fork_rng(devices=[]):
+        monitor = example(name).main(**sizes)
+    assert [look.step for look in monitor.history][:1] == [20]
+    assert all(np.isfinite(look.holdout_loss) for look in monitor.history)
+    assert monitor.record().failures == ()
+
+
+def test_the_checkpoints_of_an_example_are_watched_from_their_folder(example, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("accelerate")
+    monkeypatch.chdir(tmp_path)
+    with torch.random.fork_rng(devices=[]):
+        example("monitor_diffusers").main(steps=22, save_every=22)
+    found = mh.integrations.find_checkpoints(tmp_path / "ddpm").found
+    assert [one.step for one in found] == [22]
+    assert isinstance(found[0].denoiser(found[0].network()), mh.Denoiser)

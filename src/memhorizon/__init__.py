@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from memhorizon import integrations as integrations
     from memhorizon import metrics as metrics
     from memhorizon import theory as theory
     from memhorizon.audits import AuditReport as AuditReport
@@ -129,7 +130,7 @@ _HOME = {
     "train": "training",
 }
 
-_MODULES = ("metrics", "theory")
+_MODULES = ("integrations", "metrics", "theory")
 
 __all__ = [*_MODULES, *_HOME]
 

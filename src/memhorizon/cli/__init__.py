@@ -43,9 +43,12 @@ COMMANDS = {
         "runs", "Measure the snapshots of a run again, with other numbers of samples or solver steps."
     ),
     "watch": Command(
-        "runs", "Show the progress of the runs in a directory until they are done or Ctrl-C is typed."
+        "runs",
+        "Show the progress of the runs in a directory, or of a monitored training.",
     ),
-    "report": Command("runs", "Write one page about a run, a directory of runs, or a record."),
+    "report": Command(
+        "runs", "Write one page about a run, a directory of runs, a monitored training, or a record."
+    ),
     "audit": Command(
         "audit",
         "Find the samples that copy training items, each with an exact p-value, and write a page about them.",
@@ -53,6 +56,10 @@ COMMANDS = {
     "forecast": Command(
         "forecast",
         "Forecast when a run of n items would begin to copy, from pilots, with a prediction interval.",
+    ),
+    "monitor": Command(
+        "monitor",
+        "Watch a training from its folder of checkpoints: which of them copies, which one is to be shipped?",
     ),
     "theory": Command("theory", "The random-features model in the high-dimensional limit."),
     "figure": Command("records", "Redraw the pictures of a record from the numbers in it."),

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, NamedTuple
 import tyro
 
 from memhorizon.cli.axes import axes_of_words
+from memhorizon.cli.monitored import is_monitored, report_monitor, watch_monitor
 from memhorizon.cli.output import dry_run as show_dry_run
 from memhorizon.cli.output import (
     duration,
@@ -306,12 +307,16 @@ def measure(
 
 
 def watch(path: Positional[Path], once: bool = False) -> int:
-    """Show the progress of the runs in a directory until they are done or Ctrl-C is typed.
+    """Show the progress of the runs in a directory, or of a monitored training.
+
+    Runs are shown until they are done or Ctrl-C is typed.
 
     Args:
-        path: a run directory, or a directory of them.
+        path: a run directory, a directory of them, or the folder (root) of a monitor.
         once: show it once and stop.
     """
+    if is_monitored(path):
+        return watch_monitor(path, once=once)
     check_reader()
     try:
         while True:
@@ -373,11 +378,11 @@ def _seconds_left(log: Sequence[Row], total: int) -> float:
 
 
 def report(path: Positional[Path], rules: RuleFlags = RuleFlags(), json: bool = False) -> int:  # noqa: B008
-    """Write one page about a run, a directory of runs, or a record.
+    """Write one page about a run, a directory of runs, a monitored training, or a record.
 
     Args:
-        path: a run directory, a directory of them, or the file of a record (of a sweep or an audit); the page
-            of a record is written beside it, without images.
+        path: a run directory, a directory of them, the folder (root) of a monitor, or the file of a record;
+            the page of a record is written beside it, without images.
         rules: how the two times are read; by default as in the record that lies beside the runs.
         json: print the record.
     """
@@ -385,6 +390,10 @@ def report(path: Positional[Path], rules: RuleFlags = RuleFlags(), json: bool = 
         if rules != RuleFlags():
             raise InputError("rules: expected none with the record of a file, which holds its times already")
         return page_beside(path, as_json=json)
+    if is_monitored(path):
+        if rules != RuleFlags():
+            raise InputError("rules: expected none with the folder of a monitor, which reads no timescales")
+        return report_monitor(path, as_json=json)
     runs = find_runs(path)
     made = record(runs, rules.over(rules_of(path)), name=path.absolute().name)
     return finish(made, runs, path, as_json=json)

@@ -1,4 +1,4 @@
-"""Which figures the record of a sweep or of an audit yields; those of a table belong to its recipe."""
+"""Which figures a record of a sweep, an audit or a training yields; those of a table belong to its recipe."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ from memhorizon.figures.contrasts import contrasts
 from memhorizon.figures.forecast import forecast
 from memhorizon.figures.laws import laws
 from memhorizon.figures.losses import losses
+from memhorizon.figures.monitor import course
+from memhorizon.figures.monitor_signals import Signals, evidence
 from memhorizon.figures.phase import phase
 from memhorizon.figures.picture import Picture
 from memhorizon.figures.reading import TIMESCALE_NAMES, number, sweep_of, timescale, varied
@@ -19,6 +21,7 @@ from memhorizon.figures.timescales import timescales
 from memhorizon.figures.window import window
 from memhorizon.records.audit import AuditRecord
 from memhorizon.records.forecast import ForecastRecord
+from memhorizon.records.monitor import MonitorRecord
 from memhorizon.records.sweep import SweepRecord
 
 
@@ -78,23 +81,36 @@ SWEEP_FIGURES = {
 
 
 def of(record: object, runs: Sequence[RunDir] = ()) -> dict[str, Picture]:
-    """All figures of a sweep, of an audit or of a forecast by name.
+    """All figures of a sweep, an audit, a forecast or a monitored training by name.
 
     Args:
         record: what was measured.
         runs: run directories, for its generated images; without them that figure is left out.
 
     Raises:
-        InputError: if it is no record of a sweep or of an audit.
+        InputError: if it is no record of these.
     """
     if isinstance(record, AuditRecord):
         return {"statistics": statistics(record), "p-values": p_values(record)}
     if isinstance(record, ForecastRecord):
         return {"forecast": forecast(record.forecast)}
+    if isinstance(record, MonitorRecord):
+        return _of_monitor(record)
     sweep = sweep_of(record)
     found = {name: figure.make(sweep) for name, figure in SWEEP_FIGURES.items() if figure.applies(sweep)}
     if any(shows_images(run) for run in runs):
         found["samples"] = samples(sweep, runs)
         if _has_window(sweep):
             found["sheets"] = sheets(sweep, runs)
+    return found
+
+
+def _of_monitor(record: MonitorRecord) -> dict[str, Picture]:
+    """The figures of a monitored training: those whose numbers were measured."""
+    found: dict[str, Picture] = {"course": course(record)}
+    known = Signals(record)
+    if known.shown() or known.quantiles():
+        found["signals"] = known
+    if any(look.copies is not None for look in record.looks):
+        found["evidence"] = evidence(record)
     return found

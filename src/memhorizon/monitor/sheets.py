@@ -77,7 +77,7 @@ def picture(items: SheetItems, limits: tuple[float, float]) -> bytes:
     return buffer.getvalue()
 
 
-def _pixels(images: Float[Tensor, "k c h w"], limits: tuple[float, float]) -> UInt8[np.ndarray, "k h w 3"]:
+def _pixels(images: Float[Tensor, "k c h w"], limits: tuple[float, float]) -> UInt8[np.ndarray, "k h2 w2 3"]:
     low, high = limits
     scaled = ((images - low) / max(high - low, 1e-12)).clamp(0, 1)
     factor = max(1, -(-LEAST_SIDE // max(images.shape[-2:])))

@@ -1,0 +1,93 @@
+"""All looks, what counts as a copy, what the monitor cost, and where its record comes from."""
+
+import math
+
+from memhorizon.records.monitor import Look, MonitorRecord
+from memhorizon.report.audit.words import number_text, share_of, share_text_of
+from memhorizon.report.parts import folded, paragraphs, section, table, text_of
+
+LONG = 15  # looks from which on their table is folded
+HEADS = ("step", "verdict", "training loss", "held-out loss", "gap", "copies", "limit", "stable rank", "note")
+
+
+def looks(record: MonitorRecord) -> str:
+    """A row for each look."""
+    listed = table(HEADS, [_row(look) for look in record.looks])
+    count = len(record.looks)
+    return section("All looks", folded(f"{count:,} looks", listed) if count > LONG else listed)
+
+
+def _row(look: Look) -> list[str]:
+    sure = " (certified)" if look.certified else ""
+    return [
+        f"{look.step:,}",
+        look.phase.value,
+        _number(look.train_loss),
+        _number(look.holdout_loss),
+        "–" if math.isnan(look.gap) else f"{100 * look.gap:.1f} %",
+        "–" if look.copies is None else share_text_of(look.copies),
+        "–" if math.isnan(look.upper) else f"{100 * look.upper:.2g} %{sure}",
+        _number(look.stable_rank),
+        look.note or "–",
+    ]
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3g}"
+
+
+def rule(record: MonitorRecord) -> str:
+    """What counts as a copy, and how often honest items would."""
+    found = record.rule
+    lines = [
+        f"A sample counts as a copy where {found.rule}.",
+        f"Honest items that would count: {share_of(found.null)}. The test for the stop allows for "
+        f"{100 * found.allowed:.2g} %.",
+    ]
+    if found.duplicates:
+        lines.append(f"{found.duplicates:,} training items are duplicates of another one and count as one.")
+    if record.shared:
+        lines.append(f"{record.shared:,} held-out items are in the training set as well, and were left out.")
+    if not record.n_holdout:
+        lines.append(
+            "No items were held out: there is no held-out loss, so of the checkpoints with a certificate the "
+            "latest is the best."
+        )
+    return section("What counts as a copy", paragraphs([text_of(line) for line in lines]))
+
+
+def cost(record: MonitorRecord) -> str:
+    """What the monitor took, beside its budget, and what failed."""
+    share = record.overhead
+    limit = "no limit was set" if record.budget is None else f"the budget is {100 * record.budget:g} %"
+    took = (
+        ""
+        if math.isnan(share)
+        else f", {100 * share:.1f} % of the {_seconds(record.train_seconds)} of training"
+    )
+    line = f"The monitor took {_seconds(record.monitor_seconds)}{took}; {limit}."
+    failed = [text_of(failure) for failure in record.failures]
+    note = "<p>What failed (the training went on):</p>" if failed else ""
+    return section("What it cost", f"<p>{text_of(line)}</p>", note, paragraphs(failed, kind="notes"))
+
+
+def _seconds(seconds: float) -> str:
+    return f"{number_text(seconds)} s" if seconds < 100 else f"{seconds:,.0f} s"
+
+
+def origin(record: MonitorRecord) -> str:
+    """Facts from which the watching can be done again."""
+    shape = " x ".join(str(side) for side in record.item_shape)
+    environment = ", ".join(f"{name} {value}" for name, value in record.environment.items())
+    lines = {
+        "Training set": f"{record.n_train:,} items of {shape}",
+        "Held out": f"{record.n_holdout:,} items" if record.n_holdout else "none",
+        "Sampler": text_of(record.sampler),
+        "Target": f"at most {100 * record.target:g} % copies, {100 * record.confidence:g} % confidence",
+        "Seed": str(record.seed),
+        "Protocol": f"version {record.protocol}",
+        "Made with": text_of(environment or "not recorded"),
+        "Command": f"<code>{text_of(record.command)}</code>" if record.command else "not recorded",
+    }
+    listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in lines.items())
+    return section("Where it comes from", f'<dl class="facts">{listed}</dl>')

@@ -1,0 +1,101 @@
+"""What the rules that people use would have done in the same training."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from memhorizon.records.monitor import Look, MonitorRecord
+from memhorizon.report.audit.words import share_text_of
+from memhorizon.report.parts import section, table
+
+ALWAYS = 2000  # steps, a default of many tutorials
+PER_IMAGE = 100  # steps, as guides for fine-tuning say
+ERRORS = 2.0  # standard errors by which a gap is seen
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a rule chooses.
+
+    Attributes:
+        rule: in words.
+        look: the look whose checkpoint it takes; None where it chooses none.
+        why_none: where it chooses none.
+    """
+
+    rule: str
+    look: Look | None
+    why_none: str = ""
+
+
+def choices(record: MonitorRecord) -> list[Choice]:
+    """What each rule chooses among the looks; those that need what was not measured are left out."""
+    looks = record.looks
+    found = [
+        _lowest("smallest held-out loss", looks, lambda look: look.holdout_loss),
+        _before_gap(looks),
+        _lowest("smallest Fréchet distance to held-out items", looks, lambda look: look.frechet),
+        _at(f"{PER_IMAGE} steps per training item", looks, PER_IMAGE * record.n_train),
+        _at(f"always {ALWAYS:,} steps", looks, ALWAYS),
+        Choice("the last checkpoint", looks[-1]),
+    ]
+    return [one for one in found if one is not None]
+
+
+def _lowest(rule: str, looks: Sequence[Look], value: Callable[[Look], float]) -> Choice | None:
+    known = [look for look in looks if math.isfinite(value(look))]
+    return Choice(rule, min(known, key=value)) if known else None
+
+
+def _before_gap(looks: Sequence[Look]) -> Choice | None:
+    """The last look before the gap between held-out and training loss is first seen."""
+    rule = f"before the loss gap opens ({ERRORS:g} standard errors)"
+    known = [look for look in looks if math.isfinite(look.gap) and math.isfinite(look.gap_error)]
+    if not known:
+        return None
+    for k, look in enumerate(known):
+        if look.gap > ERRORS * look.gap_error:
+            return Choice(rule, known[k - 1]) if k else Choice(rule, None, "open at the first look")
+    return Choice(rule, None, "has not opened")
+
+
+def _at(rule: str, looks: Sequence[Look], step: int) -> Choice:
+    """The last look up to a step, where the training went that far."""
+    if looks[-1].step < step:
+        return Choice(rule, None, f"step {step:,} was not reached")
+    before = [look for look in looks if look.step <= step]
+    return Choice(rule, before[-1]) if before else Choice(rule, None, f"step {step:,} was not looked at")
+
+
+def others(record: MonitorRecord) -> str:
+    """A table: each rule, the step that it takes, copies there, and the held-out loss there."""
+    losses = [look.holdout_loss for look in record.looks if math.isfinite(look.holdout_loss)]
+    lowest = min(losses, default=math.nan)
+    found = choices(record)
+    if record.best is not None:
+        best = next((look for look in record.looks if look.step == record.best.step), None)
+        found = [Choice("this monitor: the best certified checkpoint", best), *found]
+    rows = [_row(record, one, lowest) for one in found]
+    heads = ["rule", "step", "copies there", "looked at", "held-out loss over its best"]
+    note = (
+        "Copies are those of the look nearest to that step with samples. A rule that takes the right "
+        "checkpoint here need not do so elsewhere: none of them counts copies."
+    )
+    return section("What other rules would have done", table(heads, rows), f"<p>{note}</p>")
+
+
+def _row(record: MonitorRecord, one: Choice, lowest: float) -> list[str]:
+    if one.look is None:
+        return [one.rule, f"– ({one.why_none})" if one.why_none else "–", "–", "–", "–"]
+    step = one.look.step
+    drawn = [look for look in record.looks if look.copies is not None]
+    near = min(drawn, key=lambda look: abs(math.log(max(look.step, 1) / max(step, 1))), default=None)
+    over = one.look.holdout_loss / lowest - 1
+    share = share_text_of(near.copies) if near is not None and near.copies is not None else "not known"
+    return [
+        one.rule,
+        f"{step:,}",
+        share,
+        "–" if near is None else f"step {near.step:,}",
+        f"{100 * over:+.1f} %" if math.isfinite(over) else "not known",
+    ]

@@ -1,0 +1,126 @@
+"""Contact sheets: samples beside the training images nearest to them, look by look."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from jaxtyping import Shaped
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from memhorizon.errors import InputError
+from memhorizon.files.bounds import check_regular
+from memhorizon.records.monitor import MonitorRecord, Sheet
+from memhorizon.report.audit.pictures import AuditPictures, Frames, side_for
+from memhorizon.report.audit.words import number_text
+from memhorizon.report.parts import folded, section
+
+OPEN = 3  # sheets that are shown
+MOST = 24  # on the page, the folded ones included
+PAIRS = 12  # of a sheet
+BYTES = 3_000_000  # of all pictures on the page
+
+
+@dataclass(frozen=True, eq=False)
+class SheetPictures:
+    """The images of one contact sheet.
+
+    Attributes:
+        samples: in the order of the rows of the sheet. [k, channels, height, width]
+        nearest: the training image nearest to each. [k, channels, height, width]
+    """
+
+    samples: Shaped[Tensor, " k *item"]
+    nearest: Shaped[Tensor, " k *item"]
+
+
+Find: TypeAlias = Callable[[Sheet], SheetPictures | None]  # the images of a sheet; None where there are none
+
+
+def in_folder(root: Path) -> Find:
+    """Find images in the folder of a monitor, one sheet at a time; none where they are missing or damaged."""
+
+    def find(sheet: Sheet) -> SheetPictures | None:
+        path = Path(sheet.arrays)
+        if not sheet.arrays or path.is_absolute() or ".." in path.parts:  # a record may come from a stranger
+            return None
+        try:
+            check_regular(root / path)
+            with safe_open(root / path, framework="pt") as file:
+                found = SheetPictures(file.get_tensor("samples"), file.get_tensor("nearest"))
+        except (OSError, InputError, SafetensorError):
+            return None
+        count = len(sheet.rows)  # a later look at the same step has written over this one otherwise
+        return found if len(found.samples) == len(found.nearest) == count else None
+
+    return find
+
+
+def sheets(record: MonitorRecord, find: Find) -> str:
+    """The sheets that matter most open, the others folded, from the last look back."""
+    known = list({sheet.step: sheet for sheet in record.sheets if sheet.rows}.values())
+    if not known or len(record.item_shape) != 3:
+        return ""
+    chosen = _chosen(record, known)
+    others = [sheet for sheet in reversed(known) if sheet not in chosen][: MOST - len(chosen)]
+    count = sum(2 * min(len(sheet.rows), PAIRS) for sheet in (*chosen, *others))
+    side = side_for(count, record.item_shape[0], BYTES)
+    parts = [_sheet(record, sheet, find(sheet), side) for sheet in chosen]
+    more = [_sheet(record, sheet, find(sheet), side) for sheet in others]
+    written = [part for part in more if part]
+    hidden = folded(f"{len(written)} more looks", "".join(written)) if written else ""
+    about = (
+        "Samples with the training image nearest to each, the smallest distance ratios first: near 0 it is a "
+        "copy, near 1 it is as far from the nearest as from the next one. Framed: counted as copies."
+    )
+    shown = "".join(parts) + hidden
+    return section("Samples beside the training set", f"<p>{about}</p>", shown) if shown else ""
+
+
+def _chosen(record: MonitorRecord, known: list[Sheet]) -> list[Sheet]:
+    """The sheet nearest to the best checkpoint, the first one with copies, and the last one."""
+    wanted = [known[-1]]
+    if record.best is not None:
+        best = record.best.step
+        wanted.append(min(known, key=lambda sheet: abs(sheet.step - best)))
+    wanted += [sheet for sheet in known if any(row.is_copy for row in sheet.rows)][:1]
+    steps = {sheet.step for sheet in wanted}
+    return [sheet for sheet in known if sheet.step in steps][:OPEN]
+
+
+def _sheet(record: MonitorRecord, sheet: Sheet, found: SheetPictures | None, side: int) -> str:
+    """One sheet under the step of its look; empty where its images are not there."""
+    if found is None:
+        return ""
+    _check(record, sheet, found)
+    frames = Frames(AuditPictures(found.samples, found.nearest), side)
+    cards = []
+    for k, row in enumerate(sheet.rows[:PAIRS]):
+        look = ' class="copy"' if row.is_copy else ""
+        both = frames.tag("samples", k, "sample") + frames.tag("train", k, "nearest training image")
+        word = "copy, " if row.is_copy else ""
+        cards.append(f"<li{look}><div>{both}</div><span>{word}{number_text(row.ratio)}</span></li>")
+    return f"<h3>{_title(record, sheet)}</h3>" + f'<ul class="sheet">{"".join(cards)}</ul>'
+
+
+def _check(record: MonitorRecord, sheet: Sheet, found: SheetPictures) -> None:
+    """Refuse images that are not those of a sheet.
+
+    Raises:
+        InputError: if they are others in number or shape.
+    """
+    wanted = (len(sheet.rows), *record.item_shape)
+    for name, images in (("samples", found.samples), ("nearest", found.nearest)):
+        if tuple(images.shape) != wanted:
+            got = tuple(images.shape)
+            raise InputError(f"pictures.{name}: expected {wanted} at step {sheet.step}, got {got}")
+
+
+def _title(record: MonitorRecord, sheet: Sheet) -> str:
+    looked = next((look for look in record.looks if look.step == sheet.step), None)
+    is_best = record.best is not None and record.best.step == sheet.step
+    share = ""
+    if looked is not None and looked.copies is not None:
+        share = f": {looked.copies.count:,} of {looked.copies.total:,} samples are copies"
+    return f"Step {sheet.step:,}{' (best)' if is_best else ''}{share}"

@@ -1,0 +1,116 @@
+"""The verdict of a monitored training in words, what to do, and the checkpoint that is worth shipping."""
+
+import math
+
+from memhorizon.records.monitor import Best, MonitorRecord, Phase, Stop
+from memhorizon.report.audit.words import share_of
+from memhorizon.report.parts import folded, section, text_of
+
+HEADS = {
+    Phase.LEARNING: "Still learning",
+    Phase.WINDOW: "In the window",
+    Phase.MEMORIZING: "Memorizing",
+    Phase.CANNOT_TELL: "Cannot tell",
+}
+
+
+def sentence(record: MonitorRecord) -> str:
+    """Say in one or two sentences where the training is, and which checkpoint to use."""
+    return f"{record.verdict}{_end(record.verdict.reason)} {best_text(record)}"
+
+
+def _end(text: str) -> str:
+    """A full stop where a text has none."""
+    return "" if text.endswith((".", "!", "?")) else "."
+
+
+def best_text(record: MonitorRecord) -> str:
+    """Which checkpoint is worth shipping, in a sentence."""
+    best = record.best
+    if best is None:
+        return f"No checkpoint has a certificate of at most {100 * record.target:g} % copies."
+    return (
+        f"Use the checkpoint of step {best.step:,}: at most {_percent(best.certificate.upper)} of its "
+        f"samples are copies, with {100 * best.certificate.confidence:g} % confidence."
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %"
+
+
+def verdict(record: MonitorRecord) -> list[str]:
+    """The phase, its reason, and what to do."""
+    found = record.verdict
+    do = found.stop.sentence if found.stop is not Stop.NO else found.phase.advice
+    reason = f"{found.reason}{_end(found.reason)}"
+    looks = f"{len(record.looks):,} look{'' if len(record.looks) == 1 else 's'}"
+    name = f"{text_of(record.name)}, " if record.name else ""
+    return [
+        f'<p class="number">{_head(record)} <span>after step {found.step:,}</span></p>',
+        f'<p class="of">{name}{looks} at a training on {record.n_train:,} items</p>',
+        f'<p class="found">{text_of(reason)}</p>',
+        f"<p><b>{'Stop.' if found.stop is not Stop.NO else 'What to do.'}</b> {text_of(do)}</p>",
+        _evidence(record),
+    ]
+
+
+def _head(record: MonitorRecord) -> str:
+    """The verdict in two or three words."""
+    if record.verdict.stop is Stop.PASSED and record.verdict.phase is not Phase.MEMORIZING:
+        return "Past its best"
+    return HEADS[record.verdict.phase]
+
+
+def _evidence(record: MonitorRecord) -> str:
+    """The numbers that the verdict rests on."""
+    known = {name: value for name, value in record.verdict.evidence.items() if not math.isnan(value)}
+    facts = "".join(
+        f"<dt>{text_of(name.replace('_', ' '))}</dt><dd>{value:,.4g}</dd>" for name, value in known.items()
+    )
+    return folded("The numbers behind it", f'<dl class="facts">{facts}</dl>') if facts else ""
+
+
+def certificate(record: MonitorRecord) -> str:
+    """The checkpoint that is worth shipping, with what is guaranteed of it."""
+    title = "The checkpoint worth shipping"
+    if record.best is None:
+        return section(title, f"<p>{text_of(best_text(record))} {_why_none(record)}</p>")
+    return section(title, _facts(record, record.best), f"<p>{text_of(_meaning(record))}</p>")
+
+
+def _why_none(record: MonitorRecord) -> str:
+    if not record.certificates:
+        return (
+            "No look was large enough for one: it takes samples, and they take time, which the budget limits."
+        )
+    return (
+        f"{record.certificates} of at most {record.most_certificates} large looks were taken; none was below."
+    )
+
+
+def _facts(record: MonitorRecord, best: Best) -> str:
+    found = best.certificate
+    lines = {
+        "Step": f"{best.step:,}",
+        "Certificate": f"at most {_percent(found.upper)} of its samples are copies, "
+        f"{100 * found.confidence:g} % confidence (one-sided)",
+        "Seen": f"{share_of(found.copies)} were copies",
+        "Held-out loss": "not known, there are no held-out items"
+        if math.isnan(best.quality)
+        else f"{best.quality:.4g}",
+        "Weights": text_of(best.path) if best.path else "were not kept by the monitor",
+    }
+    listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in lines.items())
+    return f'<dl class="facts certificate">{listed}</dl>'
+
+
+def _meaning(record: MonitorRecord) -> str:
+    how = "the smallest held-out loss" if record.n_holdout else "for want of held-out items the latest step"
+    level = f"{100 * (1 - record.confidence):.2g} % / {record.most_certificates}"
+    return (
+        f"Of the large looks whose limit is below the target of {100 * record.target:g} % it has {how}. The "
+        f"limit allows for the choice among {record.most_certificates} looks (Clopper and Pearson at "
+        f"{level}). Copies are counted in pixel space: flipped, shifted or partial copies are not, for which "
+        "there is memhorizon audit."
+    )
