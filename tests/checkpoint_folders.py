@@ -4,7 +4,6 @@ import torch
 
 from memhorizon.files.layouts import read_digits
 
-
 SHAPE = {"sample_size": 8, "in_channels": 1, "out_channels": 1}
 
 
