@@ -2,11 +2,9 @@
 
 from functools import partial
 
-from memhorizon.recipes.monitor_rules.suite import N_HOLDOUT, Training
+from memhorizon.recipes.monitor_rules.suite import N_HOLDOUT, Samples, Training
 from memhorizon.recipes.monitor_rules.watching import (
     BUDGETS,
-    N_SNAPSHOT,
-    N_TRUTH,
     RATIO,
     SAMPLER,
     TARGET,
@@ -18,7 +16,7 @@ from memhorizon.records.codec import encode
 from memhorizon.records.plain import Plain
 
 
-def settings() -> dict[str, Plain]:
+def settings(sizes: Samples) -> dict[str, Plain]:
     """What all trainings share."""
     return {
         "n_holdout": N_HOLDOUT,
@@ -26,12 +24,12 @@ def settings() -> dict[str, Plain]:
         "target": TARGET,
         "budgets": list(BUDGETS),
         "snapshot_ratio": RATIO,
-        "snapshot_samples": N_SNAPSHOT,
-        "truth_samples": N_TRUTH,
+        "snapshot_samples": sizes.snapshot,
+        "truth_samples": sizes.truth,
     }
 
 
-def part_of(training: Training) -> Part[Run]:
+def part_of(training: Training, sizes: Samples) -> Part[Run]:
     """The part of one training."""
-    own = {"training": encode(training), **settings()}
-    return Part(training.name, own, partial(watch, training))
+    own = {"training": encode(training), **settings(sizes)}
+    return Part(training.name, own, partial(watch, training, sizes))

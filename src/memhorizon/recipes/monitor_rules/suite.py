@@ -19,9 +19,23 @@ from memhorizon.training import OptimizerConfig, TrainConfig, TrainState, train
 Data = Literal["digits", "fashion", "mixture"]
 Output = Literal["noise", "v", "velocity"]
 N_LEVELS = 1000
+LEAST_MLP = 64  # width from which on the network of pictures is a residual MLP
 N_HOLDOUT = 64  # held-out items that the rules and the monitor see; the others are for the truth
 N_TEST = {"digits": 256, "fashion": 256, "mixture": 512}
 BATCH = {"digits": 32, "fashion": 16, "mixture": 512}
+
+
+@dataclass(frozen=True)
+class Samples:
+    """How many samples are drawn.
+
+    Attributes:
+        snapshot: at each snapshot.
+        truth: at the steps that a monitor stopped at or chose.
+    """
+
+    snapshot: int = 300
+    truth: int = 5000
 
 
 @dataclass(frozen=True)
@@ -32,7 +46,7 @@ class Training:
         data: digits (8 x 8), Fashion-MNIST (14 x 14) or a mixture of two Gaussians (8 dimensions).
         n_train: training items.
         n_updates: how long; until well after copies appear.
-        width: of the network, a U-Net of pictures and a residual MLP of vectors.
+        width: of the network: a U-Net up to 32, a residual MLP from 64 on.
         prediction: what the network learns to put out; "velocity" is flow matching.
         optimizer: its name.
         lr: its learning rate.
@@ -71,7 +85,7 @@ class Training:
 
     def network(self, item_shape: tuple[int, ...]) -> nn.Module:
         """The new network."""
-        if self.data == "mixture":
+        if self.data == "mixture" or self.width >= LEAST_MLP:
             return MLPConfig(width=self.width).build(item_shape, n_levels=N_LEVELS, seed=self.seed)
         small = replace(SMALL_UNET, width=self.width)
         return small.build(item_shape, n_levels=N_LEVELS, seed=self.seed)
@@ -134,6 +148,11 @@ def _flow_steps(
         yield step
 
 
+def samples(size: Size) -> Samples:
+    """How many samples are drawn at a size."""
+    return Samples(50, 100) if size == "tiny" else Samples()
+
+
 def trainings(size: Size) -> tuple[Training, ...]:
     """All trainings at a size."""
     if size == "tiny":
@@ -146,27 +165,27 @@ def _mixtures() -> Iterator[Training]:
     yield Training("mixture", 64, 6000, width=128)
     yield Training("mixture", 64, 6000, width=128, seed=1)
     yield Training("mixture", 64, 6000, width=128, prediction="v")
-    yield Training("mixture", 64, 6000, width=128, prediction="velocity")
-    yield Training("mixture", 16, 6000, width=128, optimizer="sgd", lr=6e-3)
-    yield Training("mixture", 32, 9000, width=128, optimizer="sgd", lr=6e-3)
+    yield Training("mixture", 16, 1500, width=128)
+    yield Training("mixture", 16, 1500, width=128, prediction="v")
+    yield Training("mixture", 32, 2500, width=128, seed=1)
+    yield Training("mixture", 32, 2500, width=128, prediction="velocity")
+    yield Training("mixture", 16, 4000, width=128, optimizer="sgd", lr=6e-3)
 
 
 def _digits() -> Iterator[Training]:
-    for seed in (0, 1):
-        yield Training("digits", 16, 1200, seed=seed)
-    for seed in (0, 1):
-        yield Training("digits", 32, 1800, seed=seed)
-    yield Training("digits", 16, 2000, width=8)
-    yield Training("digits", 32, 1100, width=32)
-    yield Training("digits", 32, 3500, optimizer="adamw", lr=3e-4)
-    for prediction in ("v", "velocity"):
-        yield Training("digits", 16, 1200, prediction=prediction)
-        yield Training("digits", 32, 1800, prediction=prediction)
-    yield Training("digits", 64, 3500)
-    yield Training("digits", 64, 2500, prediction="velocity")
+    yield Training("digits", 16, 1500, width=128)
+    yield Training("digits", 32, 2500, width=128)
+    yield Training("digits", 32, 2500, width=128, prediction="v")
+    yield Training("digits", 16, 1500, width=128, optimizer="adamw", lr=2e-3)
+    yield Training("digits", 16, 1000)
+    yield Training("digits", 16, 1000, prediction="velocity")
+    yield Training("digits", 16, 1500, width=8)
+    yield Training("digits", 16, 1000, seed=1)
+    yield Training("digits", 32, 1500)
+    yield Training("digits", 32, 1500, prediction="velocity")
 
 
 def _fashion() -> Iterator[Training]:
-    yield Training("fashion", 8, 800)
-    yield Training("fashion", 16, 1500)
-    yield Training("fashion", 16, 1500, prediction="velocity")
+    yield Training("fashion", 16, 2000, width=128)
+    yield Training("fashion", 16, 2000, width=128, prediction="v")
+    yield Training("fashion", 8, 700)

@@ -21,7 +21,7 @@ from memhorizon.monitor.copies import CopyFinder
 from memhorizon.monitor.isolation import isolated, synchronize
 from memhorizon.monitor.monitor import Monitor
 from memhorizon.monitor.signals import Losses, Probe, measure_losses, stable_rank
-from memhorizon.recipes.monitor_rules.suite import N_HOLDOUT, Training
+from memhorizon.recipes.monitor_rules.suite import N_HOLDOUT, Samples, Training
 from memhorizon.records.monitor import Stop
 from memhorizon.samplers import SamplerConfig, sample
 
@@ -30,8 +30,6 @@ TARGET = 0.01
 BUDGETS = (0.05, 0.5)
 FIRST = 20
 RATIO = 1.25  # of the steps of two snapshots
-N_SNAPSHOT = 300  # samples at each
-N_TRUTH = 5000  # at the steps that a monitor stopped at or chose
 N_TEST_ROWS = 512
 TRUTH_SEED = 3_000_000_000
 SNAPSHOT_SEED = 2_000_000_000
@@ -71,7 +69,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Checked:
-    """The truth at a step that a monitor stopped at or chose: 5,000 fresh samples.
+    """The truth at a step that a monitor stopped at or chose, from many fresh samples.
 
     Attributes:
         step: updates done.
@@ -100,8 +98,8 @@ class Watched:
         looks: that it took.
         with_samples: of these with samples.
         certificates: certified looks.
-        overhead: its time over that of the training, at the end, with the certificate of `finish`.
-        overhead_at_stop: the same when the training was over for it.
+        overhead: its time over that of the training until the stop, with the certificate of `finish`.
+        overhead_at_stop: the same without that.
         failures: what failed.
     """
 
@@ -181,7 +179,7 @@ class Watcher:
 
     def update(self, step: int, network: nn.Module) -> None:
         """Tell the monitor of an update, and keep what it points at until it says stop."""
-        if self.monitor.update(step, network) is None or self.stop_step >= 0:
+        if self.stop_step >= 0 or self.monitor.update(step, network) is None:
             return
         best = self.monitor.best
         if best is not None and best.step != self.best_step:
@@ -215,6 +213,7 @@ class Truth:
 
     Attributes:
         training: that is looked at.
+        sizes: how many samples are drawn.
         finder: of copies.
         probe: training and held-out items.
         test: training and test items.
@@ -225,6 +224,7 @@ class Truth:
     """
 
     training: Training
+    sizes: Samples
     finder: CopyFinder
     probe: Probe
     test: Probe
@@ -250,7 +250,7 @@ class Truth:
             denoiser = self.training.denoiser(network)
             losses = self.losses(denoiser, self.probe)
             test = self.losses(denoiser, self.test)
-            samples = self.samples(denoiser, N_SNAPSHOT, SNAPSHOT_SEED)
+            samples = self.samples(denoiser, self.sizes.snapshot, SNAPSHOT_SEED)
             found = self.finder.find(samples)
             gap, error = losses.gap()
             return Snapshot(
@@ -273,21 +273,22 @@ class Truth:
         return frechet_distance(samples, self.train, features=features, same_units=True).value
 
     def checked(self, network: nn.Module, step: int) -> Checked:
-        """The truth from 5,000 samples."""
+        """The truth from many samples."""
         with isolated():
             denoiser = self.training.denoiser(network)
             test = self.losses(denoiser, self.test).holdout_loss
-            found = self.finder.find(self.samples(denoiser, N_TRUTH, TRUTH_SEED))
-            return Checked(step, found.count, N_TRUTH, test)
+            found = self.finder.find(self.samples(denoiser, self.sizes.truth, TRUTH_SEED))
+            return Checked(step, found.count, self.sizes.truth, test)
 
 
-def watch(training: Training, device: torch.device) -> Run:
+def watch(training: Training, sizes: Samples, device: torch.device) -> Run:
     """Train, and watch."""
     split = training.split()
     holdout = split.holdout[:N_HOLDOUT]
     network = training.network(split.item_shape).to(device)
     truth = Truth(
         training,
+        sizes,
         CopyFinder.of(split.train, split.holdout, target=TARGET, seed=1),
         Probe.of(split.train, holdout, 128, seed=11),
         Probe.of(split.train, split.holdout[N_HOLDOUT:], N_TEST_ROWS, seed=12),
@@ -426,11 +427,10 @@ class Dvar:
         """Evaluate, every few steps, until it has stopped."""
         if step % DVAR_EVERY or self.step >= 0:
             return
-        with isolated():
-            denoiser = self.training.denoiser(network)
-            with eval_mode(denoiser):
-                alpha_bar = denoiser.schedule.at(self.levels)
-                loss = denoiser.item_losses(self.items, self.noise, alpha_bar).mean()
+        denoiser = self.training.denoiser(network)
+        alpha_bar = denoiser.schedule.at(self.levels)
+        with torch.no_grad():  # these networks are the same in both modes
+            loss = denoiser.item_losses(self.items, self.noise, alpha_bar).mean()
         self.values.append(float(loss))
         if len(self.values) > self.WINDOW:
             recent = float(np.var(self.values[-self.WINDOW :]))
