@@ -19,7 +19,9 @@ from memhorizon.errors import InputError
 from memhorizon.eval_mode import eval_mode, networks
 from memhorizon.experiments.run import environment
 from memhorizon.files.plain import check_path
+from memhorizon.measure.features import PCAFeatures, pca_features
 from memhorizon.measure.items import Items
+from memhorizon.measure.quality import frechet_distance
 from memhorizon.monitor.certificate import certified_size, upper_limit
 from memhorizon.monitor.choice import best_look, is_candidate
 from memhorizon.monitor.copies import CopyFinder, Found, expected_null
@@ -57,6 +59,9 @@ else:  # checked by `Monitor`
     MakeDenoiser = Log = Sampler = Plan = Folder = object
 
 TRIED = 8  # items that a first look at the losses tries out
+FEWEST_FRECHET = 40  # held-out items that a Frechet distance is measured with
+DIRECTIONS = 16  # that it is measured in, at most
+WORTH = 0.6  # of the target: the most copies seen with which a certificate is tried again
 MOST_BYTES = 2**28  # of weights that are kept in memory
 
 
@@ -164,6 +169,7 @@ class Monitor:
         self._clock: float | None = None
         self._memory = self._new_memory()
         self._candidate: dict[str, Tensor] = {}
+        self._features: PCAFeatures | None = None
         self._certified_size = certified_size(
             target, expected_null(self.finder.rule), confidence=confidence, candidates=most_certificates
         )
@@ -525,8 +531,19 @@ class Monitor:
             upper=upper_limit(found.count, count, confidence=confidence, candidates=candidates),
             certified=certified,
             log_e=memory.test.log_e if tested else look.log_e,
+            frechet=self._frechet(samples) if certified else math.nan,
             sheet=sheet,
         )
+
+    def _frechet(self, samples: Tensor) -> float:
+        """The distance of samples to the held-out items in main directions of the training set."""
+        holdout = self.sets.holdout
+        if holdout is None or len(holdout) < FEWEST_FRECHET:
+            return math.nan
+        if self._features is None:
+            dim = min(DIRECTIONS, len(self.sets.train) - 1, holdout[0].numel())
+            self._features = pca_features(self.sets.train.cpu(), dim)
+        return frechet_distance(samples, holdout.cpu(), features=self._features, same_units=True).value
 
     def _draw(self, subject: Subject, seeds: Sequence[int]) -> Tensor:
         samples = sample(
@@ -641,13 +658,34 @@ class Monitor:
         kept = self._candidate if self.root is None else kept_tensors(self.root / CANDIDATE)
         try:
             put_back(subject.networks, kept)
-            certified = self._with_samples(look, subject, self._certified_size, certified=True, tested=False)
-            memory.looks[memory.looks.index(look)] = certified
-            if best_look(memory.looks, self.settings.target) is certified:
-                self._keep(certified, subject)
+            self._certify_candidate(look, subject)
         finally:
             put_back(subject.networks, now)
         self._write_record()
+
+    def _certify_candidate(self, look: Look, subject: Subject) -> None:
+        """Draw the samples of a certificate; where a few are copies, once more, as many as these ask for."""
+        memory = self._memory
+        place = memory.looks.index(look)
+        size = self._certified_size
+        while size and memory.certificates < self.settings.most_certificates:
+            look = self._with_samples(look, subject, size, certified=True, tested=False)
+            memory.looks[place] = look
+            size = self._size_again(look) if size == self._certified_size else 0
+        if best_look(memory.looks, self.settings.target) is look:
+            self._keep(look, subject)
+
+    def _size_again(self, look: Look) -> int:
+        """The size of a second try; 0 where none is needed, or where it would hardly help."""
+        seen = 0.0 if look.copies is None else look.copies.value
+        if look.upper <= self.settings.target or seen > WORTH * self.settings.target:
+            return 0
+        return certified_size(
+            self.settings.target,
+            seen,
+            confidence=self.settings.confidence,
+            candidates=self.settings.most_certificates,
+        )
 
     def _tags(self, look: Look) -> dict[str, float]:
         """The numbers of a look under flat names."""

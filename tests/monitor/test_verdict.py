@@ -1,0 +1,178 @@
+"""From histories to verdicts, choices and dates of looks: each case as it would be decided by hand."""
+
+import math
+
+import pytest
+
+from memhorizon.errors import InputError
+from memhorizon.monitor.choice import best_look, fall_rate, is_candidate
+from memhorizon.monitor.looks import LookPlan, Purse, next_step
+from memhorizon.monitor.verdict import stop_of, verdict_of
+from memhorizon.records.monitor import Look, Phase, Stop
+from memhorizon.results import Fraction
+
+NAN = math.nan
+
+
+def look(step, loss, *, train=None, rise=0.0, error=0.005, gap=0.1, copies=None, certified=False, upper=NAN):
+    return Look(
+        step,
+        Phase.CANNOT_TELL,
+        train_loss=loss if train is None else train,
+        holdout_loss=loss,
+        rise=rise,
+        rise_error=error,
+        gap=gap,
+        copies=None if copies is None else Fraction.of(*copies),
+        certified=certified,
+        upper=upper,
+    )
+
+
+def phase(*looks, crossed=False):
+    return verdict_of(looks, target=0.01, crossed=crossed).phase
+
+
+CLEAN = (0, 64)
+
+
+def test_a_loss_that_falls_fast_is_learning():
+    assert phase(look(100, 1.0, copies=CLEAN), look(150, 0.8)) is Phase.LEARNING
+
+
+def test_a_loss_that_hardly_falls_is_the_window():
+    verdict = verdict_of([look(100, 0.5, copies=CLEAN), look(150, 0.495)], target=0.01, crossed=False)
+    assert verdict.phase is Phase.WINDOW
+    assert "0 of 64 samples at step 100" in verdict.reason
+    assert verdict.evidence["samples"] == 64
+
+
+def test_without_samples_the_window_cannot_be_told():
+    assert phase(look(100, 0.5), look(150, 0.495)) is Phase.CANNOT_TELL
+
+
+def test_one_look_is_not_enough():
+    assert phase(look(100, 0.5, copies=CLEAN)) is Phase.CANNOT_TELL
+    assert phase() is Phase.CANNOT_TELL
+
+
+def test_without_held_out_items_nothing_but_copies_can_be_told():
+    looks = [look(100, NAN, copies=CLEAN), look(150, NAN, copies=CLEAN)]
+    assert phase(*looks) is Phase.CANNOT_TELL
+    assert phase(*looks, crossed=True) is Phase.MEMORIZING
+
+
+def test_the_fall_is_read_over_a_third_of_the_steps_at_least():
+    """1 % from 190 to 200, but 20 % since 140: still learning."""
+    looks = [look(100, 1.0), look(140, 0.8), look(190, 0.645), look(200, 0.64)]
+    assert phase(*looks) is Phase.LEARNING
+
+
+START = (look(100, 0.6), look(120, 0.5), look(150, 0.48, train=0.4))
+
+
+@pytest.mark.parametrize(
+    ("now", "stop"),
+    [
+        (look(180, 0.50, train=0.35, rise=0.04, error=0.01), Stop.PASSED),
+        (look(180, 0.50, train=0.35, rise=0.04, error=0.021), Stop.NO),  # within its error
+        (look(180, 0.485, train=0.35, rise=0.01, error=0.001), Stop.NO),  # less than 2 %
+        (look(180, 0.50, train=0.45, rise=0.04, error=0.01), Stop.NO),  # the training loss rises too
+    ],
+)
+def test_a_rise_of_the_held_out_loss_ends_a_training(now, stop):
+    assert stop_of([*START, now], crossed=False) is stop
+
+
+def test_at_rest_a_large_gap_ends_a_training():
+    rests = [look(180, 0.481, rise=0.002, gap=0.4), look(210, 0.482, rise=0.004, gap=0.55)]
+    assert stop_of([*START, *rests], crossed=False) is Stop.PASSED
+    assert stop_of([*START, rests[1]], crossed=False) is Stop.NO  # one look at rest is not two
+    assert stop_of([*START, rests[0], look(210, 0.47, gap=0.6)], crossed=False) is Stop.NO  # it still falls
+
+
+def test_at_rest_copies_beyond_the_null_end_a_training():
+    """P(X >= 2) of 64 at 0.3 % is 0.017, P(X >= 1) is 0.17."""
+
+    def rests(count):
+        return [look(180, 0.481, rise=0.002), look(210, 0.482, rise=0.004, copies=(count, 64))]
+
+    assert stop_of([*START, *rests(2)], crossed=False, null=0.003) is Stop.PASSED
+    assert stop_of([*START, *rests(1)], crossed=False, null=0.003) is Stop.NO
+
+
+def test_proven_copies_end_a_training_at_once():
+    assert stop_of([look(100, 0.6)], crossed=True) is Stop.COPIES
+
+
+def test_the_best_has_the_smallest_loss_among_those_with_a_certificate():
+    looks = [
+        look(100, 0.6, copies=(0, 528), certified=True, upper=0.00998),
+        look(120, 0.5, copies=(0, 528), certified=True, upper=0.00998),
+        look(150, 0.4, copies=(3, 528), certified=True, upper=0.02),  # not below the target
+        look(180, 0.3, copies=(0, 64), upper=0.045),  # not certified
+    ]
+    assert best_look(looks, 0.01) is looks[1]
+    assert best_look(looks[2:], 0.01) is None
+
+
+def test_without_a_quality_the_best_is_the_latest_with_a_certificate():
+    looks = [look(step, NAN, certified=True, upper=0.005) for step in (100, 200)]
+    assert best_look(looks, 0.01) is looks[1]
+
+
+@pytest.mark.parametrize(
+    ("loss", "best", "is_one"),
+    [
+        (0.495, None, True),
+        (0.40, None, False),  # still falls by a fifth
+        (0.52, None, False),  # 4 % above the lowest
+        (0.495, look(120, 0.50), False),  # 1 % better than the best
+        (0.495, look(120, 0.52), True),
+    ],
+)
+def test_a_candidate_is_near_the_lowest_slow_and_better(loss, best, is_one):
+    earlier = [look(100, 0.6), look(120, 0.5)]
+    assert is_candidate(loss, earlier, best=best, step=144, phase_is_copying=False) is is_one
+    assert not is_candidate(loss, earlier, best=best, step=144, phase_is_copying=True)
+
+
+def test_the_fall_per_fifth_of_the_steps_is_that_of_a_power_law():
+    """A loss of 1/step falls by a sixth while the steps grow by a fifth, between any two looks."""
+    for step in (110, 200, 1000):
+        assert math.isclose(fall_rate(100 / step, step, look(100, 1.0)), 1 / 6)
+
+
+def test_looks_are_spaced_evenly_in_the_logarithm():
+    steps = [20]
+    while steps[-1] < 10_000:
+        steps.append(next_step(steps[-1], 1.2))
+    ratios = [b / a for a, b in zip(steps, steps[1:], strict=False)]
+    assert all(1.2 <= ratio <= 1.2 + 1 / 20 for ratio in ratios)
+    assert len(steps) <= 2 + math.log(500) / math.log(1.2)
+
+
+def test_what_is_spent_stays_within_the_budget():
+    purse = Purse(0.05, train_seconds=100.0, per_losses=1.0, per_sample=0.01)
+    assert purse.may_measure_losses()
+    purse.paid_losses(2.5)
+    assert purse.spent == 2.5
+    assert not purse.may_measure_losses()  # 2.5 and 1.75 are more than three fifths of 5
+    assert purse.may_draw(64, suspected=False)
+    assert not purse.may_draw(101, suspected=False)  # more than a fifth of 5
+    assert purse.may_draw(101, suspected=True)
+    assert purse.may_certify(250)
+    assert not purse.may_certify(251)
+
+
+def test_without_a_budget_everything_may_be_done():
+    purse = Purse(None, per_losses=1.0)
+    assert purse.may_measure_losses()
+    assert purse.may_draw(10**6, suspected=False)
+    assert purse.may_certify(10**6)
+
+
+@pytest.mark.parametrize("name", ["first", "ratio", "sample_ratio", "n_samples", "n_probe", "n_shown"])
+def test_a_plan_that_is_none_is_refused(name):
+    with pytest.raises(InputError, match=name):
+        LookPlan(**{name: -1})
