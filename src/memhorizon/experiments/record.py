@@ -9,12 +9,12 @@ import numpy as np
 from memhorizon.checks import check_kind
 from memhorizon.errors import InputError
 from memhorizon.experiments.comparable import apart, batch_of, differs, once, same_data, setting
-from memhorizon.experiments.config import Config
+from memhorizon.experiments.config import Config, config_of
 from memhorizon.experiments.hyperparameters import CONTRASTS, HYPERPARAMETERS, POWERS, axes_of
 from memhorizon.experiments.reading import Reading, curves, key_of, null_fraction, read_run
 from memhorizon.experiments.rules import rules_of
 from memhorizon.experiments.run_directory import RunDir
-from memhorizon.experiments.written import WrittenConfig
+from memhorizon.experiments.written import WrittenConfig, is_written, written_of
 from memhorizon.records.codec import encode, encode_object
 from memhorizon.records.plain import Plain
 from memhorizon.records.sweep import Contrast, LeftOut, RunRecord, SweepRecord
@@ -31,7 +31,7 @@ from memhorizon.timescales.times import (
     timescales,
 )
 
-__all__ = ["curves", "factors", "null_fraction", "read_times", "record", "rules_of", "varied"]
+__all__ = ["curves", "factors", "null_fraction", "read_again", "read_times", "record", "rules_of", "varied"]
 
 TRIVIAL_NOISE_LOSS = 1.0  # E|noise|^2 / d: a network that predicts nothing where it is to predict the noise
 
@@ -91,6 +91,31 @@ def read_times(runs: Sequence[RunDir], rules: Rules | None = None) -> list[Times
     readings = [read_run(run) for run in runs]
     _check_rules(readings, rules)
     return _times(readings, _rules_for(readings, rules))
+
+
+def read_again(made: SweepRecord, rules: Rules) -> SweepRecord:
+    """The same runs read by other rules: times, laws and contrasts follow from the curves of the record.
+
+    Args:
+        made: the record of a sweep.
+        rules: how times are read now.
+
+    Raises:
+        InputError: if no run has the curve that the rules name, or a configuration is none of this version.
+    """
+    check_kind("made", made, SweepRecord)
+    check_kind("rules", rules, Rules)
+    readings = [_reading(run) for run in made.runs]
+    _check_rules(readings, rules)
+    again = _record(readings, rules, made.name, made.command)
+    kept = {name: getattr(made, name) for name in ("claim", "size", "seconds", "made", "left_out", "differs")}
+    return replace(again, others=tuple(read_again(other, rules) for other in made.others), **kept)
+
+
+def _reading(run: RunRecord) -> Reading:
+    """A run of a record as what its directory held."""
+    known = written_of(run.config) if is_written(run.config) else config_of(run.config)
+    return Reading(run.key, known, run.curves, run.null, run.environment, run.data, run.notes)
 
 
 def factors(config: Config | WrittenConfig) -> Factors:
@@ -225,6 +250,7 @@ def _times_of(reading: Reading, rules: Rules, level: _Level) -> Timescales:
             reading.curves.get("memorized"),
             quality_level=level.value,
             quality_level_sd=level.sd,
+            steep=rules.relative_to == "best",
             memorized_level=rules.memorized,
             null=reading.null or 0.0,
             gap=reading.curves.get(gap),

@@ -58,6 +58,21 @@ ANGLE = Scale(  # a fraction p as arcsin(sqrt(p)), straight as logit(p): any log
 )
 
 
+def steep(unit: float) -> Scale:
+    """A quantity that falls over orders of magnitude is straight as asinh(y / unit).
+
+    Far beyond the unit that is the logarithm of its size, within it the quantity itself, which may be 0 or of
+    the other sign: corrected distances are, near 0.
+    """
+    return Scale(
+        line=lambda y: np.arcsinh(y / unit),
+        back=lambda g: unit * np.sinh(g),
+        rate=lambda y: 1 / np.hypot(y, unit),
+        value=lambda y: y,
+        working=lambda v: v,
+    )
+
+
 @dataclass(frozen=True)
 class Crossing:
     """A crossing in log step: -inf is before the first reading, inf after the last."""

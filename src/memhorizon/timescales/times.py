@@ -13,10 +13,11 @@ from typing import get_args
 import numpy as np
 from jaxtyping import Bool, Float
 
-from memhorizon.checks import check_choice, check_number
+from memhorizon.checks import check_choice, check_flag, check_number
 from memhorizon.errors import InputError
 from memhorizon.results import Curve, Estimate, Fraction, Status, Time, Timescales, two_sided
-from memhorizon.timescales.crossing import ANGLE, SHARED, Crossing, angle_of_counts, crossing
+from memhorizon.timescales.crossing import ANGLE, PLAIN, SHARED, Crossing, angle_of_counts, crossing
+from memhorizon.timescales.crossing import steep as steep_scale
 from memhorizon.timescales.rules import RelativeTo
 
 _LARGEST = 1e100  # value of a curve of means, see _deviation
@@ -165,7 +166,7 @@ def _alike(curve: Curve, confidence: float) -> Bool[np.ndarray, " m"]:
 
 
 def generalization_time(
-    curve: Curve, *, level: float, level_sd: float = 0.0, confidence: float = 0.95
+    curve: Curve, *, level: float, level_sd: float = 0.0, steep: bool = False, confidence: float = 0.95
 ) -> Time:
     """When a falling measure of quality (held-out loss, score error, distance) first reaches a fixed level.
 
@@ -177,6 +178,8 @@ def generalization_time(
         curve: the quality along training, the smaller the better, with its intervals.
         level: in the unit of the curve.
         level_sd: standard deviation of the level itself; it enters the interval.
+        steep: whether the quality falls over orders of magnitude, as distances of samples do: between
+            readings it then runs as asinh(quality / level), near a straight line in the logarithm.
         confidence: nominal coverage of the interval.
 
     Raises:
@@ -186,6 +189,7 @@ def generalization_time(
     _check_curve(curve)
     check_number("level", level)
     check_number("level_sd", level_sd, least=0)
+    check_flag("steep", steep)
     end = int(np.argmin(curve.value)) + 1
     found = crossing(
         _log_step(curve)[:end],
@@ -193,6 +197,7 @@ def generalization_time(
         _deviation(curve)[:end],
         -level,
         level_sd=float(level_sd),
+        scale=steep_scale(abs(level)) if steep and level else PLAIN,
         confidence=_confidence(confidence),
     )
     return _time(curve, found, f"{curve.name or 'quality'} first at or below {level:.4g}", confidence)
@@ -295,6 +300,7 @@ def timescales(
     *,
     quality_level: float | None,
     quality_level_sd: float = 0.0,
+    steep: bool = False,
     memorized_level: float = 0.1,
     null: Fraction | float = 0.0,
     gap: Curve | None = None,
@@ -310,6 +316,7 @@ def timescales(
         memorized: memorized fractions with totals; None where they were not measured.
         quality_level: see `generalization_time`; None where there is none.
         quality_level_sd: its standard deviation.
+        steep: see `generalization_time`.
         memorized_level: see `memorization_time`.
         null: of the memorized fraction.
         gap: held-out minus training loss, if it was measured.
@@ -323,18 +330,20 @@ def timescales(
         gap_level = 0.1 * quality_level
     if gap is not None and gap_level is not None:
         others["gap_opening"] = gap_opening_time(gap, level=gap_level)
-    tau_gen = _generalized(quality, quality_level, quality_level_sd, status)
+    tau_gen = _generalized(quality, quality_level, quality_level_sd, steep, status)
     tau_mem = _memorized(memorized, memorized_level, null)
     return Timescales(tau_gen, tau_mem, others)
 
 
-def _generalized(quality: Curve | None, level: float | None, level_sd: float, status: Status) -> Time:
+def _generalized(
+    quality: Curve | None, level: float | None, level_sd: float, steep: bool, status: Status
+) -> Time:
     """tau_gen, or why it is not known."""
     if quality is None:
         return Time.unknown(Status.NOT_MEASURED, "no quality with its error was measured")
     if level is None:
         return Time.unknown(status, f"{quality.name or 'quality'} at a level relative to its best value")
-    return generalization_time(quality, level=level, level_sd=level_sd)
+    return generalization_time(quality, level=level, level_sd=level_sd, steep=steep)
 
 
 def _memorized(memorized: Curve | None, level: float, null: Fraction | float) -> Time:
