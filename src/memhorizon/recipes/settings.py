@@ -50,6 +50,12 @@ FASHION = replace(
     measure=replace(DIGITS.measure, snapshots=20, n_samples=300),
 )
 
+WINDOW = replace(  # long enough for good samples, held out so that a distance tells them
+    DIGITS,
+    data=replace(DIGITS.data, n_holdout=512),
+    measure=replace(DIGITS.measure, first=100, snapshots=24),
+)
+
 PAPER = Config(  # one H100 takes days for each of these
     data=DataConfig(name="celeba", path="CelebA", size=32, grey=True, n_train=1024, n_holdout=2048),
     model=UNetConfig(width=32, dropout=0.1),
@@ -74,7 +80,8 @@ PAPER_N: tuple[int, ...] = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 
 # tau_gen: KL, the measure of Fig. 9, at twice its floor; the held-out loss a twentieth above its floor
 MIXTURE_RULES = Rules(quality="kl", t=None, tolerance=1.0, memorized=0.2)
-IMAGE_RULES = Rules(quality="holdout", t=0.3, tolerance=0.05, memorized=0.1)
+IMAGE_RULES = Rules(quality="holdout", t=0.3, tolerance=0.05, memorized=0.1)  # first descent of the loss
+WINDOW_RULES = Rules.of_samples()
 
 TINY = MeasureConfig(
     snapshots=6, first=3, n_samples=40, sampler=SamplerConfig(n_solver_steps=5), repeats=1, keep=False
@@ -88,6 +95,15 @@ def at_each_n(base: Config, updates: Mapping[int, int], **axes: Values) -> list[
         sized = replace(base, data=replace(base.data, n_train=n_train))
         configs += grid(lasting(sized, n_updates, base.measure), **axes)
     return configs
+
+
+def on_items(configs: Sequence[Config], items: int) -> list[Config]:
+    """The same runs on a source of so many items: seeds for which none are left share the first ones."""
+    return [config if config.data.needed <= items else _on_first(config) for config in configs]
+
+
+def _on_first(config: Config) -> Config:
+    return replace(config, data=replace(config.data, subset=0))
 
 
 def tiny(base: Config, n_updates: int = 24) -> Config:

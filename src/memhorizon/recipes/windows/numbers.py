@@ -1,0 +1,101 @@
+"""tau_gen of committed sweeps on images, read again from the quality of samples, beside tau_mem."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from memhorizon.experiments.recipe import Found, Request
+from memhorizon.experiments.record import read_again
+from memhorizon.recipes.inputs import origin_of, read_inputs
+from memhorizon.recipes.pooled import Interval, bare, mean_ratio, power_of
+from memhorizon.recipes.tables import found_table, grouped
+from memhorizon.records.reading import level_of
+from memhorizon.records.sweep import RunRecord, SweepRecord
+from memhorizon.results import Time
+from memhorizon.timescales.pooling import Pooled
+from memhorizon.timescales.rules import OF_SAMPLES, Rules
+
+NAME = "windows"
+SWEEPS = ("n_digits", "window_digits", "n_fashion", "width_digits", "dropout_digits")
+LOSS = Rules(quality="holdout", t=0.3, tolerance=0.05, memorized=0.1)  # its first descent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """The runs of one setting, read from one quality."""
+
+    sweep: Annotated[str, "the record that was read"]
+    quality: Annotated[str, "the curve that tau_gen is read from"]
+    level: Annotated[float, "twice the best value of any run of the sweep"]
+    n_train: Annotated[int, "number of training items"]
+    width: Annotated[float, "of the network"]
+    dropout: Annotated[float, "of the network"]
+    tau_loss: Annotated[tuple[Time, ...], "first descent of the held-out loss, to 5 % above the worst"]
+    tau_gen: Annotated[tuple[Time, ...], "of each seed: samples are first as good as the level"]
+    tau_mem: Annotated[tuple[Time, ...], "of each seed: f_mem is 0.1 above its null"]
+    good: Annotated[int, "seeds whose samples were ever as good as the level"]
+    open: Annotated[int, "seeds whose samples were good before copying had begun"]
+    window: Annotated[Pooled, "tau_mem / tau_gen, geometric mean over the seeds with both"]
+
+
+KINDS = (Row,)
+
+
+def make(request: Request) -> Found:
+    """The rows of all sweeps; of one where it is tiny."""
+    records = read_inputs(SWEEPS, request)
+    rows = [row for record in records for row in rows_of(record)]
+    settings = {"inputs": origin_of(records, request.records), "tolerance": Rules.of_samples().tolerance}
+    return found_table(NAME, rows, KINDS, settings=settings, summary={"tau_gen": summarise(rows)})
+
+
+def rows_of(record: SweepRecord) -> Iterator[Row]:
+    """Each setting of a sweep, from each quality of samples that all of its runs have."""
+    by_loss = {run.key: run.timescales.tau_gen for run in read_again(record, LOSS).runs}
+    for quality in OF_SAMPLES:
+        if all(quality in run.curves for run in record.runs):
+            again = read_again(record, Rules.of_samples(quality))
+            for runs in grouped(again.runs, _setting).values():
+                yield _row(again, quality, runs, [by_loss[run.key] for run in runs])
+
+
+def _setting(run: RunRecord) -> tuple[int, object, object]:
+    return run.n_train, run.factor("width"), run.factor("dropout")
+
+
+def _row(record: SweepRecord, quality: str, runs: Sequence[RunRecord], by_loss: Sequence[Time]) -> Row:
+    tau_gen = [run.timescales.tau_gen for run in runs]
+    tau_mem = [run.timescales.tau_mem for run in runs]
+    pairs = [(mem, gen) for mem, gen in zip(tau_mem, tau_gen, strict=True) if gen.observed and mem.known]
+    width = runs[0].factor("width")
+    dropout = runs[0].factor("dropout")
+    return Row(
+        sweep=record.name,
+        quality=quality,
+        level=level_of(record) or 0.0,
+        n_train=runs[0].n_train,
+        width=float(width) if isinstance(width, int | float) else 0.0,
+        dropout=float(dropout) if isinstance(dropout, int | float) else 0.0,
+        tau_loss=tuple(map(bare, by_loss)),
+        tau_gen=tuple(map(bare, tau_gen)),
+        tau_mem=tuple(map(bare, tau_mem)),
+        good=sum(time.observed for time in tau_gen),
+        open=sum(gen.value < mem.value for mem, gen in pairs),
+        window=mean_ratio([mem for mem, _ in pairs], [gen for _, gen in pairs]),
+    )
+
+
+def summarise(rows: Sequence[Row]) -> dict[str, Interval]:
+    """The exponent of n in tau_gen of each sweep over n, by quality."""
+    found = {}
+    for (sweep, quality), own in grouped(rows, lambda row: (row.sweep, row.quality)).items():
+        if len({row.n_train for row in own}) >= 4:
+            power = power_of(*_each_seed(own))
+            found[f"{sweep}, {quality}"] = Interval(power.value, power.low, power.high)
+    return found
+
+
+def _each_seed(rows: Sequence[Row]) -> tuple[list[float], list[Time]]:
+    """n_train and tau_gen of every run."""
+    pairs = [(float(row.n_train), time) for row in rows for time in row.tau_gen]
+    return [n for n, _ in pairs], [time for _, time in pairs]
