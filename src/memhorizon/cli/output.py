@@ -100,10 +100,15 @@ def follow_sweep(
                 shown.set_postfix_str(f"{n_done} of {len(last.runs)} runs done", refresh=False)
                 shown.update(last.step - shown.n)
         except InputError as error:
-            if last is None or not any(os.path.isfile(run.path / "measures.jsonl") for run in last.runs):
+            if last is None or not _any_measures(last.runs):
                 raise
             return list(last.runs), str(error)
     return list(last.runs) if last else [], ""
+
+
+def _any_measures(runs: Sequence[RunDir]) -> bool:
+    """Whether a run has measures, so that there can be a page."""
+    return any(os.path.isfile(run.path / "measures.jsonl") for run in runs)
 
 
 def announce(configs: Sequence[Config], root: Path, device: str | None) -> None:
@@ -112,7 +117,7 @@ def announce(configs: Sequence[Config], root: Path, device: str | None) -> None:
     left = sum(step < config.train.n_updates for step, config in zip(done, configs, strict=True))
     if not left:
         return
-    at_once = min(cores(), len(configs))
+    at_once = _at_once(configs)
     timed = costs(configs, device=device, threads=1, at_once=at_once)
     seconds = [
         0.0 if isinstance(cost, InputError) else cost.seconds(config, done=step)
@@ -155,24 +160,37 @@ def dry_run(
 ) -> int:
     """Show what would be run and, unless it is meant for another machine, how long it would take here."""
     check_reader()
-    at_once = min(cores(), len(configs)) if side_by_side else 1
-    threads = 1 if side_by_side else None
     answer: Row = {"root": str(root), "runs": [{"key": config.key} for config in configs]}
     if estimate:
-        seconds = _estimates(configs, root, device, at_once, threads)
-        answer["seconds"] = _wall(configs, seconds, at_once) if side_by_side else seconds[0]
-        answer["device"] = str(device_of(device))
-        answer["at_once"] = at_once
-        answer["runs"] = [row | {"seconds": took} for row, took in zip(answer["runs"], seconds, strict=True)]
+        answer = _estimated(answer, configs, root, device, side_by_side)
     if as_json:
         print(json.dumps(_with_configs(answer, configs)))
         return 0
     for row, config in zip(answer["runs"], configs, strict=True):
         print(f"{row['key']}{_about(row)}\n{to_json(config)}")
-    beside = f", {at_once} at once" if side_by_side else ""
-    where = f"{beside} on {_place(device, threads)}" if estimate else ""
+    beside = f", {_at_once(configs)} at once" if side_by_side else ""
+    where = f"{beside} on {_place(device, 1 if side_by_side else None)}" if estimate else ""
     print(f"{len(configs)} run{'' if len(configs) == 1 else 's'} in {root}{_about(answer)}{where}")
     return 0
+
+
+def _at_once(configs: Sequence[Config]) -> int:
+    """How many runs of a sweep are done at the same time."""
+    return min(cores(), len(configs))
+
+
+def _estimated(
+    answer: Row, configs: Sequence[Config], root: Path, device: str | None, side_by_side: bool
+) -> Row:
+    """The answer with how long each run takes, and all of them, and where."""
+    at_once = _at_once(configs) if side_by_side else 1
+    seconds = _estimates(configs, root, device, at_once, 1 if side_by_side else None)
+    return answer | {
+        "seconds": _wall(configs, seconds, at_once) if side_by_side else seconds[0],
+        "device": str(device_of(device)),
+        "at_once": at_once,
+        "runs": [row | {"seconds": took} for row, took in zip(answer["runs"], seconds, strict=True)],
+    }
 
 
 def _about(timed: Row) -> str:
@@ -235,14 +253,19 @@ def finish(
         print(json.dumps(to_plain(made)))
     else:
         print(f"{sentence(made)}\n{rule_text(made.rules)}\nopen {page}")
+    _say_what_is_apart(made)
+    if failed:
+        say(f"memhorizon: {failed}")
+    return 1 if failed else 0
+
+
+def _say_what_is_apart(made: SweepRecord) -> None:
+    """Name the runs that do not compare with the others, and those that could not be read."""
     for other in made.others:
         entries = ", ".join(f"{name} = {value}" for name, value in other.differs.items())
         say(f"apart on the page, for they do not compare: {len(other.runs)} of the runs, with {entries}")
     for run in made.left_out:
         say(f"left out: {run.key}: {run.reason}")
-    if failed:
-        say(f"memhorizon: {failed}")
-    return 1 if failed else 0
 
 
 def page_beside(path: Path, *, as_json: bool = False) -> int:

@@ -2,7 +2,7 @@
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -218,10 +218,16 @@ def _grid_of(shared: Shared, flags: dict[str, tuple[int, ...]], over: Sequence[s
     axes |= further
     if not axes:
         raise InputError("n_train, width, seed, over: expected at least one axis, such as --n-train 16 32 64")
-    for axis, flag in (("n_train", "--data.n-train"), ("width", "--model.width")):
-        if axis in axes and any(word.split("=")[0].replace("_", "-") == flag for word in words()):
-            raise InputError(f"{axis}: expected the axis or {flag}, got both")
+    _check_given_once(axes)
     return grid(Config(**vars(shared)), **axes)
+
+
+def _check_given_once(axes: Iterable[str]) -> None:
+    """Refuse an axis beside the flag of its one value."""
+    given = {word.split("=")[0].replace("_", "-") for word in words()}
+    for axis, flag in (("n_train", "--data.n-train"), ("width", "--model.width")):
+        if axis in axes and flag in given:
+            raise InputError(f"{axis}: expected the axis or {flag}, got both")
 
 
 def loaded(command: Callable[..., int], arguments: Sequence[str]) -> Callable[..., int]:
@@ -230,14 +236,29 @@ def loaded(command: Callable[..., int], arguments: Sequence[str]) -> Callable[..
     Raises:
         InputError: if the file is no configuration.
     """
+    path = _file_of_load(arguments)
+    if path is None:
+        return command
+    config = _config_in(path)
+    if command is not sweep:
+        return partial(command, config=config)
+    entries = dict(vars(config))
+    seed = entries.pop("seed")
+    return partial(command, shared=Shared(**entries), seed=(seed,))
+
+
+def _file_of_load(arguments: Sequence[str]) -> Path | None:
+    """The file of --load; None without one, or without its value, which is told when the command is read."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--load", type=Path, default=None)
     try:
-        path = parser.parse_known_args(arguments)[0].load
-    except argparse.ArgumentError:  # without its value: told when the command is read
-        return command
-    if path is None:
-        return command
+        return parser.parse_known_args(arguments)[0].load
+    except argparse.ArgumentError:
+        return None
+
+
+def _config_in(path: Path) -> Config:
+    """The configuration in a file, said to be a new one where its run cannot be gone on with."""
     if path.exists() and not path.is_file():  # a folder, or a pipe that would be waited for
         raise InputError(f"load: expected a file, got {str(path)!r}")
     text = read_text(path)
@@ -247,11 +268,7 @@ def loaded(command: Callable[..., int], arguments: Sequence[str]) -> Callable[..
             f"{path} is of a run of version 0.1, which is read and measured but not gone on with; "
             f"this is a new run, {config.key}"
         )
-    if command is not sweep:
-        return partial(command, config=config)
-    entries = dict(vars(config))
-    seed = entries.pop("seed")
-    return partial(command, shared=Shared(**entries), seed=(seed,))
+    return config
 
 
 def check_order(arguments: Sequence[str]) -> None:
@@ -263,18 +280,22 @@ def check_order(arguments: Sequence[str]) -> None:
     command, *given = arguments
     named = next((word for word in given if word in NETWORKS), None)
     at = given.index(named) if named else len(given)
-    early = [word for word in given[:at] if word.startswith("--model.")]
+    _check_none_early(command, [word for word in given[:at] if word.startswith("--model.")], named)
     late = [word for word in given[at:] if word.startswith("--") and not word.startswith(AFTER_NETWORK)]
+    if late:
+        raise InputError(
+            f"{late[0]}: expected before {named}, after whose name come options of the network alone, as in "
+            f"memhorizon {command} {late[0]} ... {named} ..."
+        )
+
+
+def _check_none_early(command: str, early: Sequence[str], named: str | None) -> None:
+    """Refuse options of a network that come before its name."""
     if early:
         names = ", ".join(NETWORKS)
         raise InputError(
             f"{early[0]}: expected options of a network at the end, after its name ({names}), as in "
             f"memhorizon {command} ... {named or NETWORKS[0]} {early[0]} ..."
-        )
-    if late:
-        raise InputError(
-            f"{late[0]}: expected before {named}, after whose name come options of the network alone, as in "
-            f"memhorizon {command} {late[0]} ... {named} ..."
         )
 
 
@@ -295,15 +316,22 @@ def measure(
         quiet: show no progress.
     """
     run = RunDir.open(path)
-    settings = run.config.measure
-    if n_samples is not None:
-        settings = replace(settings, n_samples=n_samples)
-    if n_solver_steps is not None:
-        settings = replace(settings, sampler=replace(settings.sampler, n_solver_steps=n_solver_steps))
+    settings = _with_numbers(run.config.measure, n_samples, n_solver_steps)
     again = measure_again(run, replace(run.config, measure=settings), device=device)
     follow(again, run.path.name, quiet=quiet)
     print(f"measured again: {run.path / 'measures.jsonl'}; for a new page: memhorizon report {run.path}")
     return 0
+
+
+def _with_numbers(
+    settings: MeasureConfig, n_samples: int | None, n_solver_steps: int | None
+) -> MeasureConfig:
+    """The settings with the numbers that are given."""
+    if n_samples is not None:
+        settings = replace(settings, n_samples=n_samples)
+    if n_solver_steps is not None:
+        settings = replace(settings, sampler=replace(settings.sampler, n_solver_steps=n_solver_steps))
+    return settings
 
 
 def watch(path: Positional[Path], once: bool = False) -> int:
@@ -349,10 +377,7 @@ def _looked_at(run: RunDir) -> _Look:
 
 def _state(run: RunDir) -> str:
     """How far a run is, in words."""
-    measured = [row for row in run.measures() if row["measure"] == "memorized"]
-    copied = "not yet measured"
-    if measured:
-        copied = f"f_mem {measured[-1]['value']:.3f} at {measured[-1]['step']:,}"
+    copied = _copied(run)
     if run.done:
         return f"done, {copied}"
     about = run.about
@@ -366,6 +391,14 @@ def _state(run: RunDir) -> str:
     device = run.environment.get("device", "an unknown device")
     left = duration(_seconds_left(log, total))
     return f"{last['step']:,} of {total:,}, loss {last['loss']:.4f}, {copied}, about {left} left on {device}"
+
+
+def _copied(run: RunDir) -> str:
+    """The last memorized fraction of a run, in words."""
+    measured = [row for row in run.measures() if row["measure"] == "memorized"]
+    if not measured:
+        return "not yet measured"
+    return f"f_mem {measured[-1]['value']:.3f} at {measured[-1]['step']:,}"
 
 
 def _seconds_left(log: Sequence[Row], total: int) -> float:

@@ -135,10 +135,17 @@ class _Stopwatch:
         """Time the parts of one run."""
         data = replace(config.data, subset=0)
         split, reading = self.once(data, lambda: _timed(lambda: load_split(config.data).to(self.device)))
-        network = (config.model, split.item_shape)
         model, building = self.once(
-            network, lambda: _timed(lambda: _network(config, split.item_shape, self.device))
+            (config.model, split.item_shape),
+            lambda: _timed(lambda: _network(config, split.item_shape, self.device)),
         )
+        row = self.once("row", lambda: median(_rows()))
+        looking = self._snapshot(config, split, model)
+        return Cost(reading + building, self._update(config, split), looking, row)
+
+    def _snapshot(self, config: Config, split: Split, model: nn.Module) -> float:
+        """Seconds of one snapshot: what does not depend on the network, and the calls of the network."""
+        data = replace(config.data, subset=0)
         looks = replace(config.measure, snapshots=1, first=1)
         rest, calls = self.once(
             (data, config.schedule, config.train.prediction, config.train.diffusion_time, looks),
@@ -147,9 +154,8 @@ class _Stopwatch:
         looking = 0.0
         for rows, count in calls.items():
             call = partial(self._seconds_of_call, model, split.item_shape, rows)
-            looking += count * self.once((*network, rows), call)
-        row = self.once("row", lambda: median(_rows()))
-        return Cost(reading + building, self._update(config, split), rest + looking, row)
+            looking += count * self.once((config.model, split.item_shape, rows), call)
+        return rest + looking
 
     def _update(self, config: Config, split: Split) -> float:
         """Seconds of one update."""
@@ -187,7 +193,13 @@ def _free_snapshot(config: Config, split: Split) -> tuple[float, dict[int, float
     if wanted <= most:
         seconds, calls = _look(config, reference, wanted)
         return seconds, dict(calls)
-    # what does not depend on the samples once, the rest in proportion to their number
+    return _extrapolated(config, reference, wanted, most)
+
+
+def _extrapolated(
+    config: Config, reference: Reference, wanted: int, most: int
+) -> tuple[float, dict[int, float]]:
+    """From fewer samples: what does not depend on them once, the rest in proportion to their number."""
     fixed, calls_fixed = _look(config, reference, 0)
     few, calls_few = _look(config, reference, most)
     scale = wanted / most

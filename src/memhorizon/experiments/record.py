@@ -64,16 +64,19 @@ def record(
     readings, repeated = once(readings)
     readings, replaced = same_data(readings)
     _check_rules(readings, rules)
-    groups = _groups(readings)
-    first, *others = [_record(group, rules, name, command) for group in groups]
-    here = _about(groups[0][0])
-    apart_from_it = [differs(_about(group[0]), here) for group in groups[1:]]
-    named = zip(others, apart_from_it, strict=True)
+    largest, *smaller = _groups(readings)
     return replace(
-        first,
+        _record(largest, rules, name, command),
         left_out=(*damaged, *repeated, *replaced),
-        others=tuple(replace(other, differs=_plain_settings(settings)) for other, settings in named),
+        others=tuple(
+            replace(_record(group, rules, name, command), differs=_apart(group, largest)) for group in smaller
+        ),
     )
+
+
+def _apart(group: Sequence[Reading], largest: Sequence[Reading]) -> dict[str, Plain]:
+    """The settings of a group that are not those of the largest one."""
+    return _plain_settings(differs(_about(group[0]), _about(largest[0])))
 
 
 def _plain_settings(settings: Mapping[str, Plain]) -> dict[str, Plain]:

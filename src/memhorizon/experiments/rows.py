@@ -43,13 +43,20 @@ def rows_of(seen: Observation) -> list[Row]:
         rows.append({"measure": "invalid", "value": seen.invalid.value, "se": 0.0})
     if seen.memorized is not None:
         rows.append(_memorized(seen.memorized, seen.null, seen.threshold))
+    rows += _distances(seen)
+    return rows + [_quality(name, mean, seen.notes.get(name, "")) for name, mean in seen.qualities.items()]
+
+
+def _distances(seen: Observation) -> list[Row]:
+    """How far the samples are from the data, by each distance that was measured."""
+    rows = []
     if seen.frechet is not None:
         rows.append(_distance("frechet", seen.frechet, seen.features))
     if seen.kernel is not None:
         rows.append(_distance("kernel", seen.kernel, seen.features))
     if seen.kl is not None:
         rows.append({"measure": "kl", **_mean(seen.kl)})
-    return rows + [_quality(name, mean, seen.notes.get(name, "")) for name, mean in seen.qualities.items()]
+    return rows
 
 
 def _quality(name: str, mean: Mean, note: str) -> Row:

@@ -129,9 +129,18 @@ def _prepare(directory: RunDir, config: Config, device: str | torch.device | Non
         directory.discard()
         raise
     place = split.train.device
+    return _Ready(split, schedule, state, _resume(state, directory, config, place), place)
+
+
+def _resume(state: TrainState, directory: RunDir, config: Config, place: torch.device) -> Row | None:
+    """Load what was saved into the state; what was known of the streams then, None where nothing was saved.
+
+    Raises:
+        InputError: if the state is not one of this run, or its snapshots are gone.
+    """
     saved = directory.read_state()
     if saved is None:
-        return _Ready(split, schedule, state, None, place)
+        return None
     tensors, streams = saved
     state.load({name: tensor.to(place) for name, tensor in tensors.items()})
     if not 0 <= state.step <= config.train.n_updates:
@@ -139,7 +148,7 @@ def _prepare(directory: RunDir, config: Config, device: str | torch.device | Non
         raise InputError(f"state: expected a step up to {steps:,}, got {state.step:,}; {directory.path}")
     if config.measure.keep:
         _check_snapshots(directory, _marks_until(config, state.step))
-    return _Ready(split, schedule, state, streams, place)
+    return streams
 
 
 def _load(
@@ -156,9 +165,7 @@ def _load(
     directory.check_data(split.facts())
     schedule = config.schedule.build()
     try:
-        model = config.model.build(split.item_shape, n_levels=config.schedule.n_levels, seed=config.seed).to(
-            place
-        )
+        model = _model_of(config, split, place)
         split = split.to(place)
         with eval_mode(model), torch.no_grad():
             predict(model, split.train[:1], torch.full((1,), len(schedule) - 1, device=place))
@@ -167,6 +174,12 @@ def _load(
         shape = list(split.item_shape)
         raise InputError(f"model: cannot be built for items of shape {shape} on {place}: {reason}") from error
     return split, schedule, model
+
+
+def _model_of(config: Config, split: Split, place: torch.device) -> nn.Module:
+    """The network of a run as it is before the first step."""
+    built = config.model.build(split.item_shape, n_levels=config.schedule.n_levels, seed=config.seed)
+    return built.to(place)
 
 
 def _device(directory: RunDir, device: str | torch.device | None) -> torch.device:
@@ -279,9 +292,7 @@ def _measure_again(
     directory: RunDir, config: Config, split: Split, steps: list[int], settings: MeasureConfig
 ) -> Iterator[Progress]:
     _check_snapshots(directory, steps)
-    model = config.model.build(split.item_shape, n_levels=config.schedule.n_levels, seed=config.seed).to(
-        split.train.device
-    )
+    model = _model_of(config, split, split.train.device)
     rows: list[Row] = []
     reference = _reference(split, config)
     for step in steps:
@@ -309,20 +320,25 @@ def measure(
             differs in more than the measures.
     """
     trained = directory.config
+    if config is not None and replace(config, measure=trained.measure) != trained:
+        raise InputError(f"config: expected that of {directory.path} but for the measures, got another")
     asked = (config or trained).measure
     settings = replace(
         asked, snapshots=trained.measure.snapshots, first=trained.measure.first, keep=trained.measure.keep
     )
-    if config is not None and replace(config, measure=trained.measure) != trained:
-        raise InputError(f"config: expected that of {directory.path} but for the measures, got another")
+    steps = _steps_to_measure(directory, trained)
+    with directory.locked(), _threads_of(directory):
+        split, _, _ = _load(directory, trained, device)
+        yield from _measure_again(directory, trained, split, steps, settings)
+
+
+def _steps_to_measure(directory: RunDir, trained: Config) -> list[int]:
+    """The steps of the snapshots that a run should have kept by now, and of those that it has."""
     snapshots = directory.snapshots()
     if not snapshots:
         raise InputError(f"run: no snapshots in {directory.path} (measure.keep off, or not begun)")
     last = trained.train.n_updates if directory.done else snapshots[-1]
-    steps = sorted({*_marks_until(trained, last), *snapshots})
-    with directory.locked(), _threads_of(directory):
-        split, _, _ = _load(directory, trained, device)
-        yield from _measure_again(directory, trained, split, steps, settings)
+    return sorted({*_marks_until(trained, last), *snapshots})
 
 
 @contextmanager

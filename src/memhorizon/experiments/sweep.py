@@ -163,9 +163,7 @@ def execute_sweep(
     Raises:
         InputError: if there is none, or if runs failed; the others are finished all the same.
     """
-    if executor is not None and (isinstance(executor, type) or not callable(executor)):
-        got = f"the class {executor.__name__}" if isinstance(executor, type) else type(executor).__name__
-        raise InputError(f"executor: expected one such as Local() or Inline(), got {got}")
+    _check_executor(executor)
     planned = _planned(_listed(configs), root)
     began = planned.progress()
     left = []
@@ -176,14 +174,19 @@ def execute_sweep(
             left.append((config.train.n_updates, run.path))
         else:
             planned.outcomes.append(outcome)
-    longest_first = sorted(left, key=lambda entry: -entry[0])
-    jobs = [RunJob(path) for _, path in longest_first]
+    jobs = [RunJob(path) for _, path in sorted(left, key=lambda entry: -entry[0])]
     for outcome in (executor or Local())(jobs, device=device):
         if outcome is not None:
             planned.outcomes.append(outcome)
         yield planned.progress()
     yield planned.progress()
     planned.check()
+
+
+def _check_executor(executor: object) -> None:
+    if executor is not None and (isinstance(executor, type) or not callable(executor)):
+        got = f"the class {executor.__name__}" if isinstance(executor, type) else type(executor).__name__
+        raise InputError(f"executor: expected one such as Local() or Inline(), got {got}")
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,15 @@ class RunWriter:
         step = check_whole("step", step, least=1, most=int(LAST_STEP))
         if step in self.steps:
             return None
+        self._check_next(step)
+        with self._run.locked():
+            seen = observe(model, self._reference, settings=self._settings, schedule=schedule)
+            self._run.write_samples(step, tensors_of(seen.shown))
+            self._run.append_measures([{"step": step, **row} for row in rows_of(seen)])
+        return seen
+
+    def _check_next(self, step: int) -> None:
+        """Refuse a step at which nothing can be observed any more."""
         if self._run.done:
             raise InputError(
                 f"step: expected one of {self.steps}, for {self._run.path} is finished, got {step}"
@@ -139,11 +148,6 @@ class RunWriter:
                 f"step: expected more than {self.last_step}, the last one observed in {self._run.path}, "
                 f"got {step}; rewind({step}) forgets what lies after"
             )
-        with self._run.locked():
-            seen = observe(model, self._reference, settings=self._settings, schedule=schedule)
-            self._run.write_samples(step, tensors_of(seen.shown))
-            self._run.append_measures([{"step": step, **row} for row in rows_of(seen)])
-        return seen
 
     def rewind(self, step: int) -> None:
         """Forget what was observed after a step, where training goes on from a checkpoint before it.

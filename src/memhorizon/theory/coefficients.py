@@ -176,11 +176,7 @@ def _largest_change(before: np.ndarray, after: np.ndarray) -> float:
 def _smooth(function: Function, signal: float, noise: float, level: int) -> np.ndarray:
     """Trapezoid rule in (u, g): geometric convergence for analytic functions."""
     x, weight = _gaussian_trapezoid(0.1 / 2**level)  # [m]
-    # mu0 = E sigma(G x), a = E[x sigma(G x)]/G
-    G = np.hypot(signal, noise)
-    marginal = _values(function, G * x)  # [m]
-    mu0 = weight @ marginal
-    a = weight @ (x * marginal) / G
+    mu0, a = _line(function, np.hypot(signal, noise), x, weight)
     # v2 = E_u (E_g sigma - mu0 - a signal u)^2, s2 = E (sigma - E_g sigma - a noise g)^2
     v2 = 0.0
     s2 = 0.0
@@ -190,6 +186,12 @@ def _smooth(function: Function, signal: float, noise: float, level: int) -> np.n
         v2 += share @ (mean - mu0 - a * signal * u) ** 2
         s2 += share @ ((sigma - mean[:, None] - a * noise * x) ** 2 @ weight)
     return np.array([mu0, a, v2, s2])
+
+
+def _line(function: Function, G: float, x: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """The line closest to sigma(G x): mu0 = E sigma(G x), a = E[x sigma(G x)]/G."""
+    marginal = _values(function, G * x)  # [m]
+    return weight @ marginal, weight @ (x * marginal) / G
 
 
 def _kinked(function: Function, signal: float, noise: float, level: int) -> np.ndarray:
@@ -213,6 +215,10 @@ class _Nodes:
     dh: np.ndarray
     sigma: np.ndarray
 
+    def part(self, which: slice) -> "_Nodes":
+        """Some of them, one after the other."""
+        return _Nodes(self.h[which], self.dh[which], self.sigma[which])
+
 
 def _beyond_line(nodes: _Nodes, mu0: float, a: float, signal: float, noise: float) -> tuple[float, float]:
     """v2 and s2 as in _smooth, with h in place of g = (h - signal u)/noise."""
@@ -220,14 +226,14 @@ def _beyond_line(nodes: _Nodes, mu0: float, a: float, signal: float, noise: floa
     s2 = 0.0
     u, weight = _gaussian_trapezoid(min(0.05, 0.7 * noise / signal))  # E_g sigma varies on this scale
     for part, share in _parts(u, weight, 1 + len(u) // 16):
-        near = _reach(nodes.h, signal * part, noise)
-        g = (nodes.h[near] - signal * part[:, None]) / noise  # [u, h]
-        given = nodes.dh[near] * _density(g) / noise  # [u, h]
+        near = nodes.part(_reach(nodes.h, signal * part, noise))
+        g = (near.h - signal * part[:, None]) / noise  # [u, h]
+        given = near.dh * _density(g) / noise  # [u, h]
         # v2 = E_u (E_g sigma - mu0 - a signal u)^2
-        mean = given @ nodes.sigma[near]  # [u]
+        mean = given @ near.sigma  # [u]
         v2 += share @ (mean - mu0 - a * signal * part) ** 2
         # s2 = E_u E_g (sigma - E_g sigma - a noise g)^2
-        rest = nodes.sigma[near] - mean[:, None] - a * noise * g
+        rest = near.sigma - mean[:, None] - a * noise * g
         s2 += share @ (given * rest**2).sum(axis=1)
     return float(v2), float(s2)
 

@@ -133,6 +133,7 @@ class Curve:
         right = rho * mean.ed
         # J = (psi_p - <(1 - rho d)^2>)(<e^2> - psi_n) + (v2 eta/rho + rho <e d>)^2
         J = (eq.psi_p - miss) * mean.h + (left + right) ** 2
+        # the same with each term at its size
         unit = (eq.psi_p + np.abs(miss)) * np.abs(mean.h) + (np.abs(left) + np.abs(right)) ** 2
         return J / unit
 
@@ -148,25 +149,30 @@ class Curve:
     def _ends(self, cell: np.ndarray, x: np.ndarray, left: np.ndarray, right: np.ndarray) -> Places:
         """Distances of eta to the poles on its left and on its right. [m]."""
         inner = (cell > 0) & (cell < len(self.poles))
-        outer_width = np.abs(self.poles[right]) + 1 / self.al[-1]
-        width = np.where(inner, self.between[right, left], outer_width)
+        width = np.where(inner, self.between[right, left], self._outer_width(right))
         # between two poles eta is a logistic function of x, outside an exponential one
         from_left = width * np.where(inner, 1 / (1 + np.exp(-x)), np.exp(x))
         to_right = width * np.where(inner, 1 / (1 + np.exp(x)), np.exp(-x))
         return from_left, to_right
 
+    def _outer_width(self, pole: np.ndarray) -> np.ndarray:
+        """Unit of the distance to a pole beyond which there is none. [m]."""
+        return np.abs(self.poles[pole]) + 1 / self.al[-1]
+
     def _roots(self, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Both roots rho and 1 - rho, each in the form that does not cancel. [2, m]."""
         b2 = self.eq.b2
         c = self.c
-        # root of the discriminant of g rho^2 - (g - b2 + c) rho + c = 0
-        size = np.sqrt(np.clip((g - self.folds[0]) * (g - self.folds[1]), 0.0, None))
-        split = np.array([[1.0], [-1.0]]) * size
+        split = np.array([[1.0], [-1.0]]) * self._discriminant_root(g)
         m = g - b2 + c
         n = g + b2 - c
         rho = np.where(m * split > 0, (m + split) / (2 * g), 2 * c / (m - split))
         sigma = np.where(n * split < 0, (n - split) / (2 * g), 2 * b2 / (n + split))
         return rho, sigma
+
+    def _discriminant_root(self, g: np.ndarray) -> np.ndarray:
+        """Square root of the discriminant of g rho^2 - (g - b2 + c) rho + c; 0 where it is negative. [m]."""
+        return np.sqrt(np.clip((g - self.folds[0]) * (g - self.folds[1]), 0.0, None))
 
     def _with(self, points: Points, places: Places) -> Points:
         """Add grid points, in order."""
@@ -266,8 +272,13 @@ def _dipping(J: np.ndarray) -> np.ndarray:
     fall = size[:, :-1] - size[:, 1:]  # positive where J approaches zero
     before = fall[:, :-1]
     after = fall[:, 1:]
-    same = J[:, :-1] * J[:, 1:] > 0
     inner = size[:, 1:-1]
-    lowest = (before >= 0) & (after <= 0) & same[:, :-1] & same[:, 1:]
+    lowest = (before >= 0) & (after <= 0) & _keeps_its_sign(J)
     steep = np.maximum(before, -after) > 0.02 * inner
     return lowest & steep & (inner > 1e-13)  # below that J is rounding noise
+
+
+def _keeps_its_sign(J: np.ndarray) -> np.ndarray:
+    """Inner points whose neighbours on both sides have their sign. [2, m - 2]."""
+    same = J[:, :-1] * J[:, 1:] > 0
+    return same[:, :-1] & same[:, 1:]

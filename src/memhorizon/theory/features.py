@@ -107,28 +107,10 @@ def finite_matrices(
 
     Source: [bonnaire2025] Eq. (9)
     """
-    n, p = sizes(model, dim)
+    sizes(model, dim)
     _check_draw(model, seed, features, noise_draws)
-    rng_w, rng_x, rng_rest = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(3))
-    W = _weights(rng_w, p, dim, equal_norms)
-    lam = finite_eigenvalues(model.spectrum, dim)  # [d]
-    X = np.sqrt(lam)[:, None] * rng_x.standard_normal((dim, n))
-    draw = _Draw(model, W, X, lam, noise_draws, rng_rest.standard_normal)
-    found = _true_moments(draw) if features == "true" else _equivalent_moments(draw)
-    return FiniteMatrices(
-        U=found.U,
-        V=found.V,
-        U_test=found.U_test,
-        V_test=found.V_test,
-        W=W,
-        data=X,
-        points=found.points,
-        scale=found.scale,
-        floor=optimal_loss(lam, model.t),
-        delta_t=model.delta_t,
-        psi_p=p / dim,
-        truncation=found.truncation,
-    )
+    draw = _drawn(model, dim, seed, equal_norms, noise_draws)
+    return _matrices(draw, _true_moments(draw) if features == "true" else _equivalent_moments(draw))
 
 
 def _check_draw(model: FeatureModel, seed: object, features: object, noise_draws: object) -> None:
@@ -156,6 +138,34 @@ def _check_spread(model: FeatureModel) -> None:
             f"spectrum: expected a variance below {LARGEST_DEVIATION**2:g}, "
             f"got {model.spectrum.variance:g}; rescale"
         )
+
+
+def _drawn(model: FeatureModel, dim: int, seed: int, equal_norms: bool, noise_draws: int | None) -> "_Draw":
+    """Weights and training points of a seed, each from a stream of its own."""
+    n, p = sizes(model, dim)
+    rng_w, rng_x, rng_rest = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(3))
+    lam = finite_eigenvalues(model.spectrum, dim)  # [d]
+    X = np.sqrt(lam)[:, None] * rng_x.standard_normal((dim, n))
+    return _Draw(model, _weights(rng_w, p, dim, equal_norms), X, lam, noise_draws, rng_rest.standard_normal)
+
+
+def _matrices(draw: "_Draw", found: "_Moments") -> FiniteMatrices:
+    """The moments with what they were drawn from."""
+    p, d = draw.W.shape
+    return FiniteMatrices(
+        U=found.U,
+        V=found.V,
+        U_test=found.U_test,
+        V_test=found.V_test,
+        W=draw.W,
+        data=draw.X,
+        points=found.points,
+        scale=found.scale,
+        floor=optimal_loss(draw.lam, draw.model.t),
+        delta_t=draw.model.delta_t,
+        psi_p=p / d,
+        truncation=found.truncation,
+    )
 
 
 def _weights(rng: np.random.Generator, p: int, dim: int, equal_norms: bool) -> np.ndarray:
@@ -241,24 +251,36 @@ class _Moments(NamedTuple):
 
 def _true_moments(draw: _Draw) -> _Moments:
     """Moments of the network itself."""
-    W = draw.W
-    d = W.shape[1]
+    U_test, V_test, _, bound_test = _fresh_moments(draw)
+    if draw.noise_draws is None:
+        U, V, points, bound = _training_moments(draw)
+        return _Moments(U, V, U_test, V_test, points, 1.0, max(bound, bound_test))
+    U, V, points, scale = _sampled_moments(_true_features(draw), draw)
+    return _Moments(U, V, U_test, V_test, points, scale, bound_test)
+
+
+def _fresh_moments(draw: _Draw) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Over fresh points: x_t has the variances e^-2t lam + Delta."""
     delta = draw.model.delta_t
     sigma = resolve(draw.model.activation)
-    center = draw.projected  # [p, n]
-    # fresh points: x_t has the variances e^-2t lam + Delta
     spread = draw.model.decay**2 * draw.lam + delta
-    U_test, V_test, _, bound_test = gaussian_moments(sigma, W, np.zeros((len(W), 1)), spread, delta)
-    if draw.noise_draws is None:
-        # training points: only the noise varies
-        U, V, points, bound = gaussian_moments(sigma, W, center, np.full(d, delta), delta)
-        return _Moments(U, V, U_test, V_test, points, 1.0, max(bound, bound_test))
+    return gaussian_moments(sigma, draw.W, np.zeros((len(draw.W), 1)), spread, delta)
 
-    def features(z: np.ndarray) -> np.ndarray:
-        return sigma.function(center + sqrt(delta / d) * W @ z)
 
-    U, V, points, scale = _sampled_moments(features, draw)
-    return _Moments(U, V, U_test, V_test, points, scale, bound_test)
+def _training_moments(draw: _Draw) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Over training points: only the noise varies."""
+    delta = draw.model.delta_t
+    sigma = resolve(draw.model.activation)
+    return gaussian_moments(sigma, draw.W, draw.projected, np.full(draw.W.shape[1], delta), delta)
+
+
+def _true_features(draw: _Draw) -> Callable[[np.ndarray], np.ndarray]:
+    """The features of the training points as a function of the noises z [d, n]."""
+    sigma = resolve(draw.model.activation)
+    center = draw.projected  # [p, n]
+    slope = sqrt(draw.model.delta_t / draw.W.shape[1])
+    # sigma((e^-t W X + sqrt(Delta) W z)/sqrt(d))
+    return lambda z: sigma.function(center + slope * draw.W @ z)
 
 
 def _equivalent_moments(draw: _Draw) -> _Moments:
@@ -267,17 +289,20 @@ def _equivalent_moments(draw: _Draw) -> _Moments:
     points = _equivalent_points(draw, c)
     noise_part = _equivalent_noise(draw, c)
     U_test = _equivalent_population(draw, c, noise_part)
-    d = draw.W.shape[1]
-    V = c.b * draw.W / sqrt(d)
+    V = c.b * draw.W / sqrt(draw.W.shape[1])
     if draw.noise_draws is None:
         U = points @ points.T / draw.X.shape[1] + noise_part
         return _Moments(U, V, U_test, V, points, 1.0, 0.0)
-
-    def features(z: np.ndarray) -> np.ndarray:
-        return points + c.b / sqrt(d) * draw.W @ z + sqrt(c.s2) * draw.normal(points.shape)
-
-    U, V_train, _, scale = _sampled_moments(features, draw)
+    U, V_train, _, scale = _sampled_moments(_equivalent_features(draw, c, points), draw)
     return _Moments(U, V_train, U_test, V, points, scale, 0.0)
+
+
+def _equivalent_features(
+    draw: _Draw, c: Coefficients, points: np.ndarray
+) -> Callable[[np.ndarray], np.ndarray]:
+    """The features as a function of the noises z [d, n]: mean + b W z/sqrt(d) + s Omega, Omega drawn anew."""
+    slope = c.b / sqrt(draw.W.shape[1])
+    return lambda z: points + slope * draw.W @ z + sqrt(c.s2) * draw.normal(points.shape)
 
 
 def _equivalent_points(draw: _Draw, c: Coefficients) -> np.ndarray:

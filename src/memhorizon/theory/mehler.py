@@ -121,14 +121,17 @@ def _relu_coefficients(x: np.ndarray, s: np.ndarray) -> tuple[np.ndarray, np.nda
     density = np.exp(-(x**2) / 2) / sqrt(2 * np.pi)
     below = ndtr(x)
     # c_0 = s (x Phi(x) + phi(x)), c_1 = s Phi(x)
-    coefficient = [s * (x * below + density), s * below]
-    # c_k = (-1)^k s phi(x) He_{k-2}(x)/sqrt(k!), He_{k-2}/sqrt(k!) = h_{k-2}/sqrt(k (k - 1))
-    hermite = _hermite(x.ravel()).reshape(-1, *x.shape)
-    for k in range(2, MAX_ORDER + 1):
-        coefficient.append((-1) ** k * s * density * hermite[k - 2] / sqrt(k * (k - 1)))
+    coefficient = [s * (x * below + density), s * below, *_beyond_first(x, s, density)]
     # E sigma^2 = s^2 ((1 + x^2) Phi(x) + x phi(x))
     square = s**2 * ((1 + x**2) * below + x * density)
     return np.stack(coefficient), square
+
+
+def _beyond_first(x: np.ndarray, s: np.ndarray, density: np.ndarray) -> list[np.ndarray]:
+    """c_k for k >= 2: (-1)^k s phi(x) He_{k-2}(x)/sqrt(k!), He_{k-2}/sqrt(k!) = h_{k-2}/sqrt(k (k - 1))."""
+    hermite = _hermite(x.ravel()).reshape(-1, *x.shape)
+    signed = [(-1) ** k * s * density for k in range(2, MAX_ORDER + 1)]
+    return [c * hermite[i] / sqrt((i + 2) * (i + 1)) for i, c in enumerate(signed)]
 
 
 def _hermite(x: np.ndarray) -> np.ndarray:

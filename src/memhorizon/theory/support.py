@@ -124,17 +124,26 @@ def _intervals(equations: Equations) -> Float[np.ndarray, "k 2"]:
         InputError: if rounding leaves none.
     """
     edges = _candidates(equations)
-    # geometric means, but where an end is zero
-    middles = np.sqrt(edges[:-1] * edges[1:]) if edges[0] > 0 else 0.5 * (edges[:-1] + edges[1:])
-    inside = np.concatenate([[False], density_at(equations, middles).place == "inside", [False]])
-    starts = np.flatnonzero(inside[1:] & ~inside[:-1])
-    ends = np.flatnonzero(inside[:-1] & ~inside[1:])
-    if len(starts) == 0:
+    inside = density_at(equations, _middles(edges)).place == "inside"
+    if not np.any(inside):
         raise InputError(
             "model: expected a spectrum whose edges double precision can tell from s2, got none for "
             f"psi_n = {equations.psi_n:g}, psi_p = {equations.psi_p:g}, s2 = {equations.s2:.3g}, "
             f"v2 = {equations.v2:.3g}"
         )
+    return _runs(edges, inside)
+
+
+def _middles(edges: np.ndarray) -> np.ndarray:
+    """One place between each edge and the next: geometric means, but where an end is zero."""
+    return np.sqrt(edges[:-1] * edges[1:]) if edges[0] > 0 else 0.5 * (edges[:-1] + edges[1:])
+
+
+def _runs(edges: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """First and last edge of each run of neighbouring steps that lie inside of the support. [k, 2]."""
+    padded = np.concatenate([[False], inside, [False]])
+    starts = np.flatnonzero(padded[1:] & ~padded[:-1])
+    ends = np.flatnonzero(padded[:-1] & ~padded[1:])
     return np.stack([edges[starts], edges[ends]], axis=1)
 
 
@@ -161,8 +170,7 @@ def _fractions_below(equations: Equations, offsets: np.ndarray) -> np.ndarray:
 def _integral(equations: Equations, low: float, high: float, mass: float) -> float:
     """Integral of the density over one interval, refined until it is the mass or no panel changes."""
     integrand = _Integrand(equations, low, high)
-    ends = np.linspace(0, np.pi, 5)
-    panels = _Panels(ends[:-1], ends[1:], integrand.panels(ends[:-1], ends[1:]))
+    panels = _first_panels(integrand)
     done = 0.0
     for _ in range(40):
         if len(panels.share) == 0 or abs(done + np.sum(panels.share) - mass) < 1e-11:
@@ -178,6 +186,12 @@ class _Panels(NamedTuple):
     left: np.ndarray
     right: np.ndarray
     share: np.ndarray
+
+
+def _first_panels(integrand: "_Integrand") -> _Panels:
+    """Four of equal width."""
+    ends = np.linspace(0, np.pi, 5)
+    return _Panels(ends[:-1], ends[1:], integrand.panels(ends[:-1], ends[1:]))
 
 
 def _halved(integrand: "_Integrand", panels: _Panels) -> tuple[float, _Panels]:
@@ -219,13 +233,18 @@ class _Integrand:
 
 def _label(equations: Equations, below: float, above: float) -> str:
     """Name the groups whose eigenvalues, counted from the bottom, lie between two fractions."""
-    n = equations.psi_n
-    p = equations.psi_p
-    cuts = np.sort([1 - n / p, 1 - 1 / p])
-    starts = np.array([equations.atom, *cuts])
-    ends = np.array([*cuts, 1.0])
-    names = ("sub_bulk", "rho_1" if n >= 1 else "unsampled", "rho_2")
+    starts, ends = _groups(equations)
     shared = np.minimum(ends, above) - np.maximum(starts, below)
     least = np.minimum(1e-9, 1e-3 * (ends - starts))  # above rounding, also where a group is that small
-    held = [name for name, part, low in zip(names, shared, least, strict=True) if part > low]
-    return "+".join(held)
+    names = np.array(["sub_bulk", "rho_1" if equations.psi_n >= 1 else "unsampled", "rho_2"])
+    return "+".join(names[shared > least])
+
+
+def _groups(equations: Equations) -> tuple[np.ndarray, np.ndarray]:
+    """Fractions of the eigenvalues below the start and below the end of each group, both [3].
+
+    Above the atom follow d, then n - d and d eigenvalues of p, or d - n and n where psi_n < 1.
+    """
+    p = equations.psi_p
+    cuts = np.sort([1 - equations.psi_n / p, 1 - 1 / p])
+    return np.array([equations.atom, *cuts]), np.array([*cuts, 1.0])

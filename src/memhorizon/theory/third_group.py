@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from memhorizon.errors import InputError
 from memhorizon.results import Status
 from memhorizon.theory.arguments import times
-from memhorizon.theory.coefficients import coefficients
+from memhorizon.theory.coefficients import Coefficients, coefficients
 from memhorizon.theory.dynamics import LossCurves, decay_time
 from memhorizon.theory.equations import Equations
 from memhorizon.theory.model import FeatureModel
@@ -67,19 +67,16 @@ def third_group(model: FeatureModel) -> ThirdGroup:
     if model.psi_p <= model.psi_n:
         raise InputError(f"psi_p: expected more than psi_n = {model.psi_n:g} features, got {model.psi_p:g}")
     c = coefficients(model)
-    w = model.spectrum.weights
-    r = model.psi_p / model.psi_n
-    e, separated = _noise_shares(model, r)
-    modes = _Modes(c.v2, c.s2, r, model.psi_n, w, np.where(separated, e, np.nan))
+    modes = _modes(model, c)
     center = modes.center()
-    low, high = _first_bulk(c.v2, c.s2, r)
-    end = _End(w, e, r, _kappa_at_zero(c.v2, c.s2, r))
+    low, high = _first_bulk(c.v2, c.s2, modes.r)
+    end = _end(model, c)
     return ThirdGroup(
         data_eigenvalues=model.spectrum.eigenvalues,
-        separated=separated,
+        separated=_are_separated(model),
         centers=center,
         half_widths=modes.half_width(),
-        masses=np.where(separated, w / model.psi_p, np.nan),
+        masses=modes.mass() / model.psi_p,
         train_drop=modes.drop(center),
         gap=modes.gap(center),
         time=decay_time(model, center),
@@ -92,14 +89,32 @@ def third_group(model: FeatureModel) -> ThirdGroup:
     )
 
 
-def _noise_shares(model: FeatureModel, r: float) -> tuple[np.ndarray, np.ndarray]:
-    """Shares e = (exp(2t) - 1)/lambda, infinite where the data do not vary, and r > (1 + e)^2; both [k].
+def _noise_shares(model: FeatureModel) -> np.ndarray:
+    """Shares e = (exp(2t) - 1)/lambda, infinite where the data do not vary. [k].
 
     e = b^2/(alpha lambda) is minus kappa at the center of the group.
     """
     with np.errstate(divide="ignore", over="ignore"):
-        e = np.expm1(2 * model.t) / model.spectrum.eigenvalues
-        return e, r > (1 + e) ** 2
+        return np.expm1(2 * model.t) / model.spectrum.eigenvalues
+
+
+def _are_separated(model: FeatureModel) -> np.ndarray:
+    """Whether r > (1 + e)^2. [k]."""
+    with np.errstate(over="ignore"):
+        return model.psi_p / model.psi_n > (1 + _noise_shares(model)) ** 2
+
+
+def _modes(model: FeatureModel, c: Coefficients) -> "_Modes":
+    """The modes of a model."""
+    e = np.where(_are_separated(model), _noise_shares(model), np.nan)
+    r = model.psi_p / model.psi_n
+    return _Modes(c.v2, c.s2, r, model.psi_n, model.spectrum.weights, e)
+
+
+def _end(model: FeatureModel, c: Coefficients) -> "_End":
+    """The end of the training of a model."""
+    r = model.psi_p / model.psi_n
+    return _End(model.spectrum.weights, _noise_shares(model), r, _kappa_at_zero(c.v2, c.s2, r))
 
 
 @dataclass(frozen=True)
@@ -130,6 +145,10 @@ class _Modes:
     def center(self) -> np.ndarray:
         """Position s2 + v2 e (r/(1 + e) - 1)."""
         return self.s2 + self.v2 * self.e * (self.r / (1 + self.e) - 1)
+
+    def mass(self) -> np.ndarray:
+        """Share of the d eigenvalues, the weight w."""
+        return np.where(np.isnan(self.e), np.nan, self.w)
 
     def half_width(self) -> np.ndarray:
         """Half-width 2 sqrt(w margin r/psi_n) v2 e/(1 + e)^2."""
@@ -202,13 +221,10 @@ def early_overfitting(model: FeatureModel, tau: object) -> LossCurves:
 
     Source: [bonnaire2025] Eq. (10)
     """
-    lam = model.spectrum.eigenvalues
-    if lam[0] == 0:
-        raise InputError("spectrum: expected positive eigenvalues, got one of zero")
+    inverse = _mean_inverse(model)  # <1/lambda>
     closed = third_group(model)
     places = times(tau)
     s = places / closed.onset
-    inverse = float(model.spectrum.weights @ (1 / lam))  # <1/lambda>
     e = np.expm1(2 * model.t) * inverse  # <e>
     L_train = 1 - closed.second_drop - 2 * e * s
     L_gen = e * (2 * s + s**2)
@@ -222,6 +238,14 @@ def early_overfitting(model: FeatureModel, tau: object) -> LossCurves:
         status=Status.LEADING_ORDER,
         note="leading order at large psi",
     )
+
+
+def _mean_inverse(model: FeatureModel) -> float:
+    """<1/lambda> over the spectrum of the data."""
+    lam = model.spectrum.eigenvalues
+    if lam[0] == 0:
+        raise InputError("spectrum: expected positive eigenvalues, got one of zero")
+    return float(model.spectrum.weights @ (1 / lam))
 
 
 @dataclass(frozen=True)
@@ -259,10 +283,16 @@ def group_drops(model: FeatureModel, *, nodes: int = 400) -> GroupDrops:
 
 def _drop(equations: Equations, low: float, high: float, nodes: int) -> float:
     """Integral of b^2 Im K1/(pi u) over one interval, u = s2 + w."""
-    x, weight = np.polynomial.legendre.leggauss(nodes)
-    theta = 0.5 * np.pi * (x + 1)
-    w = low + (high - low) * np.sin(theta / 2) ** 2  # removes the square roots at both edges
-    dw = 0.25 * np.pi * (high - low) * np.sin(theta) * weight
+    w, dw = _nodes(low, high, nodes)
     found = equations.solve(w)
     K1 = equations.sums(found.X, found.kappa)[0]
     return float(dw @ (K1.imag / (np.pi * (equations.s2 + w)))) * equations.b2
+
+
+def _nodes(low: float, high: float, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Gauss nodes and weights in theta, w = low + (high - low) sin^2(theta/2): smooth at both edges."""
+    x, weight = np.polynomial.legendre.leggauss(count)
+    theta = 0.5 * np.pi * (x + 1)
+    w = low + (high - low) * np.sin(theta / 2) ** 2
+    # dw = (high - low) sin(theta) dtheta/2
+    return w, 0.25 * np.pi * (high - low) * np.sin(theta) * weight

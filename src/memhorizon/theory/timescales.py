@@ -117,14 +117,18 @@ def overfitting_threshold(model: FeatureModel, *, gap_level: float = 0.05) -> Th
     Source: [bonnaire2025] section 3
     """
     number("gap_level", gap_level, *LEVELS)
-    equations = Equations.of(model)
+    grid = np.log(max(1.0, model.psi_p)) + np.log(10) * np.linspace(-3, 6, 73)
+    return _last_crossing(_excess_of(Equations.of(model), gap_level), grid, gap_level)
+
+
+def _excess_of(equations: Equations, gap_level: float) -> Callable[[float], float]:
+    """L_gen(inf) minus the level as a function of log psi_n."""
 
     def excess(log_psi_n: float) -> float:
         _, L_gen = limits(replace(equations, psi_n=float(np.exp(log_psi_n))))
         return L_gen - gap_level
 
-    grid = np.log(max(1.0, model.psi_p)) + np.log(10) * np.linspace(-3, 6, 73)
-    return _last_crossing(excess, grid, gap_level)
+    return excess
 
 
 def _last_crossing(excess: Callable[[float], float], grid: np.ndarray, gap_level: float) -> Threshold:
@@ -195,11 +199,13 @@ class _Curves:
             return _exact(0.0, rule)
         if len(past) == 0:
             return _never(rule)
-        i = past[0]
-        low = float(np.log(self.tau[i - 1] if i > 0 else 1e-12 * self.tau[0]))
-        high = float(np.log(self.tau[i]))
-        log_tau, _ = _root(lambda x: self.at(np.exp(x))[which] - level, low, high)
+        log_tau, _ = _root(lambda x: self.at(np.exp(x))[which] - level, *self._step_to(int(past[0])))
         return _exact(float(np.exp(log_tau)), rule)
+
+    def _step_to(self, i: int) -> tuple[float, float]:
+        """Ends of the step of the grid that leads to a point of it, in log tau."""
+        before = self.tau[i - 1] if i > 0 else 1e-12 * self.tau[0]
+        return float(np.log(before)), float(np.log(self.tau[i]))
 
     def gap_times(self) -> dict[str, Time]:
         """When L_gen has done 10, 50 and 90 % of its way."""

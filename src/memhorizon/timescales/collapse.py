@@ -57,13 +57,17 @@ def collapse_quality(
     value = float(matched.quality(np.arange(m)[None], exponent)[0])
     if m < 3:
         return Estimate(value, 0.0, np.inf, confidence)
-    # bootstrap over curves
-    pick = np.random.default_rng(seed).integers(m, size=(draws, m))
-    pick = pick[np.ptp(matched.log_factor[pick], axis=1) > 0]  # a draw of one factor alone says nothing
-    found = matched.quality(pick, exponent)
+    found = matched.quality(_draws(matched, draws, seed), exponent)
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     low, high = np.quantile(found, tails, method="inverted_cdf")  # no mean of infinities
     return Estimate(value, min(float(low), value), max(float(high), value), confidence)
+
+
+def _draws(matched: "_Matched", draws: int, seed: int) -> np.ndarray:
+    """Curves drawn with repetition; a draw of one factor alone says nothing and is left out. [draws, m]."""
+    m = len(matched.log_factor)
+    pick = np.random.default_rng(seed).integers(m, size=(draws, m))
+    return pick[np.ptp(matched.log_factor[pick], axis=1) > 0]
 
 
 def best_exponent(
@@ -85,10 +89,14 @@ def best_exponent(
     degrees = len(x) - 2
     if degrees == 0:
         return Estimate(slope, -np.inf, np.inf, confidence)
-    residual = y - y.mean() - slope * x
-    error = float(np.sqrt(np.sum(residual**2) / degrees / (x @ x)))
-    half = two_sided(confidence, degrees) * error
+    half = two_sided(confidence, degrees) * _slope_error(x, y, slope, degrees)
     return Estimate(slope, slope - half, slope + half, confidence)
+
+
+def _slope_error(x: np.ndarray, y: np.ndarray, slope: float, degrees: int) -> float:
+    """Standard error s/|x| of a slope, s^2 = |y - mean - slope x|^2/degrees."""
+    residual = y - y.mean() - slope * x
+    return float(np.sqrt(np.sum(residual**2) / degrees / (x @ x)))
 
 
 @dataclass(frozen=True)
@@ -118,13 +126,18 @@ def _matched(curves: Sequence[Curve], factor_values: Sequence[float] | np.ndarra
     factors = _checked_factors(curves, factor_values)
     trend = float(np.sign(sum(curve.value[-1] - curve.value[0] for curve in curves)))
     fits = [_monotone(curve, trend) for curve in curves]
+    values = _common_values(fits)
+    passed = [_passed(curve, fit, values) for curve, fit in zip(curves, fits, strict=True)]
+    return _Matched(np.array(passed), np.log(factors))
+
+
+def _common_values(fits: Sequence[np.ndarray]) -> np.ndarray:
+    """Values from a tenth to nine tenths of the range that all rising fits cover. [levels]."""
     bottom = max(fit[0] for fit in fits)
     top = min(fit[-1] for fit in fits)
     if not bottom < top:
         raise InputError("curves: expected values that all curves pass, but their ranges do not overlap")
-    values = bottom + (top - bottom) * _SHARES
-    passed = [_passed(curve, fit, values) for curve, fit in zip(curves, fits, strict=True)]
-    return _Matched(np.array(passed), np.log(factors))
+    return bottom + (top - bottom) * _SHARES
 
 
 def _checked_factors(curves: Sequence[Curve], factor_values: Sequence[float] | np.ndarray) -> np.ndarray:

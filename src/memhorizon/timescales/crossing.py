@@ -131,16 +131,19 @@ def crossing(
     y = isotonic(y, sd)
     covariance = _covariance(y, sd, scale)
     weak = np.zeros(len(y), dtype=bool) if bound is None else bound
-    found = _at_readings(x, y, covariance) if len(y) == 1 else _between(x, y, covariance, weak, scale)
-    # the level is not rejected at x where bottom - z noise <= level <= top + z noise
-    noise = np.sqrt(found.variance + level_sd**2)
-    z = _quantile((found.top - found.bottom) / noise, confidence)
-    early = (found.top - level) / noise + z
-    late = (found.bottom - level) / noise - z
-    straight = scale.line(found.line) - scale.line(np.array(level))
-    low = _first(found.x, early)
-    high = -_first(-found.x[::-1], -late[::-1])
-    return Crossing(_first(found.x, straight), low, high)
+    path = _at_readings(x, y, covariance) if len(y) == 1 else _between(x, y, covariance, weak, scale)
+    straight = scale.line(path.line) - scale.line(np.array(level))
+    low, high = _not_rejected(path, level, level_sd, confidence)
+    return Crossing(_first(path.x, straight), low, high)
+
+
+def _not_rejected(path: "_Path", level: float, level_sd: float, confidence: float) -> tuple[float, float]:
+    """First and last x at which the level is not rejected: bottom - z noise <= level <= top + z noise."""
+    noise = np.sqrt(path.variance + level_sd**2)
+    z = _quantile((path.top - path.bottom) / noise, confidence)
+    early = (path.top - level) / noise + z
+    late = (path.bottom - level) / noise - z
+    return _first(path.x, early), -_first(-path.x[::-1], -late[::-1])
 
 
 def _covariance(
@@ -233,18 +236,26 @@ def _between(
     chord = _chord(g, w)
     line = scale.back(chord)
     below, above = _span(_bends(x, g, rate, covariance), w, h)
-    bottom = scale.back(chord - below)
-    top = scale.back(chord + above)
 
     # a line that starts from a bound may as well be one of the quantity itself
-    either = (weak[:-1] | weak[1:])[:, None]
     plain = scale.working(_chord(scale.value(y), w))
-    bottom = np.where(either, np.minimum(bottom, plain), bottom)
-    top = np.where(either, np.maximum(top, plain), top)
+    bottom = _at_bounds(np.minimum, scale.back(chord - below), plain, weak)
+    top = _at_bounds(np.maximum, scale.back(chord + above), plain, weak)
 
     variance = _variance(line, rate, covariance, w, scale)
     at = x[:-1, None] + w * h
     return _Path(at.ravel(), line.ravel(), bottom.ravel(), top.ravel(), variance.ravel())
+
+
+def _at_bounds(
+    farther: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    limit: Float[np.ndarray, "brackets points"],
+    plain: Float[np.ndarray, "brackets points"],
+    weak: Bool[np.ndarray, " m"],
+) -> Float[np.ndarray, "brackets points"]:
+    """A limit of the curve; in brackets that end at a bound the plain line where that lies farther out."""
+    either = (weak[:-1] | weak[1:])[:, None]
+    return np.where(either, farther(limit, plain), limit)
 
 
 def _chord(

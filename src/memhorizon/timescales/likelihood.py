@@ -63,6 +63,18 @@ class Information:
     mixed: Float[np.ndarray, " k"]
     scatter: float
 
+    def by_scatter(self, inverse: Float[np.ndarray, "k k"]) -> np.ndarray:
+        """What not knowing the scatter adds to the covariance; nothing where it is no maximum. [k, k].
+
+        R^-1 v v^T R^-T / (1 - v^T v), v = R^-T c / sqrt(s), from R^-1.
+        """
+        v = inverse.T @ self.mixed / np.sqrt(self.scatter)
+        left = 1 - float(v @ v)
+        if left < _LEAST_LEFT:
+            return np.zeros_like(inverse)
+        along = inverse @ v
+        return np.outer(along, along) / left
+
 
 @dataclass(frozen=True)
 class Held:
@@ -171,12 +183,7 @@ class LogTimes:
         at_bound = fit.log_scatter <= np.log(SMALLEST_SCATTER) + 1e-6
         if at_bound or known.scatter < 1e-3 * len(self.y):  # 2 a row where the scatter is all there is
             return Covariance(of_known_scatter, no_scatter=True)
-        v = inverse.T @ known.mixed / np.sqrt(known.scatter)
-        left = 1 - float(v @ v)
-        if left < _LEAST_LEFT:
-            return Covariance(of_known_scatter)
-        along = inverse @ v
-        return Covariance(of_known_scatter + np.outer(along, along) / left)
+        return Covariance(of_known_scatter + known.by_scatter(inverse))
 
     def fit(self, start: np.ndarray, scatters: Sequence[float], held: Held | None = None) -> Fit:
         """The best parameters, one coefficient held if told so.
@@ -185,12 +192,16 @@ class LogTimes:
         search begins at each of `scatters`.
         """
         free = [i for i in range(self.X.shape[1]) if held is None or i != held.index]
-        offset = np.zeros_like(self.y) if held is None else self.X[:, held.index] * held.value
+        offset = self._offset(held)
         tried = [self._search(np.append(start[free], np.log(one)), offset, free) for one in scatters]
         found = min(tried, key=lambda one: one.fun)
         best = np.full(self.X.shape[1], 0.0 if held is None else held.value)
         best[free] = found.x[:-1]
         return Fit(best, float(found.x[-1]), float(found.fun))
+
+    def _offset(self, held: Held | None) -> Float[np.ndarray, " rows"]:
+        """What the coefficient that is held adds to the line."""
+        return np.zeros_like(self.y) if held is None else self.X[:, held.index] * held.value
 
     def _search(
         self, start: np.ndarray, offset: Float[np.ndarray, " rows"], free: Sequence[int]

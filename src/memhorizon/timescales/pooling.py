@@ -180,9 +180,12 @@ def geometric_mean(logs: Sequence[LogTime | None]) -> Pooled:
     x = np.array([log.log for log in known])
     status = POOLED_STATUSES[sum(sides)]
     found = Pooled(math.exp(x.mean()), -math.inf, math.inf, status, len(known), observed)
-    if sides or len(x) == 1:
-        return found
-    half = two_sided(0.95, len(x) - 1) * _standard_error(x)
+    return found if sides or len(x) == 1 else _with_interval(found, x)
+
+
+def _with_interval(found: Pooled, x: np.ndarray) -> Pooled:
+    """The mean with the t interval of the logarithms x."""
+    half = _half_width(x)
     return replace(found, low=math.exp(x.mean() - half), high=math.exp(x.mean() + half))
 
 
@@ -196,7 +199,7 @@ def over_seeds(values: Sequence[float]) -> SeedMean:
         return SeedMean(math.nan, -math.inf, math.inf, 0)
     if len(x) == 1:
         return SeedMean(float(x[0]), -math.inf, math.inf, 1)
-    half = two_sided(0.95, len(x) - 1) * _standard_error(x)
+    half = _half_width(x)
     return SeedMean(float(x.mean()), float(x.mean() - half), float(x.mean() + half), len(x))
 
 
@@ -220,6 +223,11 @@ def _one_row(values: Sequence[float] | np.ndarray) -> np.ndarray:
 
 def _standard_error(x: np.ndarray) -> float:
     return float(x.std(ddof=1)) / math.sqrt(len(x))
+
+
+def _half_width(x: np.ndarray) -> float:
+    """Of the 95 % t interval of the mean."""
+    return two_sided(0.95, len(x) - 1) * _standard_error(x)
 
 
 # --- laws ---

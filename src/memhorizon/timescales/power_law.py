@@ -1,7 +1,7 @@
 """Power laws of times in training-set size, width, ...: fitted with censored times included."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -276,21 +276,34 @@ def _explained(y: Float[np.ndarray, " m"], line: Float[np.ndarray, " m"]) -> flo
 def _profile_end(data: LogTimes, best: Fit, i: int, step: float, limit: float) -> float:
     """Where the profile deviance of coefficient i passes the limit, on the side of `step`."""
     center = float(best.coefficients[i])
-    own = math.exp(best.log_scatter)
-    scatters = [own, 0.1] if own < 0.03 and np.any(data.error) else [own]
+    scatters = _starts(data, best)
 
     def excess(distance: float) -> float:
         held = Held(i, center + distance * step)
         return data.fit(best.coefficients, scatters, held).deviance - limit
 
+    if excess(0.0) >= 0:  # the threshold lies within rounding of the maximum
+        return center
+    bracket = _bracket(excess)
+    if bracket is None:
+        return float(np.sign(step) * np.inf)
+    root = optimize.brentq(excess, *bracket, xtol=1e-5)
+    return center + float(root) * step  # pyright: ignore[reportArgumentType]
+
+
+def _starts(data: LogTimes, best: Fit) -> list[float]:
+    """Scatters from which the profile is sought: a second one where errors may hide a minimum."""
+    scatter = math.exp(best.log_scatter)
+    return [scatter, 0.1] if scatter < 0.03 and np.any(data.error) else [scatter]
+
+
+def _bracket(excess: Callable[[float], float]) -> tuple[float, float] | None:
+    """Distances between which the excess, negative at 0, becomes positive; None beyond what numbers hold."""
     near = 0.0
     far = 1.0
-    if excess(near) >= 0:  # the threshold lies within rounding of the maximum
-        return center
     while not excess(far) > 0:
         near = far
         far = 2 * far
-        if far > _FARTHEST or not np.isfinite(excess(near)):  # beyond what numbers hold
-            return float(np.sign(step) * np.inf)
-    root = optimize.brentq(excess, near, far, xtol=1e-5)
-    return center + float(root) * step  # pyright: ignore[reportArgumentType]
+        if far > _FARTHEST or not np.isfinite(excess(near)):
+            return None
+    return near, far

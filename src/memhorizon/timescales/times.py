@@ -52,20 +52,23 @@ def memorization_time(
     total = _totals(curve)
     count = np.round(curve.value * total)
     angle, sd = angle_of_counts(count, total)
-    # d arcsin(sqrt(p)) = dp / (2 sqrt(p (1 - p)))
-    rate = 1 / (2 * math.sqrt(target * (1 - target)))
     found = crossing(
         _log_step(curve),
         angle,
         sd,
         math.asin(math.sqrt(target)),
-        level_sd=base.sd * rate,
+        level_sd=base.sd * _rate_of_angle(target),
         bound=(count == 0) | (count == total),
         scale=ANGLE,
         confidence=_confidence(confidence),
     )
     rule = f"memorized fraction {level:g} above its null {base.value:.3g}"
     return _time(curve, found, rule, confidence)
+
+
+def _rate_of_angle(p: float) -> float:
+    """How fast the angle of a fraction grows: d arcsin(sqrt(p)) = dp / (2 sqrt(p (1 - p)))."""
+    return 1 / (2 * math.sqrt(p * (1 - p)))
 
 
 def _target(level: object, base: "_Base") -> float:
@@ -213,12 +216,18 @@ def argmin_time(curve: Curve, *, confidence: float = 0.95) -> Time:
     _check_curve(curve)
     x = _log_step(curve)
     best = int(np.argmin(curve.value))
-    last = len(x) - 1
-    alike = np.flatnonzero(_alike(curve, confidence))
-    low = float(x[alike[0] - 1]) if alike[0] > 0 else -np.inf
-    high = float(x[alike[-1] + 1]) if alike[-1] < last else np.inf
-    found = Crossing(_vertex_of(x, curve.value, best), low, high)
+    found = Crossing(_vertex_of(x, curve.value, best), *_around(x, _alike(curve, confidence)))
     return _time(curve, found, f"argmin of {curve.name or 'the curve'}", confidence)
+
+
+def _around(x: Float[np.ndarray, " m"], marked: Bool[np.ndarray, " m"]) -> tuple[float, float]:
+    """The reading before the first marked one and that after the last; infinite where there is none."""
+    places = np.flatnonzero(marked)
+    first = int(places[0])
+    last = int(places[-1])
+    low = float(x[first - 1]) if first > 0 else -np.inf
+    high = float(x[last + 1]) if last < len(x) - 1 else np.inf
+    return low, high
 
 
 def _apart(curve: Curve, reading: int) -> Float[np.ndarray, " m"]:
@@ -285,13 +294,18 @@ def still_improving(curve: Curve, *, tolerance: float = 0.05, confidence: float 
     if len(curve.step) < 2:
         return False
     best = int(np.argmin(curve.value))
-    half = max(1, int(np.searchsorted(curve.step, curve.step[-1] / 2, side="right")))
-    before = int(np.argmin(curve.value[:half]))
+    before = _best_of_first_half(curve)
     z = two_sided(_confidence(confidence))
     told_apart = curve.value - curve.value[best] > z * _apart(curve, best)
     needed = curve.value[best] + tolerance * abs(curve.value[best])
     much = curve.value[before] > needed
     return bool(not told_apart[-1] and much and told_apart[before])
+
+
+def _best_of_first_half(curve: Curve) -> int:
+    """Where the curve is smallest up to half of its last step, or the first reading."""
+    half = max(1, int(np.searchsorted(curve.step, curve.step[-1] / 2, side="right")))
+    return int(np.argmin(curve.value[:half]))
 
 
 def timescales(
