@@ -211,12 +211,10 @@ def versions(images: Tensor, kind: Kind, background: float) -> Tensor:
 def train_kind(kind: Kind, own: Config, device: torch.device) -> Training:
     """Train on all versions of the images, measure copies of the images and the held-out loss."""
     split = load_split(own.data)
-    black = (0 - split.center) * split.scale
-    each = versions(split.train, kind, black)
+    each = versions(split.train, kind, background=(0 - split.center) * split.scale)
     entries = each.flatten(0, 1)
     group = torch.arange(len(each)).repeat_interleave(each.shape[1])
-    batch = own.train.batch_size or len(entries)
-    data = entries.repeat(math.ceil(batch / len(entries)), 1, 1, 1)  # every kind sees as many per step
+    data = repeated_to(own.train.batch_size or len(entries), entries)  # every kind sees as many per step
 
     def copied(items: Tensor) -> Fraction:
         return memorized_fraction(gap_ratios(items, entries, group=group), threshold=own.measure.threshold)
@@ -224,6 +222,11 @@ def train_kind(kind: Kind, own: Config, device: torch.device) -> Training:
     null = copied(split.holdout)
     seen = tuple(seen_in(shot, copied(shot.samples)) for shot in snapshots(own, split, data, device))
     return Training(each.shape[1], (null.count, null.total), seen)
+
+
+def repeated_to(batch: int, entries: Tensor) -> Tensor:
+    """The entries as often as a batch needs."""
+    return entries.repeat(math.ceil(batch / len(entries)), 1, 1, 1)
 
 
 def seen_in(shot: Snapshot, copied: Fraction) -> Seen:

@@ -176,9 +176,14 @@ def _ratios_by(axes: Axes, rows: Sequence[OfCopies], look: Look, shift: float, n
     value = np.array([mean.value for _, mean in means])
     error = _error(value, [(mean.low, mean.high) for _, mean in means])
     axes.errorbar([at for at, _ in means], value, yerr=error, **drawn)
+    _bounds(axes, [row for row in rows if _ratio(row) is None], look, shift)
+
+
+def _bounds(axes: Axes, rows: Sequence[OfCopies], look: Look, shift: float) -> None:
+    """Upper bounds, as arrows that point down."""
+    below = style.altered(look, linestyle="none")
     for row in rows:
-        if _ratio(row) is None and row.at_most is not None:
-            below = style.altered(look, linestyle="none")
+        if row.at_most is not None:
             axes.errorbar(row.copies * shift, row.at_most, yerr=0.25 * row.at_most, uplims=True, **below)
 
 
@@ -186,18 +191,22 @@ def _aucs(axes: Axes, found: Mapping[str, Sequence[PredictorAuc]]) -> None:
     """One line per predictor, with 95 % bootstrap intervals; 0.5 says nothing."""
     axes.axvline(0.5, color=style.GREY, linewidth=0.8)
     looks = style.looks(RULES)
-    names = list(PREDICTORS)
     for rule, (shift, name) in AUC_ROWS.items():
-        own = found[rule]
-        value = np.array([row.auc for row in own])
-        at = [len(names) - 1 - names.index(row.predictor) + shift for row in own]
-        look = looks.get(rule, looks["share"])
-        drawn = style.altered(look, linestyle="none", markersize=4.5, elinewidth=1.3, label=name)
-        axes.errorbar(value, at, xerr=_error(value, [(row.low, row.high) for row in own]), **drawn)
-    axes.set_yticks(range(len(names)), list(PREDICTORS.values())[::-1])
+        _aucs_by(axes, found[rule], looks.get(rule, looks["share"]), shift, name)
+    names = list(PREDICTORS.values())
+    axes.set_yticks(range(len(names)), names[::-1])
     axes.set(xlim=(0, 1), ylim=(-0.5, len(names) - 0.5), xlabel="AUC (0.5: says nothing)")
     axes.set_title("k = 1: larger values first?\n95 % bootstrap")
     _legend(axes)
+
+
+def _aucs_by(axes: Axes, rows: Sequence[PredictorAuc], look: Look, shift: float, name: str) -> None:
+    """The AUC of each predictor by one rule, the first predictor on top."""
+    names = list(PREDICTORS)
+    value = np.array([row.auc for row in rows])
+    at = [len(names) - 1 - names.index(row.predictor) + shift for row in rows]
+    drawn = style.altered(look, linestyle="none", markersize=4.5, elinewidth=1.3, label=name)
+    axes.errorbar(value, at, xerr=_error(value, [(row.low, row.high) for row in rows]), **drawn)
 
 
 def _error(value: np.ndarray, ends: Sequence[tuple[float, float]]) -> np.ndarray:

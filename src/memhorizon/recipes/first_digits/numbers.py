@@ -148,7 +148,7 @@ def copies_found(generated: Tensor, distinct: Tensor, threshold: float) -> dict[
     samples = generated[kept]
     half = torch.arange(len(generated))[kept] % 2
     distance, owner = (part[:, 0] for part in nearest(samples, distinct, k=1))
-    radius = threshold * nearest(distinct, distinct, k=2)[0][:, 1].median()
+    radius = radius_of(distinct, threshold)
 
     def counted(hit: Tensor) -> np.ndarray:
         by_half = [owner[hit & (half == which)] for which in (0, 1)]
@@ -158,6 +158,11 @@ def copies_found(generated: Tensor, distinct: Tensor, threshold: float) -> dict[
         "count_by_ratio": counted(gap_ratios(samples, distinct) < threshold),
         "count_by_distance": counted(distance < radius),
     }
+
+
+def radius_of(distinct: Tensor, threshold: float) -> Tensor:
+    """The distance below which a sample is a copy: a share of the median one between neighbours."""
+    return threshold * nearest(distinct, distinct, k=2)[0][:, 1].median()
 
 
 def observe(network: nn.Module, step: int, split: Split, own: Config, device: torch.device) -> Seen:
@@ -173,9 +178,7 @@ def images_of(split: Split, copies: np.ndarray, seen: Sequence[Seen], best: int)
     """The distinct images; `best` is the snapshot of the smallest held-out loss."""
     known = predictors(split)
     loss = np.stack([each.loss for each in seen], 1).round(6)  # [images, m]
-    counts = {
-        name: np.stack([each.copies[name] for each in seen], 2) for name in seen[0].copies
-    }  # [2, images, m]
+    counts = counts_along(seen)
     labels = split.labels
     assert labels is not None
     return [
@@ -193,6 +196,11 @@ def images_of(split: Split, copies: np.ndarray, seen: Sequence[Seen], best: int)
         )
         for i in range(len(copies))
     ]
+
+
+def counts_along(seen: Sequence[Seen]) -> dict[str, np.ndarray]:
+    """The counts of all snapshots, by both rules. [2, images, m] each."""
+    return {name: np.stack([each.copies[name] for each in seen], 2) for name in seen[0].copies}
 
 
 def counts_at(counts: np.ndarray, i: int) -> Counts:

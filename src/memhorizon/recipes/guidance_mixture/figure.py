@@ -1,6 +1,6 @@
 """Copies over n, tau_mem by guidance, and the times of unequal classes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -84,15 +84,22 @@ def _classes(axes: Axes, groups: Sequence[GroupRow]) -> None:
         style.TAU_MEM: [row.class_ratio for row in shown],
     }
     looks = style.looks(ratios)
+    _both_ratios(axes, ratios, looks)
+    places_axis(axes, [row.case for row in shown], f"classes (n = {n_train}, w = 0)")
+    title = "time of class 1 over that of class 0\n(rare: a quarter; narrow: variance 1/4)"
+    axes.set(ylabel="class 1 / class 0", title=title)
+    legend_below(axes, without_line(looks))
+
+
+def _both_ratios(
+    axes: Axes, ratios: Mapping[str, Sequence[Pooled | None]], looks: Mapping[str, Look]
+) -> None:
+    """The ratios of both times beside each other, about 1."""
     guide(axes, 1)
     for (label, found), shift in zip(ratios.items(), (-SHIFT, SHIFT), strict=True):
         _ratios(axes, found, shift, looks[label])
     known = [ratio for found in ratios.values() for ratio in found if ratio is not None]
     style.log_span(axes.yaxis, [1.0, *ends(known)])
-    places_axis(axes, [row.case for row in shown], f"classes (n = {n_train}, w = 0)")
-    title = "time of class 1 over that of class 0\n(rare: a quarter; narrow: variance 1/4)"
-    axes.set(ylabel="class 1 / class 0", title=title)
-    legend_below(axes, without_line(looks))
 
 
 def _n_of_all_cases(groups: Sequence[GroupRow]) -> int:

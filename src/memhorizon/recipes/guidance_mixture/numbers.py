@@ -174,9 +174,7 @@ def run_rows(label: RunLabel, done: Done[Training]) -> Iterator[RunRow]:
 
 def run_row(label: RunLabel, done: Done[Training], curves: Sequence[ClassCurve], of_class: Label) -> RunRow:
     """The counts of some classes at one guidance, added."""
-    at_each = list(zip(*(curve.seen for curve in curves), strict=True))
-    count = tuple(sum(seen.count for seen in classes) for classes in at_each)
-    total = tuple(sum(seen.total for seen in classes) for classes in at_each)
+    count, total = counts_of(curves)
     null = (sum(curve.null[0] for curve in curves), sum(curve.null[1] for curve in curves))
     step = done.found.step
     copied = copies_of(step, count, total)
@@ -199,6 +197,14 @@ def run_row(label: RunLabel, done: Done[Training], curves: Sequence[ClassCurve],
         tau_mem=tau_mem_of(copied, null, MIXTURE_RULES.memorized),
         seconds=done.seconds,
     )
+
+
+def counts_of(curves: Sequence[ClassCurve]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Copies and samples of some classes at each snapshot, added."""
+    at_each = list(zip(*(curve.seen for curve in curves), strict=True))
+    count = tuple(sum(seen.count for seen in classes) for classes in at_each)
+    total = tuple(sum(seen.total for seen in classes) for classes in at_each)
+    return count, total
 
 
 def kl_of(curves: Sequence[ClassCurve]) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:

@@ -48,12 +48,17 @@ def _draw(rows: Sequence[GroupRow]) -> Figure:
     for line, sweep in zip(grid, sweeps, strict=True):
         _line(line, [row for row in rows if row.sweep == sweep], looks)
         line[0].set_ylabel(f"{sweep}\n{style.TAU_MEM} / time")
+    _name_columns(grid)
+    _legend(figure, looks)
+    return figure
+
+
+def _name_columns(grid: np.ndarray) -> None:
+    """What is divided by, above, and the noise level below."""
     for axes, title in zip(grid[0], PANELS.values(), strict=True):
         axes.set_title(title)
     for axes in grid[-1]:
         axes.set_xlabel("diffusion time t")
-    _legend(figure, looks)
-    return figure
 
 
 def _line(line: np.ndarray, rows: Sequence[GroupRow], looks: Mapping[str, Look]) -> None:

@@ -34,16 +34,20 @@ def _draw(rows: Sequence[Row]) -> Figure:
     of_flags = [tool for tool in tools if tool.flags]
     of_numbers = [tool for tool in tools if tool.flags is False]
     names = distinct(row.edit for row in edits)
-    width = 3.4 + CELL * (len(of_flags) + len(of_numbers))
-    figure = style.canvas(width=width, height=2.4 + LINE * len(names))
-    ratios = [max(len(of_flags), 1), max(len(of_numbers), 1)]
-    left, right = figure.subplots(1, 2, width_ratios=ratios)
+    figure, left, right = _panels(len(of_flags), len(of_numbers), len(names))
     _map(left, of_flags, [HONEST, *names], _flagged(tools, edits))
     _map(right, of_numbers, [HONEST, *names], _seen(edits))
     left.set_title("copies that are flagged, as a share")
     right.set_title("runs whose one number is\nbeyond all honest runs")
     right.set_yticks([])
     return figure
+
+
+def _panels(n_left: int, n_right: int, lines: int) -> tuple[Figure, Axes, Axes]:
+    """Two panels whose cells have one size."""
+    figure = style.canvas(width=3.4 + CELL * (n_left + n_right), height=2.4 + LINE * lines)
+    left, right = figure.subplots(1, 2, width_ratios=[max(n_left, 1), max(n_right, 1)])
+    return figure, left, right
 
 
 Shares = Mapping[tuple[str, str], float]

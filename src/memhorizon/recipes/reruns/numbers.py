@@ -17,6 +17,7 @@ from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.recipe import Found, Request, Size
 from memhorizon.experiments.record import record, varied
+from memhorizon.experiments.run_directory import RunDir
 from memhorizon.recipes.inputs import number_of, origin_of, read_sweeps
 from memhorizon.recipes.pooled import Interval, bare, power_of
 from memhorizon.recipes.sweeps import ENTRIES, do_runs
@@ -114,12 +115,17 @@ def make(request: Request) -> Found:
         raise InputError(failed)
     rows: list[Row] = []
     for first in sweeps:
-        keys = {own.key for own in again(first.name, request.size)}
-        runs = [run for run in done if run.path.name in keys]
+        runs = of_sweep(first.name, done, request.size)
         rows += compared(first, record(runs, first.rules, name=first.name))
     summary = summarise(rows) | {"run seconds": sum(run.seconds() for run in done)}
     settings = {"inputs": origin_of(sweeps, request.records), "seeds added": SHIFT}
     return found_table(NAME, rows, KINDS, settings=settings, summary=summary)
+
+
+def of_sweep(name: str, runs: Sequence[RunDir], size: Size) -> list[RunDir]:
+    """Those of the runs that a sweep is done again with."""
+    keys = {own.key for own in again(name, size)}
+    return [run for run in runs if run.path.name in keys]
 
 
 def compared(first: SweepRecord, other: SweepRecord) -> Iterator[Row]:

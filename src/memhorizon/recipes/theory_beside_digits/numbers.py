@@ -239,15 +239,19 @@ def paired_logs(
 ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
     """Log n, log time of the model and of the run, of all runs where both were seen."""
     times = {row.n_train: row.time(event) for row in models if math.isfinite(row.time(event))}
-    observed = [
-        (run.n_train, time.value)
-        for run in runs
-        if (time := run.time(EVENTS[event])).observed and time.determined and run.n_train in times
-    ]
+    observed = [(n, value) for n, value in observed_times(runs, EVENTS[event]) if n in times]
     log_n = np.log([n for n, _ in observed])
     log_model = np.log([times[n] for n, _ in observed])
     log_run = np.log([value for _, value in observed])
     return log_n, log_model, log_run
+
+
+def observed_times(runs: Sequence[RunRow], timescale: Timescale) -> Iterator[tuple[int, float]]:
+    """The n and the time of each run in which it was seen."""
+    for run in runs:
+        time = run.time(timescale)
+        if time.observed and time.determined:
+            yield run.n_train, time.value
 
 
 def comparison(models: Sequence[ModelRow], runs: Sequence[RunRow], event: Event) -> ComparisonRow:
@@ -256,7 +260,6 @@ def comparison(models: Sequence[ModelRow], runs: Sequence[RunRow], event: Event)
     log_n, log_model, log_run = paired_logs(models, runs, event)
     distance = log_run - log_model
     _, unit_model, unit_run = paired_logs(models, runs, UNIT)
-    times = np.array([row.time(event) for row in sorted(models, key=lambda row: row.n_train)])
     line = np.polyval(np.polyfit(log_n, log_run, 1), log_n)
     return ComparisonRow(
         psi_p=models[0].psi_p,
@@ -265,7 +268,7 @@ def comparison(models: Sequence[ModelRow], runs: Sequence[RunRow], event: Event)
         timescale=timescale,
         exponent=float(np.polyfit(log_n, log_model, 1)[0]),
         exponent_measured=measured_exponent(runs, timescale),
-        doubling=times[1:] / times[:-1],
+        doubling=doublings_of_model(models, event),
         doubling_measured=doublings(runs, timescale),
         steps_per_tau=math.exp(distance.mean()),
         factor=spread(distance - distance.mean()),
@@ -285,6 +288,12 @@ def measured_exponent(runs: Sequence[RunRow], timescale: Timescale) -> Estimate:
     """Power of n of a timescale of the runs, by the package's fit."""
     points = [({"n_train": run.n_train}, run.time(timescale)) for run in runs]
     return fit_scaling(points).exponents["n_train"]
+
+
+def doublings_of_model(models: Sequence[ModelRow], event: Event) -> Float[np.ndarray, " m"]:
+    """Time at the next n over that at n."""
+    times = np.array([row.time(event) for row in sorted(models, key=lambda row: row.n_train)])
+    return times[1:] / times[:-1]
 
 
 def doublings(runs: Sequence[RunRow], timescale: Timescale) -> tuple[Pooled, ...]:

@@ -67,9 +67,14 @@ def draw(rows: Sequence[Row], quantity: Quantity) -> Figure:
     for axes, row in zip(grid.ravel(), (row for line in lines.values() for row in line), strict=True):
         draw_map(axes, row, row.L_gen if quantity == "L_gen" else row.E_score, norm)
     name_axes(grid, list(lines), columns)
-    colours = ScalarMappable(norm, COLOURS)
-    figure.colorbar(colours, ax=grid, label=LABELS[quantity], extend="both", pad=0.01, aspect=30)
+    add_colours(figure, grid, norm, LABELS[quantity])
     return figure
+
+
+def add_colours(figure: Figure, grid: np.ndarray, norm: LogNorm, label: str) -> None:
+    """One bar of colours for all maps."""
+    colours = ScalarMappable(norm, COLOURS)
+    figure.colorbar(colours, ax=grid, label=label, extend="both", pad=0.01, aspect=30)
 
 
 def name_axes(grid: np.ndarray, lines: Sequence[float], columns: Sequence[float]) -> None:

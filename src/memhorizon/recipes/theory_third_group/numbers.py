@@ -150,8 +150,7 @@ def finite_row(model: FeatureModel, dim: int, seed: int, features: Features, equ
     matrices = finite_matrices(model, dim, seed, features=features, equal_norms=equal_norms)
     drop, gap = end_of_training(matrices)
     modes = Modes.of(matrices.on_span())
-    # n + d eigenvalues, ascending: d of the third group, n - d of the first bulk, d of the second
-    parts = {"third": slice(0, dim), "first": slice(dim, n), "second": slice(n, n + dim)}
+    parts = parts_of(n, dim)
     drops = drops_of(modes, parts)
     counted = features == "true" and p <= LARGEST_WHOLE
     return FiniteRow(
@@ -170,6 +169,11 @@ def finite_row(model: FeatureModel, dim: int, seed: int, features: Features, equ
         L_gen_inf=gap,
         shares_by_index=shares_by_index(matrices, p - n, p - dim) if counted else None,
     )
+
+
+def parts_of(n: int, dim: int) -> Parts:
+    """Of n + d eigenvalues, ascending: d in the third group, n - d in the first bulk, d in the second."""
+    return {"third": slice(0, dim), "first": slice(dim, n), "second": slice(n, n + dim)}
 
 
 def drops_of(modes: Modes, parts: Parts) -> Float[np.ndarray, " 3"]:

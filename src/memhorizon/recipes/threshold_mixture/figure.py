@@ -72,15 +72,20 @@ def _along_training(axes: Axes, groups: Sequence[GroupRow], looks: Mapping[str, 
     """n* of every width against the step at which it is read."""
     for (name, look), shift in zip(looks.items(), np.linspace(-0.05, 0.05, len(looks)), strict=True):
         _path(axes, [row for row in groups if _name(row.width) == name], look, float(np.exp(shift)))
+    _proportional_to_step(axes, groups)
+    style.log_scale(axes.xaxis)
+    style.log_scale(axes.yaxis)
+    title = f"n* along training, level {groups[0].level:g}\n(dashed: in proportion to the step)"
+    axes.set(xlabel="training step", ylabel="n*, mean over seeds, 95 % interval", title=title)
+
+
+def _proportional_to_step(axes: Axes, groups: Sequence[GroupRow]) -> None:
+    """A line of slope one through the lowest point, as far as the panel goes."""
     steps = sorted(distinct(row.step for row in groups))
     low, high = _range(groups)
     end = min(steps[0] * high / low, steps[-1])
     line = [low, low * end / steps[0]]
     axes.plot([steps[0], end], line, color=style.GREY, linewidth=1, linestyle=DASHED)
-    style.log_scale(axes.xaxis)
-    style.log_scale(axes.yaxis)
-    title = f"n* along training, level {groups[0].level:g}\n(dashed: in proportion to the step)"
-    axes.set(xlabel="training step", ylabel="n*, mean over seeds, 95 % interval", title=title)
 
 
 def _path(axes: Axes, rows: Sequence[GroupRow], look: Look, shift: float) -> None:
@@ -105,6 +110,11 @@ def _by_parameters(axes: Axes, groups: Sequence[GroupRow], levels: Sequence[floa
     style.log_scale(axes.yaxis)
     title = "n* after the last step\n(dashed: in proportion to p)"
     axes.set(xlabel="parameters p", ylabel="n*", title=title)
+    _legend(axes, looks)
+
+
+def _legend(axes: Axes, looks: Mapping[str, Look]) -> None:
+    """The levels, where no point lies."""
     handles = [Line2D([], [], **look) for look in without_line(looks).values()]
     axes.legend(handles, list(looks), loc="lower right")
 
