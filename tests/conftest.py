@@ -12,6 +12,12 @@ typecheck.install()
 
 
 @pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch):
+    """Files are not forced onto the disk: no test goes through a power cut, and waiting takes minutes."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+@pytest.fixture(autouse=True)
 def global_seed_untouched():
     """No function of the package may move torch's global generator."""
     import torch

@@ -18,6 +18,7 @@ from memhorizon.cli.output import START, fitting_threads
 from memhorizon.cli.runs import _seconds_left
 from memhorizon.datasets.split import DataConfig
 from memhorizon.experiments.config import Config, MeasureConfig, from_json, to_json
+from memhorizon.experiments.executors import Inline
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import grid
 from memhorizon.networks.mlp import MLPConfig
@@ -268,7 +269,8 @@ def test_the_default_is_small(capsys):
     assert config.train.n_updates * config.train.batch_size <= 100_000
 
 
-def test_rules_belong_to_the_record(tmp_path, config, capsys):
+def test_rules_belong_to_the_record(tmp_path, config, capsys, monkeypatch):
+    monkeypatch.setattr("memhorizon.experiments.sweep.Local", Inline)  # processes: where a run fails, below
     root = tmp_path / "runs"
     words = ["sweep", "--load", config, "--n-train", "8", "12", "--root", str(root), "--quiet"]
     assert main([*words, "--rules.t", "0.3", "--rules.memorized", "0.2"]) == 0
@@ -309,10 +311,10 @@ def test_what_no_page_can_be_made_of_is_refused_before_the_first_step(
 
 
 def test_a_record_says_when_and_how_it_was_made(tmp_path, config, capsys):
-    root = str(tmp_path / "two words")
-    assert main(["train", "--load", config, "--root", root, "--json"]) == 0
+    words = ["train", "--load", config, "--root", str(tmp_path / "two words"), "--json", "--quiet"]
+    assert main(words) == 0
     made = json.loads(capsys.readouterr().out)
-    assert shlex.split(made["command"]) == ["memhorizon", "train", "--load", config, "--root", root, "--json"]
+    assert shlex.split(made["command"]) == ["memhorizon", *words]
     made_at = datetime.fromisoformat(made["made"])
     assert made_at.utcoffset() == timedelta(0)
     assert abs(datetime.now(timezone.utc) - made_at) < timedelta(minutes=10)
@@ -329,7 +331,7 @@ def test_a_run_says_at_its_start_how_long_where_and_on_what(tmp_path, config, ca
 
 def test_a_sweep_with_a_failed_run_has_a_page_and_says_so(tmp_path, config, capsys):
     words = ["sweep", "--load", config, "--over", "optimizer.lr=1e-3,1e30", "optimizer.name=sgd"]
-    assert main([*words, "--root", str(tmp_path)]) == 1
+    assert main([*words, "--root", str(tmp_path), "--quiet"]) == 1
     shown = capsys.readouterr()
     assert f"open {tmp_path / 'report.html'}" in shown.out
     assert "1 of 2 runs failed" in shown.err

@@ -164,10 +164,12 @@ def test_one_recipe_is_imported_without_the_others():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_reproduce_draws_what_it_names(tmp_path, capsys):
-    """The whole command, on images."""
+def test_reproduce_draws_what_it_names(tmp_path, capsys, monkeypatch):
+    """The whole command, on images, in this process."""
+    monkeypatch.setattr("memhorizon.experiments.sweep.Local", Inline)
     out, root = tmp_path / "results", tmp_path / "runs"
-    assert main(["reproduce", "n_digits", "--size", "tiny", "--out", str(out), "--root", str(root)]) == 0
+    words = ["--size", "tiny", "--out", str(out), "--root", str(root), "--quiet"]
+    assert main(["reproduce", "n_digits", *words]) == 0
     check_tiny(load_record(out / "n_digits-tiny.json"), recipes.load("n_digits"))
     named = [line for line in capsys.readouterr().out.splitlines() if line.endswith(".png")]
     assert len(named) >= 3

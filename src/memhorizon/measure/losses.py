@@ -8,6 +8,7 @@ does.
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -144,10 +145,26 @@ def loss_gap(train: DenoisingLosses, holdout: DenoisingLosses) -> tuple[Mean, ..
 def fixed_noise(
     item_shape: Sequence[int], positions: Sequence[int], *, repeat: int = 0, seed: int = 0
 ) -> Float[Tensor, " batch *item"]:
-    """Draw unit noise that depends on (seed, position, repeat) only, on the CPU: equal on every machine."""
+    """Draw unit noise that depends on (seed, position, repeat) only, on the CPU: equal on every machine.
+
+    Every snapshot asks for the same noise: what is small is kept, for a generator for each item takes longer
+    than the calls of a small network.
+    """
     shape = tuple(item_shape)
+    if len(positions) * math.prod(shape) > _MOST_KEPT:
+        return torch.from_numpy(_noise(shape, positions, repeat, seed))
+    return torch.from_numpy(_kept_noise(shape, tuple(positions), repeat, seed).copy())
+
+
+def _noise(
+    shape: tuple[int, ...], positions: Sequence[int], repeat: int, seed: int
+) -> Float[np.ndarray, " batch *item"]:
     generators = (np.random.default_rng((seed, position, repeat)) for position in positions)
-    return torch.from_numpy(np.stack([each.standard_normal(shape, dtype=np.float32) for each in generators]))
+    return np.stack([each.standard_normal(shape, dtype=np.float32) for each in generators])
+
+
+_MOST_KEPT = 2**18  # numbers: 1 MiB
+_kept_noise = lru_cache(maxsize=32)(_noise)
 
 
 def check_indices(indices: object, schedule: Schedule) -> None:
