@@ -255,3 +255,10 @@ def test_bad_input_is_named(case):
     call, message = BAD[case]
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_only_equal_training_items_count_as_one():
+    """A sample at 0.1 from an item that is there twice, and at 0.2 from another one 0.3 away."""
+    train = torch.tensor([[0.0], [0.0], [0.3], [9.0]])
+    ratios = gap_ratios(torch.tensor([[0.1]]), train)
+    assert ratios.tolist() == pytest.approx([0.1 / 0.2], rel=1e-5)
