@@ -116,8 +116,8 @@ def names_axes(annotation):
     """Whether this annotation, or one within it, names axes; one in quotes may."""
     if isinstance(annotation, str):
         return "[" in annotation
-    if inspect.isclass(annotation) and issubclass(annotation, jaxtyping.AbstractArray):
-        return True
+    if typing.get_origin(annotation) is None and inspect.isclass(annotation):
+        return issubclass(annotation, jaxtyping.AbstractArray)
     return any(names_axes(part) for part in typing.get_args(annotation) if not isinstance(part, str | int))
 
 

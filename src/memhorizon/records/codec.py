@@ -164,7 +164,7 @@ class _Decoder:
             return _array(tree, len(getattr(hint, "dims", ())), where)
         if is_union(hint):
             return self._union(tree, hint, where)
-        if isinstance(hint, type):
+        if is_class(hint):
             return _member(tree, hint, where) if issubclass(hint, Enum) else _scalar(tree, hint, where)
         return self._container(tree, hint, where)
 
@@ -296,9 +296,14 @@ def _all_finite(values: Sequence[object]) -> bool:
 # --- of types ---
 
 
+def is_class(hint: object) -> TypeGuard[type]:
+    """Whether a type hint is a class; Python 3.10 takes `tuple[int, int]` for one, too."""
+    return isinstance(hint, type) and get_origin(hint) is None
+
+
 def is_dataclass_type(hint: object) -> TypeGuard[type]:
     """Whether a type hint is a dataclass."""
-    return isinstance(hint, type) and is_dataclass(hint)
+    return is_class(hint) and is_dataclass(hint)
 
 
 def is_union(hint: object) -> bool:

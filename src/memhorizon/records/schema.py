@@ -70,7 +70,7 @@ def _of(hint: object, definitions: Schema) -> Schema:
         return _dataclass(hint, definitions)
     if getattr(hint, "array_type", None) is np.ndarray:
         return _array(len(getattr(hint, "dims", ())))
-    if isinstance(hint, type) and issubclass(hint, Enum):
+    if codec.is_class(hint) and issubclass(hint, Enum):
         return {"enum": [member.value for member in hint]}
     if codec.is_union(hint):
         return {"anyOf": [_of(inner, definitions) for inner in get_args(hint)]}
