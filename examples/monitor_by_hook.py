@@ -27,7 +27,7 @@ def somebodys_loop(
         yield loss.item()
 
 
-def main(n_updates: int = 3000, n_train: int = 100) -> mh.Monitor:
+def main(n_updates: int = 3000, n_train: int = 100, **settings) -> mh.Monitor:
     digits = mh.load_split(mh.DataConfig(name="digits", n_train=n_train, n_holdout=60, scale=2.0))
     blocks = {"down_block_types": ("DownBlock2D",) * 2, "up_block_types": ("UpBlock2D",) * 2}
     sizes = {"sample_size": 8, "in_channels": 1, "out_channels": 1, "block_out_channels": (16, 32)}
@@ -35,12 +35,13 @@ def main(n_updates: int = 3000, n_train: int = 100) -> mh.Monitor:
     optimizer = torch.optim.Adam(unet.parameters(), lr=2e-3)
 
     denoiser = mh.Denoiser.diffusers(unet, FlowMatchEulerDiscreteScheduler())
-    monitor = mh.Monitor(digits.train, holdout=digits.holdout, denoiser=denoiser)
+    monitor = mh.Monitor(digits.train, holdout=digits.holdout, denoiser=denoiser, **settings)
     hook = mh.integrations.on_step(monitor, optimizer)  # the line
 
     for _ in somebodys_loop(unet, digits.train, optimizer, n_updates):
         if monitor.should_stop:
             break
+    hook.finish()
     hook.remove()
     return monitor
 

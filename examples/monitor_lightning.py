@@ -31,17 +31,17 @@ class Diffusion(pl.LightningModule):
         return torch.optim.Adam(self.parameters(), lr=2e-3)
 
 
-def main(steps: int = 3000, n_train: int = 100, root: str = "lightning_run") -> mh.Monitor:
+def main(steps: int = 3000, n_train: int = 100, **settings) -> mh.Monitor:
     digits = mh.load_split(mh.DataConfig(name="digits", n_train=n_train, n_holdout=60, scale=2.0))
     module = Diffusion()
     denoiser = mh.integrations.diffusers_denoiser(module.scheduler)
-    monitor = mh.Monitor(digits.train, holdout=digits.holdout, denoiser=denoiser, root=f"{root}/monitor")
+    monitor = mh.Monitor(digits.train, holdout=digits.holdout, denoiser=denoiser, **settings)
     watched = mh.integrations.lightning_callback(monitor, lambda module: module.unet)
     loader = torch.utils.data.DataLoader(digits.train, batch_size=25, shuffle=True)
     quiet = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False}
-    trainer = pl.Trainer(max_steps=steps, max_epochs=-1, callbacks=[watched], default_root_dir=root, **quiet)
+    trainer = pl.Trainer(max_steps=steps, max_epochs=-1, callbacks=[watched], **quiet)
     trainer.fit(module, loader)
-    trainer.save_checkpoint(f"{root}/last.ckpt")  # the state of the monitor is in it
+    trainer.save_checkpoint("last.ckpt")  # the state of the monitor is in it
     print(monitor.verdict)
     return monitor
 

@@ -36,7 +36,7 @@ def training(unet: UNet2DModel, images: torch.Tensor, optimizer: torch.optim.Opt
         yield
 
 
-def main(steps: int = 1500, pretraining: int = 1500) -> mh.Monitor:
+def main(steps: int = 1500, pretraining: int = 1500, **settings) -> mh.Monitor:
     digits = mh.load_split(mh.DataConfig(name="digits", n_train=1000, scale=2.0)).train
     blocks = {"down_block_types": ("AttnDownBlock2D",) * 2, "up_block_types": ("AttnUpBlock2D",) * 2}
     sizes = {"sample_size": 8, "in_channels": 1, "out_channels": 1, "block_out_channels": (16, 32)}
@@ -48,8 +48,8 @@ def main(steps: int = 1500, pretraining: int = 1500) -> mh.Monitor:
             register_parametrization(layer, "weight", LowRank(layer.weight))
     optimizer = torch.optim.AdamW([p for p in unet.parameters() if p.requires_grad], lr=2e-3)
     denoiser = mh.integrations.diffusers_denoiser(SCHEDULER)
-    monitor = mh.Monitor(digits[:40], holdout=digits[40:80], denoiser=denoiser)  # the first line
-    mh.integrations.on_step(monitor, optimizer, unet)  # the second one
+    monitor = mh.Monitor(digits[:40], holdout=digits[40:80], denoiser=denoiser, **settings)  # one line
+    mh.integrations.on_step(monitor, optimizer, unet)  # and another
     for _ in training(unet, digits[:40], optimizer, steps):
         if monitor.should_stop:
             break

@@ -20,9 +20,7 @@ def read(folder: str | None, n_train: int) -> tuple[torch.Tensor, torch.Tensor]:
     return images[len(images) // 6 :], images[: len(images) // 6]
 
 
-def main(
-    folder: str | None = None, *, root: str = "monitored", n_updates: int = 20_000, n_train: int = 300
-) -> mh.Monitor:
+def main(folder: str | None = None, *, n_updates: int = 20_000, n_train: int = 300, **settings) -> mh.Monitor:
     train, holdout = read(folder, n_train)
     network = mh.UNetConfig(width=16, multipliers=(1, 2), blocks=1, attention=(False, True))
     net = network.build(tuple(train.shape[1:]), seed=0)
@@ -33,7 +31,8 @@ def main(
     def denoiser(model: torch.nn.Module) -> mh.Denoiser:
         return mh.Denoiser.noise(model, schedule)
 
-    monitor = mh.Monitor(train, holdout=holdout, denoiser=denoiser, root=root)  # the first line
+    # the first line
+    monitor = mh.Monitor(train, holdout=holdout, denoiser=denoiser, root="monitored", **settings)
     for step in range(1, n_updates + 1):
         x = train[torch.randint(len(train), (32,), generator=random)]
         index = torch.randint(1, len(schedule), (32,), generator=random)
@@ -48,9 +47,9 @@ def main(
         if monitor.should_stop:
             break
 
+    monitor.finish(net)  # certifies the best checkpoint, if the budget did not allow for it before
     print(f"best: {monitor.best.certificate if monitor.best else 'no checkpoint has a certificate'}")
-    print(f"the monitor took {100 * monitor.overhead:.1f} % of the time of training")
-    print(f"open {monitor.report(f'{root}/report.html')}")
+    print(f"open {monitor.report('monitored/report.html')}")
     return monitor
 
 

@@ -11,6 +11,13 @@ import torch
 import memhorizon as mh
 
 FOLDER = Path(__file__).resolve().parents[1] / "examples"
+# of a monitor: looks that cost little, and a certificate that few samples give
+QUICK = {
+    "budget": None,
+    "target": 0.3,
+    "sampler": mh.SamplerConfig("ddim", 2),
+    "plan": mh.LookPlan(first=4, ratio=2.0, n_samples=2, n_probe=8),
+}
 
 
 @pytest.fixture
@@ -84,20 +91,21 @@ def test_a_network_of_ones_own_has_a_run_and_a_page(example, with_diffusers, tmp
 
 def test_a_loop_with_a_monitor_writes_its_page(example, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monitor = example("monitor_your_loop").main(n_updates=24, n_train=24)
-    assert [look.step for look in monitor.history][:1] == [20]
+    monitor = example("monitor_your_loop").main(n_updates=10, n_train=24, **QUICK)
+    assert [look.step for look in monitor.history] == [4, 8]
+    assert monitor.best is not None
     assert monitor.record().failures == ()
     assert (tmp_path / "monitored" / "report.html").is_file()
-    assert "the monitor took" in capsys.readouterr().out
+    assert "best: " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("name", "package", "sizes"),
     [
-        ("monitor_by_hook", "diffusers", {"n_updates": 24, "n_train": 24}),
-        ("monitor_lora", "diffusers", {"steps": 24, "pretraining": 2}),
-        ("monitor_diffusers", "accelerate", {"steps": 25, "save_every": 20}),
-        ("monitor_lightning", "lightning", {"steps": 24, "n_train": 24}),
+        ("monitor_by_hook", "diffusers", {"n_updates": 10, "n_train": 24}),
+        ("monitor_lora", "diffusers", {"steps": 10, "pretraining": 2}),
+        ("monitor_diffusers", "accelerate", {"steps": 10, "save_every": 10}),
+        ("monitor_lightning", "lightning", {"steps": 10, "n_train": 24}),
     ],
 )
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning:lightning")
@@ -105,8 +113,8 @@ def test_a_training_with_a_package_is_watched(example, name, package, sizes, tmp
     pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
     with torch.random.fork_rng(devices=[]):
-        monitor = example(name).main(**sizes)
-    assert [look.step for look in monitor.history][:1] == [20]
+        monitor = example(name).main(**sizes, **QUICK)
+    assert [look.step for look in monitor.history][:2] == [4, 8]
     assert all(np.isfinite(look.holdout_loss) for look in monitor.history)
     assert monitor.record().failures == ()
 
@@ -115,7 +123,7 @@ def test_the_checkpoints_of_an_example_are_watched_from_their_folder(example, tm
     pytest.importorskip("accelerate")
     monkeypatch.chdir(tmp_path)
     with torch.random.fork_rng(devices=[]):
-        example("monitor_diffusers").main(steps=22, save_every=22)
+        example("monitor_diffusers").main(steps=22, save_every=22, **QUICK)
     found = mh.integrations.find_checkpoints(tmp_path / "ddpm").found
     assert [one.step for one in found] == [22]
     assert isinstance(found[0].denoiser(found[0].network()), mh.Denoiser)

@@ -26,7 +26,7 @@ def perfect(_):
 
 def monitor(**changes):
     settings = {"holdout": items(20, 1), "denoiser": denoiser, "plan": PLAN, "budget": None}
-    settings |= {"sampler": mh.SamplerConfig("ddim", 4), "most_certificates": 1}
+    settings |= {"sampler": mh.SamplerConfig("ddim", 4), "target": 0.3}
     return mh.Monitor(items(N_TRAIN, 0), **(settings | changes))
 
 

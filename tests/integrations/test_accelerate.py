@@ -59,6 +59,8 @@ def test_its_state_is_in_the_checkpoints_of_accelerate(tmp_path):
         both.update(9, model)
     assert len(watched.monitor.history) >= 3
     assert seen(resumed.monitor) == seen(watched.monitor)
+    watched.finish(model)
+    assert watched.monitor.best is not None
 
 
 def test_all_stop_where_the_monitor_says_so():

@@ -75,7 +75,8 @@ def test_a_look_finds_the_losses_of_the_best_network(name):
         holdout=gaussian(400, 1),
         denoiser=diffusers_denoiser(scheduler),
         plan=plan,
-        budget=1e-9,
+        sampler=mh.SamplerConfig("ddim", 1),
+        budget=None,
     )
     watched.update(1, net)
     (look,) = watched.history

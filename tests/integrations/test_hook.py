@@ -18,6 +18,19 @@ def test_it_sees_what_a_call_after_each_step_sees_and_the_training_does_not_noti
         assert all(torch.equal(a, b) for a, b in zip(model.parameters(), alone.parameters(), strict=True))
 
 
+def test_at_the_end_it_certifies_the_best_checkpoint_and_puts_the_weights_back():
+    """A training that is still learning has no candidate for a certificate on the way."""
+    watched = monitor(target=0.3)
+    hooks = []
+    model = trained(before=lambda optimizer, model: hooks.append(on_step(watched, optimizer, model)))
+    before = [weight.clone() for weight in model.parameters()]
+    hooks[0].finish()
+    assert watched.best is not None
+    assert watched.best.certificate.upper <= 0.3
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), before, strict=True))
+    assert watched.record().failures == ()
+
+
 def test_it_follows_one_optimizer_until_it_is_removed():
     watched = monitor()
     models = [torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)]

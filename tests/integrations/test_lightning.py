@@ -59,6 +59,7 @@ def test_a_checkpoint_holds_what_was_seen(package, tmp_path):
     assert torch.load(path, weights_only=True)["callbacks"][STATE]["due"] > 8
     resumed = monitor()
     fitted(pl, resumed, tmp_path, steps=12, resume=path)
+    assert watched.best is not None  # certified at the end, if not before
     assert [look.step for look in watched.history] == [2, 3, 5, 8]
     assert [look.step for look in resumed.history] == [2, 3, 5, 8, 12]
     assert seen(resumed)[:4] == seen(watched)

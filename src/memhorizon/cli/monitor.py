@@ -136,6 +136,7 @@ def _follow(
             if seen.skipped is not None:
                 skipped.append(seen.skipped)
             write_state(made, place / STATE, about)
+    write_state(made, place / STATE, about)  # with the certificate of the end
     return skipped
 
 

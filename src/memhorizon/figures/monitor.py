@@ -32,7 +32,7 @@ WIDE = 5.6  # inches of a panel that are steps
 
 
 def monitor_of(record: object) -> MonitorRecord:
-    """Return the record itself if it is that of a monitored training with at least one look.
+    """Return the record itself if it is that of a monitored training.
 
     Raises:
         InputError: if it is anything else.
@@ -40,9 +40,19 @@ def monitor_of(record: object) -> MonitorRecord:
     if not isinstance(record, MonitorRecord):
         kind = type(record).__name__
         raise InputError(f"record: expected a MonitorRecord (load_record gives one), got {kind}")
-    if not record.looks:
-        raise InputError("record: expected looks at a training, got none")
     return record
+
+
+def looked_at(record: object) -> MonitorRecord:
+    """Return the record itself if it is that of a monitored training with at least one look.
+
+    Raises:
+        InputError: if it is anything else.
+    """
+    found = monitor_of(record)
+    if not found.looks:
+        raise InputError("record: expected looks at a training, got none")
+    return found
 
 
 def steps_of(looks: Sequence[Look]) -> Float[np.ndarray, " k"]:
@@ -215,4 +225,4 @@ def course(record: object) -> Course:
     Raises:
         InputError: if it is no record of a monitored training, or has no looks.
     """
-    return Course(monitor_of(record))
+    return Course(looked_at(record))

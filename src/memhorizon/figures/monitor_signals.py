@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from memhorizon.errors import InputError
 from memhorizon.figures import style
-from memhorizon.figures.monitor import HOLDOUT, column, monitor_of, span_of, steps_of
+from memhorizon.figures.monitor import HOLDOUT, column, looked_at, span_of, steps_of
 from memhorizon.figures.picture import Row
 from memhorizon.records.monitor import Look, MonitorRecord
 
@@ -134,7 +134,7 @@ def signals(record: object) -> Signals:
     Raises:
         InputError: if it is no record of a monitored training, has no looks, or measured no signal.
     """
-    found = Signals(monitor_of(record))
+    found = Signals(looked_at(record))
     if not found.shown() and not found.quantiles():
         raise InputError("record: expected a signal that was measured, got none")
     return found
@@ -183,7 +183,7 @@ def evidence(record: object) -> Evidence:
     Raises:
         InputError: if it is no record of a monitored training, or no samples were drawn.
     """
-    found = Evidence(monitor_of(record))
+    found = Evidence(looked_at(record))
     if not found.frame():
         raise InputError("record: expected looks with samples, got none")
     return found

@@ -19,7 +19,8 @@ def accelerated(monitor: Watching, accelerator: object, *, sync_every: int = SYN
         sync_every: updates after which the processes agree on whether to stop; the same in each.
 
     Returns:
-        What is updated in place of the monitor, in every process: update(step, model), should_stop.
+        What is used in place of the monitor, in every process: `update(step, model)`, `should_stop` and
+        `finish(model)`.
 
     Raises:
         InputError: if one of them is of another kind, or the weights are spread over the processes.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from memhorizon.denoiser import Denoiser
 from memhorizon.errors import InputError
 from memhorizon.files.folders import Skipped
 from memhorizon.integrations.checkpoints import Checkpoint, Checkpoints
@@ -41,7 +42,7 @@ def watch_checkpoints(
 ) -> Iterator[Seen]:
     """Look at the checkpoints that a monitor has not seen yet, in the order of their steps.
 
-    One network is in memory at a time. The last one gets a certificate where no other has one.
+    One network is in memory at a time. At the end the best checkpoint is certified if it is not yet.
 
     Args:
         monitor: made with `budget=None` and `plan=every_checkpoint()`.
@@ -52,22 +53,26 @@ def watch_checkpoints(
         Each checkpoint after it was looked at, or with the reason why it cannot be used.
     """
     seen = monitor.history[-1].step if monitor.history else 0
-    ahead = [one for one in checkpoints.found if one.step > seen]
-    for one in ahead:
+    denoiser = None
+    for one in checkpoints.found:
+        if one.step <= seen and one is not checkpoints.found[-1]:
+            continue
         try:
             network = one.network().to(device or torch.device("cpu"))
             denoiser = one.denoiser(network)
         except InputError as error:
             yield Seen(one, Skipped(one.name, str(error)))
             continue
-        failures = len(monitor.record().failures)
-        is_last_chance = one is ahead[-1] and monitor.best is None
-        look = monitor.certify if is_last_chance else monitor.update
-        verdict = look(one.step, denoiser)
-        yield Seen(one) if verdict is not None else Seen(one, _failed(one, monitor, failures))
+        if one.step > seen:
+            yield _look(monitor, one, denoiser)
+    if denoiser is not None:  # into whose network the weights of the best checkpoint are put
+        monitor.finish(denoiser)
 
 
-def _failed(one: Checkpoint, monitor: Monitor, before: int) -> Skipped:
-    """Why a checkpoint was not looked at, as the monitor tells."""
-    told = monitor.record().failures[before:]
-    return Skipped(one.name, told[-1] if told else "no look was due")
+def _look(monitor: Monitor, one: Checkpoint, denoiser: Denoiser) -> Seen:
+    """Look at a checkpoint; why it could not be done, if it could not."""
+    failures = len(monitor.record().failures)
+    if monitor.update(one.step, denoiser) is not None:
+        return Seen(one)
+    told = monitor.record().failures[failures:]
+    return Seen(one, Skipped(one.name, told[-1] if told else "no look was due"))

@@ -28,6 +28,14 @@ class Hook(SharedMonitor):
         """Count on from a number of steps that were done before."""
         self._steps = count(check_whole("start", step, least=0) + 1)
 
+    def finish(self, model: object = None) -> None:
+        """After the training: certify the best checkpoint.
+
+        Args:
+            model: in place of the one that is followed.
+        """
+        super().finish(self._model if model is None else model)
+
     def _after_step(self, *_: object) -> None:
         self.update(next(self._steps), self._model)
 
@@ -53,7 +61,8 @@ def on_step(
         sync_every: steps after which several processes agree on whether to stop.
 
     Returns:
-        A hook: `remove()` ends it, `should_stop` is the same in all processes.
+        A hook: `finish()` certifies the best checkpoint when the training is over, `remove()` ends it,
+        `should_stop` is the same in all processes.
 
     Raises:
         InputError: if one of them is of another kind.

@@ -27,7 +27,8 @@ class Trainer(Protocol):
 def lightning_callback(monitor: Watching, model: Choice = None, *, sync_every: int = SYNC_EVERY) -> object:
     """Make a callback of Lightning: Trainer(callbacks=[lightning_callback(monitor, lambda m: m.unet)]).
 
-    The first process looks, all stop together (`trainer.should_stop`), and checkpoints hold the state.
+    The first process looks, all stop together (`trainer.should_stop`), checkpoints hold the state, and the
+    best checkpoint is certified when the training is over.
 
     Args:
         monitor: a `Monitor`; where there are several processes, each makes one.
@@ -79,6 +80,10 @@ class _Callback:
         self.shared.update(self._seen, pl_module)
         if self.shared.should_stop:
             trainer.should_stop = True
+
+    def on_train_end(self, trainer: Trainer, pl_module: nn.Module) -> None:
+        """Certify the best checkpoint."""
+        self.shared.finish(pl_module)
 
     def state_dict(self) -> dict[str, object]:
         """What the monitor has seen."""

@@ -27,6 +27,10 @@ class Watching(Protocol):
         """Take note of a step; look at the model where a look is due."""
         ...
 
+    def finish(self, model: object = None) -> object:
+        """Certify the best checkpoint, after the training."""
+        ...
+
     @property
     def should_stop(self) -> bool:
         """Whether the training is to end."""
@@ -76,6 +80,15 @@ class SharedMonitor:
             self.should_stop = self.monitor.should_stop
         elif self._updates % self._sync_every == 0:
             self.should_stop = _told(self.monitor.should_stop)
+
+    def finish(self, model: object = None) -> None:
+        """After the training: certify the best checkpoint, in the first process (see `Monitor.finish`).
+
+        Args:
+            model: as for `update`.
+        """
+        if _rank() == 0:
+            self.monitor.finish(_chosen(model, self._choice))
 
     def state_dict(self) -> dict[str, object]:
         """The state of the monitor; that of the first process counts."""

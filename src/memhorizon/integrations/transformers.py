@@ -39,6 +39,9 @@ class Control(Protocol):
 def trainer_callback(monitor: Watching, model: Choice = None, *, sync_every: int = SYNC_EVERY) -> object:
     """Make a callback of transformers' Trainer: Trainer(..., callbacks=[trainer_callback(monitor)]).
 
+    The first process looks, all stop together, the state is in a file of each checkpoint, and the best
+    checkpoint is certified when the training is over.
+
     Args:
         monitor: a `Monitor`; where there are several processes, each makes one.
         model: the model of the Trainer -> the network in it; None: it is the network.
@@ -75,6 +78,12 @@ class _Callback:
         if self.shared.should_stop:
             control.should_training_stop = True
         return control
+
+    def on_train_end(
+        self, args: Arguments, state: State, control: Control, model: nn.Module, **_: object
+    ) -> None:
+        """Certify the best checkpoint."""
+        self.shared.finish(model)
 
     def on_save(self, args: Arguments, state: State, control: Control, **_: object) -> None:
         """Keep the state of the monitor beside that of the Trainer, in its newest checkpoint."""

@@ -29,8 +29,8 @@ def html(record: MonitorRecord, find: Find | None = None) -> str:
         HTML text of less than 6 MB: no script, nothing loaded from elsewhere, the same bytes each time.
 
     Raises:
-        InputError: if `record` is no record of a monitored training or has no looks, or the pictures are not
-            those of the record.
+        InputError: if `record` is no record of a monitored training, or the pictures are not those of the
+            record.
     """
     drawn.monitor_of(record)
     parts = [

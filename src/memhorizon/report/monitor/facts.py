@@ -12,6 +12,8 @@ HEADS = ("step", "verdict", "training loss", "held-out loss", "gap", "copies", "
 
 def looks(record: MonitorRecord) -> str:
     """A row for each look."""
+    if not record.looks:
+        return ""
     listed = table(HEADS, [_row(look) for look in record.looks])
     count = len(record.looks)
     return section("All looks", folded(f"{count:,} looks", listed) if count > LONG else listed)

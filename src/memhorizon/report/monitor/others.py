@@ -69,6 +69,8 @@ def _at(rule: str, looks: Sequence[Look], step: int) -> Choice:
 
 def others(record: MonitorRecord) -> str:
     """A table: each rule, the step that it takes, copies there, and the held-out loss there."""
+    if not record.looks:
+        return ""
     losses = [look.holdout_loss for look in record.looks if math.isfinite(look.holdout_loss)]
     lowest = min(losses, default=math.nan)
     found = choices(record)

@@ -82,7 +82,8 @@ def certificate(record: MonitorRecord) -> str:
 def _why_none(record: MonitorRecord) -> str:
     if not record.certificates:
         return (
-            "No look was large enough for one: it takes samples, and they take time, which the budget limits."
+            "No look was large enough for one: it takes samples, and they take time, which the budget "
+            "limits. monitor.finish(model) draws them when the training is over."
         )
     return (
         f"{record.certificates} of at most {record.most_certificates} large looks were taken; none was below."
