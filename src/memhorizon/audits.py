@@ -87,6 +87,15 @@ class AuditReport:
         """The samples reported as copies, each beside its training item, the strongest evidence first."""
         return pairs_of(self.answer)
 
+    @property
+    def undecided(self) -> list[Row]:
+        """The samples with as small a p-value as exact copies have that are too few to be reported.
+
+        No part of `pairs`, and `passed` does not count them: look at them, or audit with fewer samples or
+        more reference items.
+        """
+        return [dict(vars(one)) for one in self.answer.undecided]
+
     def frame(self) -> list[Row]:
         """One row for each sample, in order: name, is_copy, p, q, view, nearest and what else is known of it.
 
@@ -103,7 +112,8 @@ class AuditReport:
     def passed(self, max_copies: float = 0.0) -> bool:
         """Whether no larger share of the samples than this is reported as copies.
 
-        An audit that could not have reported any copy passes nothing.
+        An audit that could not have reported any copy passes nothing. Samples that are `undecided` are not
+        reported, and not counted here: `report.passed() and not report.undecided` asks for both.
 
         Args:
             max_copies: a share, from 0 (no copy at all) to 1.

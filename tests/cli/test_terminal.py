@@ -173,15 +173,17 @@ def test_what_the_user_can_mend_is_one_line(error, said, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("error", [ValueError("a"), RuntimeError("b"), TypeError("c"), ImportError("d")])
-def test_a_fault_of_ours_keeps_its_traceback(error, monkeypatch):
+def test_a_fault_of_ours_keeps_its_traceback_and_is_no_answer(error, monkeypatch, capsys):
     def fail(words):
         raise error
 
     monkeypatch.setattr(cli, "_run", fail)
     before = sys.stdout, sys.stderr
-    with pytest.raises(type(error)):
-        main(["x"])
+    assert main(["x"]) == 3  # 1 would say that there are copies
     assert (sys.stdout, sys.stderr) == before
+    shown = capsys.readouterr().err
+    assert shown.startswith("Traceback")
+    assert shown.endswith(f"{type(error).__name__}: {error}\n\n")
 
 
 @pytest.mark.parametrize(("home", "needed"), [("/nowhere", True), (".", False)])

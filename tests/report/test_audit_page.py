@@ -15,6 +15,7 @@ from PIL import Image
 from audit_records import audited, colour_scenes, digits, small
 from markup import Reader, assert_clean
 from memhorizon.auditing.leaning import MEMBERSHIP
+from memhorizon.audits import AuditReport
 from memhorizon.cli import main
 from memhorizon.errors import InputError
 from memhorizon.records.audit import DuplicateGroup
@@ -108,6 +109,9 @@ def test_samples_that_only_the_resolution_keeps_from_being_reported_are_told():
     assert words in text_on(html(record))
     assert f"Undecided: {words}" in summary(record)
     assert "Undecided" not in summary(light(small().record))
+    assert [row["index"] for row in AuditReport(record).undecided] == [
+        one.index for one in record.samples if one.p <= 2.001 / 41
+    ]
     held_out = replace(record, reference="holdout")
     count = sum(one.p == record.resolution for one in record.samples)
     assert f"Undecided: {count} samples have" in summary(held_out)

@@ -1,6 +1,7 @@
 """The command line: `memhorizon --help`. The only part that prints.
 
-Exit status: 0 fine, 1 the answer is a warning, 2 bad input, 130 interrupted, 141 nobody reads the output.
+Exit status: 0 fine, 1 the answer is a warning, 2 bad input, 3 a fault of this program, 130 interrupted,
+141 nobody reads the output.
 A command is imported when it is called: the theory and every help page do without torch.
 """
 
@@ -9,6 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -82,10 +84,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _answered(words)
         except NobodyReadsError:  # he has seen enough
             return 141
+        except Exception:  # noqa: BLE001  Python would end with 1, which is an answer: "there are copies"
+            _complain(traceback.format_exc())
+            return 3
 
 
 def _answered(words: list[str]) -> int:
-    """Run a command; what the user can mend becomes one line, a fault of ours stays a traceback."""
+    """Run a command; what the user can mend becomes one line, a fault of ours is raised."""
     try:
         status = _run(words)
         sys.stdout.flush()  # a reader that is gone is met here, not at the end of the interpreter

@@ -119,7 +119,8 @@ def load_usable(source: ImageSource, *, size: int | None = None, grey: bool = Fa
     found = _load(source, size, grey, None)
     images = found.items.images
     reasons = dict.fromkeys(_where(constant(images)), "constant picture, every pixel is the same")
-    reasons |= dict.fromkeys(_where(~finite(images)), "holds NaN or infinity")
+    unusable = "holds NaN or infinity, or numbers too large for 32 bits"
+    reasons |= dict.fromkeys(_where(~finite(images)), unusable)
     if not reasons:
         return found.items
     names = found.items.names

@@ -176,10 +176,10 @@ def check_values(
     """Refuse what no measure can work with; `index` numbers the items in the message.
 
     Raises:
-        InputError: if an item holds NaN or infinity, or a picture is one single colour.
+        InputError: if an item holds NaN, infinity or what is too large for 32 bits, or is one single colour.
     """
     numbers = torch.arange(len(images)) if index is None else index
-    _refuse(~finite(images), where, "hold NaN or infinity", numbers)
+    _refuse(~finite(images), where, "hold NaN or infinity, or numbers too large for 32 bits", numbers)
     _refuse(constant(images), where, "are one single colour", numbers)
 
 

@@ -26,7 +26,7 @@ def c_t(
     samples: Items,
     train: Items,
     *,
-    holdout: Items,
+    holdout: Items | None = None,
     cells: SupportsIndex = 3,
     least: SupportsIndex = 20,
     seed: SupportsIndex = 0,

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from memhorizon.errors import InputError
 from memhorizon.records.plain import Plain
 from memhorizon.records.sweep import Skipped
-from memhorizon.results import Fraction
+from memhorizon.results import ROUNDING, Fraction
 
 PROTOCOL = 1  # of the audit: the same protocol, seed and items give the same numbers
 
@@ -241,6 +241,16 @@ class AuditRecord:
     def __repr__(self) -> str:
         """The answer in a line."""
         return f"AuditRecord(copies {self.copies}, fdr {self.fdr:g}, {self.n_reference:,} reference items)"
+
+    @property
+    def undecided(self) -> tuple[AuditedSample, ...]:
+        """Samples with as small a p-value as exact copies have, too few of them to be reported.
+
+        With the training set as reference this is twice the smallest possible one: a reference item and a
+        copy of it have the two lowest ranks.
+        """
+        least = self.resolution * (2 if self.reference == "train" else 1)
+        return tuple(one for one in self.samples if one.p <= least * (1 + ROUNDING) and not one.is_copy)
 
     def set_named(self, name: str) -> ItemSet | None:
         """One of the sets; None where it was not given."""

@@ -3,7 +3,6 @@
 from memhorizon.records.audit import AuditRecord
 from memhorizon.report.audit.words import items_word, number_text, share_of, share_text_of
 from memhorizon.report.parts import paragraphs, section, text_of
-from memhorizon.results import ROUNDING
 
 
 def sentence(record: AuditRecord) -> str:
@@ -71,10 +70,10 @@ def verdict(record: AuditRecord) -> list[str]:
 
 def undecided(record: AuditRecord) -> list[str]:
     """Samples with as much evidence as exact copies have that are not reported all the same."""
-    least = record.resolution * (2 if record.reference == "train" else 1)
-    count = sum(one.p <= least * (1 + ROUNDING) and not one.is_copy for one in record.samples)
+    count = len(record.undecided)
     if not count:
         return []
+    least = max(one.p for one in record.undecided)
     what = "1 sample has" if count == 1 else f"{count:,} samples have"
     return [
         f"{what} a p-value as small as those of exact copies (at most {number_text(least)}), and more "
