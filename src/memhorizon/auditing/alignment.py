@@ -82,19 +82,24 @@ def correlate(
 def _versions(y: Float[Tensor, "q c h w"]) -> Float[Tensor, "q t d"]:
     """Each picture under all transforms of the grid, at half the resolution."""
     q, c, h, w = y.shape
-    matrix = torch.tensor([[[flip * s, 0, 0], [0, s, 0]] for flip in (1.0, -1.0) for s in SCALES])
-    t = len(matrix)
-    grid = F.affine_grid(matrix, [t, c, h, w], align_corners=False)
-    channels = y.reshape(1, q * c, h, w).expand(t, -1, -1, -1)
-    warped = F.grid_sample(channels, grid, padding_mode="border", align_corners=False)
     down = farthest_shift(h)
     right = farthest_shift(w)
-    pooled = F.avg_pool2d(F.pad(warped, (right, right, down, down), mode="replicate"), 2, 1)
+    padded = F.pad(_scaled(y), (right, right, down, down), mode="replicate")
+    pooled = F.avg_pool2d(padded, 2, 1)
     # every shift is a view: windows of every second pixel that begin at one of the shifts
     step = pooled.stride()
-    size = (q, t, 2 * down + 1, 2 * right + 1, c, h // 2, w // 2)
+    size = (q, len(pooled), 2 * down + 1, 2 * right + 1, c, h // 2, w // 2)
     strides = (c * step[1], step[0], step[2], step[3], step[1], 2 * step[2], 2 * step[3])
     return pooled.as_strided(size, strides).reshape(q, -1, c * (h // 2) * (w // 2))
+
+
+def _scaled(y: Float[Tensor, "q c h w"]) -> Float[Tensor, "t qc h w"]:
+    """The pictures at all scales, as they are and flipped, their channels beside one another."""
+    q, c, h, w = y.shape
+    matrix = torch.tensor([[[flip * s, 0, 0], [0, s, 0]] for flip in (1.0, -1.0) for s in SCALES])
+    grid = F.affine_grid(matrix, [len(matrix), c, h, w], align_corners=False)
+    channels = y.reshape(1, q * c, h, w).expand(len(matrix), -1, -1, -1)
+    return F.grid_sample(channels, grid, padding_mode="border", align_corners=False)
 
 
 def _place(where: Int[Tensor, "q K"], h: int, w: int) -> Float[Tensor, "q K 4"]:
@@ -129,19 +134,15 @@ def align(
     target = y[:, None].expand(-1, K, -1, -1, -1).reshape(q * K, c * h * w)
     open_pixels = _unsaturated(y).repeat_interleave(K, 0)
     now = _refined(x, target, open_pixels, place.reshape(q * K, 4))
-    seen, inside = _seen(x, now)
+    # pictures are resized by cubic interpolation more often than by linear
+    seen, inside = _seen(x, now, cubic=True)
     terms = _terms(seen)
     found = _least_squares(terms, target, inside * open_pixels)
     fitted = torch.einsum("mp,mpd->md", found, terms).clamp(0, 1)
     gain = found[:, 0] + found[:, 1]
     blur = found[:, 1] / _not_small(gain)
-    return Fit(
-        fitted.view(q, K, -1),
-        inside.view(q, K, -1),
-        now.view(q, K, 4),
-        gain.view(q, K),
-        blur.view(q, K),
-    )
+    parts = (fitted, inside, now, gain, blur)
+    return Fit(*(part.view(q, K, *part.shape[1:]) for part in parts))
 
 
 def _refined(
@@ -177,7 +178,7 @@ def _unsaturated(y: Float[Tensor, "q c h w"]) -> Float[Tensor, "q d"]:
 
 
 def _seen(
-    x: Float[Tensor, "m c h w"], place: Float[Tensor, "m 4"]
+    x: Float[Tensor, "m c h w"], place: Float[Tensor, "m 4"], *, cubic: bool = False
 ) -> tuple[Float[Tensor, "m c h w"], Float[Tensor, "m d"]]:
     """Candidates x(u p + v), and where they are known."""
     c, h, w = x.shape[1:]
@@ -185,7 +186,8 @@ def _seen(
     along = place[:, :1] * p_1 + place[:, 2:3]
     down = place[:, 1:2] * p_2 + place[:, 3:]
     grid = torch.stack([along[:, None, :].expand(-1, h, -1), down[:, :, None].expand(-1, -1, w)], -1)
-    seen = F.grid_sample(x, grid, padding_mode="border", align_corners=False)
+    mode = "bicubic" if cubic else "bilinear"
+    seen = F.grid_sample(x, grid, mode, padding_mode="border", align_corners=False).clamp(0, 1)
     inside = (along.abs() <= 1)[:, None, :] & (down.abs() <= 1)[:, :, None]
     return seen, inside[:, None].expand(-1, c, -1, -1).flatten(1).to(x.dtype)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -56,23 +57,29 @@ def find_all(
     """The statistics of items in a view; parts that the cache has are not computed again."""
     parts = []
     for start in range(0, len(items), _TOGETHER):
-        some = items[start : start + _TOGETHER]
-        own = None if left_out is None else left_out[start : start + _TOGETHER]
-
-        def compute(some: Tensor = some, own: Tensor | None = own, start: int = start) -> dict[str, Tensor]:
-            found = view.find(some, own, lambda done, _: report(start + done, len(items)))
-            arrays = {
-                "statistic": torch.from_numpy(found.statistic),
-                "nearest": torch.from_numpy(found.nearest),
-            }
-            return {**arrays, **found.state}
-
+        some = slice(start, start + _TOGETHER)
+        own = None if left_out is None else left_out[some]
+        compute = partial(_tensors, view, items[some], own, _part_of_items(report, start, len(items)))
         parts.append(cached(cache, {**key, "start": start}, compute))
         report(min(start + _TOGETHER, len(items)), len(items))
     joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     statistic = joined.pop("statistic").numpy()
     nearest = joined.pop("nearest").numpy()
     return Found(statistic, nearest, joined)
+
+
+def _part_of_items(report: Report, start: int, total: int) -> Report:
+    """Tells of some of the items, which begin at `start`."""
+    return lambda done, _: report(start + done, total)
+
+
+def _tensors(
+    view: View, items: Float[Tensor, " q *item"], left_out: Int[Tensor, " q"] | None, report: Report
+) -> dict[str, Tensor]:
+    """What a view finds of some items, as tensors by name."""
+    found = view.find(items, left_out, report)
+    arrays = {"statistic": torch.from_numpy(found.statistic), "nearest": torch.from_numpy(found.nearest)}
+    return {**arrays, **found.state}
 
 
 def calibrate(
@@ -111,12 +118,13 @@ def calibrate(
     size = max(1, _PAIRS // len(reference.items))
     for start in range(0, len(rows), size):
         some = rows[start : start + size]
-        joining = samples[torch.from_numpy(some)]
-        exact = []
-        for own, view, known, form in zip(first, views, of_reference, forms, strict=True):
-            told = _part_of(progress, f"{view.name}: exact p-values", (start, len(some), len(rows)))
-            changes = view.changes(form(reference.items), reference.left_out, known, form(joining), told)
-            exact.append(_with_changes(own, some, changes))
+        part = (start, len(some), len(rows))
+        changed = []
+        for view, known, form in zip(views, of_reference, forms, strict=True):
+            told = _part_of(progress, f"{view.name}: exact p-values", part)
+            joining = form(samples[torch.from_numpy(some)])
+            changed.append(view.changes(form(reference.items), reference.left_out, known, joining, told))
+        exact = [_with_changes(own, some, change) for own, change in zip(first, changed, strict=True)]
         p_values = _joined(p_values, conformal_p_values(exact), some)
     return Calibrated(p_values, tuple(first))
 

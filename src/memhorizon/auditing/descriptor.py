@@ -99,17 +99,21 @@ def learn(
     # threads would wait for each other at every step
     with with_threads(1):
         while done < UPDATES and (minutes is None or time.monotonic() - started < 60 * minutes):
-            drawn = torch.randint(len(train), (min(BATCH, len(train)),), generator=generator)
-            one = net(edited(train[drawn], generator))
-            other = net(edited(train[drawn], generator))
-            loss = _contrastive(one, other, drawn)
             optimizer.zero_grad()
-            loss.backward()
+            _loss(net, train, generator).backward()
             optimizer.step()
             rates.step()
             done += 1
             report(done, UPDATES)
     return net.eval().requires_grad_(False), Learning(done, UPDATES)
+
+
+def _loss(net: Descriptor, train: Float[Tensor, "n c h w"], generator: torch.Generator) -> Float[Tensor, ""]:
+    """The loss on two edits of pictures that are drawn."""
+    drawn = torch.randint(len(train), (min(BATCH, len(train)),), generator=generator)
+    one = net(edited(train[drawn], generator))
+    other = net(edited(train[drawn], generator))
+    return _contrastive(one, other, drawn)
 
 
 def _seeded(net: Descriptor, generator: torch.Generator) -> Descriptor:

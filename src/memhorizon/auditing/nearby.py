@@ -1,10 +1,11 @@
 """The nearest training items of different groups of duplicates."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Float64, Int, Shaped
 from torch import Tensor
 
 from memhorizon.errors import InputError
@@ -12,6 +13,9 @@ from memhorizon.measure.neighbors import nearest_of
 
 _SPARE = 2  # neighbours looked at beyond those needed; duplicates take the places of others
 _LARGE = 32  # groups of more items are searched one by one, so that they cannot fill a list of neighbours
+
+
+Ordered: TypeAlias = tuple[Tensor, Tensor]  # values and indices of items, the best first
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,22 +73,49 @@ def _among_small(
 ) -> Nearby:
     """The nearest item of each of the k nearest groups that are small; infinity where there are fewer."""
     searched = train if len(members) == len(train) else train[members]
-    label = group[members]
-    size = min(len(members), k + _SPARE + (left_out is not None))
-    distance = queries.new_empty(len(queries), k, dtype=torch.float64)
-    index = torch.empty(len(queries), k, dtype=torch.int64)
-    rows = torch.arange(len(queries))
+
+    def search(rows: Int[Tensor, " r"], size: int) -> Ordered:
+        return nearest_of(queries[rows], searched, size)
+
+    spare = _SPARE + (left_out is not None)
+    distance, place = first_in_groups(search, len(queries), group[members], left_out, k, spare=spare)
+    return Nearby(distance, members[place])
+
+
+def first_in_groups(
+    search: Callable[[Tensor, int], Ordered],
+    count: int,
+    label: Int[Tensor, " s"],
+    left_out: Int[Tensor, " q"] | None,
+    k: int,
+    *,
+    spare: int,
+) -> tuple[Float64[Tensor, "q k"], Int[Tensor, "q k"]]:
+    """The best item of each of the k best groups of every query; infinity, and 0, where there are fewer.
+
+    Args:
+        search: gives so many best items of some queries, the best first: values and indices.
+        count: of the queries.
+        label: number of the group of each item that is searched.
+        left_out: number of the group that is not wanted, for each query.
+        k: how many groups.
+        spare: items looked at beyond k at first; four times as many where these are of too few groups.
+    """
+    size = min(len(label), k + spare)
+    value = torch.full((count, k), torch.inf, dtype=torch.float64)
+    place = torch.zeros(count, k, dtype=torch.int64)
+    rows = torch.arange(count)
     while len(rows):
-        found, place = nearest_of(queries[rows], searched, size)
+        found, index = search(rows, size)
         some = None if left_out is None else left_out[rows]
-        keep = first_of_groups(label[place], some, k)
-        is_done = (keep.sum(1) == k) | (size == len(members))
-        keep &= is_done[:, None]
-        distance[rows[is_done]] = _in_front(keep, found.double(), torch.inf, k)[is_done]
-        index[rows[is_done]] = members[_in_front(keep, place, 0, k)[is_done]]
+        keep = first_of_groups(label[index], some, k)
+        is_done = (keep.sum(1) == k) | (size == len(label))
+        done = rows[is_done]
+        value[done] = _in_front(keep[is_done], found[is_done].double(), torch.inf, k)
+        place[done] = _in_front(keep[is_done], index[is_done], 0, k)
         rows = rows[~is_done]
-        size = min(4 * size, len(members))
-    return Nearby(distance, index)
+        size = min(4 * size, len(label))
+    return value, place
 
 
 def _in_front(

@@ -11,8 +11,9 @@ whatever it does to the ratio r_1 / r_2. The statistic joins both, small for cop
 
     s = max_k |t_k| sqrt(r_1 / r_2).
 
-Where it can be told which part A_k of r_k^2 is structure and no noise, that part is compared. What an item
-has on the lines to other training items is no noise, so that the quotient counts no more than the foot:
+Of pictures it can be told which part A_k of r_k^2 is structure and no noise, and that part is compared. What
+a picture has on the lines to other training items is no noise, so that the quotient counts no more than the
+foot:
 
     s = T max(sqrt(A_1 / A_2), T),  T = max_k |t_k|.
 
@@ -27,42 +28,53 @@ from torch import Tensor
 _SMALL = 1e-9  # of the last squared distance: what counts as 0 in a quotient
 
 
-def position(
-    r2: Float[Tensor, "q K"],
-    D2: Float[Tensor, "q K"],
-    *,
-    structure: Float[Tensor, "q K"] | None = None,
-    floor: Float[Tensor, " q"] | None = None,
-) -> Float[Tensor, " q"]:
+def position(r2: Float[Tensor, "q K"], D2: Float[Tensor, "q K"]) -> Float[Tensor, " q"]:
     """The statistic of items, small for copies.
 
     Args:
         r2: squared distances to the K nearest training items of different groups, the nearest first.
         D2: squared distances of these items to the first of them; the first column is not looked at.
-        structure: the part of `r2` that is no noise; None where that cannot be told. Below 0 it counts as 0.
-        floor: squared distance that counts as none; by default a billionth of the farthest.
     """
-    small = (_SMALL * r2[:, -1] if floor is None else floor) + torch.finfo(r2.dtype).tiny
-    foot = _farthest_foot(r2, D2[:, 1:], small)
-    if structure is None:
-        # s = T (r_1^2 / r_2^2)^(1/4)
-        return foot * _quotient(r2, small).pow(0.25)
+    small = _SMALL * r2[:, -1]
+    # s = T (r_1^2 / r_2^2)^(1/4)
+    return farthest_foot(r2, D2, small) * _quotient(r2, small).pow(0.25)
+
+
+def position_by_structure(
+    foot: Float[Tensor, " q"], structure: Float[Tensor, "q K"], small: Float[Tensor, " q"]
+) -> Float[Tensor, " q"]:
+    """The statistic of pictures, small for copies.
+
+    Args:
+        foot: T, as of `farthest_foot`.
+        structure: the part A_k of the squared distances that is no noise; below 0 it counts as 0.
+        small: squared distance that counts as none.
+    """
     # s = T max(A_1 / A_2, T^2)^(1/2)
     quotient = _quotient(structure.clamp_min(0), small)
     return foot * torch.maximum(quotient, foot.square()).sqrt()
 
 
-def _farthest_foot(
-    r2: Float[Tensor, "q K"], D2: Float[Tensor, "q K1"], small: Float[Tensor, " q"]
+def farthest_foot(
+    r2: Float[Tensor, "q K"], D2: Float[Tensor, "q K"], small: Float[Tensor, " q"]
 ) -> Float[Tensor, " q"]:
-    """T = max_k |t_k|; t_k = 1/2 where a_k is no farther from a_1 than what counts as none."""
+    """T = max_k |t_k|; t_k = 1/2 where a_k is no farther from a_1 than what counts as none.
+
+    Args:
+        r2: as for `position`.
+        D2: likewise.
+        small: squared distance that counts as none.
+    """
+    tiny = torch.finfo(r2.dtype).tiny
+    D2 = D2[:, 1:]
     # t_k = (r_1^2 - r_k^2 + D_k^2) / (2 D_k^2)
-    t = (r2[:, :1] - r2[:, 1:] + D2) / (2 * D2.clamp_min(torch.finfo(D2.dtype).tiny))
-    apart = small[:, None] < D2
+    t = (r2[:, :1] - r2[:, 1:] + D2) / (2 * D2.clamp_min(tiny))
+    apart = small[:, None] + tiny < D2
     return torch.where(apart, t, 0.5).abs().amax(1)
 
 
 def _quotient(squares: Float[Tensor, "q K"], small: Float[Tensor, " q"]) -> Float[Tensor, " q"]:
     """The first of some squared lengths by the least of the others, at most 1."""
+    small = small + torch.finfo(squares.dtype).tiny
     least = squares[:, 1:].amin(1)
     return ((squares[:, 0] + small) / (least + small)).clamp_max(1)

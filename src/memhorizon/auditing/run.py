@@ -110,13 +110,13 @@ class _Work:
         """
         made = {}
         # features first: what is given may be wrong, which is better known before anything is learned
-        for name in sorted(material.config.views, key=lambda name: name != FEATURES):
+        for name in sorted(material.views, key=lambda name: name != FEATURES):
             label = f"{name}: learning"
             made[name] = build(name, material, lambda done, total, label=label: progress(label, done, total))
         views = [view for name in ORDER if (view := made.get(name)) is not None]
         if not views:
             shape = tuple(material.train.shape[1:])
-            wanted = f"items that the views {material.config.views} can compare"
+            wanted = f"items that the views {material.views} can compare"
             smallest = f'pictures of at least {SMALLEST_ALIGNED} pixels a side for "aligned"'
             raise InputError(f"views: expected {wanted} ({smallest}), got items of shape {shape}")
         return cls(material.prepared, tuple(views), material.cache, progress)

@@ -10,7 +10,6 @@ from pathlib import Path
 from tqdm import tqdm
 
 from memhorizon.auditing.cache import Cache, default_folder
-from memhorizon.auditing.config import DEFAULT_VIEWS
 from memhorizon.auditing.sets import AuditSets, read_sets
 from memhorizon.audits import AuditReport, audit_of, config_of, features_of
 from memhorizon.checks import check_number
@@ -38,7 +37,7 @@ def audit(
     private: bool = False,
     fail_above: float = 0.0,
     fdr: float = 0.05,
-    views: tuple[str, ...] = DEFAULT_VIEWS,
+    views: tuple[str, ...] | None = None,
     n_reference: int | None = None,
     features: str | None = None,
     size: int | None = None,
@@ -65,9 +64,10 @@ def audit(
         private: hashes in place of pictures, names and places, in every file and in what is printed.
         fail_above: the largest share of copies that is fine; by default none is.
         fdr: the false-discovery rate.
-        views: what is compared: pixels, coarse, aligned, features.
+        views: what is compared: pixels, coarse, aligned, features; by default coarse and aligned for
+            pictures, pixels and coarse for all else.
         n_reference: how many training items the p-values are calibrated on at most; by default 4,000, or an
-            eighth of a larger training set (at most 8,000) where pictures are registered.
+            quarter of a larger training set (at most 15,000) where pictures are registered.
         features: for the view features: efficientnet-lite, or the file of a network (TorchScript, .onnx).
         size: bring every picture to so many pixels a side.
         grey: make every picture grey.

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
 
 from memhorizon.auditing.alignment import Fit, align, correlate
 from memhorizon.auditing.descriptor import Descriptor
-from memhorizon.auditing.nearby import first_of_groups, squared_distances_to_first
-from memhorizon.auditing.position import position
+from memhorizon.auditing.nearby import Ordered, first_in_groups, squared_distances_to_first
+from memhorizon.auditing.position import farthest_foot, position_by_structure
 from memhorizon.auditing.scores import Changes
 from memhorizon.auditing.views.base import Found, Report
 from memhorizon.auditing.views.reduced import in_unit
@@ -99,23 +100,16 @@ class AlignedView:
         With them the similarity that a picture must exceed to be one of them: that of the last.
         """
         similarity = self._similarity(queries, self.places)
+
+        def search(rows: Int[Tensor, " r"], size: int) -> Ordered:
+            values, places = similarity[rows].topk(size, dim=1)
+            return values, places
+
         k = min(SHORTLIST, int(self.group.max()) + 1 - (left_out is not None))
-        size = min(k + _SPARE, len(self.train))
-        index = torch.zeros(len(queries), k, dtype=torch.int64)
-        reach = torch.zeros(len(queries))
-        rows = torch.arange(len(queries))
-        while len(rows):
-            value, place = similarity[rows].topk(size, dim=1)
-            own = None if left_out is None else left_out[rows]
-            keep = first_of_groups(self.group[place], own, k)
-            full = keep.sum(1) == k
-            index[rows[full]] = place[full][keep[full]].view(-1, k)
-            reach[rows[full]] = value[full][keep[full]].view(-1, k)[:, -1]
-            rows = rows[~full]
-            size = min(4 * size, len(self.train))
+        value, index = first_in_groups(search, len(queries), self.group, left_out, k, spare=_SPARE)
         if k < SHORTLIST:  # there is room for one more
-            reach = torch.full_like(reach, -torch.inf)
-        return index, reach
+            return index, torch.full((len(queries),), -torch.inf)
+        return index, value[:, -1].to(similarity.dtype)
 
     def _similarity(
         self, queries: Float[Tensor, "q c h w"], places: Float[Tensor, "n d"]
@@ -185,12 +179,24 @@ def _of_fit(y: Float[Tensor, "q c h w"], fit: Fit) -> tuple[Float[Tensor, " q"],
     # all compared where the best is known
     known = fit.inside.gather(1, turned)[:, :1]
     left = rest.gather(1, turned) * known
-    fitted = fit.fitted.gather(1, turned) * known
-    r2 = left.square().sum(2)
     spread = y.flatten(1) - y.flatten(1).mean(1, keepdim=True)
-    floor = _FLOOR * (spread.square() * known[:, 0]).sum(1)
-    unlike_noise = structure(left.view(*left.shape[:2], *y.shape[1:]))
-    return position(r2, squared_distances_to_first(fitted), structure=unlike_noise, floor=floor), order
+    small = _FLOOR * (spread.square() * known[:, 0]).sum(1)
+    left = left.view(*left.shape[:2], *y.shape[1:])
+    # noise is seen less in the foot of the pictures as they are, compression less in that of smooth ones
+    foot = (_foot(left, small) * _foot(_smooth(left), small)).sqrt()
+    return position_by_structure(foot, structure(left), small), order
+
+
+def _foot(left: Float[Tensor, "q F c h w"], small: Float[Tensor, " q"]) -> Float[Tensor, " q"]:
+    """The farthest foot of pictures, of what is left of them without each candidate, the best first."""
+    left = left.flatten(2)
+    # y - a_k - (y - a_1) = a_1 - a_k
+    return farthest_foot(left.square().sum(2), squared_distances_to_first(left), small)
+
+
+def _smooth(left: Float[Tensor, "q F c h w"]) -> Float[Tensor, "q F c h w"]:
+    """The mean over 3x3 pixels, nothing outside."""
+    return F.avg_pool2d(left.flatten(0, 1), 3, stride=1, padding=1).view(left.shape)
 
 
 def structure(rest: Float[Tensor, "q F c h w"]) -> Float[Tensor, "q F"]:

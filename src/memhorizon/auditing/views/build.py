@@ -45,6 +45,12 @@ class Material:
     cache: Cache | None
 
     @property
+    def views(self) -> tuple[str, ...]:
+        """The views that are asked for, or that pay for such items."""
+        registered = is_registered(tuple(self.train.shape[1:]))
+        return self.config.views_for(registered=registered, with_features=self.features is not None)
+
+    @property
     def train(self) -> Float[Tensor, " n *item"]:
         """Training items as they are compared."""
         return self.prepared.train

@@ -7,10 +7,10 @@ from torch import Tensor
 from memhorizon.auditing.cache import digest_of
 from memhorizon.auditing.views.vectors import VectorView
 
-MOST_DIRECTIONS = 64  # fewer are blinder to compression, more to noise than "pixels" is
+MOST_DIRECTIONS = 96  # fewer are blinder to noise, more to compression
 _LEAST = 1e-10  # of the largest variance: directions of less have no numbers to be read from
 SHARE = 4  # a direction for so many numbers of an item, and for so many items, at most
-LOOKED_AT = 1500  # items that the directions are read from
+LOOKED_AT = 2000  # items that the directions are read from
 
 
 def pixels(train: Float[Tensor, " n *item"], group: Int[Tensor, " n"], note: str) -> VectorView:

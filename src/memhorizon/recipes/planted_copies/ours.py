@@ -5,17 +5,18 @@ from functools import partial
 import torch
 
 from memhorizon.auditing.cache import Cache
-from memhorizon.auditing.config import DEFAULT_VIEWS, AuditConfig
+from memhorizon.auditing.config import AuditConfig
 from memhorizon.auditing.run import audited
 from memhorizon.files.images import load_images
 from memhorizon.recipes.planted_copies.suite import Case
 from memhorizon.recipes.planted_copies.tools import HERE, Tool, Verdict
 
 NAME = "audit"
+VIEWS = ("pixels", "coarse", "aligned")
 SOURCES = {"samples": "array", "train": "array"}
 
 
-def audit(case: Case, views: tuple[str, ...] = DEFAULT_VIEWS) -> Verdict:
+def audit(case: Case, views: tuple[str, ...] | None = None) -> Verdict:
     """The samples that are reported at a false-discovery rate of 5 %, held-out images unknown."""
     found = audited(
         load_images(case.samples),
@@ -35,5 +36,5 @@ def _of_view(view: str) -> Tool:
 
 TOOLS = (
     Tool(NAME, HERE, "memhorizon.audit, default views, fdr 0.05", audit, 1, "audit"),
-    *(_of_view(view) for view in DEFAULT_VIEWS),
+    *(_of_view(view) for view in VIEWS),
 )
