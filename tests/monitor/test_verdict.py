@@ -165,6 +165,13 @@ def test_what_is_spent_stays_within_the_budget():
     assert not purse.may_certify(251)
 
 
+def test_the_budget_of_a_planned_training_may_be_spent_early():
+    purse = Purse(0.05, train_seconds=10.0, planned_seconds=100.0, per_losses=1.0)
+    purse.paid_losses(1.0)
+    assert purse.may_measure_losses()
+    assert not Purse(0.05, train_seconds=10.0, per_losses=1.0).may_measure_losses()
+
+
 def test_without_a_budget_everything_may_be_done():
     purse = Purse(None, per_losses=1.0)
     assert purse.may_measure_losses()

@@ -1,7 +1,8 @@
 """When to look, and what a look may cost.
 
 Steps of looks are spaced evenly in the logarithm, since both timescales of a training are known to a factor.
-What is spent is measured by a timer and kept below a share (the budget) of the training time so far. Three
+What is spent is measured by a timer and kept below a share (the budget) of the training time: of the
+planned one where the length of the training is known, of the time so far elsewhere. Three
 fifths of the budget are for losses, a fifth is for samples, and what these leave is saved for the large looks
 that a certificate needs; where copies are suspected samples may take all of it. A look that is due and
 cannot be paid for is put off until it can.
@@ -56,6 +57,19 @@ def next_step(step: int, ratio: float) -> int:
     return max(step + 1, math.ceil(step * ratio))
 
 
+def paced(step: int, first: int, n_updates: int) -> float:
+    """Give the share of the budget of a planned training that may be spent by a step.
+
+    Evenly in the logarithm of the steps, as looks are: log(step/first) / log(n_updates/first).
+
+    >>> [paced(step, 10, 1000) for step in (10, 100, 1000)]
+    [0.0, 0.5, 1.0]
+    """
+    if n_updates <= first:
+        return 1.0
+    return min(1.0, max(0.0, math.log(max(step, 1) / first) / math.log(n_updates / first)))
+
+
 @dataclass
 class Purse:
     """What was spent, on what, and what may be.
@@ -69,6 +83,8 @@ class Purse:
         on_rest: time spent on everything else.
         per_losses: estimated time of the losses of one look; 0 where unknown.
         per_sample: estimated time of one sample; 0 where unknown.
+        planned_seconds: the part of the planned training whose budget may be spent by now (`paced`); 0 where
+            its length is not known.
     """
 
     budget: float | None
@@ -79,6 +95,12 @@ class Purse:
     on_rest: float = 0.0
     per_losses: float = 0.0
     per_sample: float = 0.0
+    planned_seconds: float = 0.0
+
+    @property
+    def base(self) -> float:
+        """The time that the budget is a share of."""
+        return max(self.train_seconds, self.planned_seconds)
 
     @property
     def spent(self) -> float:
@@ -90,7 +112,7 @@ class Purse:
         if self.budget is None or not self.per_losses:
             return True
         wanted = self.on_losses + self.on_rest + self.per_losses
-        return wanted <= SHARE_OF_LOSSES * self.budget * self.train_seconds and self._fits(self.per_losses)
+        return wanted <= SHARE_OF_LOSSES * self.budget * self.base and self._fits(self.per_losses)
 
     def may_draw(self, samples: int, *, suspected: bool) -> bool:
         """Whether so many samples can be paid for."""
@@ -99,7 +121,7 @@ class Purse:
             return True
         if suspected:
             return self._fits(cost)
-        most = SHARE_OF_SAMPLES * self.budget * self.train_seconds
+        most = SHARE_OF_SAMPLES * self.budget * self.base
         return self.on_samples + cost <= most and self._fits(cost)
 
     def may_certify(self, samples: int) -> bool:
@@ -109,7 +131,7 @@ class Purse:
         return self.per_sample > 0 and self._fits(samples * self.per_sample)
 
     def _fits(self, cost: float) -> bool:
-        return self.budget is None or self.spent + cost <= self.budget * self.train_seconds
+        return self.budget is None or self.spent + cost <= self.budget * self.base
 
     def paid_losses(self, seconds: float) -> None:
         """Note what the losses of a look took."""

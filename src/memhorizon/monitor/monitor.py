@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from memhorizon.checks import check_whole
 from memhorizon.denoiser import Denoiser
 from memhorizon.errors import InputError
 from memhorizon.eval_mode import eval_mode, networks
@@ -37,7 +38,7 @@ from memhorizon.monitor.keeping import (
     put_back,
     weights_of,
 )
-from memhorizon.monitor.looks import LookPlan, Purse, next_step
+from memhorizon.monitor.looks import LookPlan, Purse, next_step, paced
 from memhorizon.monitor.sequential import EProcess, allowed_share
 from memhorizon.monitor.settings import DEFAULT_SAMPLER, MonitorSets, MonitorSettings, split_off
 from memhorizon.monitor.sheets import SheetItems, picture
@@ -117,6 +118,7 @@ class Monitor:
         plan: Plan = None,
         most_certificates: int = 10,
         batch_size: int = 256,
+        n_updates: int | None = None,
         name: str = "",
         timer: Callable[[], float] = perf_counter,
     ) -> None:
@@ -142,6 +144,8 @@ class Monitor:
             plan: how densely the training is looked at.
             most_certificates: looks that may be certified, K of the certificate.
             batch_size: items per call of the network.
+            n_updates: planned length of the training, where it is known: the budget is then a share of the
+                time of all of it, spent evenly in the logarithm of the steps; None: of the time so far.
             name: of the training, for the record.
             timer: gives the time in seconds.
 
@@ -158,6 +162,7 @@ class Monitor:
         )
         self.sets = MonitorSets.of(train, holdout)
         self.name = name
+        self._n_updates = None if n_updates is None else check_whole("n_updates", n_updates, least=1)
         self.root = None if root is None else check_path("root", root)
         self.finder = CopyFinder.of(self.sets.train, self.sets.holdout, target=target, seed=seed)
         self._probe = Probe.of(self.sets.train, self.sets.holdout, plan.n_probe, seed=seed)
@@ -232,7 +237,7 @@ class Monitor:
         Returns:
             The best checkpoint, as `best`.
         """
-        begun = self._begin()
+        begun = self._begin(0)
         try:
             with isolated():
                 self._finish(model)
@@ -352,7 +357,7 @@ class Monitor:
     def _guarded(self, step: int, model: object, *, force: bool) -> Verdict | None:
         """Look; whatever fails is reported, and the training goes on."""
         memory = self._memory
-        begun = self._begin()
+        begun = self._begin(step)
         looks = len(memory.looks)
         try:
             with isolated():
@@ -366,13 +371,16 @@ class Monitor:
             self._end(begun)
         return self.verdict if len(memory.looks) > looks else None
 
-    def _begin(self) -> tuple[float, float]:
+    def _begin(self, step: int) -> tuple[float, float]:
         """Count the time since the last look as training; return the time, and what was spent before."""
         with suppress(RuntimeError):
             synchronize()
         now = self._timer()
         purse = self._memory.purse
         purse.train_seconds += now - (now if self._clock is None else self._clock)
+        if self._n_updates is not None and step > 0:
+            planned = purse.train_seconds * self._n_updates / step
+            purse.planned_seconds = planned * paced(step, self.settings.plan.first, self._n_updates)
         return now, purse.spent
 
     def _end(self, begun: tuple[float, float]) -> None:

@@ -12,14 +12,14 @@ Four demands on a rule, of which the last holds by the counts of 5,000 fresh sam
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Float
 
 from memhorizon.experiments.recipe import Found, Request
-from memhorizon.recipes.monitor_rules.parts import part_of, settings
+from memhorizon.recipes.monitor_rules.parts import part_of, planned_part_of, settings
 from memhorizon.recipes.monitor_rules.rules import RULES
 from memhorizon.recipes.monitor_rules.suite import Training, samples, trainings
 from memhorizon.recipes.monitor_rules.watching import TARGET, Run, Snapshot, Watched
@@ -72,7 +72,10 @@ class RuleRow:
     few_copies: Annotated[bool, "demand 2"]
     near_best: Annotated[bool, "demand 3"]
     certified: Annotated[bool, "demand 4"]
-    overhead: Annotated[float | None, "time of the monitor until the stop over that of the training"] = None
+    overhead: Annotated[
+        float | None,
+        "time of the monitor until the stop over that of the training; of the planned one where it is known",
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,20 +101,30 @@ def make(request: Request) -> Found:
     every = trainings(request.size)
     sizes = samples(request.size)
     done = do_parts([part_of(training, sizes) for training in every], Run, request)
-    rows = rows_of(every, done)
+    planned = do_parts([planned_part_of(training, sizes) for training in every], Watched, request)
+    rows = rows_of(every, done, [one.found for one in planned])
     shared = {**settings(sizes), "most_copies": MOST_COPIES, "near_best": NEAR_BEST, "tolerance": TOLERANCE}
     return found_of(NAME, rows, KINDS, done, settings=shared, summary=summarise(rows))
 
 
-def rows_of(every: Sequence[Training], done: Sequence[Done[Run]]) -> list[Row]:
-    """The rows of all trainings, of all rules in each, and of all rules over all."""
+def rows_of(
+    every: Sequence[Training], done: Sequence[Done[Run]], planned: Sequence[Watched] = ()
+) -> list[Row]:
+    """The rows of all trainings, of all rules in each, and of all rules over all.
+
+    Args:
+        every: the trainings.
+        done: what was seen in each.
+        planned: what the monitors said that knew how long each was to be; none to leave them out.
+    """
+    informed = dict(zip(every, planned, strict=False))
     runs = {training: one.found for training, one in zip(every, done, strict=True)}
     levels = levels_of(runs)
     of_trainings = [training_row(training, run, levels[kind_of(training)]) for training, run in runs.items()]
     of_rules = [
         row
         for known, (training, run) in zip(of_trainings, runs.items(), strict=True)
-        for row in rule_rows(known, training, run)
+        for row in rule_rows(known, training, run, informed.get(training))
     ]
     sums = [summary_row(rule, own) for rule, own in grouped(of_rules, lambda row: row.rule).items()]
     return [*of_trainings, *of_rules, *sums]
@@ -161,9 +174,12 @@ def training_row(training: Training, run: Run, level: float) -> TrainingRow:
     )
 
 
-def rule_rows(known: TrainingRow, training: Training, run: Run) -> list[RuleRow]:
+def rule_rows(known: TrainingRow, training: Training, run: Run, planned: Watched | None) -> list[RuleRow]:
     """What each rule did in a training."""
     monitors = [monitor_row(known, one) for one in run.watched]
+    if planned is not None:
+        name = f"{monitor_name(planned.budget)} of the planned length"
+        monitors.insert(0, replace(monitor_row(known, planned), rule=name))
     others = [other_row(known, name, training, run) for name in RULES]
     return [*monitors, *others]
 

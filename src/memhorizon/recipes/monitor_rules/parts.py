@@ -5,11 +5,14 @@ from functools import partial
 from memhorizon.recipes.monitor_rules.suite import N_HOLDOUT, Samples, Training
 from memhorizon.recipes.monitor_rules.watching import (
     BUDGETS,
+    PLANNED,
     RATIO,
     SAMPLER,
     TARGET,
     Run,
+    Watched,
     watch,
+    watch_planned,
 )
 from memhorizon.recipes.parts import Part
 from memhorizon.records.codec import encode
@@ -33,3 +36,9 @@ def part_of(training: Training, sizes: Samples) -> Part[Run]:
     """The part of one training."""
     own = {"training": encode(training), **settings(sizes)}
     return Part(training.name, own, partial(watch, training, sizes))
+
+
+def planned_part_of(training: Training, sizes: Samples) -> Part[Watched]:
+    """The part of one training with a monitor that knows how long it is to be."""
+    own = {"training": encode(training), **settings(sizes), "budgets": [PLANNED], "planned": True}
+    return Part(f"{training.name}-planned", own, partial(watch_planned, training, sizes))

@@ -166,7 +166,9 @@ def _mixtures() -> Iterator[Training]:
     yield Training("mixture", 64, 6000, width=128, seed=1)
     yield Training("mixture", 64, 6000, width=128, prediction="v")
     yield Training("mixture", 16, 1500, width=128)
+    yield Training("mixture", 16, 1500, width=128, seed=1)
     yield Training("mixture", 16, 1500, width=128, prediction="v")
+    yield Training("mixture", 16, 1500, width=128, prediction="velocity")
     yield Training("mixture", 32, 2500, width=128, seed=1)
     yield Training("mixture", 32, 2500, width=128, prediction="velocity")
     yield Training("mixture", 16, 4000, width=128, optimizer="sgd", lr=6e-3)
@@ -174,18 +176,17 @@ def _mixtures() -> Iterator[Training]:
 
 def _digits() -> Iterator[Training]:
     yield Training("digits", 16, 1500, width=128)
+    yield Training("digits", 16, 1500, width=128, prediction="velocity")
     yield Training("digits", 32, 2500, width=128)
+    yield Training("digits", 16, 1000)
     yield Training("digits", 32, 2500, width=128, prediction="v")
     yield Training("digits", 16, 1500, width=128, optimizer="adamw", lr=2e-3)
-    yield Training("digits", 16, 1000)
     yield Training("digits", 16, 1000, prediction="velocity")
+    yield Training("digits", 16, 1500, width=128, seed=1)
     yield Training("digits", 16, 1500, width=8)
-    yield Training("digits", 16, 1000, seed=1)
     yield Training("digits", 32, 1500)
-    yield Training("digits", 32, 1500, prediction="velocity")
 
 
 def _fashion() -> Iterator[Training]:
     yield Training("fashion", 16, 2000, width=128)
     yield Training("fashion", 16, 2000, width=128, prediction="v")
-    yield Training("fashion", 8, 700)

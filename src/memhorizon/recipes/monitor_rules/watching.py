@@ -6,13 +6,14 @@ stopped at is known, and what was there.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from memhorizon.datasets.split import Split
 from memhorizon.denoiser import Denoiser
 from memhorizon.eval_mode import eval_mode
 from memhorizon.measure.features import pca_features
@@ -286,16 +287,7 @@ def watch(training: Training, sizes: Samples, device: torch.device) -> Run:
     split = training.split()
     holdout = split.holdout[:N_HOLDOUT]
     network = training.network(split.item_shape).to(device)
-    truth = Truth(
-        training,
-        sizes,
-        CopyFinder.of(split.train, split.holdout, target=TARGET, seed=1),
-        Probe.of(split.train, holdout, 128, seed=11),
-        Probe.of(split.train, split.holdout[N_HOLDOUT:], N_TEST_ROWS, seed=12),
-        split.item_shape,
-        device,
-        split.train,
-    )
+    truth = truth_of(training, sizes, split, device)
     watchers = [_watcher(training, split.train, holdout, budget) for budget in BUDGETS]
     dvar = Dvar.of(training, split.train, device)
     marks = set(marks_of(training))
@@ -315,7 +307,46 @@ def watch(training: Training, sizes: Samples, device: torch.device) -> Run:
     return Run(tuple(snapshots), dvar.step, truth.finder.rule.allowed, watched, seconds)
 
 
-def _watcher(training: Training, train: Tensor, holdout: Tensor, budget: float) -> Watcher:
+PLANNED = 0.05  # budget of the monitor that knows how long the training is to be
+
+
+def watch_planned(training: Training, sizes: Samples, device: torch.device) -> Watched:
+    """Train again, to where a monitor says stop that knows how long the training is to be.
+
+    The training is that of `watch` to the bit, so its snapshots are the same.
+    """
+    split = training.split()
+    network = training.network(split.item_shape).to(device)
+    holdout = split.holdout[:N_HOLDOUT]
+    truth = truth_of(training, sizes, split, device)
+    watcher = _watcher(training, split.train, holdout, PLANNED, n_updates=training.n_updates)
+    for step in training.steps(network, split.train.to(device)):
+        watcher.update(step, network)
+        if watcher.stop_step >= 0:
+            break
+    found = _watched(watcher, truth, network, weights_of(network), training.n_updates)
+    # the training that was planned would have taken so much longer
+    part = found.stop.step / training.n_updates
+    return replace(found, overhead=found.overhead * part, overhead_at_stop=found.overhead_at_stop * part)
+
+
+def truth_of(training: Training, sizes: Samples, split: Split, device: torch.device) -> Truth:
+    """What measures the networks of a training outside of any rule."""
+    return Truth(
+        training,
+        sizes,
+        CopyFinder.of(split.train, split.holdout, target=TARGET, seed=1),
+        Probe.of(split.train, split.holdout[:N_HOLDOUT], 128, seed=11),
+        Probe.of(split.train, split.holdout[N_HOLDOUT:], N_TEST_ROWS, seed=12),
+        split.item_shape,
+        device,
+        split.train,
+    )
+
+
+def _watcher(
+    training: Training, train: Tensor, holdout: Tensor, budget: float, *, n_updates: int | None = None
+) -> Watcher:
     timer = Timer()
     monitor = Monitor(
         train,
@@ -326,6 +357,7 @@ def _watcher(training: Training, train: Tensor, holdout: Tensor, budget: float) 
         budget=budget,
         seed=training.seed,
         batch_size=1000,
+        n_updates=n_updates,
         timer=timer,
     )
     return Watcher(monitor, timer)
