@@ -37,6 +37,7 @@ LAYERS = [
     {"report"},
     {"sweeps", "audits", "integrations"},
     {"forecasts"},
+    {"plans"},
     {"cli"},
     {"__main__"},
 ]

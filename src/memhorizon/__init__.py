@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from memhorizon.networks.mlp import MLPConfig as MLPConfig
     from memhorizon.networks.random_features import FeaturesConfig as FeaturesConfig
     from memhorizon.networks.unet import UNetConfig as UNetConfig
+    from memhorizon.plans import Plan as Plan
+    from memhorizon.plans import plan as plan
     from memhorizon.records.files import load_record as load_record
     from memhorizon.results import Curve as Curve
     from memhorizon.results import Estimate as Estimate
@@ -94,6 +96,7 @@ _HOME = {
     "NextPilot": "results",
     "OptimizerConfig": "training",
     "PilotTime": "results",
+    "Plan": "plans",
     "Reference": "measure.snapshot",
     "RunWriter": "experiments.writer",
     "Rules": "timescales.rules",
@@ -123,6 +126,7 @@ _HOME = {
     "memorized_fraction": "measure.memorization",
     "nearest": "measure.neighbors",
     "observe": "measure.snapshot",
+    "plan": "plans",
     "run": "experiments.run",
     "sample": "samplers",
     "sample_path": "samplers",

@@ -323,6 +323,7 @@ class Status(str, Enum):
     HEAVIER_TAIL = "heavier tail", "Do not use it: low statistics are more frequent than the model says."
     LEADING_ORDER = "leading order", "An expansion: trust it only where psi_n and psi_p are large."
     FORECAST = "forecast", ""
+    IN_PROGRESS = "from a run in progress", "Forecast again later: the nearer it is to copying, the narrower."
     ASSUMED = "rests on the prior", "Run the next pilot: an exponent is believed, not measured."
     ALL_CENSORED = "all censored", "Train the next pilot until it copies: so far there are only bounds."
     ONE_VALUE = "one value only", "Run the next pilot, or accept the prior: pilots of one size show no law."
@@ -347,6 +348,7 @@ UNKNOWN = (Status.NOT_MEASURED, Status.STILL_IMPROVING, Status.TRIVIAL_LEVEL)  #
 TIME_STATUSES = (Status.OBSERVED, *CENSORED, *UNKNOWN)
 FORECAST_STATUSES = (
     Status.FORECAST,
+    Status.IN_PROGRESS,
     Status.ASSUMED,
     Status.ALL_CENSORED,
     Status.ONE_VALUE,
@@ -544,7 +546,8 @@ class ForecastTime:
         step: in updates; NaN with an unbounded interval where it is refused.
         epochs: in passes over its training set; NaN where the batch size is not known.
         items: in training items seen, repetitions included; NaN likewise.
-        status: "forecast"; "rests on the prior" where an exponent is assumed; or why it is refused.
+        status: "forecast"; "from a run in progress", by its losses; "rests on the prior" where an exponent is
+            assumed; or why it is refused.
         note: details of the status.
         exponents: of the law, by factor: what pilots and prior say together.
         prior: what was believed of each exponent before.
@@ -576,7 +579,7 @@ class ForecastTime:
     @property
     def known(self) -> bool:
         """Whether there is an answer."""
-        return self.status in (Status.FORECAST, Status.ASSUMED)
+        return self.status in (Status.FORECAST, Status.IN_PROGRESS, Status.ASSUMED)
 
     def __str__(self) -> str:
         if not self.known:

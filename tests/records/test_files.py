@@ -51,7 +51,7 @@ def test_the_head_tells_the_format():
         (b"[" * 100_000, "is no record"),
         (
             b'{"version": 2, "kind": "novel"}',
-            "record.kind: expected one of sweep, table, audit, monitor, forecast, got 'novel'",
+            "record.kind: expected one of sweep, table, audit, monitor, forecast, plan, got 'novel'",
         ),
         (b'{"version": 99, "kind": "table"}', "record.version: expected one up to 2, got 99"),
         (b'{"format": "other"}', "record.format: expected 'memhorizon', got 'other'"),
@@ -71,7 +71,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
 
 
 def test_only_records_are_written(tmp_path):
-    with pytest.raises(InputError, match="record: expected one of SweepRecord, .*ForecastRecord, got dict"):
+    with pytest.raises(InputError, match="record: expected one of SweepRecord, .*PlanRecord, got dict"):
         to_plain({"kind": "table"})
     with pytest.raises(InputError, match="plain form"):
         write_record(replace(TABLE, summary={"a": object()}), tmp_path / "t.json")

@@ -63,6 +63,10 @@ COMMANDS = {
         "monitor",
         "Watch a training from its folder of checkpoints: which of them copies, which one is to be shipped?",
     ),
+    "plan": Command(
+        "plan",
+        "From a folder of images to the number of steps after which a training would copy them.",
+    ),
     "theory": Command("theory", "The random-features model in the high-dimensional limit."),
     "figure": Command("records", "Redraw the pictures of a record from the numbers in it."),
     "reproduce": Command(

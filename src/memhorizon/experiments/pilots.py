@@ -7,6 +7,7 @@ from memhorizon.experiments.config import Config, config_of
 from memhorizon.experiments.hyperparameters import CONTRASTS
 from memhorizon.experiments.written import WrittenConfig
 from memhorizon.forecasting.pilots import Pilot, Point
+from memhorizon.forecasting.progress import relative_gap
 from memhorizon.records.codec import decode
 from memhorizon.records.plain import Plain
 from memhorizon.records.sweep import RunRecord, SweepRecord
@@ -41,6 +42,7 @@ def _pilot(run: RunRecord, seconds: float | None) -> Pilot:
         setting=_setting(run, config),
         n_updates=run.n_updates,
         seconds=seconds,
+        gap=relative_gap(run.curves),
     )
 
 

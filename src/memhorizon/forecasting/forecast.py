@@ -10,6 +10,7 @@ from memhorizon.forecasting.next_pilot import next_pilot
 from memhorizon.forecasting.pilots import TIMESCALES, Pilot
 from memhorizon.forecasting.priors import Exponent, beliefs
 from memhorizon.forecasting.refusals import Refusal, mixed
+from memhorizon.forecasting.running import in_progress
 from memhorizon.forecasting.target import Target, target_of
 from memhorizon.forecasting.timescale import Question, answer, check_pilots, curve_of, fit, refused
 from memhorizon.results import Curve, Forecast, ForecastTime, PilotTime
@@ -85,7 +86,8 @@ def _time(
 ) -> ForecastTime:
     if refusal is not None:
         return refused(refusal.status, refusal.note, question.confidence)
-    return answer(pilots, target.point, question)
+    running = in_progress(pilots, target.point, question)
+    return running or answer(pilots, target.point, question)
 
 
 def _law(pilots: Sequence[Pilot], target: Target, question: Question) -> Curve | None:

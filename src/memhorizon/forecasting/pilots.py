@@ -7,7 +7,7 @@ from numbers import Real
 
 from memhorizon.checks import check_number, check_whole
 from memhorizon.errors import InputError
-from memhorizon.results import Status, Time
+from memhorizon.results import Curve, Status, Time
 
 LENGTHS = ("n_train", "n")  # either names the training-set size in a row of a table
 SIDES = {"right": Status.NOT_REACHED, "left": Status.BEFORE_FIRST}
@@ -46,6 +46,7 @@ class Pilot:
         setting: whatever else it was trained with: pilots that differ in it do not compare.
         n_updates: its length; 0 where unknown.
         seconds: that it took; None where unknown.
+        gap: its relative loss gap, see `progress`; None where it was not measured.
     """
 
     key: str
@@ -57,6 +58,7 @@ class Pilot:
     setting: Mapping[str, object] = field(default_factory=dict)
     n_updates: int = 0
     seconds: float | None = None
+    gap: Curve | None = None
 
     def time(self, timescale: str) -> Time:
         """Its tau_mem or tau_gen."""

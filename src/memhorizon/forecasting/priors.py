@@ -3,7 +3,7 @@
 tau_mem ~ n where every item is in each update: the law of the paper. At a batch smaller than n the evidence
 lies between the same law in steps (the paper, batch 512) and the same law in passes, which is n^2 in steps
 (results/repetition_mixture.json): the middle of the two. Scatter and misfit were chosen by the likelihood of
-the mixture sweeps alone (recipe forecasts).
+the mixture sweeps. How well intervals then hold: results/forecasts.json.
 """
 
 from collections.abc import Mapping

@@ -122,8 +122,8 @@ def answer(pilots: Sequence[Pilot], point: Point, question: Question) -> Forecas
     note = "" if found.refusal is None else found.refusal.note
     made = ForecastTime(
         steps,
-        _times(steps, _per_epoch(point)),
-        _times(steps, point.batch_size),
+        scaled(steps, per_epoch(point)),
+        scaled(steps, point.batch_size),
         status,
         note,
         widened=widened,
@@ -139,12 +139,12 @@ def _steps(found: Fit, confidence: float, widened: float) -> Estimate:
     return Estimate(value, down, up, confidence)
 
 
-def _per_epoch(point: Point) -> float | None:
+def per_epoch(point: Point) -> float | None:
     """Share of the training set that one step sees."""
     return None if point.batch_size is None else point.batch_size / point.n_train
 
 
-def _times(steps: Estimate, factor: float | None) -> Estimate:
+def scaled(steps: Estimate, factor: float | None) -> Estimate:
     """The same in another unit; not known where the factor is not."""
     if factor is None:
         return Estimate(math.nan, 0.0, math.inf, steps.confidence)

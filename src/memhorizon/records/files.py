@@ -1,6 +1,7 @@
 """Files of records: one format, one writer, one reader.
 
-    {"format": "memhorizon", "version": 2, "kind": "sweep", "table", "audit", "monitor" or "forecast", ...}
+    {"format": "memhorizon", "version": 2, "kind": "sweep", ...}
+    kinds: sweep, table, audit, monitor, forecast, plan
 
 A file may come from a stranger: its size and depth are bounded, every entry is checked against its type
 (docs/record.schema.json), and the first that is wrong is named. Files of version 1 are read as well.
@@ -18,11 +19,12 @@ from memhorizon.records.codec import check_plain, decode, encode_object, show
 from memhorizon.records.forecast import ForecastRecord
 from memhorizon.records.monitor import MonitorRecord
 from memhorizon.records.plain import Plain
+from memhorizon.records.plan import PlanRecord
 from memhorizon.records.sweep import SweepRecord
 from memhorizon.records.table import TableRecord
 from memhorizon.records.upgrade import upgrade
 
-Record = SweepRecord | TableRecord | AuditRecord | MonitorRecord | ForecastRecord
+Record = SweepRecord | TableRecord | AuditRecord | MonitorRecord | ForecastRecord | PlanRecord
 FORMAT = "memhorizon"
 VERSION = 2
 KINDS: dict[str, type[Record]] = {
@@ -31,11 +33,12 @@ KINDS: dict[str, type[Record]] = {
     "audit": AuditRecord,
     "monitor": MonitorRecord,
     "forecast": ForecastRecord,
+    "plan": PlanRecord,
 }
 
 
 def load_record(path: Path | str) -> Record:
-    """Read a record: that of a sweep, a table, an audit, a monitored training or a forecast.
+    """Read a record: that of a sweep, a table, an audit, a monitored training, a forecast or a plan.
 
     Raises:
         InputError: if there is no such file, it is no record, or an entry of it is wrong; the entry is named.

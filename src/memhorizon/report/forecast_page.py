@@ -16,7 +16,11 @@ SURPRISING = 0.05  # probability below which pilots are told to contradict the p
 
 def sentence(record: ForecastRecord) -> str:
     """Say in one sentence what was found."""
-    found = record.forecast
+    return sentence_of(record.forecast)
+
+
+def sentence_of(found: Forecast) -> str:
+    """Say in one sentence what was forecast."""
     answer = found.tau_mem
     if not answer.known:
         return f"The pilots cannot tell when n = {found.n_train:,} begins to copy: {answer.note}."

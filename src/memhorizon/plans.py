@@ -1,0 +1,243 @@
+"""From a folder of images to an answer: `plan` says which pilots are worth running, and runs them."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from memhorizon.checks import check_flag, check_kind, check_number, check_whole
+from memhorizon.errors import InputError
+from memhorizon.experiments.config import Config
+from memhorizon.experiments.demo import RULES
+from memhorizon.experiments.executors import Executor
+from memhorizon.experiments.executors.processes import cores
+from memhorizon.experiments.planning import (
+    Settings,
+    base_config,
+    facts_of,
+    next_length,
+    pilot_config,
+    planned,
+    side_of,
+    sizes_of,
+    theory_guess,
+)
+from memhorizon.experiments.run_directory import RunDir
+from memhorizon.experiments.sweep import SweepProgress, execute_sweep
+from memhorizon.files.images import load_images
+from memhorizon.files.plain import check_path, write_at
+from memhorizon.forecasting.forecast import Asked, forecast_of
+from memhorizon.forecasting.pilots import Pilot
+from memhorizon.forecasts import read_pilots
+from memhorizon.records.codec import encode_object
+from memhorizon.records.files import load_record, write_record
+from memhorizon.records.plan import PlannedPilot, PlanRecord
+from memhorizon.results import Forecast
+
+FILE = "plan.json"
+TRIES = 2  # of pilots of one size, the second time longer
+
+
+@dataclass(frozen=True)
+class PlanProgress:
+    """How far the pilots are.
+
+    Attributes:
+        pilot: of which size they are.
+        sweep: how far those of this size are.
+    """
+
+    pilot: PlannedPilot
+    sweep: SweepProgress
+
+
+@dataclass(frozen=True, repr=False)
+class Plan:
+    """Which pilots are worth running for a set of images, and what they say once they have run.
+
+    Attributes:
+        answer: everything, as it is written to a file.
+        config: of the pilots, but for size, length and seed.
+        root: the pilots are run in here, and the plan is kept here.
+    """
+
+    answer: PlanRecord
+    config: Config
+    root: Path
+
+    def __post_init__(self) -> None:
+        check_kind("answer", self.answer, PlanRecord)
+
+    @property
+    def forecast(self) -> Forecast | None:
+        """When the images would be copied; None before the pilots have run."""
+        return self.answer.forecast
+
+    @property
+    def pilots(self) -> tuple[PlannedPilot, ...]:
+        """Worth running, smallest first."""
+        return self.answer.pilots
+
+    def run(self, *, executor: Executor | None = None, device: str | None = None) -> "Plan":
+        """Run the pilots, finished ones not again, and forecast from them.
+
+        Args:
+            executor: who does the runs; None for one process per core.
+            device: where to compute; None for the accelerator of this machine.
+
+        Raises:
+            InputError: if runs failed.
+        """
+        for _ in self.follow(executor=executor, device=device):
+            pass
+        return self.read()
+
+    def follow(
+        self, *, executor: Executor | None = None, device: str | None = None
+    ) -> Iterator[PlanProgress]:
+        """Run the pilots as `run` does, yielding progress; `read` has the answer then."""
+        self._keep()
+        settings = Settings(self.config, self.answer.facts.n)
+        done: list[RunDir] = []
+        for pilot in self.pilots:
+            for _ in range(TRIES):
+                length = next_length(read_pilots(done, RULES), pilot.n_train, settings) if done else None
+                configs = self._configs(pilot, length or pilot.n_updates)
+                for progress in execute_sweep(configs, root=self.root, executor=executor, device=device):
+                    yield PlanProgress(replace(pilot, n_updates=configs[0].train.n_updates), progress)
+                done += [RunDir(self.root / config.key) for config in configs]
+                if any(one.tau_mem.observed for one in _of_size(read_pilots(done, RULES), pilot.n_train)):
+                    break
+
+    def read(self) -> "Plan":
+        """The plan with the forecast from the pilots that are there.
+
+        Raises:
+            InputError: if there is none.
+        """
+        pilots = _last_of_each(read_pilots(self.root, RULES))
+        found = forecast_of(pilots, Asked(self.answer.facts.n))
+        seconds = sum(one.seconds or 0.0 for one in pilots)
+        made = replace(self, answer=replace(self.answer, forecast=found, seconds=seconds))
+        made._keep()
+        return made
+
+    def save(self, path: str | Path) -> Path:
+        """Write all numbers to a file.
+
+        Raises:
+            InputError: if none can be written there.
+        """
+        return write_record(self.answer, path)
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write the page.
+
+        Raises:
+            InputError: if no file can be written there.
+        """
+        from memhorizon.report import report  # matplotlib, which nothing else here needs
+
+        path = check_path("path", path)
+        write_at(path, report(self.answer).encode())
+        return path
+
+    def _configs(self, pilot: PlannedPilot, length: int) -> list[Config]:
+        return [pilot_config(self.config, pilot.n_train, length, seed) for seed in range(pilot.seeds)]
+
+    def _keep(self) -> None:
+        """Write the plan beside the pilots, so that the same call goes on with it."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        write_record(self.answer, self.root / FILE)
+
+    def __repr__(self) -> str:
+        return repr(self.answer).replace("PlanRecord", "Plan", 1)
+
+
+def plan(
+    images: str | Path,
+    *,
+    size: int | None = None,
+    grey: bool = False,
+    width: int = 16,
+    lr: float = 2e-3,
+    batch_size: int = 32,
+    minutes: float = 20.0,
+    root: str | Path = "plan",
+    device: str | None = None,
+) -> Plan:
+    """Plan how to find out after how many steps a training on these images would copy them.
+
+    Looks at the images (duplicates, dimension, spectrum), gives the theory's first guess, times the network
+    on this machine for a few seconds, and lists the pilots that fit into some minutes: runs on 16, 32, 64,
+    ... of the images. Nothing is trained before `Plan.run`. The answer is for the network and optimizer of
+    the pilots (a small U-Net with Adam).
+
+    Args:
+        images: a folder of pictures, or a .npy, .npz or .safetensors file.
+        size: bring every picture to so many pixels a side; by default at most 16, an even number.
+        grey: make every picture grey.
+        width: channels of the U-Net.
+        lr: learning rate of Adam.
+        batch_size: items in each update, which smaller sets do not fill.
+        minutes: for the pilots, on all cores of this machine.
+        root: the pilots are run in here; the same call goes on with what is there.
+        device: where to compute; None for the accelerator of this machine.
+
+    Raises:
+        InputError: if there are fewer than 64 images, or they cannot be read.
+    """
+    check_number("minutes", minutes, above=0)
+    check_flag("grey", grey)
+    check_whole("width", width, least=1)
+    check_whole("batch_size", batch_size, least=1)
+    path = Path(os.path.abspath(check_path("images", images)))
+    looked = load_images(str(path), size=size, grey=grey)
+    if size is None and side_of(looked) is not None:
+        size = side_of(looked)
+        looked = load_images(str(path), size=size, grey=grey)
+    config = base_config(path, looked, size=size, grey=grey, width=width, lr=lr, batch_size=batch_size)
+    place = check_path("root", root)
+    kept = _kept(place, config, len(looked))
+    if kept is not None:
+        return Plan(kept, config, place)
+    made = PlanRecord(
+        name=f"plan for {path.name}",
+        command="",
+        facts=facts_of(looked, str(images)),
+        theory=theory_guess(looked),
+        config=encode_object(config),
+        pilots=tuple(planned(config, sizes_of(config, len(looked)), minutes, device)),
+        cores=min(cores(), 2),
+    )
+    return Plan(made, config, place)
+
+
+def _kept(root: Path, config: Config, count: int) -> PlanRecord | None:
+    """The plan that is there already; None where there is none.
+
+    Raises:
+        InputError: if it is one of other images or settings.
+    """
+    if not (root / FILE).is_file():
+        return None
+    found = load_record(root / FILE)
+    if not isinstance(found, PlanRecord):
+        raise InputError(f"root: expected a plan in {str(root / FILE)!r}, got a {type(found).__name__}")
+    if found.config != encode_object(config) or found.facts.n != count:
+        raise InputError(
+            f"root: {str(root)!r} holds a plan of other images or settings; expected another root"
+        )
+    return found
+
+
+def _of_size(pilots: Sequence[Pilot], size: int) -> list[Pilot]:
+    return [pilot for pilot in pilots if pilot.point.n_train == size]
+
+
+def _last_of_each(pilots: Sequence[Pilot]) -> list[Pilot]:
+    """The longest pilot of each size and seed."""
+    kept: dict[tuple[float, int | None], Pilot] = {}
+    for pilot in sorted(pilots, key=lambda one: one.n_updates):
+        kept[pilot.point.n_train, pilot.seed] = pilot
+    return sorted(kept.values(), key=lambda one: (one.point.n_train, one.seed or 0))

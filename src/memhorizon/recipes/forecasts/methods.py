@@ -1,0 +1,136 @@
+"""Ways to forecast a time from pilots: ours, and four simpler ones; all give a median and a 90 % interval."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+from memhorizon.forecasting.pilots import Pilot, Point
+from memhorizon.forecasting.priors import beliefs
+from memhorizon.forecasting.timescale import Question, fit
+from memhorizon.recipes.pooled import Interval
+
+CONFIDENCE = 0.9
+DRAWS = 400  # of the bootstrap
+Method = Literal["ours", "least squares", "bootstrap", "conformal", "prior alone"]
+NOTHING = Interval(math.nan, 0.0, math.inf)
+QUESTION = Question("tau_mem", beliefs("tau_mem", None), CONFIDENCE, accept_prior=True)
+
+
+@dataclass(frozen=True)
+class Logs:
+    """Observed pilots in logarithms.
+
+    Attributes:
+        x: log n. [k]
+        y: log time. [k]
+    """
+
+    x: Float[np.ndarray, " k"]
+    y: Float[np.ndarray, " k"]
+
+    @property
+    def sizes(self) -> int:
+        """How many different n."""
+        return len(np.unique(self.x))
+
+
+def logs_of(pilots: Sequence[Pilot]) -> Logs:
+    """Those pilots whose time was observed: the simpler ways know nothing of bounds."""
+    seen = [pilot for pilot in pilots if pilot.tau_mem.observed]
+    x = np.log([pilot.point.n_train for pilot in seen])
+    return Logs(x, np.log([pilot.tau_mem.value for pilot in seen]))
+
+
+def forecasts(pilots: Sequence[Pilot], point: Point) -> dict[str, Interval]:
+    """Each way's median and interval in steps; unbounded where it has none."""
+    logs = logs_of(pilots)
+    x = math.log(point.n_train)
+    found = {name: _in_steps(way(logs, x)) for name, way in SIMPLE.items()}
+    middle, low, high = fit(pilots, [point], QUESTION).interval(0, CONFIDENCE)
+    return {"ours": _in_steps(Interval(middle, low, high)), **found}
+
+
+def _in_steps(logs: Interval) -> Interval:
+    if math.isnan(logs.value):
+        return NOTHING
+    ends = np.exp(np.clip([logs.value, logs.low, logs.high], -700, 700)).tolist()
+    return Interval(*ends)
+
+
+def least_squares(logs: Logs, x: float) -> Interval:
+    """The textbook prediction interval about a fitted line: t s sqrt(1 + 1/k + (x - m)^2 / S)."""
+    degrees = len(logs.x) - 2
+    if logs.sizes < 2 or degrees < 1:
+        return NOTHING
+    slope, start = np.polyfit(logs.x, logs.y, 1)
+    residual = logs.y - start - slope * logs.x
+    scatter = math.sqrt(residual @ residual / degrees)
+    away = logs.x - logs.x.mean()
+    reach = math.sqrt(1 + 1 / len(logs.x) + (x - logs.x.mean()) ** 2 / (away @ away))
+    half = float(stats.t.isf((1 - CONFIDENCE) / 2, degrees)) * scatter * reach
+    middle = float(start + slope * x)
+    return Interval(middle, middle - half, middle + half)
+
+
+def bootstrap(logs: Logs, x: float) -> Interval:
+    """Lines through runs drawn with replacement, each with a residual of the fitted line added."""
+    if logs.sizes < 2:
+        return NOTHING
+    rng = np.random.default_rng(0)
+    slope, start = np.polyfit(logs.x, logs.y, 1)
+    residual = logs.y - start - slope * logs.x
+    found = []
+    for _ in range(DRAWS):
+        chosen = rng.integers(len(logs.x), size=len(logs.x))
+        if np.ptp(logs.x[chosen]) > 0:
+            line = np.polyfit(logs.x[chosen], logs.y[chosen], 1)
+            found.append(float(np.polyval(line, x)) + float(rng.choice(residual)))
+    low, high = np.quantile(found, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]).tolist()
+    middle = float(start + slope * x)
+    return Interval(middle, min(low, middle), max(high, middle))
+
+
+def conformal(logs: Logs, x: float) -> Interval:
+    """Split conformal on log residuals: a line through every other run, the residuals of the rest.
+
+    With k residuals the largest covers k/(k + 1) at most: 90 % need nine.
+    """
+    order = np.argsort(logs.x, kind="stable")
+    ours, theirs = order[::2], order[1::2]
+    if len(theirs) == 0 or len(np.unique(logs.x[ours])) < 2:
+        return NOTHING
+    line = np.polyfit(logs.x[ours], logs.y[ours], 1)
+    scores = np.sort(abs(logs.y[theirs] - np.polyval(line, logs.x[theirs])))
+    rank = min(math.ceil((len(scores) + 1) * CONFIDENCE), len(scores))
+    half = float(scores[rank - 1])
+    middle = float(np.polyval(line, x))
+    return Interval(middle, middle - half, middle + half)
+
+
+def prior_alone(logs: Logs, x: float) -> Interval:
+    """Times proportional to n: the prefactor of the pilots, with the t interval of one more run."""
+    count = len(logs.x)
+    if count < 2:
+        return NOTHING
+    offset = logs.y - logs.x
+    half = (
+        float(stats.t.isf((1 - CONFIDENCE) / 2, count - 1))
+        * float(offset.std(ddof=1))
+        * math.sqrt(1 + 1 / count)
+    )
+    middle = float(offset.mean()) + x
+    return Interval(middle, middle - half, middle + half)
+
+
+SIMPLE: Mapping[Method, Callable[[Logs, float], Interval]] = {
+    "least squares": least_squares,
+    "bootstrap": bootstrap,
+    "conformal": conformal,
+    "prior alone": prior_alone,
+}
+METHODS: tuple[Method, ...] = ("ours", *SIMPLE)

@@ -1,0 +1,147 @@
+"""From a folder of images to an answer: facts, pilots, their lengths, runs that go on, the page."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import memhorizon as mh
+from markup import assert_clean
+from memhorizon.experiments.planning import (
+    Settings,
+    guessed_length,
+    next_length,
+    rounded,
+    sizes_of,
+)
+from memhorizon.forecasting.pilots import pilots_of_rows
+from memhorizon.records.files import load_record, to_plain
+from memhorizon.records.plan import PlannedPilot
+from memhorizon.report import report
+
+COUNT, SIDE, RANK = 120, 6, 3
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Pictures that vary in three directions, of which the last two are equal."""
+    root = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    directions = rng.normal(size=(RANK, SIDE * SIDE))
+    pixels = 128 + 25 * np.clip(rng.normal(size=(COUNT, RANK)), -2, 2) @ directions / RANK**0.5
+    pixels = np.clip(pixels, 0, 255).astype(np.uint8).reshape(COUNT, SIDE, SIDE)
+    pixels[-1] = pixels[-2]
+    for i, picture in enumerate(pixels):
+        Image.fromarray(picture).save(root / f"{i:03d}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def made(folder, tmp_path_factory):
+    return mh.plan(folder, root=tmp_path_factory.mktemp("plan") / "here", minutes=0.01, device="cpu")
+
+
+@pytest.fixture
+def small(made, tmp_path):
+    """The same with pilots of a second: a small MLP, few snapshots."""
+    measure = mh.MeasureConfig(
+        snapshots=4, first=4, n_samples=20, sampler=mh.SamplerConfig(n_solver_steps=3), repeats=1
+    )
+    data = replace(made.config.data, n_holdout=20)
+    config = replace(made.config, model=mh.MLPConfig(width=8, blocks=1), measure=measure, data=data)
+    pilots = (PlannedPilot(16, 1, 12, 1.0), PlannedPilot(32, 1, 16, 1.0))
+    return mh.Plan(replace(made.answer, pilots=pilots), config, tmp_path / "plan")
+
+
+def test_facts_of_the_images(made):
+    facts = made.answer.facts
+    assert (facts.n, facts.shape, facts.duplicates) == (COUNT, (1, SIDE, SIDE), 1)
+    assert facts.main_directions <= RANK
+    assert facts.participation <= RANK + 0.2  # but for rounding to whole grey values
+    assert facts.dimension.low < RANK + 1
+
+
+def test_the_theory_says_how_far_it_was_off(made):
+    guess = made.answer.theory
+    assert guess is None or (guess.off > 10 and guess.psi_n == pytest.approx(COUNT / SIDE**2))
+
+
+def test_two_sizes_are_the_least_however_short_the_time(made):
+    assert [pilot.n_train for pilot in made.pilots] == [16, 32]
+    assert all(pilot.seconds > 0 for pilot in made.pilots)
+    assert made.answer.wall_seconds <= sum(pilot.seconds for pilot in made.pilots)
+    assert made.forecast is None
+
+
+def test_the_same_call_finds_the_plan_again(made, folder):
+    made._keep()
+    again = mh.plan(folder, root=made.root)
+    assert to_plain(again.answer) == to_plain(made.answer)
+    with pytest.raises(mh.InputError, match="holds a plan of other images or settings"):
+        mh.plan(folder, root=made.root, width=32)
+
+
+def test_pilots_run_and_are_not_run_again(small):
+    """Nothing copies in a dozen steps: a size is tried twice, the second time longer."""
+    found = small.run(executor=mh.Inline())
+    assert found.forecast.status is mh.Status.ALL_CENSORED
+    runs = mh.Sweep.of(small.root).runs
+    steps = sorted({run.config.train.n_updates for run in runs})
+    assert steps[:2] == [12, 48]
+    before = {run.path: (run.path / "steps.jsonl").stat().st_mtime_ns for run in runs}
+    small.run(executor=mh.Inline())
+    assert {path: (path / "steps.jsonl").stat().st_mtime_ns for path in before} == before
+    assert load_record(small.root / "plan.json").forecast.n_train == COUNT
+    assert small.read().answer.seconds > 0
+
+
+def test_lengths_follow_what_has_run(made):
+    settings = Settings(made.config, COUNT)
+    rows = [{"n": n, "time": 10 * n, "batch_size": 32, "width": 16, "lr": 2e-3} for n in (16, 32)]
+    pilots = pilots_of_rows(rows * 2)
+    late = next_length(pilots, 64, settings)
+    assert 10 * 32 * 2 < late < 10 * 32 * 6  # between n and n^2.6, and late enough for nine of ten
+    assert guessed_length(64, made.config) == rounded(1000 * 2 * 2**1.5)
+    bounds = [
+        replace(pilot, n_updates=100) for pilot in pilots_of_rows([row | {"censored": True} for row in rows])
+    ]
+    assert next_length(bounds, 32, settings) == 400
+
+
+def test_sizes_leave_room_for_seeds_and_held_out_images(made):
+    data = replace(made.config.data, n_holdout=75)
+    assert sizes_of(replace(made.config, data=data), 300) == [16, 32, 64]
+    assert sizes_of(replace(made.config, data=replace(data, n_holdout=16)), 64) == [16]
+
+
+def test_the_page_says_what_the_plan_says(made, tmp_path):
+    page = made.to_html(tmp_path / "plan.html").read_text()
+    assert_clean(page)
+    assert f"{COUNT} images of 1 x {SIDE} x {SIDE}, 1 duplicates" in page
+    rows = [{"n": n, "time": 10 * n + s, "batch_size": 32} for n in (16, 32) for s in (0, 9)]
+    answered = replace(made.answer, forecast=mh.forecast(rows, n_train=COUNT), seconds=90.0)
+    page = report(answered)
+    assert f"A run of n = {COUNT} begins to copy after" in page
+    assert "the pilots took 1.5 min" in page
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"minutes": 0}, "^minutes: expected"),
+        ({"width": 0}, "^width: expected"),
+        ({"batch_size": 0}, "^batch_size"),
+    ],
+)
+def test_what_is_asked_is_checked(wrong, words, folder):
+    with pytest.raises(mh.InputError, match=words):
+        mh.plan(folder, **wrong)
+
+
+def test_too_few_images(tmp_path):
+    for i in range(3):
+        pixels = np.random.default_rng(i).integers(0, 256, (8, 8)).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    with pytest.raises(mh.InputError, match="expected at least 64, got 3"):
+        mh.plan(tmp_path, root=tmp_path / "plan")
