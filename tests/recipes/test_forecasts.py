@@ -132,3 +132,35 @@ def test_another_record_is_refused(bad):
     for draw in (intervals, rules):
         with pytest.raises(InputError, match="expected the table of 'forecasts'"):
             draw(read(bad) if isinstance(bad, str) else bad)
+
+
+COLUMNS = ("all", "digits and fashion", "mixture", "two or more sizes, all seeds")
+
+
+def line_of(summary, method):
+    """A row of the table of docs/steps.md."""
+    cells = []
+    for name in COLUMNS:
+        found = summary[name][method]
+        low, high = found["coverage_interval"]
+        cells.append(f"{found['coverage']:.2f} [{low:.2f}, {high:.2f}]; {found['factor']:.1f}")
+    return f"| {method} | {' | '.join(cells)} |"
+
+
+def folk_line(rule, found):
+    """A sentence of docs/steps.md."""
+    parts = [
+        f"{one['copied']} of {one['runs']} runs on {family} had copied by then"
+        f" (it ends at {one['smallest']:.2g} to {one['largest']:.2g} times their tau_mem)"
+        for family, one in found.items()
+    ]
+    return f"- **{rule}**: {'; '.join(parts)}."
+
+
+def test_the_page_says_what_the_record_says():
+    page = (RECORDS.parent / "docs" / "steps.md").read_text()
+    summary = read(NAME).summary
+    for method in METHODS:
+        assert line_of(summary, method) in page
+    for rule, found in summary["folk rules"].items():
+        assert folk_line(rule, found) in page

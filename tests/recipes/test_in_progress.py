@@ -67,3 +67,18 @@ def test_what_was_promised_of_runs_at_a_third():
 def test_another_record_is_refused(bad):
     with pytest.raises(InputError, match="expected the table of 'in_progress'"):
         leads(read(bad) if isinstance(bad, str) else bad)
+
+
+def line_of(share, summary):
+    """A row of the table of docs/steps.md."""
+    found = summary[f"at {share:.2f} of tau_mem"]["all"]
+    low, high = found["coverage_interval"]
+    inside = f"{found['coverage']:.2f} [{low:.2f}, {high:.2f}]"
+    runs = f"{found['answered']} of {found['runs']}"
+    return f"| {share:.2f} of tau_mem | {runs} | {found['factor']:.2f} | {inside} | {found['width']:.1f} |"
+
+
+def test_the_page_says_what_the_record_says():
+    page = (RECORDS.parent / "docs" / "steps.md").read_text()
+    for share in numbers.SHARES:
+        assert line_of(share, read(NAME).summary) in page

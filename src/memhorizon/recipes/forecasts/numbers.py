@@ -71,7 +71,8 @@ def make(request: Request) -> Found:
     rows += [row for group in groups for row in measured_rows(group)]
     records = read_inputs(SWEEPS, request)
     settings = {"inputs": origin_of(records, request.records), "confidence": CONFIDENCE, "ratios": RATIOS}
-    return found_table(NAME, rows, KINDS, settings=settings, summary=summarise(of_kind(rows, ForecastRow)))
+    summary = {**summarise(of_kind(rows, ForecastRow)), "folk rules": folk(of_kind(rows, MeasuredRow))}
+    return found_table(NAME, rows, KINDS, settings=settings, summary=summary)
 
 
 # --- forecasts ---
@@ -229,3 +230,51 @@ def resampled(shares: Sequence[tuple[str, float]]) -> tuple[float, float]:
     total = table[drawn].sum(axis=1)
     low, high = np.quantile(total[:, 0] / total[:, 1], [0.025, 0.975]).tolist()
     return low, high
+
+
+# --- what people pass on ---
+
+
+@dataclass(frozen=True)
+class FolkScore:
+    """What becomes of runs that end where a rule says.
+
+    Attributes:
+        runs: of which it is known. copied: how many of them had copied by then. smallest: the rule's length
+        over tau_mem, smallest over the runs that copied at all; below 1 it stops early. largest: the
+        largest of these; above 1 it copies.
+    """
+
+    runs: int
+    copied: int
+    smallest: float
+    largest: float
+
+
+RULES: Mapping[str, Callable[[MeasuredRow], float]] = {
+    "100 steps per image": lambda row: 100.0 * row.n_train,
+    "always 2,000": lambda row: 2000.0,
+    "10 epochs": lambda row: 10.0 * row.n_train / (row.batch_size or row.n_train),
+}
+
+
+def folk(rows: Sequence[MeasuredRow]) -> dict[str, dict[str, FolkScore]]:
+    """What each rule would have done, by family."""
+    families = {row.family for row in rows}
+    return {
+        rule: {
+            name: _folk_score([row for row in rows if row.family == name], of) for name in sorted(families)
+        }
+        for rule, of in RULES.items()
+    }
+
+
+def _folk_score(rows: Sequence[MeasuredRow], of: Callable[[MeasuredRow], float]) -> FolkScore:
+    known = [row for row in rows if row.tau_mem.observed or row.tau_mem.value >= of(row)]
+    factors = [of(row) / row.tau_mem.value for row in rows if row.tau_mem.observed]
+    return FolkScore(
+        runs=len(known),
+        copied=sum(row.tau_mem.observed and row.tau_mem.value <= of(row) for row in known),
+        smallest=min(factors),
+        largest=max(factors),
+    )
