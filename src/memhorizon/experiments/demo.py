@@ -1,4 +1,4 @@
-"""The demo: a small U-Net on real handwritten digits at several n, long enough that copying starts."""
+"""The demo: a small U-Net on real handwritten digits at several n, from noise to good samples to copies."""
 
 from memhorizon.datasets.split import DataConfig
 from memhorizon.experiments.config import Config, MeasureConfig
@@ -7,25 +7,29 @@ from memhorizon.samplers import SamplerConfig
 from memhorizon.timescales.rules import Rules
 from memhorizon.training import OptimizerConfig, TrainConfig
 
-STEPS = {16: 1000, 32: 1600, 64: 3000}  # well past tau_mem at each n_train
-SEEDS = (0, 1)
+STEPS = {64: 3000, 128: 4000, 256: 6000}  # at each n_train: past tau_gen, and past tau_mem at the smallest
+SEEDS = (0,)
 NETWORK = UNetConfig(width=16, multipliers=(1, 2), blocks=1, attention=(False, True))
-OPTIMIZER = OptimizerConfig(name="adam", lr=2e-3)
+OPTIMIZER = OptimizerConfig(name="adam", lr=2e-3)  # of a single run: quick
+SLOWER = OptimizerConfig(name="adam", lr=1e-3)  # of the demo: samples become better
 MEASURE = MeasureConfig(
     snapshots=14, first=20, n_samples=250, sampler=SamplerConfig(n_solver_steps=20), repeats=2
 )
-RULES = Rules(quality="holdout", t=0.3, memorized=0.1)
+LOOKS = MeasureConfig(  # later and closer: where samples become good
+    snapshots=12, first=150, n_samples=400, sampler=SamplerConfig(n_solver_steps=20), repeats=1
+)
+RULES = Rules.of_samples()
 
 
 def configs() -> list[Config]:
     """One run per training-set size and seed."""
     return [
         Config(
-            data=DataConfig(name="digits", n_train=n, n_holdout=256, subset=seed, scale=2.0),
+            data=DataConfig(name="digits", n_train=n, n_holdout=512, subset=seed, scale=2.0),
             model=NETWORK,
-            optimizer=OPTIMIZER,
+            optimizer=SLOWER,
             train=TrainConfig(n_updates=steps, batch_size=32),
-            measure=MEASURE,
+            measure=LOOKS,
             seed=seed,
         )
         for n, steps in STEPS.items()

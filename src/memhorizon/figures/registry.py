@@ -46,7 +46,7 @@ def _has_curves(record: SweepRecord) -> bool:
     return not _measured(record).isdisjoint({record.rules.curve, "memorized"})
 
 
-def _has_window(record: SweepRecord) -> bool:
+def has_window(record: SweepRecord) -> bool:
     """Whether both curves are there and quality means that of good samples."""
     return record.rules.relative_to == "best" and _measured(record) >= {record.rules.curve, "memorized"}
 
@@ -70,7 +70,7 @@ def _has_phases(record: SweepRecord) -> bool:
 
 
 SWEEP_FIGURES = {
-    "window": SweepFigure(_has_window, window),
+    "window": SweepFigure(has_window, window),
     "timescales": SweepFigure(_has_curves, timescales),
     "collapse": SweepFigure(_collapses, collapse),
     "laws": SweepFigure(_has_laws, laws),
@@ -100,7 +100,7 @@ def of(record: object, runs: Sequence[RunDir] = ()) -> dict[str, Picture]:
     found = {name: figure.make(sweep) for name, figure in SWEEP_FIGURES.items() if figure.applies(sweep)}
     if any(shows_images(run) for run in runs):
         found["samples"] = samples(sweep, runs)
-        if _has_window(sweep):
+        if has_window(sweep):
             found["sheets"] = sheets(sweep, runs)
     return found
 

@@ -14,12 +14,13 @@ from memhorizon.report.sweep.part import Part
 from memhorizon.report.sweep.rules import rules, short_rules
 from memhorizon.report.sweep.sentence import sentence
 from memhorizon.report.sweep.snapshots import choices, snapshot_to_use
-from memhorizon.report.sweep.times import losses, samples, times, times_of_runs
+from memhorizon.report.sweep.times import losses, samples, times, times_of_runs, window
 from memhorizon.report.sweep.trends import contrasts, growth
 
 TAU = "<i>τ</i><sub>{}</sub>"
 # the sections about runs that can be compared with each other, in the order of the page
 SECTIONS: tuple[Callable[[Part], str], ...] = (
+    window,
     times,
     choices,
     samples,

@@ -8,6 +8,7 @@ import numpy as np
 from memhorizon.figures.groups import Group, groups
 from memhorizon.figures.labels import phrase_of
 from memhorizon.figures.reading import QUALITY_NAMES, timescale
+from memhorizon.figures.window import window_of
 from memhorizon.records.reading import has_images, law_of, unfinished
 from memhorizon.records.sweep import SweepRecord
 from memhorizon.report.words import joined, step_text, time_text
@@ -26,10 +27,31 @@ def sentence(record: SweepRecord) -> str:
     item = "images" if has_images(record) else "points"
     text = _copying(every, item)
     text += _growth(record, item) or _quality_reached(record)
+    if record.rules.relative_to == "best":
+        text += _window(max(every, key=lambda group: group.n_train), item)
     early = len(unfinished(record))
     if early:
         text += f" ({early} of {len(record.runs)} runs are not finished: this is what is known so far.)"
     return text
+
+
+def _window(group: Group, item: str) -> str:
+    """How wide the stretch between good samples and copies is, in the setting with the most items."""
+    found = [window_of(run) for run in group.runs]
+    opened = [window for window in found if window.is_open]
+    setting = f"With {_setting(group, item)}"
+    if not opened:
+        return f" {setting} samples were not seen to be good before copying began."
+    begin = _geometric_mean([window.begin.value for window in opened])
+    end = _geometric_mean([window.end.value for window in opened])
+    ended = all(window.end.observed for window in opened)
+    copying = f"copying {'began at' if ended else 'had not begun by'} step {step_text(end)}"
+    least = "" if ended else "at least "
+    share = f" ({len(opened)} of {len(found)} seeds)" if len(found) > 1 else ""
+    return (
+        f" {setting} samples were good from step {step_text(begin)} on and {copying}: "
+        f"a window of {least}a factor of {end / begin:.1f}{share}."
+    )
 
 
 def _times(group: Group, name: str) -> list[Time]:

@@ -1,0 +1,47 @@
+"""What the page of a sweep says of the window at its largest n."""
+
+from dataclasses import replace
+
+from evidence_records import not_reached, observed, read
+from memhorizon.report.sweep.sentence import sentence
+from memhorizon.report.sweep_page import page
+
+
+def with_times(record, n_train, tau_gen, tau_mem):
+    """The record with other times of the runs of one n."""
+
+    def changed(run):
+        if run.n_train != n_train:
+            return run
+        return replace(run, timescales=replace(run.timescales, tau_gen=tau_gen, tau_mem=tau_mem))
+
+    return replace(record, runs=tuple(changed(run) for run in record.runs))
+
+
+def test_a_window_that_had_not_ended_is_a_bound():
+    record = with_times(read("window_digits"), 1024, observed(1000), not_reached(7000))
+    text = sentence(record)
+    assert "With 1,024 training images samples were good from step 1,000 on" in text
+    assert "copying had not begun by step 7,000: a window of at least a factor of 7.0 (3 of 3 seeds)" in text
+
+
+def test_a_window_that_ended_is_a_factor():
+    record = with_times(read("window_digits"), 1024, observed(1000), observed(2500))
+    assert "copying began at step 2,500: a window of a factor of 2.5 (3 of 3 seeds)" in sentence(record)
+
+
+def test_without_good_samples_before_copies_there_is_none():
+    wanted = "With 1,024 training images samples were not seen to be good before copying began."
+    for tau_gen, tau_mem in ((observed(3000), observed(2500)), (not_reached(7000), observed(2500))):
+        assert wanted in sentence(with_times(read("window_digits"), 1024, tau_gen, tau_mem))
+
+
+def test_by_the_loss_nothing_is_said_of_a_window():
+    assert "samples were" not in sentence(read("n_digits"))
+    assert "From good samples to copies" not in page(read("n_digits"))
+
+
+def test_the_page_shows_the_window():
+    text = page(read("window_digits"))
+    assert "From good samples to copies" in text
+    assert "100 % above the best of the runs" in text.replace("\u00a0", " ")
