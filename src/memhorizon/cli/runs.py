@@ -41,7 +41,7 @@ from memhorizon.networks.random_features import FeaturesConfig
 from memhorizon.networks.unet import UNetConfig
 from memhorizon.schedule import ScheduleConfig
 from memhorizon.sweeps import find_runs
-from memhorizon.timescales.rules import Rules
+from memhorizon.timescales.rules import OF_SAMPLES, Rules
 from memhorizon.training import OptimizerConfig, TrainConfig
 
 Positional = tyro.conf.Positional
@@ -105,7 +105,11 @@ class RuleFlags:
         given = {name: value for name, value in vars(self).items() if value is not None}
         if self.quality in WITHOUT_T:
             given["t"] = None
-        return replace(rules or Rules(), **given) if given else rules
+        return replace(rules or self._usual(), **given) if given else rules
+
+    def _usual(self) -> Rules:
+        """The rules of the quality that is asked for, where nothing is known of others."""
+        return Rules.of_samples(self.quality) if self.quality in OF_SAMPLES else Rules()
 
 
 def demo(
