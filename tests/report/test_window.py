@@ -36,6 +36,11 @@ def test_without_good_samples_before_copies_there_is_none():
         assert wanted in sentence(with_times(read("window_digits"), 1024, tau_gen, tau_mem))
 
 
+def test_where_nothing_was_copied_either_it_is_not_said():
+    text = sentence(with_times(read("window_digits"), 1024, not_reached(7000), not_reached(7000)))
+    assert "With 1,024 training images samples were not seen to be good." in text
+
+
 def test_by_the_loss_nothing_is_said_of_a_window():
     assert "samples were" not in sentence(read("n_digits"))
     assert "From good samples to copies" not in page(read("n_digits"))

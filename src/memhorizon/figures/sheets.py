@@ -159,7 +159,7 @@ def places(run: RunRecord, steps: Sequence[int]) -> list[Place]:
     good, middle, late = WHEN
     begin = window.begin
     found = [Place(good, None, "samples never are good enough")]
-    if begin.observed:
+    if window.is_good:
         found = [Place(good, min((step for step in steps if step >= begin.value), default=steps[-1]))]
     found.append(_middle(window, steps, middle))
     if window.end.observed:

@@ -15,7 +15,7 @@ from memhorizon.figures.reading import quality_label, sweep_of, timescale
 from memhorizon.figures.style import Look
 from memhorizon.records.reading import known_curves, level_of, null_of
 from memhorizon.records.sweep import RunRecord, SweepRecord
-from memhorizon.results import Curve, Time
+from memhorizon.results import Curve, Status, Time
 
 PANEL = 1.75  # inches of height for a setting
 FLOOR = 0.4  # of the level: the axis of quality begins there, noise of perfect samples lies below
@@ -37,7 +37,12 @@ class Window:
     @property
     def is_open(self) -> bool:
         """Whether good samples come before copies: both are times, and the first is reached."""
-        return self.begin.observed and self.end.known and self.begin.value < self.end.value
+        return self.is_good and self.end.known and self.begin.value < self.end.value
+
+    @property
+    def is_good(self) -> bool:
+        """Whether samples ever were good: at a time that is known, or from the first look on."""
+        return self.begin.status in (Status.OBSERVED, Status.BEFORE_FIRST)
 
 
 def window_of(run: RunRecord) -> Window:

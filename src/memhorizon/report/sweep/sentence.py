@@ -41,7 +41,8 @@ def _window(group: Group, item: str) -> str:
     opened = [window for window in found if window.is_open]
     setting = f"With {_setting(group, item)}"
     if not opened:
-        return f" {setting} samples were not seen to be good before copying began."
+        copied = any(window.end.observed for window in found)
+        return f" {setting} samples were not seen to be good{' before copying began' * copied}."
     begin = _geometric_mean([window.begin.value for window in opened])
     end = _geometric_mean([window.end.value for window in opened])
     ended = all(window.end.observed for window in opened)
