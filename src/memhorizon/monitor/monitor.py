@@ -91,6 +91,8 @@ class Subject:
 class Monitor:
     """Watches a training: learning, in the window, or memorizing? And which checkpoint is to be shipped?
 
+    For example::
+
         monitor = mh.Monitor(train, holdout=holdout, denoiser=lambda m: mh.Denoiser.noise(m, schedule))
         for step in range(n_updates):
             ...                                     # the update, as it is
