@@ -56,32 +56,66 @@ class Conditional:
     sd: Float[np.ndarray, "g q"]
 
 
+@dataclass(frozen=True)
+class _Ordered:
+    """Pilots in the order observed, censored: y = origin + m + L w with w ~ N(0, 1).
+
+    Attributes:
+        order: of the rows. [rows]
+        seen: how many were observed.
+        origin: the mean of those.
+        L: L L^T = K + diag(scatter^2 + error^2). [g, rows, rows]
+        residual: y - origin - m. [rows]
+    """
+
+    order: Int[np.ndarray, " rows"]
+    seen: int
+    origin: float
+    L: Float[np.ndarray, "g rows rows"]
+    residual: Float[np.ndarray, " rows"]
+
+
 def condition(prior: Boards, times: LogTimes, scatter: Float[np.ndarray, " g"]) -> Conditional:
     """The questions of some boards, given the times of the pilots."""
-    # pilots in the order observed, censored: y = L w with L L^T = K + diag(scatter^2 + error^2), w ~ N(0, 1)
-    order = np.argsort(times.side != 0, kind="stable")
-    rows = len(order)
-    seen = int(np.sum(times.side == 0))
-    origin = float(np.mean(times.log[times.side == 0])) if seen else float(np.mean(times.log))
-    noise = scatter[:, None] ** 2 + times.error[order] ** 2 + JITTER
-    K = prior.covariance[:, order[:, None], order[None, :]] + noise[:, :, None] * np.eye(rows)
-    L = np.linalg.cholesky(K)
-    residual = (times.log - origin - prior.mean[:rows])[order]
-    w = _solve(L[:, :seen, :seen], np.broadcast_to(residual[:seen, None], (len(L), seen, 1)))[:, :, 0]
-    # log N(y; m, K) = -|w|^2 / 2 - sum log L_ii - seen log(2 pi) / 2
-    diagonal = np.diagonal(L, axis1=1, axis2=2)[:, :seen]
-    density = -np.sum(w**2 + np.log(2 * np.pi), axis=1) / 2 - np.sum(np.log(diagonal), axis=1)
-    drawn = _beyond(L[:, seen:], w, residual[seen:], times.side[order][seen:])
+    pilots = _ordered(prior, times, scatter)
+    seen = pilots.seen
+    w = _whitened(pilots)
+    drawn = _beyond(pilots.L[:, seen:], w, pilots.residual[seen:], times.side[pilots.order][seen:])
     # E[q | w] = m + (L^-1 k)^T w, Var = v - |L^-1 k|^2
-    V = _solve(L, prior.covariance[:, order, rows:])
+    rows = len(pilots.order)
+    V = _solve(pilots.L, prior.covariance[:, pilots.order, rows:])
     means = w[:, None, :] @ V[:, :seen] + drawn.w @ V[:, seen:]
     variance = np.diagonal(prior.covariance, axis1=1, axis2=2)[:, rows:] - np.sum(V**2, axis=1)
     return Conditional(
-        density + drawn.log_probability,
+        _log_density(pilots, w) + drawn.log_probability,
         drawn.weights,
-        means + prior.mean[rows:] + origin * prior.is_time[rows:],
+        means + prior.mean[rows:] + pilots.origin * prior.is_time[rows:],
         np.sqrt(np.maximum(variance, 0.0)),
     )
+
+
+def _ordered(prior: Boards, times: LogTimes, scatter: Float[np.ndarray, " g"]) -> _Ordered:
+    order = np.argsort(times.side != 0, kind="stable")
+    rows = len(order)
+    seen = int(np.sum(times.side == 0))
+    origin = float(np.mean(times.log[order][: seen or rows]))
+    noise = scatter[:, None] ** 2 + times.error[order] ** 2 + JITTER
+    K = prior.covariance[:, order[:, None], order[None, :]] + noise[:, :, None] * np.eye(rows)
+    residual = (times.log - origin - prior.mean[:rows])[order]
+    return _Ordered(order, seen, origin, np.linalg.cholesky(K), residual)
+
+
+def _whitened(pilots: _Ordered) -> Float[np.ndarray, "g seen"]:
+    """The w of the observed times."""
+    seen = pilots.seen
+    residual = np.broadcast_to(pilots.residual[:seen, None], (len(pilots.L), seen, 1))
+    return _solve(pilots.L[:, :seen, :seen], residual)[:, :, 0]
+
+
+def _log_density(pilots: _Ordered, w: Float[np.ndarray, "g seen"]) -> Float[np.ndarray, " g"]:
+    """Of the observed times: log N(y; m, K) = -|w|^2 / 2 - sum log L_ii - seen log(2 pi) / 2."""
+    diagonal = np.diagonal(pilots.L, axis1=1, axis2=2)[:, : pilots.seen]
+    return -np.sum(w**2 + np.log(2 * np.pi), axis=1) / 2 - np.sum(np.log(diagonal), axis=1)
 
 
 def _solve(L: Float[np.ndarray, "g r r"], right: Float[np.ndarray, "g r q"]) -> Float[np.ndarray, "g r q"]:
