@@ -1,11 +1,14 @@
 """tau_mem from the losses before it: planted curves, and quantiles against accepted draws."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from memhorizon.forecasting.forecast import Asked, forecast_of
+from memhorizon.forecasting.pilots import Pilot, Point
 from memhorizon.forecasting.progress import (
     LEADS,
     SWEEPS,
@@ -14,7 +17,7 @@ from memhorizon.forecasting.progress import (
     passing_step,
     relative_gap,
 )
-from memhorizon.results import Curve
+from memhorizon.results import Curve, Status, Time
 
 RECORD = Path(__file__).parents[2] / "results" / "in_progress.json"
 STEP = np.geomspace(10, 10_000, 31)
@@ -74,3 +77,23 @@ def test_the_factors_are_those_of_the_record():
     rows = [row for row in json.loads(RECORD.read_text())["rows"] if row["part"] == "lead"]
     told = [(row["level"], row["log_factor"], row["sd"]) for row in rows]
     assert told == [pytest.approx((lead.level, lead.log_factor, lead.sd), abs=6e-4) for lead in LEADS]
+
+
+def test_a_run_in_progress_answers_for_itself():
+    """It has not copied at step 500, its gap passed 0.4 at 400; once another has copied, the law answers."""
+    bound = Time(500.0, 500.0, np.inf, Status.NOT_REACHED)
+    nothing = Time.unknown(Status.NOT_MEASURED, "")
+    point = Point(64.0, 16.0)
+    gap = relative_gap({"gap@0.1": grown(), "train@0.1": exact(np.ones(len(STEP)))}, until=500.0)
+    running = Pilot("run", point, bound, nothing, batch_limit=16.0, gap=gap)
+    found = forecast_of([running], Asked(64)).tau_mem
+    assert found.status is Status.IN_PROGRESS
+    assert found.step == expected_time(gap, now=500.0)
+    assert found.epochs.value == pytest.approx(found.step.value * 16 / 64)
+    assert "up to step 500" in found.note
+    other = replace(
+        running, key="other", point=Point(32.0, 16.0), tau_mem=Time(300, 290, 310, Status.OBSERVED)
+    )
+    assert forecast_of([running, other], Asked(64)).status is not Status.IN_PROGRESS
+    assert forecast_of([running], Asked(128)).status is Status.ALL_CENSORED
+    assert forecast_of([replace(running, gap=None)], Asked(64)).status is Status.ALL_CENSORED
