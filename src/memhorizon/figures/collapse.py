@@ -66,12 +66,16 @@ class Collapse:
         grid = figure.subplots(len(rows), 2, sharex="col", sharey=True, squeeze=False)
         for i, (title, members) in enumerate(rows.items()):
             self._pair(list(grid[i]), title, members, looks, short=i > 0)
-        _, _, unit = UNITS[self.by_width]
-        for axes, words in zip(grid[-1], ("step", unit), strict=True):
-            style.log_scale(axes.xaxis)
-            axes.set_xlabel(f"training {words}")
+        self._time_axes(grid[-1])
         marks.legend_of_groups(figure, every)
         return figure
+
+    def _time_axes(self, pair: np.ndarray) -> None:
+        """The step, and the step divided, below the last pair of panels."""
+        _, _, unit = UNITS[self.by_width]
+        for axes, words in zip(pair, ("step", unit), strict=True):
+            style.log_scale(axes.xaxis)
+            axes.set_xlabel(f"training {words}")
 
     def _pair(
         self,

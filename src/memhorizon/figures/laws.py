@@ -52,8 +52,7 @@ class Laws:
     @style.drawing()
     def plot(self) -> Figure:
         """One log-log panel per factor that was varied."""
-        if not any(timescale(run, name).known for run in self.record.runs for name in TIMESCALE_NAMES):
-            raise InputError("record: expected times of at least one run, got none: none was measured")
+        _check_any_time(self.record)
         factors = varied(self.record) or ["n_train"]
         figure = style.canvas(width=1.1 + 3.3 * len(factors), height=3.9)
         grid = figure.subplots(1, len(factors), sharey=True, squeeze=False)[0]
@@ -64,6 +63,11 @@ class Laws:
         grid[0].set_ylabel("training step")
         figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper center", handlelength=2.4)
         return figure
+
+
+def _check_any_time(record: SweepRecord) -> None:
+    if not any(timescale(run, name).known for run in record.runs for name in TIMESCALE_NAMES):
+        raise InputError("record: expected times of at least one run, got none: none was measured")
 
 
 @dataclass(frozen=True)

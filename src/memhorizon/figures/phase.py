@@ -99,10 +99,15 @@ class Phase:
                 _draw_cell(axes, widths.index(cell.width), sizes.index(cell.n_train), cell)
             _map_axes(axes, widths, len(sizes))
             axes.set_title(_title(multiple))
-        row[0].set_yticks(range(len(sizes)), [f"{size:g}" for size in sizes])
-        row[0].set_ylabel(axis_label("n_train"))
+        _size_axis(row[0], sizes)
         figure.legend(_handles(), list(COLOURS), loc="outside upper center", ncols=4)
         return figure
+
+
+def _size_axis(axes: Axes, sizes: Sequence[int]) -> None:
+    """The numbers of training items, on the left."""
+    axes.set_yticks(range(len(sizes)), [f"{size:g}" for size in sizes])
+    axes.set_ylabel(axis_label("n_train"))
 
 
 def _cell(multiple: float, n_train: int, width: float, runs: Sequence[RunRecord]) -> Cell:

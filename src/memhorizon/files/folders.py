@@ -89,20 +89,18 @@ def list_pictures(folder: Path) -> PictureFiles:
         InputError: if there are none.
     """
     skipped: list[Skipped] = []
-    pictures = []
-    suffixes: Counter[str] = Counter()
-    for file in sorted(_walk(folder, skipped), key=lambda file: (file.is_link, file.name)):
-        kind = suffix_of(file.name)
-        if kind in PICTURE_SUFFIXES:
-            pictures.append(file)
-        else:
-            suffixes[kind] += 1
-    names = _distinct(pictures, skipped)
+    files = sorted(_walk(folder, skipped), key=lambda file: (file.is_link, file.name))
+    names = _distinct([file for file in files if _is_picture(file)], skipped)
+    suffixes = Counter(suffix_of(file.name) for file in files if not _is_picture(file))
     ignored = suffixes.total()
     if not names:
         raise InputError(f"{printable(folder)}: {_none_found(ignored, skipped)}")
     by_name = sorted(skipped, key=lambda row: row.name)
     return PictureFiles(folder, names, ignored, tuple(by_name), most_common(suffixes))
+
+
+def _is_picture(file: _File) -> bool:
+    return suffix_of(file.name) in PICTURE_SUFFIXES
 
 
 def suffix_of(name: str) -> str:

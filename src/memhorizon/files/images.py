@@ -8,7 +8,7 @@ what may come out of a file is bounded (`memhorizon.files.bounds`).
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
@@ -117,19 +117,28 @@ def load_usable(source: ImageSource, *, size: int | None = None, grey: bool = Fa
     """
     _check_options(size, grey, None)
     found = _load(source, size, grey, None)
-    images = found.items.images
-    reasons = dict.fromkeys(_where(constant(images)), "constant picture, every pixel is the same")
-    unusable = "holds NaN or infinity, or numbers too large for 32 bits"
-    reasons |= dict.fromkeys(_where(~finite(images)), unusable)
+    reasons = _why_unusable(found.items.images)
     if not reasons:
         return found.items
     names = found.items.names
     rows = tuple(Skipped(printable(names[i]), reasons[i]) for i in sorted(reasons))
-    if len(rows) == len(images):
+    if len(rows) == len(names):
         raise InputError(f"{found.where}: {_none_usable(names, {rows[0].name: rows[0].reason})}")
-    kept = [i for i in range(len(images)) if i not in reasons]
-    left = tuple(names[i] for i in kept)
-    return replace(found.items, images=images[kept], names=left, skipped=(*found.items.skipped, *rows))
+    return _without(found.items, rows, reasons)
+
+
+def _why_unusable(images: Float[Tensor, " n *item"]) -> dict[int, str]:
+    """The items that say nothing, by position, with the reason."""
+    reasons = dict.fromkeys(_where(constant(images)), "constant picture, every pixel is the same")
+    unusable = "holds NaN or infinity, or numbers too large for 32 bits"
+    return reasons | dict.fromkeys(_where(~finite(images)), unusable)
+
+
+def _without(items: ImageSet, rows: tuple[Skipped, ...], left_out: Container[int]) -> ImageSet:
+    """The items but for those of some positions, which are listed as skipped."""
+    kept = [i for i in range(len(items)) if i not in left_out]
+    names = tuple(items.names[i] for i in kept)
+    return replace(items, images=items.images[kept], names=names, skipped=(*items.skipped, *rows))
 
 
 def _where(mask: Bool[Tensor, " n"]) -> list[int]:

@@ -56,12 +56,15 @@ def stack(
             picture = picture.expand(3, -1, -1)
         if out.shape[1:] != picture.shape:
             first = f"{printable(names[positions[0]])} is {shape_of(out[0])}"
-            other = f"{printable(names[position])} is {shape_of(picture)}"
-            wanted = "pictures of one size, or a size to bring them to (size=N or --size N)"
-            raise InputError(f"size: expected {wanted}; {first}, {other}")
+            raise _of_two_sizes(first, f"{printable(names[position])} is {shape_of(picture)}")
         out[len(positions)] = picture
         positions.append(position)
     return out[: len(positions)], positions
+
+
+def _of_two_sizes(first: str, other: str) -> InputError:
+    wanted = "pictures of one size, or a size to bring them to (size=N or --size N)"
+    return InputError(f"size: expected {wanted}; {first}, {other}")
 
 
 def _are_grey_and_coloured(out: Tensor, picture: Tensor) -> bool:

@@ -7,7 +7,7 @@ neighbour, not the first, sets the scale, so that it stays the same where every 
 
 import numpy as np
 import torch
-from jaxtyping import Int, Shaped
+from jaxtyping import Float64, Int, Shaped
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
@@ -78,12 +78,15 @@ def near_distance(items: Shaped[Tensor, "n ..."]) -> float:
     distance, _ = nearest_of(points, points, 2 * k + 1)  # the first is the point itself
     r_k = distance[:, k].double()
     r_2k = distance[:, 2 * k].double()
-    # uniform data: E log r_2k / r_k = (1/k + ... + 1/(2k - 1)) / D
-    steps = sum(1 / j for j in range(k, 2 * k))
-    inverse_dimension = float((r_2k / r_k).log().mean()) / steps
     # k (r / r_k)^D n / m = CHANCE, of which this is (r / r_k)^D
     chance = CHANCE * min(m, n) / (k * n)
-    return float(r_k.median()) * min(SHARE, chance**inverse_dimension)
+    return float(r_k.median()) * min(SHARE, chance ** _inverse_dimension(r_k, r_2k, k))
+
+
+def _inverse_dimension(r_k: Float64[Tensor, " m"], r_2k: Float64[Tensor, " m"], k: int) -> float:
+    """1/D of uniform data, from E log r_2k / r_k = (1/k + ... + 1/(2k - 1)) / D."""
+    steps = sum(1 / j for j in range(k, 2 * k))
+    return float((r_2k / r_k).log().mean()) / steps
 
 
 def rule(distance: float) -> str:

@@ -196,8 +196,8 @@ def _lowest_by_blocks(
     for some, lows in zip(score.split(size), minima.split(size), strict=True):
         block = lows.topk(keep, largest=False).indices
         in_blocks = (block[:, :, None] + step).flatten(1)
-        column = torch.cat([in_blocks, rest.expand(len(some), -1)], dim=1)
-        found.append(_lowest_among(some, column, keep))
+        columns = torch.cat([in_blocks, rest.expand(len(some), -1)], dim=1)
+        found.append(_lowest_among(some, columns, keep))
     low, column = (torch.cat(part) for part in zip(*found, strict=True))
     return low, column
 

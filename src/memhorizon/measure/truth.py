@@ -161,10 +161,8 @@ def _raw_divergence(x: Float64[Tensor, "m d"], truth: Gaussian | GaussianMixture
     if bool(radius[:, k - 1].isinf().any()):
         return Mean(math.inf, math.inf, m)
     points = _Neighbourhoods(radius, index[:, 1:], truth.log_prob(x), x.shape[1], k)
-    group = torch.arange(m, device=x.device) % min(_GROUPS, m)
-    left_out = [points.divergence(group != g) for g in range(int(group.max()) + 1)]
     whole = points.divergence(torch.ones(m, dtype=torch.bool, device=x.device))
-    return Mean(whole, jackknife_error(torch.tensor(left_out)), m)
+    return Mean(whole, points.error(), m)
 
 
 @dataclass(frozen=True)
@@ -184,6 +182,13 @@ class _Neighbourhoods:
     log_truth: Float64[Tensor, " m"]
     dim: int
     k: int
+
+    def error(self) -> float:
+        """Standard error of the mean over all points, by leaving out each of a number of groups."""
+        m = len(self.radius)
+        group = torch.arange(m, device=self.radius.device) % min(_GROUPS, m)
+        left_out = [self.divergence(group != g) for g in range(int(group.max()) + 1)]
+        return jackknife_error(torch.tensor(left_out))
 
     def divergence(self, kept: Bool[Tensor, " m"]) -> float:
         """The mean over some points, with neighbours among the same.

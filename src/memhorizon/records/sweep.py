@@ -190,7 +190,7 @@ class SweepRecord:
     contrasts: tuple[Contrast, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     differs: Mapping[str, Plain] = field(default_factory=dict)
-    others: tuple["SweepRecord", ...] = ()
+    others: "tuple[SweepRecord, ...]" = ()  # quoted as a whole: Python 3.10 looks up no part
     claim: str = ""
     size: str = ""
     seconds: float | None = None
