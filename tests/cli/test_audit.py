@@ -208,6 +208,18 @@ def test_a_folder_of_one_bad_picture_is_an_error_that_says_why(here, name, capsy
     assert (here / "report.html").read_text() == "old"
 
 
+def test_private_errors_name_no_file(here, capsys):
+    (here / "bad").mkdir()
+    (here / "bad" / "patient 12.png").write_bytes(b"")
+    assert run("--private", samples="bad") == 2
+    assert capsys.readouterr().err.endswith(
+        "memhorizon: samples: cannot be used; without --private it is said why, with names\n"
+    )
+    np.save(here / "vectors.npy", np.eye(3))
+    assert run("--private", samples="vectors.npy") == 2  # names no file: it is said why
+    assert "expected items of one shape" in capsys.readouterr().err
+
+
 class Bomb:
     """What runs where a pickle is opened."""
 

@@ -134,15 +134,25 @@ def align(
     target = y[:, None].expand(-1, K, -1, -1, -1).reshape(q * K, c * h * w)
     open_pixels = _unsaturated(y).repeat_interleave(K, 0)
     now = _refined(x, target, open_pixels, place.reshape(q * K, 4))
+    parts = _fitted(x, target, open_pixels, now)
+    return Fit(*(part.view(q, K, *part.shape[1:]) for part in parts))
+
+
+def _fitted(
+    x: Float[Tensor, "m c h w"],
+    target: Float[Tensor, "m d"],
+    open_pixels: Float[Tensor, "m d"],
+    place: Float[Tensor, "m 4"],
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """What a `Fit` holds, of candidates in their place."""
     # pictures are resized by cubic interpolation more often than by linear
-    seen, inside = _seen(x, now, cubic=True)
+    seen, inside = _seen(x, place, cubic=True)
     terms = _terms(seen)
     found = _least_squares(terms, target, inside * open_pixels)
     fitted = torch.einsum("mp,mpd->md", found, terms).clamp(0, 1)
     gain = found[:, 0] + found[:, 1]
     blur = found[:, 1] / _not_small(gain)
-    parts = (fitted, inside, now, gain, blur)
-    return Fit(*(part.view(q, K, *part.shape[1:]) for part in parts))
+    return fitted, inside, place, gain, blur
 
 
 def _refined(

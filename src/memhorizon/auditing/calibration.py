@@ -107,10 +107,7 @@ def calibrate(
         forms: gives the items in the form in which each view compares them.
         progress: told what is done.
     """
-    first = [
-        Scores(view.name, found.statistic, known.statistic, Changes.none(), found.nearest)
-        for view, known, found in zip(views, of_reference, of_samples, strict=True)
-    ]
+    first = _without_changes(views, of_reference, of_samples)
     p_values = conformal_p_values(first)
     if reference.left_out is None:  # held-out items are searched for in the training set alone
         return Calibrated(p_values, tuple(first))
@@ -118,26 +115,57 @@ def calibrate(
     size = max(1, _PAIRS // len(reference.items))
     for start in range(0, len(rows), size):
         some = rows[start : start + size]
-        part = (start, len(some), len(rows))
-        changed = []
-        for view, known, form in zip(views, of_reference, forms, strict=True):
-            told = _part_of(progress, f"{view.name}: exact p-values", part)
-            joining = form(samples[torch.from_numpy(some)])
-            changed.append(view.changes(form(reference.items), reference.left_out, known, joining, told))
-        exact = [_with_changes(own, some, change) for own, change in zip(first, changed, strict=True)]
+        tell = _Part(progress, start, len(some), len(rows))
+        changes = _changes(views, reference, of_reference, samples[torch.from_numpy(some)], forms, tell)
+        exact = [_with_changes(own, some, change) for own, change in zip(first, changes, strict=True)]
         p_values = _joined(p_values, conformal_p_values(exact), some)
     return Calibrated(p_values, tuple(first))
+
+
+def _without_changes(
+    views: Sequence[View], of_reference: Sequence[Found], of_samples: Sequence[Found]
+) -> list[Scores]:
+    """The scores in the training set as it is."""
+    return [
+        Scores(view.name, found.statistic, known.statistic, Changes.none(), found.nearest)
+        for view, known, found in zip(views, of_reference, of_samples, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Tells of some of the samples: where they start, how many they are, of how many."""
+
+    progress: Progress
+    start: int
+    count: int
+    total: int
+
+    def report(self, label: str) -> Report:
+        """Told how much of them is done."""
+        return lambda done, of: self.progress(label, self.start * of + self.count * done, self.total * of)
+
+
+def _changes(
+    views: Sequence[View],
+    reference: Reference,
+    of_reference: Sequence[Found],
+    joining: Float[Tensor, " j *item"],
+    forms: Sequence[Callable[[Tensor], Tensor]],
+    tell: _Part,
+) -> list[Changes]:
+    """What changes in each view once each of the joining samples has joined the training set."""
+    assert reference.left_out is not None
+    changes = []
+    for view, known, form in zip(views, of_reference, forms, strict=True):
+        report = tell.report(f"{view.name}: exact p-values")
+        changes.append(view.changes(form(reference.items), reference.left_out, known, form(joining), report))
+    return changes
 
 
 def _with_changes(scores: Scores, rows: Int[np.ndarray, " r"], changes: Changes) -> Scores:
     """The scores of some samples, with what changes once each of them joins the training set."""
     return Scores(scores.name, scores.sample[rows], scores.reference, changes, scores.nearest[rows])
-
-
-def _part_of(progress: Progress, label: str, part: tuple[int, int, int]) -> Report:
-    """Tells of a part of the samples: where it starts, how many it has, of how many."""
-    start, count, total = part
-    return lambda done, of: progress(label, start * of + count * done, total * of)
 
 
 def _joined(first: PValues, exact: PValues, rows: Int[np.ndarray, " r"]) -> PValues:

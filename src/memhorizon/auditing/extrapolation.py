@@ -63,9 +63,7 @@ def extrapolated_p_values(scores: Scores, *, n_fitted: int = 100) -> Extrapolate
     """
     check_kind("scores", scores, Scores)
     check_whole("n_fitted", n_fitted, least=_FEWEST)
-    lowest = min(scores.reference.min(), scores.sample.min())
-    if lowest < 0:
-        raise InputError(f"scores: expected statistics from 0, got {lowest}")
+    _check_signs(scores)
     x = np.sort(scores.reference)
     k = min(n_fitted, len(x) // 2)
     if not _can_be_fitted(x, k):
@@ -84,6 +82,12 @@ def extrapolated_p_values(scores: Scores, *, n_fitted: int = 100) -> Extrapolate
         misfit=misfit,
         status=Status.HEAVIER_TAIL if misfit > _MISFIT else Status.EXTRAPOLATED,
     )
+
+
+def _check_signs(scores: Scores) -> None:
+    lowest = min(scores.reference.min(), scores.sample.min())
+    if lowest < 0:
+        raise InputError(f"scores: expected statistics from 0, got {lowest}")
 
 
 def _can_be_fitted(x: Float64[np.ndarray, " R"], k: int) -> bool:

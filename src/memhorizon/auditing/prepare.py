@@ -86,17 +86,21 @@ def prepare(
         "seed": config.seed,
     }
     duplicates = _duplicates(train, key, cache, progress)
-    low, high = (float(end) for end in torch.aminmax(train))
-    high = high if high > low else low + 1
+    limits = _limits(train)
     shared, shared_with = _shared(holdout, train, duplicates.distance)
     count = 0 if holdout is None else len(holdout)
-    equal_up_to = alike_distance((low, high), train[0].numel()) if duplicates.near_are_different else None
+    equal_up_to = alike_distance(limits, train[0].numel()) if duplicates.near_are_different else None
     fresh = _fresh(count, not_fresh(shared, shared_with, count, equal_up_to), config.seed)
     n_holdout = len(fresh) - n_for_null(len(fresh))
     design = divide(duplicates, n_reference, config.seed, n_holdout=n_holdout)
     key["reference"] = len(design.reference)
-    limits = (low, high)
     return Prepared(samples, train, holdout, note, limits, design, key, shared, shared_with, fresh)
+
+
+def _limits(train: Float[Tensor, " n *item"]) -> tuple[float, float]:
+    """The smallest and the largest value; two different ones where these are equal."""
+    low, high = (float(end) for end in torch.aminmax(train))
+    return low, high if high > low else low + 1
 
 
 def n_for_null(n_fresh: int) -> int:

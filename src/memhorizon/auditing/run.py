@@ -72,7 +72,9 @@ def audited(
         InputError: if there are too few items, or the sets do not fit each other.
     """
     tell = progress or _quiet
-    given = {"samples": samples, "train": train} | ({} if holdout is None else {"holdout": holdout})
+    given = {"samples": samples, "train": train}
+    if holdout is not None:
+        given["holdout"] = holdout
     prepared = prepare(given, config, same_units=same_units, cache=cache, progress=tell)
     material = Material(given, prepared, config, features, cache)
     work = _Work.of(material, tell)
@@ -82,7 +84,7 @@ def audited(
     found = benjamini_hochberg(calibrated.p_values.p, config.fdr)
     null = _null(work, reference, known, others, _limit(calibrated, found))
     edits = _edits(prepared, calibrated, found, tell)
-    lean = None if prepared.holdout is None else _leaning(prepared, config.seed)
+    lean = _leaning(prepared, config.seed)
     facts = Facts(given, sources, config, prepared, reference.left_out is None, work.views)
     record = record_of(facts, calibrated, found, null, edits, lean)
     return Audited(record, {j: edit.registered for j, edit in edits.items()})

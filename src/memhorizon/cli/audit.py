@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from tqdm import tqdm
 
@@ -13,6 +14,7 @@ from memhorizon.auditing.cache import Cache, default_folder
 from memhorizon.auditing.sets import AuditSets, read_sets
 from memhorizon.audits import AuditReport, audit_of, config_of, features_of
 from memhorizon.checks import check_number
+from memhorizon.cli import sentence
 from memhorizon.cli.bars import bar
 from memhorizon.cli.output import say
 from memhorizon.cli.typed import command, remember
@@ -24,7 +26,10 @@ from memhorizon.files.pictures import PICTURE_SUFFIXES
 from memhorizon.files.plain import check_file, check_path
 from memhorizon.records.files import to_plain
 
+Given = TypeVar("Given", str, Path)
+
 OFF = "off"  # in place of a folder: no cache
+ARRAY_SUFFIXES = (".npy", ".npz", ".safetensors")
 
 
 def audit(
@@ -88,24 +93,17 @@ def audit(
         n_reference=n_reference,
         minutes=minutes,
     )
-    sources = {"samples": samples, "train": train} | ({} if holdout is None else {"holdout": holdout})
-    files = {"output": output, "record": record, "pairs": pairs}
-    _check_files({name: path for name, path in files.items() if path is not None}, sources)
+    sources = _given(samples=samples, train=train, holdout=holdout)
+    _check_files(_given(output=output, record=record, pairs=pairs), sources)
     store = _cache(cache)
     if not quiet:
         say(f"reading {', '.join(sources if private else sources.values())}")
-    sets = read_sets(samples, train, holdout, size=size, grey=grey, same_units=same_units)
+    with _names_kept_back(private):
+        sets = read_sets(samples, train, holdout, size=size, grey=grey, same_units=same_units)
     _announce(sets, private=private)
-    with _bars(quiet) as progress:
-        report = audit_of(
-            sets,
-            config,
-            features=source,
-            same_units=same_units,
-            cache=store,
-            progress=progress,
-        )
-    report = replace(report, answer=replace(report.answer, command=command()))
+    with _names_kept_back(private), _bars(quiet) as progress:
+        found = audit_of(sets, config, features=source, same_units=same_units, cache=store, progress=progress)
+    report = replace(found, answer=replace(found.answer, command=command()))
     try:
         _write(report, output, record, pairs, private=private)
     finally:  # an answer that was found is told, also where the disk is full
@@ -113,6 +111,11 @@ def audit(
     if not json:
         print(f"open {output}")
     return 0 if report.passed(fail_above) else 1
+
+
+def _given(**named: Given | None) -> dict[str, Given]:
+    """What was given, by its name."""
+    return {name: one for name, one in named.items() if one is not None}
 
 
 def _check_files(files: Mapping[str, Path], sources: Mapping[str, str]) -> None:
@@ -127,6 +130,29 @@ def _check_files(files: Mapping[str, Path], sources: Mapping[str, str]) -> None:
         if place in taken:
             raise InputError(f"{name}: expected another file than that of {taken[place]}, got {str(path)!r}")
         taken[place] = name
+
+
+@contextmanager
+def _names_kept_back(private: bool) -> Iterator[None]:
+    """Say what is wrong without the names of files, for those who must not see them.
+
+    Raises:
+        InputError: in place of one whose message may hold a name; all others as they are.
+    """
+    try:
+        yield
+    except (InputError, OSError) as error:
+        text = sentence(error) or ""
+        if not private or not _may_name_a_file(text):
+            raise
+        about = text.split(":")[0]
+        what = "what was given" if _may_name_a_file(about) else about
+        raise InputError(f"{what}: cannot be used; without --private it is said why, with names") from None
+
+
+def _may_name_a_file(text: str) -> bool:
+    suffixes = (*PICTURE_SUFFIXES, *ARRAY_SUFFIXES)
+    return os.sep in text or any(suffix in text.lower() for suffix in suffixes)
 
 
 def _is_picture_of(path: Path, place: str) -> bool:
