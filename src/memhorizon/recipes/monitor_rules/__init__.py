@@ -9,5 +9,5 @@ RECIPE = Recipe(
     claim="The monitor stops between tau_gen and copies, and certifies a checkpoint as good as the best",
     make=make,
     figures={"stops": stops},
-    takes="Some forty minutes of one core; a minute when tiny. A training that is done is not done again.",
+    takes="Some twenty minutes of one core; a minute when tiny. A training that is done is not done again.",
 )

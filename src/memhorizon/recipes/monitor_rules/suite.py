@@ -178,13 +178,9 @@ def _digits() -> Iterator[Training]:
     yield Training("digits", 16, 1500, width=128)
     yield Training("digits", 16, 1500, width=128, prediction="velocity")
     yield Training("digits", 32, 2500, width=128)
-    yield Training("digits", 16, 1000)
     yield Training("digits", 32, 2500, width=128, prediction="v")
     yield Training("digits", 16, 1500, width=128, optimizer="adamw", lr=2e-3)
-    yield Training("digits", 16, 1000, prediction="velocity")
     yield Training("digits", 16, 1500, width=128, seed=1)
-    yield Training("digits", 16, 1500, width=8)
-    yield Training("digits", 32, 1500)
 
 
 def _fashion() -> Iterator[Training]:
