@@ -25,13 +25,30 @@ from memhorizon.recipes.monitor_rules.suite import Training, samples, trainings
 from memhorizon.recipes.monitor_rules.watching import TARGET, Run, Snapshot, Watched
 from memhorizon.recipes.parts import Done, do_parts, found_of
 from memhorizon.recipes.tables import grouped, of_kind
-from memhorizon.results import Fraction
 
 NAME = "monitor_rules"
 TOLERANCE = 0.05  # of the level of tau_gen above the worst of the best losses
 MOST_COPIES = 0.02
 NEAR_BEST = 1.05
 FREE = 0.01  # share of copies up to which a snapshot is without
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many of some.
+
+    Attributes:
+        count: that have the property.
+        total: that were looked at.
+    """
+
+    count: int
+    total: int
+
+    @property
+    def value(self) -> float:
+        """The share."""
+        return self.count / self.total
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +80,10 @@ class RuleRow:
     rule: Annotated[str, "name of the rule; of the monitor with its budget"]
     stop: Annotated[int, "step at which it stopped; the last where it did not"]
     reason: Annotated[str, "why the monitor stopped; empty for the other rules"] = ""
-    copies: Annotated[Fraction, "copies at the stop; of 5,000 samples for the monitor"]
+    copies: Annotated[Share, "copies at the stop; of 5,000 samples for the monitor"]
     ships: Annotated[int | None, "step of the checkpoint that it ships; null where it ships none"]
     ratio: Annotated[float | None, "loss of test items there over `lowest`"]
-    shipped: Annotated[Fraction | None, "copies there"]
+    shipped: Annotated[Share | None, "copies there"]
     upper: Annotated[float | None, "limit of its certificate; null where it gives none"]
     after_tau_gen: Annotated[bool, "demand 1"]
     few_copies: Annotated[bool, "demand 2"]
@@ -84,12 +101,12 @@ class SummaryRow:
 
     part: Annotated[Literal["summary"], "a rule over all trainings"] = "summary"
     rule: Annotated[str, "name of the rule"]
-    after_tau_gen: Annotated[Fraction, "trainings in which demand 1 is met"]
-    few_copies: Annotated[Fraction, "demand 2"]
-    near_best: Annotated[Fraction, "demand 3"]
-    certified: Annotated[Fraction, "demand 4"]
-    every: Annotated[Fraction, "all four"]
-    holds: Annotated[Fraction | None, "certificates given that hold"]
+    after_tau_gen: Annotated[Share, "trainings in which demand 1 is met"]
+    few_copies: Annotated[Share, "demand 2"]
+    near_best: Annotated[Share, "demand 3"]
+    certified: Annotated[Share, "demand 4"]
+    every: Annotated[Share, "all four"]
+    holds: Annotated[Share | None, "certificates given that hold"]
 
 
 Row = TrainingRow | RuleRow | SummaryRow
@@ -194,10 +211,10 @@ def monitor_row(known: TrainingRow, one: Watched) -> RuleRow:
         rule=monitor_name(one.budget),
         stop=one.stop.step,
         reason=one.reason,
-        copies=Fraction.of(one.stop.copies, one.stop.total),
+        copies=Share(one.stop.copies, one.stop.total),
         ships=None if best is None else best.step,
         ratio=ratio,
-        shipped=None if best is None else Fraction.of(best.copies, best.total),
+        shipped=None if best is None else Share(best.copies, best.total),
         upper=None if best is None else one.upper,
         after_tau_gen=one.stop.step >= known.tau_gen,
         few_copies=one.stop.copies <= MOST_COPIES * one.stop.total,
@@ -220,10 +237,10 @@ def other_row(known: TrainingRow, name: str, training: Training, run: Run) -> Ru
         training=known.training,
         rule=name,
         stop=choice.stop.step,
-        copies=Fraction.of(choice.stop.copies, choice.stop.total),
+        copies=Share(choice.stop.copies, choice.stop.total),
         ships=choice.ships.step,
         ratio=ratio,
-        shipped=Fraction.of(choice.ships.copies, choice.ships.total),
+        shipped=Share(choice.ships.copies, choice.ships.total),
         upper=None,
         after_tau_gen=choice.stop.step >= known.tau_gen,
         few_copies=choice.stop.copies <= MOST_COPIES * choice.stop.total,
@@ -246,8 +263,8 @@ def summary_row(rule: str, rows: Sequence[RuleRow]) -> SummaryRow:
     )
 
 
-def _share(rows: Sequence[RuleRow], meets: Callable[[RuleRow], bool]) -> Fraction:
-    return Fraction.of(sum(meets(row) for row in rows), len(rows))
+def _share(rows: Sequence[RuleRow], meets: Callable[[RuleRow], bool]) -> Share:
+    return Share(sum(meets(row) for row in rows), len(rows))
 
 
 def _meets_every(row: RuleRow) -> bool:
