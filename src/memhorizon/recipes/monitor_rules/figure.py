@@ -39,7 +39,10 @@ def _draw(rows: Sequence[Row]) -> Figure:
     right.axvline(NEAR_BEST, color=style.DARK, linewidth=0.8)
     left.set_xscale("symlog", linthresh=FINEST)
     left.set(xlabel="share of copies at the stop", xlim=(-0.0005, 1.1))
-    right.set(xlabel="test loss of what is shipped, over the best\n(2: twice as large, or nothing is shipped)", xlim=(0.95, 2.05))
+    right.set(
+        xlabel="test loss of what is shipped, over the best\n(2: twice as large, or nothing is shipped)",
+        xlim=(0.95, 2.05),
+    )
     for axes in (left, right):
         axes.set_ylim(len(names) - 0.4, -0.6)
         axes.set_yticks(range(len(names)), names if axes is left else [""] * len(names))
