@@ -191,7 +191,7 @@ def _smooth(function: Function, signal: float, noise: float, level: int) -> np.n
 def _line(function: Function, G: float, x: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
     """The line closest to sigma(G x): mu0 = E sigma(G x), a = E[x sigma(G x)]/G."""
     marginal = _values(function, G * x)  # [m]
-    return weight @ marginal, weight @ (x * marginal) / G
+    return float(weight @ marginal), float(weight @ (x * marginal) / G)
 
 
 def _kinked(function: Function, signal: float, noise: float, level: int) -> np.ndarray:
