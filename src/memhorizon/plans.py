@@ -8,7 +8,6 @@ from pathlib import Path
 from memhorizon.checks import check_flag, check_kind, check_number, check_whole
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config
-from memhorizon.experiments.demo import RULES
 from memhorizon.experiments.executors import Executor
 from memhorizon.experiments.executors.processes import cores
 from memhorizon.experiments.planning import (
@@ -33,8 +32,10 @@ from memhorizon.records.codec import encode_object
 from memhorizon.records.files import load_record, write_record
 from memhorizon.records.plan import PlannedPilot, PlanRecord
 from memhorizon.results import Forecast
+from memhorizon.timescales.rules import Rules
 
 FILE = "plan.json"
+RULES = Rules.of_samples("frechet")  # images of a folder have no labels that a classifier could learn
 TRIES = 2  # of pilots of one size, the second time longer
 
 

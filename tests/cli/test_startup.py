@@ -66,7 +66,7 @@ def test_the_table_says_what_the_docstrings_say(name):
 def test_every_command_is_in_the_table():
     listed = {
         name
-        for module in ("runs", "audit", "forecast", "monitor", "records", "theory")
+        for module in {command.module for command in COMMANDS.values()}
         for name, _ in import_module(f"memhorizon.cli.{module}").commands([])
     }
     assert listed == set(COMMANDS)

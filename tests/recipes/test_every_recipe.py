@@ -24,6 +24,7 @@ from memhorizon.records.table import TableRecord
 
 SWEEPS = tuple(ENTRIES)
 TABLES = [name for name in recipes.names() if name not in ENTRIES]
+WITHOUT_PICTURE = {"sequential_test"}  # a table of a few probabilities
 PLANNED = [name for name in TABLES if recipes.load(name).plan("here")]
 
 
@@ -125,7 +126,8 @@ def test_the_committed_table_has_the_columns_of_its_rows_and_is_drawn_by_its_rec
     assert isinstance(committed, TableRecord)
     assert committed.claim in ("", recipe.claim)  # records of version 1 had none
     assert {entry for row in committed.rows for entry in row} <= set(committed.columns)
-    assert set(recipes.figures_of(committed)) == set(recipe.figures) != set()
+    assert set(recipes.figures_of(committed)) == set(recipe.figures)
+    assert recipe.figures or name in WITHOUT_PICTURE
 
 
 def test_names_are_claims_and_an_unknown_one_is_refused():

@@ -187,9 +187,15 @@ def test_times_are_written_as_what_is_known():
 
 
 def test_a_record_that_is_none_is_refused():
-    with pytest.raises(InputError, match="expected one of AuditRecord, SweepRecord"):
+    with pytest.raises(
+        InputError,
+        match="expected one of AuditRecord, ForecastRecord, MonitorRecord, PlanRecord, SweepRecord",
+    ):
         report({"kind": "theory"})
-    with pytest.raises(InputError, match="expected one of AuditRecord, SweepRecord"):
+    with pytest.raises(
+        InputError,
+        match="expected one of AuditRecord, ForecastRecord, MonitorRecord, PlanRecord, SweepRecord",
+    ):
         sentence([])
 
 
@@ -469,7 +475,10 @@ def test_a_new_kind_of_page_is_one_new_file(tmp_path, monkeypatch):
     try:
         assert "<p>cake</p>" in report({"name": "x"})
         assert sentence({"name": "x"}) == "A cake."
-        with pytest.raises(InputError, match="expected one of AuditRecord, dict, SweepRecord"):
+        with pytest.raises(
+            InputError,
+            match="expected one of AuditRecord, dict, ForecastRecord, MonitorRecord, PlanRecord, SweepRecord",
+        ):
             report(None)
     finally:
         package._pages.cache_clear()

@@ -117,6 +117,7 @@ def overfitting_threshold(model: FeatureModel, *, gap_level: float = 0.05) -> Th
     Source: [bonnaire2025] section 3
     """
     number("gap_level", gap_level, *LEVELS)
+    check_kind("model", model, FeatureModel)
     grid = np.log(max(1.0, model.psi_p)) + np.log(10) * np.linspace(-3, 6, 73)
     return _last_crossing(_excess_of(Equations.of(model), gap_level), grid, gap_level)
 
