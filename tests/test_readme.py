@@ -34,6 +34,7 @@ COMMANDS = [
 ]
 TRAINING = [words for words in COMMANDS if words[0] in ("train", "sweep") and "--dry-run" not in words]
 AUDITS = [words for words in COMMANDS if words[0] == "audit"]
+AHEAD = [words for words in COMMANDS if words[0] in ("forecast", "plan")]
 SMALL = Config(
     data=DataConfig(name="mixture", n_train=8, n_holdout=16),
     model=MLPConfig(width=16, blocks=1),
@@ -58,7 +59,7 @@ def run_block(block, capsys):
 
 
 def test_there_are_commands_and_blocks_of_every_kind():
-    assert (len(PYTHON), len(TRAIN)) == (6, 2)
+    assert (len(PYTHON), len(TRAIN)) == (7, 2)
     assert {command[0] for command in COMMANDS} >= {
         "train",
         "sweep",
@@ -67,6 +68,8 @@ def test_there_are_commands_and_blocks_of_every_kind():
         "theory",
         "reproduce",
         "audit",
+        "forecast",
+        "plan",
     }
 
 
@@ -87,11 +90,12 @@ def test_commands_that_train_can_be_run(command, capsys, tmp_path, monkeypatch):
 
 
 def make_folders(command):
-    """Distinct pictures in the folders that an audit is of."""
-    for seed, flag in enumerate(("--samples", "--train", "--holdout")):
+    """Distinct pictures in the folders that a command names."""
+    flags = [flag for flag in ("--samples", "--train", "--holdout", "--images") if flag in command]
+    for seed, flag in enumerate(flags):
         folder = Path(command[command.index(flag) + 1])
         folder.mkdir()
-        pixels = np.random.default_rng(seed).integers(0, 256, (50, 8, 8)).astype(np.uint8)
+        pixels = np.random.default_rng(seed).integers(0, 256, (80, 8, 8)).astype(np.uint8)
         for i, picture in enumerate(pixels):
             Image.fromarray(picture).save(folder / f"{i}.png")
 
@@ -105,7 +109,17 @@ def test_commands_that_audit(command, capsys, tmp_path, monkeypatch):
     assert "open report.html" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in TRAINING + AUDITS], ids=words_of)
+@pytest.mark.parametrize("command", AHEAD, ids=words_of)
+def test_commands_that_look_ahead(command, capsys, tmp_path, monkeypatch):
+    """One short run of one size tells nothing of a longer one, which a forecast says with status 1."""
+    monkeypatch.chdir(tmp_path)
+    run(SMALL, root="runs")
+    make_folders(command)
+    assert main(command) == (1 if command[0] == "forecast" else 0)
+    assert capsys.readouterr().out.strip()
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in TRAINING + AUDITS + AHEAD], ids=words_of)
 def test_commands_that_look(command, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run(SMALL, root="runs")
@@ -117,9 +131,8 @@ def test_commands_that_look(command, capsys, tmp_path, monkeypatch):
 def test_all_commands_in_order(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for command in COMMANDS:
-        if command in AUDITS:
-            make_folders(command)
-        assert main(command) == 0, words_of(command)
+        make_folders(command)
+        assert main(command) == (1 if command[0] == "forecast" else 0), words_of(command)
         assert capsys.readouterr().out.strip(), words_of(command)
 
 
