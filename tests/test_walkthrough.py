@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 
 from memhorizon.cli import COMMANDS, main
-from memhorizon.records.files import write_record
+from memhorizon.records.files import load_record, write_record
 from monitor_records import monitored
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "docs" / "walkthrough.md").read_text()
+RECORD = ROOT / "results" / "walkthrough.json"
 LINES = [
     shlex.split(line, comments=True)
-    for block in re.findall(r"```\n(.*?)```", TEXT, re.S)
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.S | re.M)
+    if not language
     for line in block.splitlines()
 ]
 
@@ -38,3 +40,15 @@ def test_the_folder_of_the_example_is_shown(command, tmp_path, monkeypatch, caps
     assert main([*words, "--once"] if command == "watch" else words) == 0
     assert "memorizing" in capsys.readouterr().out
     assert (tmp_path / "monitored" / "report.html").is_file() == (command == "report")
+
+
+def test_what_the_page_tells_is_what_the_record_says():
+    record = load_record(RECORD)
+    assert str(record.verdict) in TEXT
+    assert f"best: {record.best.certificate}" in TEXT
+    assert f"after {record.verdict.step:,} steps" in TEXT
+    assert f"the checkpoint of step {record.best.step:,}" in TEXT
+    assert f"The {len(record.looks)} looks took {100 * record.overhead:.1f} % of the time" in TEXT
+    assert sum(look.copies.count for look in record.looks if look.copies is not None) == 0
+    assert record.n_train == 300
+    assert record.failures == ()
