@@ -1,9 +1,12 @@
 """How updates are launched: without CUDA graphs all ways are the same; with them the losses are."""
 
+import inspect
+
 import pytest
 import torch
 
 from memhorizon.errors import InputError
+from memhorizon.experiments.run import execute, run
 from memhorizon.launching import check_launch
 from memhorizon.networks.unet import UNetConfig
 from memhorizon.schedule import Schedule
@@ -29,8 +32,15 @@ def test_where_there_are_no_graphs_every_way_is_the_same_to_the_bit():
     for launch in ("graph", "compiled"):
         losses, other = trained(launch, updates=4)
         assert losses == eager
-        left, right = one.tensors(), other.tensors()
+        left = one.tensors()
+        right = other.tensors()
         assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+@pytest.mark.parametrize("function", [train, run, execute])
+def test_graphs_are_asked_for(function):
+    """Resume is tested to the byte kernel by kernel alone."""
+    assert inspect.signature(function).parameters["launch"].default == "eager"
 
 
 @pytest.mark.parametrize("launch", ["fast", "", None, 3])
@@ -47,7 +57,8 @@ def test_a_recorded_update_is_the_update(kind):
     eager, one = trained("eager", "cuda", kind)
     graph, other = trained("graph", "cuda", kind)
     assert graph == pytest.approx(eager, rel=1e-3)
-    left, right = one.tensors(), other.tensors()
+    left = one.tensors()
+    right = other.tensors()
     assert left.keys() == right.keys()
     for name in left:
         assert torch.allclose(left[name], right[name], rtol=1e-2, atol=1e-3), name

@@ -211,7 +211,8 @@ def train(
         config: how long and on what.
         seed: of everything that is random here.
         launch: how updates reach a CUDA device (see `memhorizon.launching`): "graph" needs a network that
-            never waits for the device, "compiled" one that `torch.compile` takes; elsewhere it says nothing.
+            never waits for the device, "compiled" one that `torch.compile` takes; with either it is not
+            tested that a state which was saved goes on bit for bit. Elsewhere it says nothing.
 
     Returns:
         One `Step` after each update, as it is asked for.

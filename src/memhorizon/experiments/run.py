@@ -47,7 +47,7 @@ def run(
     *,
     root: Path | str = "runs",
     device: str | torch.device | None = None,
-    launch: Launch = "graph",
+    launch: Launch = "eager",
 ) -> RunDir:
     """Do (or finish) a run and return its directory; a finished one is returned as it is.
 
@@ -55,7 +55,8 @@ def run(
         config: what to do.
         root: the directory of the run is made in here.
         device: where to compute; None for the accelerator of this machine, or where the run began.
-        launch: how updates reach a CUDA device (see `memhorizon.launching`); elsewhere it says nothing.
+        launch: how updates reach a CUDA device (see `memhorizon.launching`); elsewhere it says nothing. With
+            "graph" and "compiled" it is not tested that an interrupted run ends with the same bytes.
 
     Raises:
         InputError: if the configuration cannot be run, which is found before anything is written; if the
@@ -68,7 +69,7 @@ def run(
 
 
 def execute(
-    directory: RunDir, *, device: str | torch.device | None = None, launch: Launch = "graph"
+    directory: RunDir, *, device: str | torch.device | None = None, launch: Launch = "eager"
 ) -> Iterator[Progress]:
     """Do (or finish) the run of a directory, yielding its progress a few hundred times.
 
@@ -78,7 +79,8 @@ def execute(
     Args:
         directory: of the run.
         device: where to compute; None for the accelerator of this machine, or where the run began.
-        launch: how updates reach a CUDA device (see `memhorizon.launching`); elsewhere it says nothing.
+        launch: how updates reach a CUDA device (see `memhorizon.launching`); elsewhere it says nothing. With
+            "graph" and "compiled" it is not tested that an interrupted run ends with the same bytes.
 
     Raises:
         InputError: as `run`.
