@@ -5,8 +5,9 @@ arithmetic. A CUDA graph records them once and launches them together ever after
 of them. They compute the same thing but for the order of sums, so the last bits may differ.
 
 Kernel by kernel is the default: after a stop, a training that is recorded does its first updates kernel by
-kernel again, and that this ends with the same bits has not been tested, nor have graph and compiled been
-compared with it on a GPU (tests/test_launching.py holds that comparison, for who has one). Graphs were timed: benchmarks/gpu_step.py.
+kernel again, and that this ends with the same bytes has not been tested, nor have graph and compiled been
+compared with it on a GPU (tests/test_launching.py holds that comparison, for who has one). Graphs were timed:
+benchmarks/gpu_step.py.
 """
 
 import threading
