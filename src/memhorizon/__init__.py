@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from memhorizon.experiments.sweep import grid as grid
     from memhorizon.experiments.writer import RunWriter as RunWriter
     from memhorizon.files.images import load_images as load_images
+    from memhorizon.forecasting.answers import Forecast as Forecast
+    from memhorizon.forecasting.answers import ForecastTime as ForecastTime
+    from memhorizon.forecasting.answers import NextPilot as NextPilot
+    from memhorizon.forecasting.answers import PilotTime as PilotTime
     from memhorizon.forecasts import forecast as forecast
     from memhorizon.measure.duplicates import duplicate_groups as duplicate_groups
     from memhorizon.measure.memorization import gap_ratios as gap_ratios
@@ -45,11 +49,7 @@ if TYPE_CHECKING:
     from memhorizon.records.files import load_record as load_record
     from memhorizon.results import Curve as Curve
     from memhorizon.results import Estimate as Estimate
-    from memhorizon.results import Forecast as Forecast
-    from memhorizon.results import ForecastTime as ForecastTime
     from memhorizon.results import Fraction as Fraction
-    from memhorizon.results import NextPilot as NextPilot
-    from memhorizon.results import PilotTime as PilotTime
     from memhorizon.results import ScalingLaw as ScalingLaw
     from memhorizon.results import Status as Status
     from memhorizon.results import Time as Time
@@ -81,8 +81,8 @@ _HOME = {
     "Denoiser": "denoiser",
     "Estimate": "results",
     "FeaturesConfig": "networks.random_features",
-    "Forecast": "results",
-    "ForecastTime": "results",
+    "Forecast": "forecasting.answers",
+    "ForecastTime": "forecasting.answers",
     "Fraction": "results",
     "Inline": "experiments.executors",
     "InputError": "errors",
@@ -93,9 +93,9 @@ _HOME = {
     "MissingExtraError": "errors",
     "Monitor": "monitor.monitor",
     "Observation": "measure.snapshot",
-    "NextPilot": "results",
+    "NextPilot": "forecasting.answers",
     "OptimizerConfig": "training",
-    "PilotTime": "results",
+    "PilotTime": "forecasting.answers",
     "Plan": "plans",
     "Reference": "measure.snapshot",
     "RunWriter": "experiments.writer",

@@ -10,11 +10,11 @@ from memhorizon.experiments.pilots import pilots_of_record
 from memhorizon.experiments.record import record
 from memhorizon.experiments.rules import rules_of
 from memhorizon.experiments.run_directory import RunDir
+from memhorizon.forecasting.answers import Forecast
 from memhorizon.forecasting.forecast import Asked, forecast_of
 from memhorizon.forecasting.pilots import Pilot, pilots_of_rows
 from memhorizon.records.files import load_record
 from memhorizon.records.sweep import RunRecord, SweepRecord
-from memhorizon.results import Forecast
 from memhorizon.sweeps import Sweep, find_runs
 from memhorizon.timescales.rules import Rules
 

@@ -25,13 +25,13 @@ from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import SweepProgress, execute_sweep
 from memhorizon.files.images import load_images
 from memhorizon.files.plain import check_path, write_at
+from memhorizon.forecasting.answers import Forecast
 from memhorizon.forecasting.forecast import Asked, forecast_of
 from memhorizon.forecasting.pilots import Pilot
 from memhorizon.forecasts import read_pilots
 from memhorizon.records.codec import encode_object
 from memhorizon.records.files import load_record, write_record
 from memhorizon.records.plan import PlannedPilot, PlanRecord
-from memhorizon.results import Forecast
 from memhorizon.timescales.rules import Rules
 
 FILE = "plan.json"

@@ -11,7 +11,8 @@ from memhorizon.errors import InputError
 from memhorizon.figures import marks, style
 from memhorizon.figures.marks import TIMESCALES, TimescaleMark
 from memhorizon.figures.picture import Row, interval_cells
-from memhorizon.results import Curve, Forecast, ForecastTime, PilotTime, Time
+from memhorizon.forecasting.answers import Forecast, ForecastTime, PilotTime
+from memhorizon.results import Curve, Time
 
 BESIDE = 1.025  # factor by which runs of one size are drawn apart
 ANSWER = 8.0  # size of the mark of the answer

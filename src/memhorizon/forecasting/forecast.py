@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from memhorizon.errors import InputError
+from memhorizon.forecasting.answers import Forecast, ForecastTime, PilotTime
 from memhorizon.forecasting.next_pilot import next_pilot
 from memhorizon.forecasting.pilots import TIMESCALES, Pilot
 from memhorizon.forecasting.priors import Exponent, beliefs
@@ -13,7 +14,7 @@ from memhorizon.forecasting.refusals import Refusal, mixed
 from memhorizon.forecasting.running import in_progress
 from memhorizon.forecasting.target import Target, target_of
 from memhorizon.forecasting.timescale import Question, answer, check_pilots, curve_of, fit, refused
-from memhorizon.results import Curve, Forecast, ForecastTime, PilotTime
+from memhorizon.results import Curve
 
 ALONG = 13  # points of the law in a picture
 BEYOND = 1.15  # how far it goes beyond the largest n, as a factor

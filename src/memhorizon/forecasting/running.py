@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from memhorizon.forecasting.answers import ForecastTime
 from memhorizon.forecasting.pilots import Pilot, Point
 from memhorizon.forecasting.progress import T, expected_time
 from memhorizon.forecasting.timescale import Question, per_epoch, scaled
-from memhorizon.results import ForecastTime, Status
+from memhorizon.results import Status
 
 
 def in_progress(pilots: Sequence[Pilot], point: Point, question: Question) -> ForecastTime | None:

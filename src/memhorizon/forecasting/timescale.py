@@ -8,6 +8,7 @@ import numpy as np
 from scipy import stats
 
 from memhorizon.errors import InputError
+from memhorizon.forecasting.answers import ForecastTime
 from memhorizon.forecasting.conformal import widening
 from memhorizon.forecasting.design import Design, design
 from memhorizon.forecasting.pilots import Pilot, Point
@@ -15,7 +16,7 @@ from memhorizon.forecasting.posterior import Posterior, posterior
 from memhorizon.forecasting.priors import FIXED, FULL, ONLY, Exponent
 from memhorizon.forecasting.refusals import Refusal, assumed, contradictory, unmeasured
 from memhorizon.forecasting.times import log_times, usable
-from memhorizon.results import Curve, Estimate, ForecastTime, ScalingLaw, Status
+from memhorizon.results import Curve, Estimate, ScalingLaw, Status
 from memhorizon.timescales.power_law import fit_scaling
 
 

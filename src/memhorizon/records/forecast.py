@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from memhorizon.results import Forecast
+from memhorizon.forecasting.answers import Forecast
 
 
 @dataclass(frozen=True, repr=False)

@@ -4,8 +4,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from memhorizon.forecasting.answers import Forecast
 from memhorizon.records.plain import Plain
-from memhorizon.results import Estimate, Forecast
+from memhorizon.results import Estimate
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.figures.forecast import forecast as drawn
+from memhorizon.forecasting.answers import Forecast, ForecastTime, NextPilot
 from memhorizon.records.forecast import ForecastRecord
 from memhorizon.report.page import Page, document
 from memhorizon.report.parts import advice, paragraphs, picture, section, table_of_runs, text_of
-from memhorizon.results import Estimate, Forecast, ForecastTime, NextPilot
+from memhorizon.results import Estimate
 
 NAMES = {"tau_mem": "copies", "tau_gen": "is good"}
 SURPRISING = 0.05  # probability below which pilots are told to contradict the prior

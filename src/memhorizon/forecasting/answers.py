@@ -1,0 +1,153 @@
+"""What a forecast answers: when a run would copy and when it would be good, what that rests on, what next."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from memhorizon.results import Curve, Estimate, Status, Time, status_among
+
+FORECAST_STATUSES = (
+    Status.FORECAST,
+    Status.IN_PROGRESS,
+    Status.ASSUMED,
+    Status.ALL_CENSORED,
+    Status.ONE_VALUE,
+    Status.CONTRADICTORY,
+    Status.MIXED,
+    Status.NOT_MEASURED,
+)
+
+
+@dataclass(frozen=True)
+class ForecastTime:
+    """When a run would copy, or be good, with the interval in which one more run lies.
+
+    Attributes:
+        step: in updates; NaN with an unbounded interval where it is refused.
+        epochs: in passes over its training set; NaN where the batch size is not known.
+        items: in training items seen, repetitions included; NaN likewise.
+        status: "forecast"; "from a run in progress", by its losses; "rests on the prior" where an exponent is
+            assumed; or why it is refused.
+        note: details of the status.
+        exponents: of the law, by factor: what pilots and prior say together.
+        prior: what was believed of each exponent before.
+        alone: what the pilots say of the exponent of n_train without the prior; None where they say nothing.
+        conflict: probability of pilots that differ from the prior as much as these; NaN where not known.
+        left_out: time of the largest pilots over its forecast from the smaller ones; None without either.
+        observed: pilots whose time was observed.
+        censored: pilots whose time is a bound.
+        widened: factor of the interval in log time by split conformal prediction; 1 where it was not needed.
+    """
+
+    step: Estimate
+    epochs: Estimate
+    items: Estimate
+    status: Status
+    note: str = ""
+    exponents: Mapping[str, Estimate] = field(default_factory=dict)
+    prior: Mapping[str, Estimate] = field(default_factory=dict)
+    alone: Estimate | None = None
+    conflict: float = math.nan
+    left_out: Estimate | None = None
+    observed: int = 0
+    censored: int = 0
+    widened: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "status", status_among(FORECAST_STATUSES, self.status))
+
+    @property
+    def known(self) -> bool:
+        """Whether there is an answer."""
+        return self.status in (Status.FORECAST, Status.IN_PROGRESS, Status.ASSUMED)
+
+    def __str__(self) -> str:
+        if not self.known:
+            return f"- ({self.status})"
+        return str(self.step)
+
+
+@dataclass(frozen=True)
+class NextPilot:
+    """The run that would narrow a forecast most for its time.
+
+    Attributes:
+        n_train: number of training items.
+        n_updates: length in steps, with which it copies in nine of ten cases.
+        factor: ends of the interval over each other, expected after it.
+        before: the same now; infinite where the forecast is refused.
+        items: training items that it sees: its cost.
+        seconds: that it takes, as the pilots did; NaN where unknown.
+        note: why this one.
+    """
+
+    n_train: int
+    n_updates: int
+    factor: float
+    before: float
+    items: float
+    seconds: float = math.nan
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class PilotTime:
+    """A pilot as a forecast keeps it, for its picture and its record.
+
+    Attributes:
+        key: its name.
+        n_train: number of training items.
+        batch_size: items in each update; None where unknown.
+        width: of its network; None where unknown.
+        lr: its learning rate; None where unknown.
+        tau_mem: when it copied.
+        tau_gen: when it was good.
+    """
+
+    key: str
+    n_train: int
+    batch_size: float | None
+    width: float | None
+    lr: float | None
+    tau_mem: Time
+    tau_gen: Time
+
+
+@dataclass(frozen=True, repr=False)
+class Forecast:
+    """How many steps until a run of n_train items copies, forecast from pilots.
+
+    Attributes:
+        n_train: training items of the run.
+        batch_size: items in each of its updates; None where unknown.
+        width: of its network, where that is a factor; None where it is that of the pilots.
+        lr: its learning rate, likewise.
+        confidence: nominal coverage of the prediction intervals: one more run lies within.
+        tau_mem: when it would copy; `tau_mem.step.low` is how long it can be trained.
+        tau_gen: when it would be good.
+        pilots: what the forecast rests on.
+        tau_mem_by_n: tau_mem along n with the interval of one more run; `step` of the curve is n.
+        tau_gen_by_n: the same of tau_gen.
+        next_pilot: the run that would narrow tau_mem most for its time; None where none would.
+    """
+
+    n_train: int
+    batch_size: float | None
+    width: float | None
+    lr: float | None
+    confidence: float
+    tau_mem: ForecastTime
+    tau_gen: ForecastTime
+    pilots: tuple[PilotTime, ...] = ()
+    tau_mem_by_n: Curve | None = None
+    tau_gen_by_n: Curve | None = None
+    next_pilot: NextPilot | None = None
+
+    @property
+    def status(self) -> Status:
+        """That of tau_mem."""
+        return self.tau_mem.status
+
+    def __repr__(self) -> str:
+        """The size and both times in steps."""
+        return f"Forecast(n_train {self.n_train:,}: tau_gen {self.tau_gen}, tau_mem {self.tau_mem} steps)"
