@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from evidence_records import RECORDS, drawn, inputs_are_those_beside, lines_of, read, shown, without_origin
+from evidence_records import (
+    DOCS,
+    RECORDS,
+    drawn,
+    inputs_are_those_beside,
+    lines_of,
+    read,
+    shown,
+    without_origin,
+)
 from memhorizon import recipes
 from memhorizon.errors import InputError
 from memhorizon.experiments.record import read_again
@@ -78,6 +87,24 @@ def test_the_pages_say_what_the_record_says():
     for row in committed():
         if row.sweep in ("n_digits", "width_digits", "dropout_digits") and np.isfinite(row.window.low):
             assert shown(row.window) in text
+
+
+def test_every_time_in_the_table_is_that_of_the_record():
+    """| n | sweep, features | good of 3 | tau_gen | tau_mem |; "> last step" once for all."""
+    page = (DOCS / "evidence" / "1-training-set-size.md").read_text()
+    features = {"frechet": "pixels", "frechet_classifier": "classifier"}
+    for row in committed():
+        name = f"{row.sweep}, {features[row.quality]}"
+        if name in ("n_digits, pixels", "window_digits, classifier"):
+            (line,) = [line for line in page.splitlines() if line.startswith(f"| {row.n_train:,} | {name} |")]
+            _, _, _, good, gen, mem, _ = line.split("|")
+            assert good.split()[:3] == [str(row.good), "of", "3"]
+            assert (gen.strip(), mem.strip()) == (of_seeds(row.tau_gen), of_seeds(row.tau_mem))
+
+
+def of_seeds(times):
+    told = [f"{time.value:,.0f}" if time.observed else f"> {time.value:,.0f}" for time in times]
+    return told[0] if len(set(told)) == 1 else ", ".join(told)
 
 
 def test_the_tiny_twin_is_drawn(tmp_path):
