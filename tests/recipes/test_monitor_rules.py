@@ -155,3 +155,17 @@ def test_every_certificate_of_the_record_holds():
 def test_the_committed_record_is_of_the_trainings_of_the_recipe():
     rows = of_kind(typed_rows(read("monitor_rules").rows, KINDS), TrainingRow)
     assert [row.training for row in rows] == [training.name for training in trainings("here")]
+
+
+def test_the_committed_rules_follow_from_the_committed_curves():
+    """Of those rules whose signal the record holds: the held-out loss and the steps."""
+    rows = typed_rows(read("monitor_rules").rows, KINDS)
+    told = {(row.training, row.rule): (row.stop, row.ships) for row in of_kind(rows, RuleRow)}
+    known = {row.training: row for row in of_kind(rows, TrainingRow)}
+    for training in trainings("here"):
+        row = known[training.name]
+        shots = tuple(shot(*one) for one in zip(row.step, row.holdout.tolist(), strict=True))
+        curve = Run(shots, -1, row.null, (), row.seconds)
+        for name in ("held-out minimum", "early stopping", "100 steps per image", "2,000 steps"):
+            choice = rules.RULES[name](training, curve)
+            assert told[training.name, name] == (choice.stop.step, choice.ships.step)

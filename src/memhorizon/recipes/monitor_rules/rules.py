@@ -1,4 +1,4 @@
-"""The rules that people use, each read off the snapshots of one training.
+"""The rules that people use (`memhorizon.monitor.rules`), each read off the snapshots of one training.
 
 | rule | as it is used here |
 |---|---|
@@ -14,15 +14,12 @@
 A rule that never stops in a training trains to its end.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from memhorizon.monitor import rules
 from memhorizon.recipes.monitor_rules.suite import Training
 from memhorizon.recipes.monitor_rules.watching import Run, Snapshot
-
-PATIENCE = 3
-ERRORS = 2.0
-FALL = 0.05
 
 
 @dataclass(frozen=True)
@@ -43,27 +40,19 @@ Rule = Callable[[Training, Run], Choice]
 
 def held_out_minimum(training: Training, run: Run) -> Choice:
     """Ship the smallest held-out loss of the whole training."""
-    best = min(run.snapshots, key=lambda shot: shot.holdout)
-    return Choice(best, best)
+    return _at(run, rules.held_out_minimum(run.snapshots))
 
 
 def early_stopping(training: Training, run: Run) -> Choice:
     """Stop at the third snapshot in a row above the smallest held-out loss so far."""
-    best = run.snapshots[0]
-    waited = 0
-    for shot in run.snapshots[1:]:
-        waited = 0 if shot.holdout < best.holdout else waited + 1
-        best = min(best, shot, key=lambda one: one.holdout)
-        if waited == PATIENCE:
-            return Choice(shot, best)
-    return Choice(run.snapshots[-1], best)
+    stop = rules.out_of_patience(run.snapshots) or run.snapshots[-1]
+    best = rules.held_out_minimum([shot for shot in run.snapshots if shot.step <= stop.step])
+    return Choice(stop, best or stop)
 
 
 def loss_gap(training: Training, run: Run) -> Choice:
     """Stop where the training and the held-out curve have come apart."""
-    apart = [shot.gap > ERRORS * shot.gap_error for shot in run.snapshots]
-    pairs = zip(run.snapshots[1:], apart, apart[1:], strict=False)
-    return _at_first(shot for shot, before, now in pairs if before and now)(run)
+    return _at(run, rules.gap_opens(run.snapshots))
 
 
 def dvar(training: Training, run: Run) -> Choice:
@@ -73,28 +62,22 @@ def dvar(training: Training, run: Run) -> Choice:
 
 def stable_rank(training: Training, run: Run) -> Choice:
     """Stop where the stable rank has fallen."""
-    largest = 0.0
-    for shot in run.snapshots:
-        largest = max(largest, shot.stable_rank)
-        if shot.stable_rank < (1 - FALL) * largest:
-            return Choice(shot, shot)
-    return Choice(run.snapshots[-1], run.snapshots[-1])
+    return _at(run, rules.stable_rank_falls(run.snapshots))
 
 
 def frechet(training: Training, run: Run) -> Choice:
     """Ship the samples that are nearest to the training images."""
-    best = min(run.snapshots, key=lambda shot: shot.frechet)
-    return Choice(best, best)
+    return _at(run, rules.frechet_minimum(run.snapshots))
 
 
 def steps_per_image(training: Training, run: Run) -> Choice:
     """Stop after 100 steps for each image."""
-    return _at_step(run, 100 * training.n_train)
+    return _at_step(run, rules.PER_ITEM * training.n_train)
 
 
 def fixed_steps(training: Training, run: Run) -> Choice:
     """Stop after 2,000 steps."""
-    return _at_step(run, 2000)
+    return _at_step(run, rules.FIXED)
 
 
 RULES: dict[str, Rule] = {
@@ -109,19 +92,12 @@ RULES: dict[str, Rule] = {
 }
 
 
-def _at_first(found: Iterable[Snapshot]) -> Callable[[Run], Choice]:
-    """The first of these snapshots; the last of the training where there is none."""
-    first = next(iter(found), None)
-
-    def choice(run: Run) -> Choice:
-        shot = run.snapshots[-1] if first is None else first
-        return Choice(shot, shot)
-
-    return choice
+def _at(run: Run, found: Snapshot | None) -> Choice:
+    """Stop at a snapshot and ship it; the last one where none is found."""
+    shot = found or run.snapshots[-1]
+    return Choice(shot, shot)
 
 
 def _at_step(run: Run, step: int) -> Choice:
-    """The last snapshot up to a step; the first one where all are later."""
-    earlier: Sequence[Snapshot] = [shot for shot in run.snapshots if shot.step <= step]
-    shot = earlier[-1] if earlier else run.snapshots[0]
-    return Choice(shot, shot)
+    """Stop at the last snapshot up to a step; the first one where all are later."""
+    return _at(run, rules.up_to(run.snapshots, step) or run.snapshots[0])

@@ -21,6 +21,7 @@ from memhorizon.measure.quality import frechet_distance
 from memhorizon.monitor.copies import CopyFinder
 from memhorizon.monitor.isolation import isolated, synchronize
 from memhorizon.monitor.monitor import Monitor
+from memhorizon.monitor.rules import FIXED, PER_ITEM
 from memhorizon.monitor.signals import Losses, Probe, measure_losses, stable_rank
 from memhorizon.recipes.monitor_rules.suite import N_HOLDOUT, Samples, Training
 from memhorizon.records.monitor import Stop
@@ -66,6 +67,11 @@ class Snapshot:
     frechet: float
     copies: int
     total: int
+
+    @property
+    def holdout_loss(self) -> float:
+        """As the rules call it."""
+        return self.holdout
 
 
 @dataclass(frozen=True)
@@ -141,8 +147,8 @@ def marks_of(training: Training) -> list[int]:
     """Steps of the snapshots: evenly in the logarithm, with those of the rules of fixed lengths."""
     count = max(2, math.ceil(math.log(training.n_updates / FIRST) / math.log(RATIO)))
     spaced = np.geomspace(min(FIRST, training.n_updates / 2), training.n_updates, count)
-    fixed = [step for step in (100 * training.n_train, 2000) if step < training.n_updates]
-    return sorted({round(step) for step in spaced} | set(fixed))
+    fixed = {PER_ITEM * training.n_train, FIXED}
+    return sorted({round(step) for step in spaced} | {step for step in fixed if step < training.n_updates})
 
 
 class Timer:

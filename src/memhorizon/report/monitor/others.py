@@ -1,16 +1,13 @@
 """What the rules that people use would have done in the same training."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from memhorizon.monitor import rules
 from memhorizon.records.monitor import Look, MonitorRecord
 from memhorizon.report.audit.words import share_text_of
 from memhorizon.report.parts import section, table
-
-ALWAYS = 2000  # steps, a default of many tutorials
-PER_IMAGE = 100  # steps, as guides for fine-tuning say
-ERRORS = 2.0  # standard errors by which a gap is seen
 
 
 @dataclass(frozen=True)
@@ -31,40 +28,27 @@ class Choice:
 def choices(record: MonitorRecord) -> list[Choice]:
     """What each rule chooses among the looks; those that need what was not measured are left out."""
     looks = record.looks
-    found = [
-        _lowest("smallest held-out loss", looks, lambda look: look.holdout_loss),
-        _before_gap(looks),
-        _lowest("smallest Fréchet distance to held-out items", looks, lambda look: look.frechet),
-        _at(f"{PER_IMAGE} steps per training item", looks, PER_IMAGE * record.n_train),
-        _at(f"always {ALWAYS:,} steps", looks, ALWAYS),
+    gap = f"stop where the loss gap opens ({rules.ERRORS:g} standard errors, twice in a row)"
+    found: list[Choice] = []
+    if any(math.isfinite(look.holdout_loss) for look in looks):
+        found.append(Choice("smallest held-out loss", rules.held_out_minimum(looks)))
+    if any(math.isfinite(look.gap_error) for look in looks):
+        found.append(Choice(gap, rules.gap_opens(looks), "has not opened"))
+    if any(math.isfinite(look.frechet) for look in looks):
+        found.append(Choice("smallest Fréchet distance to held-out items", rules.frechet_minimum(looks)))
+    return [
+        *found,
+        _at(f"{rules.PER_ITEM} steps per training item", looks, rules.PER_ITEM * record.n_train),
+        _at(f"always {rules.FIXED:,} steps", looks, rules.FIXED),
         Choice("the last checkpoint", looks[-1]),
     ]
-    return [one for one in found if one is not None]
-
-
-def _lowest(rule: str, looks: Sequence[Look], value: Callable[[Look], float]) -> Choice | None:
-    known = [look for look in looks if math.isfinite(value(look))]
-    return Choice(rule, min(known, key=value)) if known else None
-
-
-def _before_gap(looks: Sequence[Look]) -> Choice | None:
-    """The last look before the gap between held-out and training loss is first seen."""
-    rule = f"before the loss gap opens ({ERRORS:g} standard errors)"
-    known = [look for look in looks if math.isfinite(look.gap) and math.isfinite(look.gap_error)]
-    if not known:
-        return None
-    for k, look in enumerate(known):
-        if look.gap > ERRORS * look.gap_error:
-            return Choice(rule, known[k - 1]) if k else Choice(rule, None, "open at the first look")
-    return Choice(rule, None, "has not opened")
 
 
 def _at(rule: str, looks: Sequence[Look], step: int) -> Choice:
     """The last look up to a step, where the training went that far."""
     if looks[-1].step < step:
         return Choice(rule, None, f"step {step:,} was not reached")
-    before = [look for look in looks if look.step <= step]
-    return Choice(rule, before[-1]) if before else Choice(rule, None, f"step {step:,} was not looked at")
+    return Choice(rule, rules.up_to(looks, step), f"step {step:,} was not looked at")
 
 
 def others(record: MonitorRecord) -> str:
