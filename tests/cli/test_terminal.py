@@ -186,6 +186,17 @@ def test_a_fault_of_ours_keeps_its_traceback_and_is_no_answer(error, monkeypatch
     assert shown.endswith(f"{type(error).__name__}: {error}\n\n")
 
 
+def test_an_interrupt_is_told_in_one_line_and_has_a_status_of_its_own(monkeypatch, capsys):
+    def interrupted(words):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_run", interrupted)
+    before = sys.stdout, sys.stderr
+    assert main(["x"]) == 130
+    assert (sys.stdout, sys.stderr) == before
+    assert capsys.readouterr().err == "\nmemhorizon: interrupted; the same command goes on from here\n"
+
+
 @pytest.mark.parametrize(("home", "needed"), [("/nowhere", True), (".", False)])
 def test_matplotlib_has_a_folder_to_write_to(home, needed, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from memhorizon.errors import InputError
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.figures import style
 from memhorizon.figures.groups import Group, groups
+from memhorizon.figures.images import draw_image, pixels_of
 from memhorizon.figures.picture import Row
 from memhorizon.figures.reading import copy_threshold, sweep_of
 from memhorizon.records.sweep import RunRecord
@@ -23,6 +23,8 @@ MIDDLE = 0.25  # between early and late
 TITLE = 0.26  # line above a block
 PICTURE = (style.WIDTH - LEFT - MIDDLE - 0.05) / (2 * SHOWN)
 BLOCK = TITLE + 2 * PICTURE + 0.12
+SHARE = 0.9  # of its place that a picture fills
+COPIED = 2.0  # points: the frame of a copy
 
 
 @dataclass(frozen=True)
@@ -102,22 +104,9 @@ def _block(figure: Figure, sheet: Sheet, left: float, top: float) -> None:
             middle = (bottom + PICTURE / 2) / height
             figure.text((LEFT - 0.08) / width, middle, name, ha="right", va="center", fontsize=8)
         for j, pixels in enumerate(pictures):
-            axes = _place(figure, left + j * PICTURE, bottom)
-            _picture(axes, pixels, copied=bool(sheet.ratio[j] < sheet.threshold))
-
-
-def _place(figure: Figure, left: float, bottom: float) -> Axes:
-    """The axes of one picture, whose corner lies at these inches."""
-    width, height = figure.get_size_inches()
-    size = 0.9 * PICTURE
-    return figure.add_axes((left / width, bottom / height, size / width, size / height))
-
-
-def _picture(axes: Axes, pixels: np.ndarray, *, copied: bool) -> None:
-    axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    axes.set(xticks=[], yticks=[])
-    colour = style.FRAME if copied else "#bbbbbb"
-    axes.spines[:].set(visible=True, color=colour, linewidth=2.0 if copied else 0.5)
+            corner = (left + j * PICTURE, bottom)
+            copied = bool(sheet.ratio[j] < sheet.threshold)
+            draw_image(figure, pixels, corner, SHARE * PICTURE, copied=copied, frame=COPIED)
 
 
 def shows_images(run: RunDir) -> bool:
@@ -177,24 +166,16 @@ def _sheet(folder: RunDir, step: int, group: Group, when: str) -> Sheet | None:
     ratio = tensors["ratio"].numpy()
     neighbours = tensors["neighbours"].numpy()
     closest = np.argsort(ratio, kind="stable")[:SHOWN]
-    low = float(neighbours.min())
-    high = float(neighbours.max())
     threshold = copy_threshold(group.runs[0]) or 0.0
     return Sheet(
         label=group.label,
         n_train=group.n_train,
         when=when,
         step=step,
-        images=_pixels(tensors["samples"].numpy()[closest], low, high),
-        neighbours=_pixels(neighbours[closest], low, high),
+        images=pixels_of(tensors["samples"].numpy()[closest], neighbours),
+        neighbours=pixels_of(neighbours[closest], neighbours),
         ratio=ratio[closest],
         threshold=threshold,
         kept=len(ratio),
         copies=int((ratio < threshold).sum()),
     )
-
-
-def _pixels(items: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Channels last (one channel: none), range [low, high] to [0, 1]."""
-    scaled = np.clip((items - low) / max(high - low, 1e-9), 0, 1)
-    return scaled[:, 0] if scaled.shape[1] == 1 else np.moveaxis(scaled[:, :3], 1, -1)

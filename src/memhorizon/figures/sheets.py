@@ -10,17 +10,21 @@ from memhorizon.errors import InputError
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.figures import style
 from memhorizon.figures.groups import Group, groups
+from memhorizon.figures.images import draw_image, pixels_of
 from memhorizon.figures.picture import Row
 from memhorizon.figures.reading import copy_threshold, sweep_of
 from memhorizon.figures.window import Window, window_of
 from memhorizon.records.sweep import RunRecord
 
-COLUMNS, ROWS = 6, 2  # pictures of a sheet
+COLUMNS = 6  # pictures of a sheet side by side
+ROWS = 2  # and one below the other
 LEFT = 0.8  # inches: the name of the setting
 GAP = 0.18  # between sheets
 TITLE = 0.22  # line above a sheet
 TOP = 0.3  # names of the columns
 PICTURE = (style.WIDTH - LEFT - 2 * GAP - 0.05) / (3 * COLUMNS)
+SHARE = 0.92  # of its place that a picture fills
+COPIED = 1.6  # points: the frame of a copy
 WHEN = ("when samples are good", "in the window", "after copying began")
 
 
@@ -91,7 +95,7 @@ class Sheets:
         height = TOP + block * len(labels)
         figure = Figure(figsize=(style.WIDTH, height))
         for column, when in enumerate(WHEN):
-            left = LEFT + column * (COLUMNS * PICTURE + GAP)
+            left = _left_of(column)
             figure.text(left / style.WIDTH, 1 - 0.16 / height, when, fontsize=8.5, fontweight="bold")
         for page in self.pages:
             top = height - TOP - block * labels.index(page.label)
@@ -99,26 +103,29 @@ class Sheets:
         return figure
 
 
+def _left_of(column: int) -> float:
+    """Where the sheets of a column begin, in inches."""
+    return LEFT + column * (COLUMNS * PICTURE + GAP)
+
+
 def _draw(figure: Figure, page: Page, top: float) -> None:
-    """One sheet below `top`, in inches."""
+    """One sheet below `top`, in inches: its title, its images, beside the first the name of the setting."""
     width, height = figure.get_size_inches()
     column = WHEN.index(page.place.when)
-    left = LEFT + column * (COLUMNS * PICTURE + GAP)
+    left = _left_of(column)
     figure.text(left / width, (top - 0.14) / height, page.title, fontsize=7.5, color=style.DARK)
     if column == 0:
         middle = top - TITLE - ROWS * PICTURE / 2
         figure.text(0.02, middle / height, style.label(page.label), va="center", fontsize=8.5)
+    _draw_images(figure, page, left, top - TITLE)
+
+
+def _draw_images(figure: Figure, page: Page, left: float, top: float) -> None:
+    """The images of a sheet in rows below (left, top), in inches."""
     for i, pixels in enumerate(page.images):
         row, place = divmod(i, COLUMNS)
-        corner = (left + place * PICTURE, top - TITLE - (row + 1) * PICTURE)
-        size = 0.92 * PICTURE
-        axes = figure.add_axes((corner[0] / width, corner[1] / height, size / width, size / height))
-        axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        axes.set(xticks=[], yticks=[])
-        framed = bool(page.copied[i])
-        axes.spines[:].set(
-            visible=True, color=style.FRAME if framed else "#bbbbbb", linewidth=1.6 if framed else 0.4
-        )
+        corner = (left + place * PICTURE, top - (row + 1) * PICTURE)
+        draw_image(figure, pixels, corner, SHARE * PICTURE, copied=bool(page.copied[i]), frame=COPIED)
 
 
 def sheets(record: object, runs: Sequence[RunDir]) -> Sheets:
@@ -183,10 +190,6 @@ def _page(folder: RunDir, place: Place, group: Group) -> Page | None:
     if "samples" not in tensors or tensors["samples"].ndim != 4:
         return None
     images = tensors["samples"].numpy()[: COLUMNS * ROWS]
-    neighbours = tensors["neighbours"].numpy()
-    low = float(neighbours.min())
-    high = float(neighbours.max())
-    scaled = np.clip((images - low) / max(high - low, 1e-9), 0, 1)
-    pixels = scaled[:, 0] if scaled.shape[1] == 1 else np.moveaxis(scaled[:, :3], 1, -1)
+    pixels = pixels_of(images, tensors["neighbours"].numpy())
     ratio = tensors["ratio"].numpy()[: COLUMNS * ROWS]
     return Page(group.label, place, pixels, ratio < (copy_threshold(group.runs[0]) or 0.0))

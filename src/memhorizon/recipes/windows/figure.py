@@ -7,7 +7,15 @@ from matplotlib.figure import Figure
 
 from memhorizon.figures import style
 from memhorizon.figures.style import Look
-from memhorizon.recipes.pictures import TablePicture, distinct, ends, guide, legend_above, mark, sizes_axis
+from memhorizon.recipes.pictures import (
+    TablePicture,
+    ends,
+    guide,
+    legend_above,
+    mark,
+    sizes_axis,
+    without_line,
+)
 from memhorizon.recipes.tables import rows_of
 from memhorizon.recipes.windows.numbers import KINDS, NAME, Row
 
@@ -28,18 +36,22 @@ def _draw(rows: Sequence[Row]) -> Figure:
     shown = [row for row in rows if row.sweep.startswith(("n_", "window_"))]
     figure = style.canvas(width=0.7 * style.WIDTH, height=3.4)
     axes = figure.subplots()
-    names = distinct(_series(row) for row in shown)
-    looks = {name: style.altered(look, linestyle="none") for name, look in style.looks(names).items()}
+    looks = without_line(style.looks(_series(row) for row in shown))
     guide(axes, 1)
     for place, (name, look) in enumerate(looks.items()):
         _points(axes, [row for row in shown if _series(row) == name], look, SHIFT ** (place - 1))
-    axes.set_yscale("log")
-    axes.set_ylabel(f"{style.TAU_MEM} / {style.TAU_GEN}")
-    found = ends([row.window for row in shown])
-    axes.set_ylim(0.5 * min([*found, 1.0]), 2 * max([*found, 2.0]))
-    sizes_axis(axes, sorted({float(row.n_train) for row in shown}), "training items n")
+    _axes(axes, shown)
     legend_above(figure, looks, ncols=2)
     return figure
+
+
+def _axes(axes: Axes, rows: Sequence[Row]) -> None:
+    """The window, with its intervals and no window at all within the range, against n."""
+    found = ends([row.window for row in rows])
+    axes.set_yscale("log")
+    axes.set_ylim(0.5 * min([*found, 1.0]), 2 * max([*found, 2.0]))
+    axes.set_ylabel(f"{style.TAU_MEM} / {style.TAU_GEN}")
+    sizes_axis(axes, sorted({float(row.n_train) for row in rows}), "training items n")
 
 
 def _series(row: Row) -> str:
