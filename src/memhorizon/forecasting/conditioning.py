@@ -79,19 +79,26 @@ def condition(prior: Boards, times: LogTimes, scatter: Float[np.ndarray, " g"]) 
     """The questions of some boards, given the times of the pilots."""
     pilots = _ordered(prior, times, scatter)
     seen = pilots.seen
+    rows = len(pilots.order)
     w = _whitened(pilots)
     drawn = _beyond(pilots.L[:, seen:], w, pilots.residual[seen:], times.side[pilots.order][seen:])
-    # E[q | w] = m + (L^-1 k)^T w, Var = v - |L^-1 k|^2
-    rows = len(pilots.order)
+    # V = L^-1 k, with k the covariance of pilots and questions
     V = _solve(pilots.L, prior.covariance[:, pilots.order, rows:])
+    # E[q | w] = m + V^T w, with the observed and the drawn part of w
     means = w[:, None, :] @ V[:, :seen] + drawn.w @ V[:, seen:]
-    variance = np.diagonal(prior.covariance, axis1=1, axis2=2)[:, rows:] - np.sum(V**2, axis=1)
     return Conditional(
         _log_density(pilots, w) + drawn.log_probability,
         drawn.weights,
         means + prior.mean[rows:] + pilots.origin * prior.is_time[rows:],
-        np.sqrt(np.maximum(variance, 0.0)),
+        _deviation(prior, V),
     )
+
+
+def _deviation(prior: Boards, V: Float[np.ndarray, "g rows q"]) -> Float[np.ndarray, "g q"]:
+    """The standard deviation of each question, given the pilots: Var[q | w] = v - |V|^2."""
+    rows = V.shape[1]
+    before = np.diagonal(prior.covariance, axis1=1, axis2=2)[:, rows:]
+    return np.sqrt(np.maximum(before - np.sum(V**2, axis=1), 0.0))
 
 
 def _ordered(prior: Boards, times: LogTimes, scatter: Float[np.ndarray, " g"]) -> _Ordered:
@@ -156,18 +163,36 @@ def _beyond(
     uniform = _uniform(count)
     found = np.zeros((size, DRAWS, count))
     log_weight = np.zeros((size, DRAWS))
-    seen = w.shape[1]
     for i in range(count):
-        known = np.sum(L[:, i, :seen] * w, axis=1)
-        drawn = (found[:, :, :i] @ L[:, i, seen : seen + i, None])[:, :, 0]
-        z = (bound[i] - known[:, None] - drawn) / L[:, i, seen + i, None]
-        # P(side (W - z) > 0) = Phi(-side z), and W = -side Phi^-1(u Phi(-side z))
+        z = _whitened_bound(L[:, i], bound[i], w, found[:, :, :i])
         log_tail = log_ndtr(-side[i] * z)
         log_weight += log_tail
-        tail = np.clip(uniform[:, i] * np.exp(log_tail), SMALLEST, LARGEST)
-        found[:, :, i] = -side[i] * ndtri(tail)
+        found[:, :, i] = _beyond_one(log_tail, int(side[i]), uniform[:, i])
+    # a draw weighs the product of its probabilities, and the mean of these is that of all bounds
     total = np.logaddexp.reduce(log_weight, axis=1)
     return _Drawn(found, np.exp(log_weight - total[:, None]), total - np.log(DRAWS))
+
+
+def _whitened_bound(
+    row: Float[np.ndarray, "g rows"],
+    bound: float,
+    w: Float[np.ndarray, "g seen"],
+    drawn: Float[np.ndarray, "g draws i"],
+) -> Float[np.ndarray, "g draws"]:
+    """Where W of a censored time has to lie beyond, given those before: z = (b - sum_j L_ij w_j) / L_ii."""
+    seen = w.shape[1]
+    i = seen + drawn.shape[2]
+    by_seen = np.sum(row[:, :seen] * w, axis=1)
+    by_drawn = (drawn @ row[:, seen:i, None])[:, :, 0]
+    return (bound - by_seen[:, None] - by_drawn) / row[:, i, None]
+
+
+def _beyond_one(
+    log_tail: Float[np.ndarray, "g draws"], side: int, uniform: Float[np.ndarray, " draws"]
+) -> Float[np.ndarray, "g draws"]:
+    """W with side (W - z) > 0, which has the probability Phi(-side z): W = -side Phi^-1(u Phi(-side z))."""
+    tail = np.clip(uniform * np.exp(log_tail), SMALLEST, LARGEST)
+    return -side * ndtri(tail)
 
 
 @lru_cache(maxsize=32)

@@ -53,17 +53,25 @@ def boards(design: Design, structures: Sequence[Structure]) -> Boards:
     """The prior of everything that is known or asked for, under each structure."""
     points = np.vstack([design.pilots, design.asked])
     centred = points - design.pilots.mean(axis=0)
-    # of x . beta and beta: S = [C; I] diag(sd^2) [C; I]^T
+    # (x . beta, beta) = S beta with S = [C; I]
     slopes = np.vstack([centred, np.eye(len(design.names))])
     is_time = np.arange(len(slopes)) < len(points)
-    # of the prefactor, which all times share, and of the misfit
-    exact = (slopes * design.sd**2) @ slopes.T + VAGUE**2 * np.outer(is_time, is_time)
-    covariance = np.tile(exact, (len(structures), 1, 1))
-    count = len(points)
+    # of the law: S diag(sd^2) S^T, and v^2 between all times, which share the prefactor
+    law = (slopes * design.sd**2) @ slopes.T + VAGUE**2 * np.outer(is_time, is_time)
+    return Boards(slopes @ design.mean, _with_misfit(law, design, structures), is_time.astype(float))
+
+
+def _with_misfit(
+    law: Float[np.ndarray, "m m"], design: Design, structures: Sequence[Structure]
+) -> Float[np.ndarray, "g m m"]:
+    """The covariance of the law with that of its misfit, misfit^2 E[g g^T], under each structure."""
     walked = {bends: walks(design, bends=bends) for bends in (False, True)}
+    covariance = np.tile(law, (len(structures), 1, 1))
     for i, one in enumerate(structures):
-        covariance[i, :count, :count] += one.misfit**2 * walked[one.bends]
-    return Boards(slopes @ design.mean, covariance, is_time.astype(float))
+        misfit = one.misfit**2 * walked[one.bends]
+        count = len(misfit)
+        covariance[i, :count, :count] += misfit
+    return covariance
 
 
 def walks(design: Design, *, bends: bool) -> Float[np.ndarray, "p p"]:

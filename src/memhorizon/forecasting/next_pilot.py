@@ -56,14 +56,18 @@ def next_pilot(pilots: Sequence[Pilot], target: Target, question: Question) -> N
 def _best(pilots: Sequence[Pilot], target: Target, question: Question) -> NextPilot | None:
     """The candidate that narrows the interval most per item seen; None where none narrows it by a tenth."""
     sizes = candidate_sizes([pilot.point.n_train for pilot in pilots], target.n_train)
-    found = fit(pilots, [target.point, *(target.at(size) for size in sizes)], question)
+    points = [target.at(size) for size in sizes]
+    found = fit(pilots, [target.point, *points], question)
     before = found.log_width(0, question.confidence)
-    candidates = [_candidate(found, 1 + i, target.at(size)) for i, size in enumerate(sizes)]
-    rated = [(one, before - _width_after(pilots, one, target, question)) for one in candidates]
-    useful = [(one, gain) for one, gain in rated if gain > LEAST * before]
-    if not useful:
+    rated = []
+    for i, point in enumerate(points):
+        candidate = _candidate(found, 1 + i, point)
+        gain = before - _width_after(pilots, candidate, target, question)
+        if gain > LEAST * before:
+            rated.append((candidate, gain))
+    if not rated:
         return None
-    best, gain = max(useful, key=lambda pair: pair[1] / pair[0].items)
+    best, gain = max(rated, key=lambda pair: pair[1] / pair[0].items)
     return _named(best, before, before - gain, _seconds_per_item(pilots))
 
 

@@ -83,14 +83,8 @@ def _pilot(row: object, i: int) -> Pilot:
     if not isinstance(row, Mapping):
         raise InputError(f"pilots[{i}]: expected a row with n and time, got {type(row).__name__}")
     where = f"pilots[{i}]"
-    n_train = check_whole(f"{where}.n", _first(row, LENGTHS, where), least=1)
-    batch = _optional(row, "batch_size", where)
-    point = Point(
-        float(n_train),
-        None if batch is None else min(batch, float(n_train)),
-        _optional(row, "width", where),
-        _optional(row, "lr", where),
-    )
+    limit = _optional(row, "batch_size", where)
+    point = _point(row, limit, where)
     mem = _first(row, ("time", "tau_mem"), where)
     tau_gen = row.get("tau_gen")
     return Pilot(
@@ -99,8 +93,15 @@ def _pilot(row: object, i: int) -> Pilot:
         tau_mem=_time(mem, row.get("censored", False), f"{where}.time"),
         tau_gen=_no_time() if tau_gen is None else _time(tau_gen, False, f"{where}.tau_gen"),
         seed=_seed(row, where),
-        batch_limit=batch,
+        batch_limit=limit,
     )
+
+
+def _point(row: Mapping, limit: float | None, where: str) -> Point:
+    """The hyperparameters of a row, whose set may not fill the batch."""
+    n_train = float(check_whole(f"{where}.n", _first(row, LENGTHS, where), least=1))
+    batch = None if limit is None else min(limit, n_train)
+    return Point(n_train, batch, _optional(row, "width", where), _optional(row, "lr", where))
 
 
 def _first(row: Mapping, names: Sequence[str], where: str) -> object:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from memhorizon.forecasting.answers import ForecastTime
 from memhorizon.forecasting.pilots import Pilot, Point
 from memhorizon.forecasting.progress import T, expected_time
-from memhorizon.forecasting.timescale import Question, per_epoch, scaled
+from memhorizon.forecasting.timescale import Question, in_units
 from memhorizon.results import Status
 
 
@@ -17,17 +17,19 @@ def in_progress(pilots: Sequence[Pilot], point: Point, question: Question) -> Fo
     """
     if question.timescale != "tau_mem" or any(pilot.tau_mem.observed for pilot in pilots):
         return None
-    running = [pilot for pilot in pilots if pilot.point == point and pilot.gap is not None]
-    running = [pilot for pilot in running if pilot.tau_mem.status is Status.NOT_REACHED]
+    running = [pilot for pilot in pilots if pilot.point == point and _goes_on(pilot)]
     if not running:
         return None
     latest = max(running, key=lambda pilot: pilot.tau_mem.value)
+    now = latest.tau_mem.value
     assert latest.gap is not None
-    step = expected_time(latest.gap, now=latest.tau_mem.value, confidence=question.confidence)
+    step = expected_time(latest.gap, now=now, confidence=question.confidence)
     if step is None:
         return None
-    note = f"by the loss gap of {latest.key} at t = {T} up to step {latest.tau_mem.value:,.0f}"
-    made = ForecastTime(
-        step, scaled(step, per_epoch(point)), scaled(step, point.batch_size), Status.IN_PROGRESS, note
-    )
-    return replace(made, censored=len(running))
+    note = f"by the loss gap of {latest.key} at t = {T} up to step {now:,.0f}"
+    return replace(in_units(step, point, Status.IN_PROGRESS, note), censored=len(running))
+
+
+def _goes_on(pilot: Pilot) -> bool:
+    """Whether a run had not copied when it was last looked at, and its losses are known."""
+    return pilot.gap is not None and pilot.tau_mem.status is Status.NOT_REACHED

@@ -113,23 +113,21 @@ def answer(pilots: Sequence[Pilot], point: Point, question: Question) -> Forecas
     if refusal is not None:
         return refused(refusal.status, refusal.note, question.confidence)
     found = fit(pilots, [point], question)
-    if found.refusal is not None and found.refusal.status is not Status.ASSUMED:
-        return _with_evidence(
-            refused(found.refusal.status, found.refusal.note, question.confidence), found, question
-        )
+    status = Status.FORECAST if found.refusal is None else found.refusal.status
+    note = "" if found.refusal is None else found.refusal.note
+    if status not in (Status.FORECAST, Status.ASSUMED):
+        return _with_evidence(refused(status, note, question.confidence), found, question)
     widened = widening(_left_forward(pilots, question), question.confidence)
     steps = _steps(found, question.confidence, widened)
-    status = Status.FORECAST if found.refusal is None else Status.ASSUMED
-    note = "" if found.refusal is None else found.refusal.note
-    made = ForecastTime(
-        steps,
-        scaled(steps, per_epoch(point)),
-        scaled(steps, point.batch_size),
-        status,
-        note,
-        widened=widened,
-    )
+    made = replace(in_units(steps, point, status, note), widened=widened)
     return _with_evidence(made, found, question)
+
+
+def in_units(steps: Estimate, point: Point, status: Status, note: str) -> ForecastTime:
+    """An answer in steps, epochs and items seen."""
+    return ForecastTime(
+        steps, _scaled(steps, _per_epoch(point)), _scaled(steps, point.batch_size), status, note
+    )
 
 
 def _steps(found: Fit, confidence: float, widened: float) -> Estimate:
@@ -140,12 +138,12 @@ def _steps(found: Fit, confidence: float, widened: float) -> Estimate:
     return Estimate(value, down, up, confidence)
 
 
-def per_epoch(point: Point) -> float | None:
+def _per_epoch(point: Point) -> float | None:
     """Share of the training set that one step sees."""
     return None if point.batch_size is None else point.batch_size / point.n_train
 
 
-def scaled(steps: Estimate, factor: float | None) -> Estimate:
+def _scaled(steps: Estimate, factor: float | None) -> Estimate:
     """The same in another unit; not known where the factor is not."""
     if factor is None:
         return Estimate(math.nan, 0.0, math.inf, steps.confidence)
