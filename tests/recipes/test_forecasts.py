@@ -13,9 +13,10 @@ from memhorizon.forecasting.pilots import Point
 from memhorizon.recipes.forecasts import methods
 from memhorizon.recipes.forecasts.figure import intervals, rules
 from memhorizon.recipes.forecasts.methods import METHODS, Logs
-from memhorizon.recipes.forecasts.numbers import KINDS, NAME, ForecastRow, covered, error_of, resampled
+from memhorizon.recipes.forecasts.numbers import KINDS, NAME, ForecastRow, covered, error_of
 from memhorizon.recipes.forecasts.sources import every_group
 from memhorizon.recipes.pooled import Interval
+from memhorizon.recipes.scores import resampled
 from memhorizon.recipes.tables import of_kind, rows_of
 from memhorizon.records.files import load_record
 from memhorizon.results import Status, Time

@@ -1,6 +1,6 @@
 """Forecasts beside what came, and the folk rules beside the measured times."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,6 +21,7 @@ from memhorizon.recipes.pictures import DASHED, TablePicture, distinct, ticks
 from memhorizon.recipes.tables import of_kind, rows_of
 
 GOAL = (0.85, 0.96)
+GAP = 3  # places between the forecasts of two ratios
 
 
 def intervals(record: object) -> TablePicture[Row]:
@@ -57,32 +58,35 @@ def _beside_measured(axes: Axes, rows: Sequence[ForecastRow]) -> None:
     place = 0
     middles = []
     for ratio in RATIOS:
-        own = [row for row in observed if row.ratio == ratio]
-        own.sort(key=lambda row: (row.family, row.methods["ours"].value))
-        for row in own:
-            mean = float(np.exp(np.mean(np.log([time.value for time in row.times]))))
-            interval = row.methods["ours"]
-            look = looks[row.family]
-            axes.plot(
-                [place] * 2, [interval.low / mean, interval.high / mean], color=look["color"], linewidth=1
-            )
-            face = look["color"] if len(row.pilots) > 1 else "white"
-            axes.plot(
-                [place], [interval.value / mean], **style.altered(look, markerfacecolor=face, markersize=3)
-            )
-            place += 1
-        middles.append(place - len(own) / 2)
-        place += 3
+        same = [row for row in observed if row.ratio == ratio]
+        same.sort(key=lambda row: (row.family, row.methods["ours"].value))
+        for i, row in enumerate(same):
+            _one_beside_measured(axes, place + i, row, looks[row.family])
+        middles.append(place + len(same) / 2)
+        place += len(same) + GAP
     axes.axhline(1, color=style.GREY, linewidth=0.8)
     style.log_scale(axes.yaxis)
     ticks(axes, middles, [f"{ratio} times" for ratio in RATIOS])
-    axes.set(
-        xlabel="n of the run over that of the largest pilot", ylabel=f"forecast / measured {style.TAU_MEM}"
-    )
-    for name, look in looks.items():
-        axes.plot([], [], **style.altered(look, linestyle="none"), label=name)
+    axes.set_xlabel("n of the run over that of the largest pilot")
+    axes.set_ylabel(f"forecast / measured {style.TAU_MEM}")
+    _name_families(axes, looks)
     axes.legend(loc="upper left", fontsize=7.5)
     axes.set_title("90 % intervals; open: pilots of one size")
+
+
+def _one_beside_measured(axes: Axes, place: int, row: ForecastRow, look: style.Look) -> None:
+    """Forecast and interval over the geometric mean of the runs; open where the pilots are of one size."""
+    mean = float(np.exp(np.mean(np.log([time.value for time in row.times]))))
+    interval = row.methods["ours"]
+    axes.plot([place] * 2, [interval.low / mean, interval.high / mean], color=look["color"], linewidth=1)
+    face = look["color"] if len(row.pilots) > 1 else "white"
+    axes.plot([place], [interval.value / mean], **style.altered(look, markerfacecolor=face, markersize=3))
+
+
+def _name_families(axes: Axes, looks: Mapping[str, style.Look]) -> None:
+    """The marks of the families, for the legend."""
+    for name, look in looks.items():
+        axes.plot([], [], **style.altered(look, linestyle="none"), label=name)
 
 
 def _coverage(axes: Axes, rows: Sequence[ForecastRow]) -> None:
@@ -106,18 +110,21 @@ def _draw_rules(rows: Sequence[Row]) -> Figure:
     measured = [row for row in of_kind(rows, MeasuredRow) if row.tau_mem.known]
     looks = style.looks(distinct(row.family for row in measured))
     for row in measured:
-        look = looks[row.family]
-        face = look["color"] if row.tau_mem.observed else "white"
-        marks = style.altered(look, linestyle="none", markersize=3.5, markerfacecolor=face)
-        axes.plot([row.n_train], [row.tau_mem.value], **marks)
-    for name, look in looks.items():
-        axes.plot([], [], **style.altered(look, linestyle="none"), label=name)
+        _measured(axes, row, looks[row.family])
+    _name_families(axes, looks)
     _folk(axes, [row.n_train for row in measured])
     style.log_scale(axes.xaxis)
     style.log_scale(axes.yaxis)
     axes.set(xlabel="training items n", ylabel=f"training step: {style.TAU_MEM}; open: not reached")
     figure.legend(loc="outside right upper", fontsize=7.5)
     return figure
+
+
+def _measured(axes: Axes, row: MeasuredRow, look: style.Look) -> None:
+    """One time at its n; open where it is a bound."""
+    face = look["color"] if row.tau_mem.observed else "white"
+    mark = style.altered(look, linestyle="none", markersize=3.5, markerfacecolor=face)
+    axes.plot([row.n_train], [row.tau_mem.value], **mark)
 
 
 def _folk(axes: Axes, sizes: Sequence[int]) -> None:

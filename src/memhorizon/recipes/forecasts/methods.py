@@ -51,8 +51,12 @@ def forecasts(pilots: Sequence[Pilot], point: Point) -> dict[str, Interval]:
     logs = logs_of(pilots)
     x = math.log(point.n_train)
     found = {name: _in_steps(way(logs, x)) for name, way in SIMPLE.items()}
-    middle, low, high = fit(pilots, [point], QUESTION).interval(0, CONFIDENCE)
-    return {"ours": _in_steps(Interval(middle, low, high)), **found}
+    return {"ours": by_pilots(pilots, point), **found}
+
+
+def by_pilots(pilots: Sequence[Pilot], point: Point) -> Interval:
+    """Our way: median and interval of one more run, in steps."""
+    return _in_steps(Interval(*fit(pilots, [point], QUESTION).interval(0, CONFIDENCE)))
 
 
 def _in_steps(logs: Interval) -> Interval:
@@ -62,19 +66,50 @@ def _in_steps(logs: Interval) -> Interval:
     return Interval(*ends)
 
 
+@dataclass(frozen=True)
+class Line:
+    """A line fitted to pilots by least squares.
+
+    Attributes:
+        slope: of log time against log n.
+        start: log time at n = 1.
+        residual: of each pilot. [k]
+    """
+
+    slope: float
+    start: float
+    residual: Float[np.ndarray, " k"]
+
+    @classmethod
+    def through(cls, logs: Logs) -> "Line":
+        """The line through pilots."""
+        slope, start = np.polyfit(logs.x, logs.y, 1).tolist()
+        return cls(slope, start, logs.y - start - slope * logs.x)
+
+    def at(self, x: float) -> float:
+        """Log time at log n."""
+        return self.start + self.slope * x
+
+
 def least_squares(logs: Logs, x: float) -> Interval:
     """The textbook prediction interval about a fitted line: t s sqrt(1 + 1/k + (x - m)^2 / S)."""
-    degrees = len(logs.x) - 2
+    count = len(logs.x)
+    degrees = count - 2
     if logs.sizes < 2 or degrees < 1:
         return NOTHING
-    slope, start = np.polyfit(logs.x, logs.y, 1)
-    residual = logs.y - start - slope * logs.x
-    scatter = math.sqrt(residual @ residual / degrees)
-    away = logs.x - logs.x.mean()
-    reach = math.sqrt(1 + 1 / len(logs.x) + (x - logs.x.mean()) ** 2 / (away @ away))
-    half = float(stats.t.isf((1 - CONFIDENCE) / 2, degrees)) * scatter * reach
-    middle = float(start + slope * x)
+    line = Line.through(logs)
+    # s^2 = sum residual^2 / (k - 2), S = sum (x_i - m)^2
+    s = math.sqrt(line.residual @ line.residual / degrees)
+    m = logs.x.mean()
+    S = (logs.x - m) @ (logs.x - m)
+    half = _t_ends(degrees) * s * math.sqrt(1 + 1 / count + (x - m) ** 2 / S)
+    middle = line.at(x)
     return Interval(middle, middle - half, middle + half)
+
+
+def _t_ends(degrees: int) -> float:
+    """How many standard errors on both sides of a mean hold CONFIDENCE, by the t distribution."""
+    return float(stats.t.isf((1 - CONFIDENCE) / 2, degrees))
 
 
 def bootstrap(logs: Logs, x: float) -> Interval:
@@ -82,17 +117,21 @@ def bootstrap(logs: Logs, x: float) -> Interval:
     if logs.sizes < 2:
         return NOTHING
     rng = np.random.default_rng(0)
-    slope, start = np.polyfit(logs.x, logs.y, 1)
-    residual = logs.y - start - slope * logs.x
-    found = []
-    for _ in range(DRAWS):
-        chosen = rng.integers(len(logs.x), size=len(logs.x))
-        if np.ptp(logs.x[chosen]) > 0:
-            line = np.polyfit(logs.x[chosen], logs.y[chosen], 1)
-            found.append(float(np.polyval(line, x)) + float(rng.choice(residual)))
+    line = Line.through(logs)
+    drawn = [_drawn(logs, x, line.residual, rng) for _ in range(DRAWS)]
+    found = [log for log in drawn if log is not None]
     low, high = np.quantile(found, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]).tolist()
-    middle = float(start + slope * x)
+    middle = line.at(x)
     return Interval(middle, min(low, middle), max(high, middle))
+
+
+def _drawn(logs: Logs, x: float, residual: Float[np.ndarray, " k"], rng: np.random.Generator) -> float | None:
+    """One more run by the line through runs drawn with replacement; None where these are of one size."""
+    chosen = rng.integers(len(logs.x), size=len(logs.x))
+    if np.ptp(logs.x[chosen]) == 0:
+        return None
+    line = np.polyfit(logs.x[chosen], logs.y[chosen], 1)
+    return float(np.polyval(line, x)) + float(rng.choice(residual))
 
 
 def conformal(logs: Logs, x: float) -> Interval:
@@ -101,11 +140,13 @@ def conformal(logs: Logs, x: float) -> Interval:
     With k residuals the largest covers k/(k + 1) at most: 90 % need nine.
     """
     order = np.argsort(logs.x, kind="stable")
-    ours, theirs = order[::2], order[1::2]
-    if len(theirs) == 0 or len(np.unique(logs.x[ours])) < 2:
+    fitted = Logs(logs.x[order[::2]], logs.y[order[::2]])
+    left_out = Logs(logs.x[order[1::2]], logs.y[order[1::2]])
+    if len(left_out.x) == 0 or fitted.sizes < 2:
         return NOTHING
-    line = np.polyfit(logs.x[ours], logs.y[ours], 1)
-    scores = np.sort(abs(logs.y[theirs] - np.polyval(line, logs.x[theirs])))
+    line = np.polyfit(fitted.x, fitted.y, 1)
+    scores = np.sort(abs(left_out.y - np.polyval(line, left_out.x)))
+    # the ceil((k + 1) confidence)-th smallest of k scores, or the largest
     rank = min(math.ceil((len(scores) + 1) * CONFIDENCE), len(scores))
     half = float(scores[rank - 1])
     middle = float(np.polyval(line, x))
@@ -118,11 +159,7 @@ def prior_alone(logs: Logs, x: float) -> Interval:
     if count < 2:
         return NOTHING
     offset = logs.y - logs.x
-    half = (
-        float(stats.t.isf((1 - CONFIDENCE) / 2, count - 1))
-        * float(offset.std(ddof=1))
-        * math.sqrt(1 + 1 / count)
-    )
+    half = _t_ends(count - 1) * float(offset.std(ddof=1)) * math.sqrt(1 + 1 / count)
     middle = float(offset.mean()) + x
     return Interval(middle, middle - half, middle + half)
 

@@ -20,13 +20,13 @@ from memhorizon.recipes.forecasts.methods import CONFIDENCE, METHODS, Method, fo
 from memhorizon.recipes.forecasts.sources import SWEEPS, Group, every_group
 from memhorizon.recipes.inputs import origin_of, read_inputs
 from memhorizon.recipes.pooled import Interval, bare
+from memhorizon.recipes.scores import mean_or_nan, median_or_nan, resampled
 from memhorizon.recipes.tables import found_table, of_kind
 from memhorizon.results import Time
 
 NAME = "forecasts"
 READS = (*SWEEPS, "reruns")
 RATIOS = (2, 4, 8)
-RESAMPLED = 2000  # sets of whole sweeps, drawn with replacement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,19 +187,23 @@ def score(rows: Sequence[ForecastRow], method: Method) -> Score:
     """How well some forecasts did by one way."""
     answered = [row for row in rows if math.isfinite(row.methods[method].high)]
     shares = [(row.sweep, share) for row in answered if (share := covered(row, method)) is not None]
-    values = [share for _, share in shares]
     errors = [error for row in answered if (error := error_of(row, method)) is not None]
     factors = [row.methods[method].high / row.methods[method].low for row in answered]
     return Score(
         forecasts=len(rows),
         answered=len(answered),
-        runs=len({(row.sweep, row.setting, row.n_train, i) for row in rows for i in range(len(row.times))}),
+        runs=len({run for row in rows for run in _runs_of(row)}),
         sweeps=len({row.sweep for row in rows}),
-        coverage=float(np.mean(values)) if values else math.nan,
+        coverage=mean_or_nan([share for _, share in shares]),
         coverage_interval=resampled(shares),
-        error=float(np.median(errors)) if errors else math.nan,
-        factor=float(np.median(factors)) if factors else math.nan,
+        error=median_or_nan(errors),
+        factor=median_or_nan(factors),
     )
+
+
+def _runs_of(row: ForecastRow) -> list[tuple[str, str, int, int]]:
+    """The runs that a forecast is of, as what tells them from others."""
+    return [(row.sweep, row.setting, row.n_train, i) for i in range(len(row.times))]
 
 
 def covered(row: ForecastRow, method: Method) -> float | None:
@@ -216,20 +220,6 @@ def error_of(row: ForecastRow, method: Method) -> float | None:
         return None
     mean = math.exp(float(np.mean(np.log([time.value for time in row.times]))))
     return abs(row.methods[method].value / mean - 1)
-
-
-def resampled(shares: Sequence[tuple[str, float]]) -> tuple[float, float]:
-    """95 % interval of the mean over forecasts, with whole sweeps drawn with replacement."""
-    sums: dict[str, list[float]] = {}
-    for sweep, share in shares:
-        sums.setdefault(sweep, []).append(share)
-    if len(sums) < 2:
-        return math.nan, math.nan
-    table = np.array([(sum(values), len(values)) for values in sums.values()])
-    drawn = np.random.default_rng(0).integers(len(table), size=(RESAMPLED, len(table)))
-    total = table[drawn].sum(axis=1)
-    low, high = np.quantile(total[:, 0] / total[:, 1], [0.025, 0.975]).tolist()
-    return low, high
 
 
 # --- what people pass on ---

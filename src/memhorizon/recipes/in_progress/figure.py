@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from memhorizon.figures import style
 from memhorizon.recipes.in_progress.numbers import KINDS, NAME, SHARES, LeadRow, Row, RunRow
 from memhorizon.recipes.pictures import TablePicture, distinct, ticks
+from memhorizon.recipes.pooled import Interval
 from memhorizon.recipes.tables import of_kind, rows_of
 
 THIRD = SHARES[1]
@@ -53,12 +54,16 @@ def _forecasts(axes: Axes, rows: Sequence[RunRow]) -> None:
     told = [(row, row.expected) for row in rows if row.expected is not None]
     looks = style.looks(distinct(row.sweep for row, _ in told))
     for place, (row, found) in enumerate(told):
-        look = looks[row.sweep]
-        value = row.tau_mem.value
-        axes.plot([place] * 2, [found.low / value, found.high / value], color=look["color"], linewidth=0.6)
-        axes.plot([place], [found.value / value], **style.altered(look, markersize=2.5, linestyle="none"))
+        _over_measured(axes, place, found, row.tau_mem.value, looks[row.sweep])
     axes.axhline(1, color=style.GREY, linewidth=0.8)
     style.log_scale(axes.yaxis)
     ticks(axes, [], [])
     axes.set(xlabel="runs, by sweep", ylabel=f"forecast / measured {style.TAU_MEM}")
     axes.set_title("at a third of tau_mem, by factors of the other sweeps; 90 % intervals")
+
+
+def _over_measured(axes: Axes, place: int, found: Interval, measured: float, look: style.Look) -> None:
+    """A forecast and its interval, over what came."""
+    ends = [found.low / measured, found.high / measured]
+    axes.plot([place] * 2, ends, color=look["color"], linewidth=0.6)
+    axes.plot([place], [found.value / measured], **style.altered(look, markersize=2.5, linestyle="none"))

@@ -16,12 +16,12 @@ import numpy as np
 from memhorizon.experiments.pilots import pilots_of_record
 from memhorizon.experiments.recipe import Found, Request
 from memhorizon.forecasting.pilots import Pilot
-from memhorizon.forecasting.priors import beliefs
 from memhorizon.forecasting.progress import LEADS, Lead, expected_time, passing_step, relative_gap
-from memhorizon.forecasting.timescale import Question, check_pilots, fit
-from memhorizon.recipes.forecasts.numbers import resampled
+from memhorizon.forecasting.timescale import check_pilots
+from memhorizon.recipes.forecasts.methods import CONFIDENCE, QUESTION, by_pilots
 from memhorizon.recipes.inputs import origin_of, read_inputs
 from memhorizon.recipes.pooled import Interval, bare
+from memhorizon.recipes.scores import mean_or_nan, median_or_nan, resampled
 from memhorizon.recipes.tables import found_table, of_kind
 from memhorizon.records.sweep import RunRecord, SweepRecord
 from memhorizon.results import Time
@@ -45,7 +45,6 @@ SWEEPS = (
     "decay_mixture",
 )
 SHARES = (1 / 6, 1 / 3, 1 / 2)
-CONFIDENCE = 0.9
 LEVELS = tuple(lead.level for lead in LEADS)
 
 
@@ -146,11 +145,11 @@ def lead_rows(passings: dict[str, Passings]) -> Iterator[LeadRow]:
 
 def _mean_factor(passings: dict[str, Passings], level: float, *, mixtures: bool) -> float:
     means = [
-        np.mean(found[level])
+        float(np.mean(found[level]))
         for name, found in passings.items()
         if ("mixture" in name) == mixtures and found[level]
     ]
-    return math.exp(float(np.mean(means))) if means else math.nan
+    return math.exp(mean_or_nan(means))
 
 
 # --- forecasts ---
@@ -162,18 +161,22 @@ def run_rows(record: SweepRecord, leads: Sequence[Lead]) -> Iterator[RunRow]:
     for run in observed_runs(record):
         law = by_law(pilots[run.key], list(pilots.values()))
         for share in SHARES:
-            until = share * run.timescales.tau_mem.value
-            gap = relative_gap(run.curves, until)
-            found = None if gap is None else expected_time(gap, now=until, confidence=CONFIDENCE, leads=leads)
             yield RunRow(
                 sweep=record.name,
                 key=run.key,
                 n_train=run.n_train,
                 share=share,
                 tau_mem=bare(run.timescales.tau_mem),
-                expected=None if found is None else Interval(found.value, found.low, found.high),
+                expected=by_losses(run, share * run.timescales.tau_mem.value, leads),
                 by_law=law,
             )
+
+
+def by_losses(run: RunRecord, until: float, leads: Sequence[Lead]) -> Interval | None:
+    """tau_mem of a run by its losses up to a step; None where they do not tell."""
+    gap = relative_gap(run.curves, until)
+    found = None if gap is None else expected_time(gap, now=until, confidence=CONFIDENCE, leads=leads)
+    return None if found is None else Interval(found.value, found.low, found.high)
 
 
 def by_law(pilot: Pilot, every: Sequence[Pilot]) -> Interval | None:
@@ -184,11 +187,10 @@ def by_law(pilot: Pilot, every: Sequence[Pilot]) -> Interval | None:
         for one in every
         if one.point.n_train < point.n_train and (one.point.width, one.point.lr) == (point.width, point.lr)
     ]
-    question = Question("tau_mem", beliefs("tau_mem", None), CONFIDENCE, accept_prior=True)
     seen = {one.point.n_train for one in fewer if one.tau_mem.observed}
-    if len(seen) < 2 or check_pilots(fewer, question) is not None:
+    if len(seen) < 2 or check_pilots(fewer, QUESTION) is not None:
         return None
-    return Interval(*np.exp(fit(fewer, [point], question).interval(0, CONFIDENCE)).tolist())
+    return by_pilots(fewer, point)
 
 
 @dataclass(frozen=True)
@@ -238,8 +240,8 @@ def score(rows: Sequence[RunRow]) -> Score:
     return Score(
         runs=len(rows),
         answered=len(told),
-        factor=math.exp(float(np.median(logs))) if logs else math.nan,
-        coverage=float(np.mean([one for _, one in inside])) if inside else math.nan,
+        factor=math.exp(median_or_nan(logs)),
+        coverage=mean_or_nan([one for _, one in inside]),
         coverage_interval=resampled(inside),
-        width=float(np.median(widths)) if widths else math.nan,
+        width=median_or_nan(widths),
     )
