@@ -7,7 +7,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from memhorizon.denoiser import Denoiser
@@ -19,6 +18,7 @@ from memhorizon.monitor.answers import best_of, tags_of
 from memhorizon.monitor.certificate import certified_size, upper_limit
 from memhorizon.monitor.choice import best_look, is_candidate
 from memhorizon.monitor.copies import CopyFinder, Found, expected_null
+from memhorizon.monitor.drawing import Drawn, draw
 from memhorizon.monitor.isolation import isolated, synchronize
 from memhorizon.monitor.keeping import (
     BEST,
@@ -42,10 +42,10 @@ from memhorizon.monitor.verdict import verdict_of
 from memhorizon.records.files import to_text
 from memhorizon.records.monitor import Look, MonitorRecord, Phase, Sheet, Stop, Verdict
 from memhorizon.results import Fraction
-from memhorizon.samplers import sample
 
 TRIED = 8  # items that a first look at the losses tries out
 FEWEST_FRECHET = 40  # held-out items that a Frechet distance is measured with
+FEWEST_SAMPLES = 2  # finite ones, likewise
 DIRECTIONS = 16  # that it is measured in, at most
 WORTH = 0.6  # of the target: the most copies seen with which a certificate is tried again
 MOST_BYTES = 2**28  # of weights that are kept in memory
@@ -303,54 +303,56 @@ class Looking:
         memory = self._memory
         seeds = memory.seeds(count)
         with self._timed() as seconds:
-            samples = self._draw(subject, seeds)
-            found = self.finder.find(samples)
+            drawn = self._draw(subject, seeds)
+            found = self.finder.find(drawn.samples) if drawn.seeds else None
         memory.purse.paid_samples(seconds[0], count, certified=certified)
         if tested:
             memory.next_sample = next_step(look.step, self.settings.plan.sample_ratio)
-            memory.test = memory.test.after(found.count, count)
+        if drawn.note:
+            self._report("samples", f"step {look.step:,}: {drawn.note}")
+        look = replace(look, note=drawn.note)
+        if found is None:
+            return look
+        total = len(drawn.seeds)
+        if tested:
+            memory.test = memory.test.after(found.count, total)
         candidates = 1
         if certified:
             memory.certificates += 1
             candidates = self.settings.most_certificates
         confidence = self.settings.confidence
-        sheet = self._sheet(look.step, samples, seeds, found)
         return replace(
             look,
-            copies=Fraction.of(found.count, count, confidence=confidence),
-            upper=upper_limit(found.count, count, confidence=confidence, candidates=candidates),
+            copies=Fraction.of(found.count, total, confidence=confidence),
+            upper=upper_limit(found.count, total, confidence=confidence, candidates=candidates),
             certified=certified,
             log_e=memory.test.log_e if tested else look.log_e,
-            frechet=self._frechet(samples) if certified else math.nan,
-            sheet=sheet,
+            frechet=self._frechet(drawn.samples) if certified else math.nan,
+            sheet=self._sheet(look.step, drawn, found),
+        )
+
+    def _draw(self, subject: Subject, seeds: Sequence[int]) -> Drawn:
+        return draw(
+            subject,
+            self.sets.item_shape,
+            seeds,
+            sampler=self.settings.sampler,
+            batch_size=self._batch_size,
         )
 
     def _frechet(self, samples: Tensor) -> float:
         """The distance of samples to the held-out items in main directions of the training set."""
         holdout = self.sets.holdout
-        if holdout is None or len(holdout) < FEWEST_FRECHET:
+        if holdout is None or len(holdout) < FEWEST_FRECHET or len(samples) < FEWEST_SAMPLES:
             return math.nan
         if self._features is None:
             dim = min(DIRECTIONS, len(self.sets.train) - 1, holdout[0].numel())
             self._features = pca_features(self.sets.train.cpu(), dim)
         return frechet_distance(samples, holdout.cpu(), features=self._features, same_units=True).value
 
-    def _draw(self, subject: Subject, seeds: Sequence[int]) -> Tensor:
-        samples = sample(
-            subject.denoiser,
-            self.sets.item_shape,
-            seeds=seeds,
-            sampler=self.settings.sampler,
-            device=subject.device,
-            batch_size=self._batch_size,
-        )
-        return torch.nan_to_num(samples.detach().cpu().float(), nan=0.0, posinf=1e6, neginf=-1e6).clamp(
-            -1e6, 1e6
-        )
-
-    def _sheet(self, step: int, samples: Tensor, seeds: list[int], found: Found) -> str:
+    def _sheet(self, step: int, drawn: Drawn, found: Found) -> str:
         """Draw the contact sheet, and write it where there is a folder for it."""
-        items = SheetItems.of(samples, seeds, found, self.sets.train, self.settings.plan.n_shown)
+        items = SheetItems.of(drawn.samples, drawn.seeds, found, self.sets.train, self.settings.plan.n_shown)
         self.last_sheet = items
         if self.root is None or not items.rows:
             return ""
@@ -457,17 +459,20 @@ class Looking:
         """Draw the samples of a certificate; where a few are copies, once more, as many as these ask for."""
         memory = self._memory
         place = memory.looks.index(look)
-        size = self._certified_size
-        while size and memory.certificates < self.settings.most_certificates:
-            look = self._with_samples(look, subject, size, certified=True, tested=False)
+        look = self._with_samples(look, subject, self._certified_size, certified=True, tested=False)
+        memory.looks[place] = look
+        again = self._size_again(look)
+        if again and memory.certificates < self.settings.most_certificates:
+            look = self._with_samples(look, subject, again, certified=True, tested=False)
             memory.looks[place] = look
-            size = self._size_again(look) if size == self._certified_size else 0
         if best_look(memory.looks, self.settings.target) is look:
             self._keep(look, subject)
 
     def _size_again(self, look: Look) -> int:
         """The size of a second try; 0 where none is needed, or where it would hardly help."""
-        seen = 0.0 if look.copies is None else look.copies.value
+        if look.copies is None:
+            return 0
+        seen = look.copies.value
         if look.upper <= self.settings.target or seen > WORTH * self.settings.target:
             return 0
         return certified_size(
