@@ -1,9 +1,7 @@
 """One look at a training: what is measured, what it costs, what follows from it, and what is kept."""
 
 import math
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,43 +10,28 @@ from torch import Tensor
 from memhorizon.denoiser import Denoiser
 from memhorizon.eval_mode import eval_mode
 from memhorizon.experiments.run import environment
-from memhorizon.measure.features import PCAFeatures, pca_features
-from memhorizon.measure.quality import frechet_distance
 from memhorizon.monitor.answers import best_of, tags_of
-from memhorizon.monitor.certificate import certified_size, upper_limit
-from memhorizon.monitor.choice import best_look, is_candidate
-from memhorizon.monitor.copies import CopyFinder, Found, expected_null
+from memhorizon.monitor.choice import best_look
+from memhorizon.monitor.copies import CopyFinder
 from memhorizon.monitor.drawing import Drawn, draw
-from memhorizon.monitor.isolation import isolated, synchronize
-from memhorizon.monitor.keeping import (
-    BEST,
-    CANDIDATE,
-    RECORD,
-    SHEETS,
-    keep_bytes,
-    keep_tensors,
-    kept_tensors,
-    put_back,
-    weights_of,
-)
-from memhorizon.monitor.looks import Purse, next_step, paced
+from memhorizon.monitor.due import may_look, ratio_after, samples_wanted, steps_to_wait
+from memhorizon.monitor.failures import Failures
+from memhorizon.monitor.isolation import isolated
+from memhorizon.monitor.judging import Judge
+from memhorizon.monitor.keeper import Keeper
+from memhorizon.monitor.keeping import put_back, weights_of
+from memhorizon.monitor.looks import Purse, next_step
+from memhorizon.monitor.metering import Meter
 from memhorizon.monitor.sequential import EProcess, allowed_share
 from memhorizon.monitor.settings import MonitorSets, MonitorSettings
-from memhorizon.monitor.sheets import SheetItems, picture
+from memhorizon.monitor.sheets import SheetItems
 from memhorizon.monitor.signals import Losses, Probe, measure_losses, rise, stable_rank
 from memhorizon.monitor.state import Memory, first_seed
 from memhorizon.monitor.subject import Subject, denoiser_of, is_out_of_memory
 from memhorizon.monitor.verdict import verdict_of
-from memhorizon.records.files import to_text
-from memhorizon.records.monitor import Look, MonitorRecord, Phase, Sheet, Stop, Verdict
-from memhorizon.results import Fraction
+from memhorizon.records.monitor import Look, MonitorRecord, Phase, Stop, Verdict
 
 TRIED = 8  # items that a first look at the losses tries out
-FEWEST_FRECHET = 40  # held-out items that a Frechet distance is measured with
-FEWEST_SAMPLES = 2  # finite ones, likewise
-DIRECTIONS = 16  # that it is measured in, at most
-WORTH = 0.6  # of the target: the most copies seen with which a certificate is tried again
-MOST_BYTES = 2**28  # of weights that are kept in memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,20 +78,12 @@ class Looking:
         self._probe = Probe.of(sets.train, sets.holdout, settings.plan.n_probe, seed=settings.seed)
         self._denoiser = around.denoiser
         self._log = around.log
-        self._timer = around.timer
-        self._n_updates = around.n_updates
-        self._warned: set[str] = set()
         self._batch_size = settings.batch_size
-        self._clock: float | None = None
         self._memory = self._new_memory()
-        self._candidate: dict[str, Tensor] = {}
-        self._features: PCAFeatures | None = None
-        self._certified_size = certified_size(
-            settings.target,
-            expected_null(self.finder.rule),
-            confidence=settings.confidence,
-            candidates=settings.most_certificates,
-        )
+        self._failures = Failures()
+        self._keeper = Keeper(around.root, self._failures)
+        self._meter = Meter(around.timer, first=settings.plan.first, n_updates=around.n_updates)
+        self._judge = Judge(settings, sets, self.finder.rule)
 
     def _new_memory(self) -> Memory:
         plan = self.settings.plan
@@ -153,38 +128,17 @@ class Looking:
     def _guarded(self, step: int, model: object, *, force: bool) -> Verdict | None:
         """Look; whatever fails is reported, and the training goes on."""
         memory = self._memory
-        begun = self._begin(step)
         looks = len(memory.looks)
-        try:
-            with isolated():
-                self._look(step, model, force=force)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the training goes on
-            self._report("look", f"step {step:,}: {type(error).__name__}: {error}")
-            memory.due = next_step(step, self.settings.plan.ratio)
-            if is_out_of_memory(error):
-                self._batch_size = max(1, self._batch_size // 4)
-        finally:
-            self._end(begun)
+        with self._meter.aside(memory.purse, step):
+            try:
+                with isolated():
+                    self._look(step, model, force=force)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the training goes on
+                self._failures.note(memory, "look", f"step {step:,}: {type(error).__name__}: {error}")
+                memory.due = next_step(step, self.settings.plan.ratio)
+                if is_out_of_memory(error):
+                    self._batch_size = max(1, self._batch_size // 4)
         return memory.verdict if len(memory.looks) > looks else None
-
-    def _begin(self, step: int) -> tuple[float, float]:
-        """Count the time since the last look as training; return the time, and what was spent before."""
-        with suppress(RuntimeError):
-            synchronize()
-        now = self._timer()
-        purse = self._memory.purse
-        purse.train_seconds += now - (now if self._clock is None else self._clock)
-        if self._n_updates is not None and step > 0:
-            planned = purse.train_seconds * self._n_updates / step
-            purse.planned_seconds = planned * paced(step, self.settings.plan.first, self._n_updates)
-        return now, purse.spent
-
-    def _end(self, begun: tuple[float, float]) -> None:
-        """Count everything since `begun` as the monitor's."""
-        start, spent = begun
-        purse = self._memory.purse
-        self._clock = self._timer()
-        purse.on_rest += max(0.0, self._clock - start - (purse.spent - spent))
 
     def _look(self, step: int, model: object, *, force: bool) -> None:
         memory = self._memory
@@ -192,27 +146,28 @@ class Looking:
             memory.due = memory.looks[-1].step + 1
             return
         purse = memory.purse
-        if not (force or purse.may_measure_losses() or (self._suspected() and self._samples_due(step))):
-            memory.due = step + self._steps_to_wait(step)
+        plan = self.settings.plan
+        if not (force or may_look(memory, plan, step)):
+            memory.due = step + steps_to_wait(step, plan)
             return
         subject = Subject.of(denoiser_of(model, self._denoiser))
         if not (force or purse.per_losses):
             self._try_out(subject)
             if not purse.may_measure_losses():
-                memory.due = step + self._steps_to_wait(step)
+                memory.due = step + steps_to_wait(step, plan)
                 return
         losses = self._losses(subject, force=force)
         look = self._look_of(step, losses, subject)
         count, certified = self._samples_wanted(look, force=force)
         if count:
             look = self._with_samples(look, subject, count, certified=certified)
-        memory.due = next_step(step, self._ratio(look))
+        memory.due = next_step(step, ratio_after(look, plan))
         self._conclude(look, subject)
 
     def _try_out(self, subject: Subject) -> None:
         """Measure the losses of a few items, to know what a look will cost."""
         few = self._probe.first(TRIED)
-        with self._timed() as seconds:
+        with self._meter.timed() as seconds:
             self._measured(subject, few)
         purse = self._memory.purse
         purse.on_losses += seconds[0]
@@ -228,7 +183,7 @@ class Looking:
         purse = self._memory.purse
         if not (force or purse.may_measure_losses()):
             return None
-        with self._timed() as seconds:
+        with self._meter.timed() as seconds:
             found = self._measured(subject, self._probe)
         purse.paid_losses(seconds[0])
         if not purse.per_sample:  # a sample takes as many calls as its solver has steps
@@ -263,38 +218,19 @@ class Looking:
         value, error = rise(rows, memory.lowest, self._probe)
         return replace(look, rise=value, rise_error=error)
 
-    def _suspected(self) -> bool:
-        """Whether the last samples showed a copy."""
-        sampled = [look.copies for look in self._memory.looks if look.copies is not None]
-        return bool(sampled) and sampled[-1].count > 0
-
-    def _samples_due(self, step: int) -> bool:
-        due = step >= self._memory.next_sample or self._suspected()
-        return due and self._memory.purse.may_draw(self.settings.plan.n_samples, suspected=self._suspected())
-
     def _samples_wanted(self, look: Look, *, force: bool) -> tuple[int, bool]:
         """How many samples are drawn, and whether the look is certified."""
-        memory = self._memory
-        size = self._certified_size
-        if memory.certificates < self.settings.most_certificates:
-            wanted = force or self._is_candidate(look)
-            if wanted and (force or memory.purse.may_certify(size)):
-                return size, True
-        elif force:
-            self._report("certify", f"all {self.settings.most_certificates} certified looks are used")
-        in_window = memory.verdict.phase is not Phase.LEARNING and bool(memory.looks)
-        if not (in_window or self._samples_due(look.step)):
-            return 0, False
-        count = self.settings.plan.n_samples
-        return (count, False) if memory.purse.may_draw(count, suspected=self._suspected()) else (0, False)
-
-    def _is_candidate(self, look: Look) -> bool:
-        if self.sets.holdout is not None and math.isnan(look.holdout_loss):
-            return False
-        looks = self._memory.looks
-        best = best_look(looks, self.settings.target)
-        copying = self._memory.test.crossed
-        return is_candidate(look.holdout_loss, looks, best=best, step=look.step, phase_is_copying=copying)
+        most = self.settings.most_certificates
+        if force and self._memory.certificates >= most:
+            self._failures.note(self._memory, "certify", f"all {most} certified looks are used")
+        return samples_wanted(
+            self._memory,
+            self.settings,
+            look,
+            self._judge.certified_size,
+            has_holdout=self.sets.holdout is not None,
+            force=force,
+        )
 
     def _with_samples(
         self, look: Look, subject: Subject, count: int, *, certified: bool, tested: bool = True
@@ -302,36 +238,28 @@ class Looking:
         """The look with fresh samples and what they show; the test for the stop goes on where `tested`."""
         memory = self._memory
         seeds = memory.seeds(count)
-        with self._timed() as seconds:
+        with self._meter.timed() as seconds:
             drawn = self._draw(subject, seeds)
             found = self.finder.find(drawn.samples) if drawn.seeds else None
         memory.purse.paid_samples(seconds[0], count, certified=certified)
         if tested:
             memory.next_sample = next_step(look.step, self.settings.plan.sample_ratio)
         if drawn.note:
-            self._report("samples", f"step {look.step:,}: {drawn.note}")
+            self._failures.note(memory, "samples", f"step {look.step:,}: {drawn.note}")
         look = replace(look, note=drawn.note)
         if found is None:
             return look
-        total = len(drawn.seeds)
         if tested:
-            memory.test = memory.test.after(found.count, total)
-        candidates = 1
+            memory.test = memory.test.after(found.count, len(drawn.seeds))
+            look = replace(look, log_e=memory.test.log_e)
         if certified:
             memory.certificates += 1
-            candidates = self.settings.most_certificates
-        confidence = self.settings.confidence
-        return replace(
-            look,
-            copies=Fraction.of(found.count, total, confidence=confidence),
-            upper=upper_limit(found.count, total, confidence=confidence, candidates=candidates),
-            certified=certified,
-            log_e=memory.test.log_e if tested else look.log_e,
-            frechet=self._frechet(drawn.samples) if certified else math.nan,
-            sheet=self._sheet(look.step, drawn, found),
-        )
+        shown = self.settings.plan.n_shown
+        self.last_sheet = SheetItems.of(drawn.samples, drawn.seeds, found, self.sets.train, shown)
+        sheet = self._keeper.keep_sheet(memory, look.step, self.last_sheet, self.sets.limits)
+        return replace(self._judge.judged(look, drawn.samples, found, certified=certified), sheet=sheet)
 
-    def _draw(self, subject: Subject, seeds: Sequence[int]) -> Drawn:
+    def _draw(self, subject: Subject, seeds: list[int]) -> Drawn:
         return draw(
             subject,
             self.sets.item_shape,
@@ -339,43 +267,6 @@ class Looking:
             sampler=self.settings.sampler,
             batch_size=self._batch_size,
         )
-
-    def _frechet(self, samples: Tensor) -> float:
-        """The distance of samples to the held-out items in main directions of the training set."""
-        holdout = self.sets.holdout
-        if holdout is None or len(holdout) < FEWEST_FRECHET or len(samples) < FEWEST_SAMPLES:
-            return math.nan
-        if self._features is None:
-            dim = min(DIRECTIONS, len(self.sets.train) - 1, holdout[0].numel())
-            self._features = pca_features(self.sets.train.cpu(), dim)
-        return frechet_distance(samples, holdout.cpu(), features=self._features, same_units=True).value
-
-    def _sheet(self, step: int, drawn: Drawn, found: Found) -> str:
-        """Draw the contact sheet, and write it where there is a folder for it."""
-        items = SheetItems.of(drawn.samples, drawn.seeds, found, self.sets.train, self.settings.plan.n_shown)
-        self.last_sheet = items
-        if self.root is None or not items.rows:
-            return ""
-        with self._reported("sheet"):
-            name = f"{SHEETS}/step-{step:09d}"
-            arrays = {"samples": items.samples.contiguous(), "nearest": items.nearest.contiguous()}
-            keep_tensors(arrays, self.root / f"{name}.safetensors")
-            shown = f"{name}.png" if items.are_pictures else ""
-            if shown:
-                keep_bytes(picture(items, self.sets.limits), self.root / shown)
-            self._memory.sheets.append(Sheet(step, items.rows, shown, f"{name}.safetensors"))
-            return shown
-        return ""
-
-    def _ratio(self, look: Look) -> float:
-        """How far away the next look is: nearer where copies were seen, or the loss has not come down."""
-        ratio = self.settings.plan.ratio
-        has_copies = look.copies is not None and look.copies.count > 0
-        return math.sqrt(ratio) if has_copies or look.rise > 0 else ratio
-
-    def _steps_to_wait(self, step: int) -> int:
-        """How many steps of training pay for the next look, at most up to the next look of the plan."""
-        return max(1, next_step(step, math.sqrt(self.settings.plan.ratio)) - step)
 
     def _conclude(self, look: Look, subject: Subject) -> None:
         """Reach the verdict, and write down what was seen."""
@@ -402,41 +293,12 @@ class Looking:
         memory.verdict = verdict
         best = best_look(memory.looks, self.settings.target)
         if best is not None and best is not before:
-            self._keep(best, subject)
-        self._keep_candidate(look, subject)
-        self._write_record()
+            self._keeper.keep_best(memory, best, subject)
+        self._keeper.keep_candidate(memory, look, subject)
+        self._keeper.keep_record(memory, self.record)
         if self._log is not None:
-            with self._reported("log"):
+            with self._failures.noted(memory, "log"):
                 self._log(tags_of(look, memory), look.step)
-
-    def _write_record(self) -> None:
-        if self.root is None:
-            return
-        with self._reported("record"):
-            keep_bytes(to_text(self.record()).encode(), self.root / RECORD)
-
-    def _keep(self, best: Look, subject: Subject) -> None:
-        """Keep the weights of the best checkpoint, where there is a folder for them."""
-        if self.root is None:
-            return
-        with self._reported("weights"):
-            keep_tensors(weights_of(subject.networks), self.root / BEST)
-            self._memory.kept = best.step
-
-    def _keep_candidate(self, look: Look, subject: Subject) -> None:
-        """Keep the weights of the smallest held-out loss, once learning has slowed and until copies begin."""
-        is_lowest = look.rise == 0 and not math.isnan(look.holdout_loss)
-        if not is_lowest or look.phase is Phase.LEARNING or look.stop is not Stop.NO:
-            return
-        with self._reported("weights"):
-            weights = weights_of(subject.networks)
-            if self.root is not None:
-                keep_tensors(weights, self.root / CANDIDATE)
-            elif sum(value.nbytes for value in weights.values()) <= MOST_BYTES:
-                self._candidate = weights
-            else:
-                return
-            self._memory.candidate = look.step
 
     def _finish(self, model: object) -> None:
         memory = self._memory
@@ -447,63 +309,24 @@ class Looking:
             return
         subject = Subject.of(denoiser_of(model, self._denoiser))
         now = weights_of(subject.networks)
-        kept = self._candidate if self.root is None else kept_tensors(self.root / CANDIDATE)
+        kept = self._keeper.candidate_weights()
         try:
             put_back(subject.networks, kept)
             self._certify_candidate(look, subject)
         finally:
             put_back(subject.networks, now)
-        self._write_record()
+        self._keeper.keep_record(memory, self.record)
 
     def _certify_candidate(self, look: Look, subject: Subject) -> None:
         """Draw the samples of a certificate; where a few are copies, once more, as many as these ask for."""
         memory = self._memory
         place = memory.looks.index(look)
-        look = self._with_samples(look, subject, self._certified_size, certified=True, tested=False)
+        size = self._judge.certified_size
+        look = self._with_samples(look, subject, size, certified=True, tested=False)
         memory.looks[place] = look
-        again = self._size_again(look)
+        again = self._judge.size_again(look)
         if again and memory.certificates < self.settings.most_certificates:
             look = self._with_samples(look, subject, again, certified=True, tested=False)
             memory.looks[place] = look
         if best_look(memory.looks, self.settings.target) is look:
-            self._keep(look, subject)
-
-    def _size_again(self, look: Look) -> int:
-        """The size of a second try; 0 where none is needed, or where it would hardly help."""
-        if look.copies is None:
-            return 0
-        seen = look.copies.value
-        if look.upper <= self.settings.target or seen > WORTH * self.settings.target:
-            return 0
-        return certified_size(
-            self.settings.target,
-            seen,
-            confidence=self.settings.confidence,
-            candidates=self.settings.most_certificates,
-        )
-
-    @contextmanager
-    def _reported(self, what: str) -> Iterator[None]:
-        """Go on where a part of a look fails, and report it."""
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001 - whatever it is, the training goes on
-            self._report(what, f"{what}: {type(error).__name__}: {error}")
-
-    def _report(self, kind: str, text: str) -> None:
-        """Note a failure, and warn of the first of its kind."""
-        self._memory.failed(text[:500])
-        if kind in self._warned:
-            return
-        self._warned.add(kind)
-        with suppress(Warning):  # even where warnings are errors
-            warnings.warn(f"memhorizon.Monitor: {text}; the training goes on", stacklevel=5)
-
-    @contextmanager
-    def _timed(self) -> Iterator[list[float]]:
-        """Give the seconds that something took, accelerators included."""
-        seconds = [0.0]
-        start = self._timer()
-        yield seconds
-        synchronize()
-        seconds[0] = self._timer() - start
+            self._keeper.keep_best(memory, look, subject)

@@ -133,8 +133,7 @@ class Monitor(Looking):
         Returns:
             The verdict if there was a look; None otherwise.
         """
-        if self._clock is None:
-            self._clock = self._timer()
+        self._meter.start()
         if step < self._memory.due:
             return None
         return self._guarded(int(step), model, force=False)
@@ -148,8 +147,7 @@ class Monitor(Looking):
             step: of the checkpoint; not below that of the last look.
             model: as for `update`.
         """
-        if self._clock is None:
-            self._clock = self._timer()
+        self._meter.start()
         return self._guarded(int(step), model, force=True)
 
     def finish(self, model: object = None) -> Best | None:
@@ -166,14 +164,9 @@ class Monitor(Looking):
         Returns:
             The best checkpoint, as `best`.
         """
-        begun = self._begin(0)
-        try:
-            with isolated():
-                self._finish(model)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the caller goes on
-            self._report("finish", f"finish: {type(error).__name__}: {error}")
-        finally:
-            self._end(begun)
+        memory = self._memory
+        with self._meter.aside(memory.purse, 0), self._failures.noted(memory, "finish"), isolated():
+            self._finish(model)
         return self.best
 
     @property
@@ -212,10 +205,10 @@ class Monitor(Looking):
             InputError: if it is the state of no monitor.
         """
         self._memory = Memory.of_state(state)
-        self._candidate = {}
+        self._keeper.candidate = {}
         if self.root is None:  # weights in memory are no part of a state
             self._memory.candidate = -1
-        self._clock = None
+        self._meter.forget()
 
     def record(self) -> MonitorRecord:
         """Everything that was seen, as it is written to a file."""

@@ -202,7 +202,7 @@ class Watcher:
         self.said_stop = self.monitor.should_stop
         self.overhead_at_stop = self.monitor.overhead
         self.weights[step] = weights_of(network)
-        candidate = dict(self.monitor._candidate)
+        candidate = dict(self.monitor._keeper.candidate)
         best = self.monitor.finish(network)
         if best is not None and best.step != self.best_step:
             self.best_step = best.step

@@ -1,0 +1,33 @@
+"""Failures of a monitor: noted, warned of once, and never the end of a training."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from memhorizon.monitor.state import Memory
+
+LONGEST = 500  # characters of a failure that are kept
+
+
+class Failures:
+    """Notes what fails, and warns of the first failure of each kind."""
+
+    def __init__(self) -> None:
+        self._warned: set[str] = set()
+
+    def note(self, memory: Memory, kind: str, text: str) -> None:
+        """Note a failure, and warn of the first of its kind."""
+        memory.failed(text[:LONGEST])
+        if kind in self._warned:
+            return
+        self._warned.add(kind)
+        with suppress(Warning):  # even where warnings are errors
+            warnings.warn(f"memhorizon.Monitor: {text}; the training goes on", stacklevel=5)
+
+    @contextmanager
+    def noted(self, memory: Memory, what: str) -> Iterator[None]:
+        """Go on where something fails, and note it."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - whatever it is, the training goes on
+            self.note(memory, what, f"{what}: {type(error).__name__}: {error}")
