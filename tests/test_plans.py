@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import memhorizon as mh
@@ -14,13 +15,16 @@ from memhorizon.experiments.planning import (
     next_length,
     rounded,
     sizes_of,
+    source_of,
 )
 from memhorizon.forecasting.pilots import pilots_of_rows
 from memhorizon.records.files import load_record, to_plain
 from memhorizon.records.plan import PlannedPilot
 from memhorizon.report import report
 
-COUNT, SIDE, RANK = 120, 6, 3
+COUNT = 120
+SIDE = 6
+RANK = 3
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +111,29 @@ def test_lengths_follow_what_has_run(made):
         replace(pilot, n_updates=100) for pilot in pilots_of_rows([row | {"censored": True} for row in rows])
     ]
     assert next_length(bounds, 32, settings) == 400
+
+
+def test_an_array_is_planned_as_the_folder_that_holds_it(folder, made, tmp_path):
+    """The same facts; pilots read what was written, the same call goes on with it."""
+    pixels = mh.load_images(folder).images.numpy()
+    found = mh.plan(pixels, root=tmp_path / "plan", minutes=0.01, device="cpu")
+    assert replace(found.answer.facts, source=made.answer.facts.source) == made.answer.facts
+    assert mh.load_split(found.config.data).train.shape == (16, 1, SIDE, SIDE)
+    found._keep()
+    again = mh.plan(pixels, root=found.root)
+    assert to_plain(again.answer) == to_plain(found.answer)
+    with pytest.raises(mh.InputError, match=r"^root: .* holds a plan of other images"):
+        mh.plan(pixels[::-1].copy(), root=found.root)
+
+
+def test_images_of_every_kind_are_kept_as_they_are(folder, tmp_path):
+    images = mh.load_images(folder)
+    given = {"tensor": images.images, "set": images, "pictures": sorted(folder.iterdir())}
+    for name, items in given.items():
+        place = source_of(items, tmp_path / name)
+        assert torch.equal(mh.load_images(place).images, images.images)
+    assert source_of(folder, tmp_path / "path") == folder
+    assert not (tmp_path / "path").exists()
 
 
 def test_sizes_leave_room_for_seeds_and_held_out_images(made):

@@ -14,16 +14,17 @@ from memhorizon.experiments.planning import (
     Settings,
     base_config,
     facts_of,
+    looked_at,
     next_length,
     pilot_config,
     planned,
-    side_of,
     sizes_of,
+    source_of,
     theory_guess,
 )
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import SweepProgress, execute_sweep
-from memhorizon.files.images import load_images
+from memhorizon.files.images import ImageSet, ImageSource
 from memhorizon.files.plain import check_path, write_at
 from memhorizon.forecasting.answers import Forecast
 from memhorizon.forecasting.forecast import Asked, forecast_of
@@ -156,7 +157,7 @@ class Plan:
 
 
 def plan(
-    images: str | Path,
+    images: ImageSource,
     *,
     size: int | None = None,
     grey: bool = False,
@@ -175,7 +176,8 @@ def plan(
     the pilots (a small U-Net with Adam).
 
     Args:
-        images: a folder of pictures, or a .npy, .npz or .safetensors file.
+        images: a tensor, an array, a path or an ImageSet, as `load_images` takes them. What is no path is
+            written to images.npy in `root`, from which the pilots read it, also those of a later call.
         size: bring every picture to so many pixels a side; by default at most 16, an even number.
         grey: make every picture grey.
         width: channels of the U-Net.
@@ -186,32 +188,34 @@ def plan(
         device: where to compute; None for the accelerator of this machine.
 
     Raises:
-        InputError: if there are fewer than 64 images, or they cannot be read.
+        InputError: if there are fewer than 64 images, they cannot be read, or `root` holds a plan of others.
     """
     check_number("minutes", minutes, above=0)
     check_flag("grey", grey)
     check_whole("width", width, least=1)
     check_whole("batch_size", batch_size, least=1)
-    path = Path(os.path.abspath(check_path("images", images)))
-    looked = load_images(str(path), size=size, grey=grey)
-    if size is None and side_of(looked) is not None:
-        size = side_of(looked)
-        looked = load_images(str(path), size=size, grey=grey)
-    config = base_config(path, looked, size=size, grey=grey, width=width, lr=lr, batch_size=batch_size)
     place = check_path("root", root)
+    source = source_of(images, place)
+    looked, size = looked_at(source, size, grey=grey)
+    path = Path(os.path.abspath(source))
+    config = base_config(path, looked, size=size, grey=grey, width=width, lr=lr, batch_size=batch_size)
     kept = _kept(place, config, len(looked))
     if kept is not None:
         return Plan(kept, config, place)
-    made = PlanRecord(
-        name=f"plan for {path.name}",
+    return Plan(_made(config, looked, source, minutes, device), config, place)
+
+
+def _made(config: Config, looked: ImageSet, source: Path, minutes: float, device: str | None) -> PlanRecord:
+    """A new plan: facts, guess, and the pilots that fit into some minutes."""
+    return PlanRecord(
+        name=f"plan for {Path(os.path.abspath(source)).name}",
         command="",
-        facts=facts_of(looked, str(images)),
+        facts=facts_of(looked, str(source)),
         theory=theory_guess(looked),
         config=encode_object(config),
         pilots=tuple(planned(config, sizes_of(config, len(looked)), minutes, device)),
         cores=min(cores(), 2),
     )
-    return Plan(made, config, place)
 
 
 def _kept(root: Path, config: Config, count: int) -> PlanRecord | None:

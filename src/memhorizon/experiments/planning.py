@@ -1,11 +1,14 @@
 """What a plan is made of: facts of the images, the theory's guess, pilots with their time, their lengths."""
 
+import io
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from memhorizon.datasets.config import DataConfig
 from memhorizon.errors import InputError
@@ -13,7 +16,8 @@ from memhorizon.experiments import demo
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.cost import costs
 from memhorizon.experiments.executors.processes import cores
-from memhorizon.files.images import ImageSet
+from memhorizon.files.images import ImageSet, ImageSource, load_images
+from memhorizon.files.plain import check_path, write_at
 from memhorizon.forecasting.pilots import Pilot
 from memhorizon.forecasting.priors import beliefs
 from memhorizon.forecasting.target import Target
@@ -25,6 +29,7 @@ from memhorizon.theory.model import FeatureModel
 from memhorizon.theory.spectra import Spectrum
 from memhorizon.theory.timescales import timescales
 
+ITEMS = "images.npy"  # in the folder of a plan: what was given as an array
 SMALLEST = 16  # items of the smallest pilots
 FEWEST = 64  # images that a plan needs: pilots of two sizes, and held-out images
 SEEDS = 2
@@ -99,6 +104,36 @@ def base_config(
         optimizer=replace(first.optimizer, lr=lr),
         train=replace(first.train, batch_size=batch_size),
     )
+
+
+def source_of(images: ImageSource, root: Path) -> Path:
+    """Where pilots read the images: their path, or the file in `root` that they are written to.
+
+    Raises:
+        InputError: if they cannot be read or written, or `root` has others.
+    """
+    if isinstance(images, str | os.PathLike):
+        return check_path("images", images)
+    pixels = load_images(images).images
+    path = root / ITEMS
+    if path.is_file():
+        before = load_images(path).images
+        if before.shape != pixels.shape or not torch.equal(before, pixels):
+            raise InputError(f"root: {str(root)!r} holds a plan of other images; expected another root")
+        return path
+    content = io.BytesIO()
+    np.save(content, pixels.numpy(), allow_pickle=False)
+    write_at(path, content.getvalue(), "root")
+    return path
+
+
+def looked_at(source: Path, size: int | None, *, grey: bool) -> tuple[ImageSet, int | None]:
+    """The images as pilots see them, and the number of pixels a side that they are brought to, if any."""
+    looked = load_images(source, size=size, grey=grey)
+    side = side_of(looked) if size is None else None
+    if side is None:
+        return looked, size
+    return load_images(source, size=side, grey=grey), side
 
 
 def side_of(images: ImageSet) -> int | None:
