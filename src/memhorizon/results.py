@@ -288,16 +288,32 @@ def _digits(value: float, digits: int) -> str:
     return f"{value:,.0f}" if 10 ** (digits - 1) <= abs(value) < 1e9 else f"{value:.{digits}g}"
 
 
-class Status(str, Enum):
-    """How an answer came about; each member carries the sentence on what to try (`advice`).
+class Worded(str, Enum):
+    """A base of enumerations whose members carry a sentence.
 
     A member is its text, so it compares with it and is written as it: `Status.OBSERVED == "observed"`.
 
     Attributes:
-        advice: what to try where the answer is not what one wanted; empty where nothing needs to be tried.
+        sentence: that goes with it.
     """
 
-    advice: str
+    sentence: str
+
+    def __new__(cls, text: str, sentence: str) -> "Worded":
+        """Make a member of its text."""
+        member = str.__new__(cls, text)
+        member._value_ = text
+        member.sentence = sentence
+        return member
+
+    def __str__(self) -> str:
+        return self.value
+
+    __format__ = str.__format__
+
+
+class Status(Worded):
+    """How an answer came about; each member carries the sentence on what to try (`advice`)."""
 
     OBSERVED = "observed", ""
     NOT_REACHED = "not reached", "Train longer: the time lies beyond the last snapshot, which bounds it."
@@ -330,17 +346,10 @@ class Status(str, Enum):
     CONTRADICTORY = "contradictory", "Look at the pilots that the note names: no law holds for all of them."
     MIXED = "mixed settings", "Give pilots that differ in size, width, rate, batch or seed alone."
 
-    def __new__(cls, text: str, advice: str) -> "Status":
-        """Make a member of its text."""
-        member = str.__new__(cls, text)
-        member._value_ = text
-        member.advice = advice
-        return member
-
-    def __str__(self) -> str:
-        return self.value
-
-    __format__ = str.__format__
+    @property
+    def advice(self) -> str:
+        """What to try where the answer is not what one wanted; empty where nothing needs to be tried."""
+        return self.sentence
 
 
 CENSORED = (Status.NOT_REACHED, Status.BEFORE_FIRST)  # a time that is known as a bound

@@ -3,25 +3,16 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 
 from memhorizon.errors import InputError
 from memhorizon.records.plain import Plain
-from memhorizon.results import Fraction
+from memhorizon.results import Fraction, Worded
 
 PROTOCOL = 1  # of the monitor: what a look measures and how a verdict follows
 
 
-class Phase(str, Enum):
-    """Where a training is; each member carries the sentence on what to do.
-
-    A member is its text: `Phase.WINDOW == "window"`.
-
-    Attributes:
-        advice: what to do.
-    """
-
-    advice: str
+class Phase(Worded):
+    """Where a training is; each member carries the sentence on what to do (`advice`)."""
 
     LEARNING = "learning", "Go on: the held-out loss is still coming down, and no copies were seen."
     WINDOW = "window", "Ship the best checkpoint: it has learned, and no copies were seen."
@@ -31,43 +22,18 @@ class Phase(str, Enum):
         "Wait for more looks, or give held-out images: the reason says what is missing.",
     )
 
-    def __new__(cls, text: str, advice: str) -> "Phase":
-        """Make a member of its text."""
-        member = str.__new__(cls, text)
-        member._value_ = text
-        member.advice = advice
-        return member
-
-    def __str__(self) -> str:
-        return self.value
-
-    __format__ = str.__format__
+    @property
+    def advice(self) -> str:
+        """What to do."""
+        return self.sentence
 
 
-class Stop(str, Enum):
-    """Why a training should stop; each member carries its sentence.
-
-    Attributes:
-        sentence: the reason in words.
-    """
-
-    sentence: str
+class Stop(Worded):
+    """Why a training should stop; each member carries the reason in words (`sentence`)."""
 
     NO = "no", ""
     COPIES = "copies", "The share of copies exceeds the target, at the confidence that was asked for."
     PASSED = "past the best", "The best checkpoint lies behind: the held-out loss no longer falls."
-
-    def __new__(cls, text: str, sentence: str) -> "Stop":
-        """Make a member of its text."""
-        member = str.__new__(cls, text)
-        member._value_ = text
-        member.sentence = sentence
-        return member
-
-    def __str__(self) -> str:
-        return self.value
-
-    __format__ = str.__format__
 
 
 @dataclass(frozen=True)
