@@ -29,7 +29,8 @@ class LowRank(nn.Module):
 def training(unet: UNet2DModel, images: torch.Tensor, optimizer: torch.optim.Optimizer, steps: int):
     for _ in range(steps):
         x = images[torch.randint(len(images), (16,))]
-        noise, timesteps = torch.randn_like(x), torch.randint(0, 1000, (16,))
+        noise = torch.randn_like(x)
+        timesteps = torch.randint(0, 1000, (16,))
         F.mse_loss(unet(SCHEDULER.add_noise(x, noise, timesteps), timesteps).sample, noise).backward()
         optimizer.step()
         optimizer.zero_grad()

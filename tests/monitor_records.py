@@ -110,7 +110,8 @@ def sheets_of(steps=STEPS, count=16):
     """Sheets with real digits: the samples are noisy digits, copies where they are the nearest one itself."""
     digits = read_digits()[0]
     generator = torch.Generator().manual_seed(0)
-    rows, pictures = [], {}
+    rows = []
+    pictures = {}
     for step in steps:
         nearest = torch.randint(300, (count,), generator=generator)
         copied = torch.arange(count) < (0 if step < 1500 else count // 2)

@@ -1,5 +1,6 @@
 """The classifier whose features samples are compared in: it sees shapes, and is the same every time."""
 
+import pathlib
 from dataclasses import replace
 
 import pytest
@@ -94,6 +95,17 @@ def test_without_a_folder_to_write_in_it_does_without(fresh, fits):
     fresh.write_text("a file where the folder should be")
     assert weights()
     assert len(fits) == 1
+
+
+def test_a_user_without_a_home_does_without(fresh, fits, monkeypatch):
+    def nobody(cls):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(pathlib.Path, "home", classmethod(nobody))
+    assert weights()
+    assert len(fits) == 1
+    assert not fresh.exists()
 
 
 def test_a_source_without_classes_has_no_such_quality():

@@ -30,7 +30,8 @@ def test_one_looks_at_the_first_good_snapshot_half_way_and_at_the_end():
     (run,) = [run for run in read("window_digits").runs if (run.n_train, run.seed) == (512, 0)]
     steps = [int(step) for step in run.curves["memorized"].step]
     good, middle, late = places(run, steps)
-    gen, mem = run.timescales.tau_gen, run.timescales.tau_mem
+    gen = run.timescales.tau_gen
+    mem = run.timescales.tau_mem
     assert [place.when for place in (good, middle, late)] == list(WHEN)
     assert good.step == min(step for step in steps if step >= gen.value)
     half = np.sqrt(gen.value * mem.value)

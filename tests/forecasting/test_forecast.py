@@ -37,7 +37,8 @@ def drawn(rng):
         walk = np.cumsum([0, *(misfit * rng.normal(size=4))])
     else:  # an integrated walk: within a doubling its end and its slope correlate
         misfit = BENDS.median * np.exp(BENDS.log_sd * rng.normal())
-        walk, bend = np.zeros(5), 0.0
+        walk = np.zeros(5)
+        bend = 0.0
         for i in range(1, 5):
             turn, inner = rng.normal(size=2)
             walk[i] = walk[i - 1] + bend + misfit * (turn / 2 + inner / math.sqrt(12))

@@ -92,7 +92,8 @@ def test_a_look_finds_the_losses_of_the_best_network(name):
 
 def test_looks_are_at_the_averaged_weights_and_the_training_keeps_its_own():
     scheduler = diffusers.DDPMScheduler()
-    trained, averaged = tiny(0), tiny(1)
+    trained = tiny(0)
+    averaged = tiny(1)
     ema = diffusers.training_utils.EMAModel(averaged.parameters())
     before = {name: value.clone() for name, value in trained.state_dict().items()}
     found = diffusers_denoiser(scheduler, ema=ema)(trained)

@@ -44,7 +44,8 @@ def test_a_copy_of_an_image_that_is_there_twice_is_a_copy():
 
 def test_the_null_is_the_share_of_honest_items_below_the_threshold():
     """Leave-one-out by hand: each training item against all others."""
-    train, held = points(60, 3, 0), points(40, 3, 1)
+    train = points(60, 3, 0)
+    held = points(40, 3, 1)
     rule = CopyFinder.of(train, held, target=0.2, seed=0).rule
     rest = [torch.cat([train[:i], train[i + 1 :]]) for i in range(60)]
     left_out = [float(gap_ratios(train[i : i + 1], rest[i])) for i in range(60)]

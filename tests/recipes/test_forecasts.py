@@ -112,8 +112,9 @@ def test_the_committed_record_follows_from_its_inputs():
         group = groups[row.sweep, row.setting]
         pilots = [one for one in group.pilots if one.point.n_train in row.pilots and one.seed in row.seeds]
         (batch,) = {one.point.batch_size for one in group.pilots if one.point.n_train == row.n_train}
-        width, lr = pilots[0].point.width, pilots[0].point.lr
-        again = methods.forecasts(pilots, Point(float(row.n_train), batch, width, lr))["ours"]
+        first = pilots[0].point
+        asked = Point(float(row.n_train), batch, first.width, first.lr)
+        again = methods.forecasts(pilots, asked)["ours"]
         assert again.value == pytest.approx(row.methods["ours"].value, rel=1e-4)
 
 

@@ -226,7 +226,9 @@ def distances(tau, floor, error, noise, generator, steps=STEPS):
 @pytest.mark.parametrize("floor", [0.0, 0.3, 6.0])  # none, below what noise tells from 0, far above
 def test_the_time_of_samples_as_good_as_they_get_is_covered(floor, noise):
     """Three runs that improve ever later; the level is twice the best value, or twice what can be told."""
-    generator, hits, error = np.random.default_rng(13), [], 0.3
+    generator = np.random.default_rng(13)
+    hits = []
+    error = 0.3
     steps = np.geomspace(30, 30_000, 22)
     level = 2 * max(floor, stats.norm.isf(0.025) * error)
     for _ in range(120):
@@ -241,7 +243,8 @@ def test_the_time_of_samples_as_good_as_they_get_is_covered(floor, noise):
 
 
 def test_the_level_of_good_samples_is_that_of_the_best_run_and_the_others_may_never_reach_it():
-    good, poor = loss(4 + 40 / STEPS, 1e-6), loss(12 + 40 / STEPS, 1e-6)
+    good = loss(4 + 40 / STEPS, 1e-6)
+    poor = loss(12 + 40 / STEPS, 1e-6)
     level = quality_level([poor, good], tolerance=1.0, relative_to="best")
     assert level == 2 * good.value.min()
     assert quality_level([poor, good], tolerance=1.0) == 2 * poor.value.min()

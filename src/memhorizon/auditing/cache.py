@@ -25,7 +25,7 @@ from torch import Tensor
 from memhorizon.checks import check_whole
 from memhorizon.errors import InputError
 from memhorizon.experiments.tensors import read_tensors_and_note, write_tensors
-from memhorizon.files.plain import SUFFIX, check_path, make_folder
+from memhorizon.files.plain import SUFFIX, check_path, make_folder, user_cache
 from memhorizon.records.audit import PROTOCOL
 from memhorizon.records.plain import Plain
 
@@ -144,17 +144,8 @@ def cached(cache: Cache | None, key: Key, compute: Callable[[], Mapping[str, Ten
 
 
 def default_folder() -> Path | None:
-    """The user's folder for caches of audits; None where the user has no home.
-
-    It is memhorizon/audit in $XDG_CACHE_HOME, or in ~/.cache where that is not set or no absolute path.
-    """
-    place = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if not place.is_absolute():
-        try:
-            place = Path.home() / ".cache"
-        except RuntimeError:  # no HOME, and no user of this number
-            return None
-    return place / "memhorizon" / "audit"
+    """The user's folder for caches of audits; None where the user has no home."""
+    return user_cache("audit")
 
 
 def digest_of(tensor: Shaped[Tensor, "..."]) -> str:

@@ -104,12 +104,7 @@ def audit(
     with _names_kept_back(private), _bars(quiet) as progress:
         found = audit_of(sets, config, features=source, same_units=same_units, cache=store, progress=progress)
     report = replace(found, answer=replace(found.answer, command=command()))
-    try:
-        _write(report, output, record, pairs, private=private)
-    finally:  # an answer that was found is told, also where the disk is full
-        _show(report.private() if private else report, as_json=json)
-    if not json:
-        print(f"open {output}")
+    _tell(report, output, record, pairs, private=private, as_json=json)
     return 0 if report.passed(fail_above) else 1
 
 
@@ -206,6 +201,24 @@ def _bars(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     finally:
         for last in bars:
             last.close()
+
+
+def _tell(
+    report: AuditReport,
+    output: Path,
+    record: Path | None,
+    pairs: Path | None,
+    *,
+    private: bool,
+    as_json: bool,
+) -> None:
+    """Write the files and print the answer, which was found and is told also where the disk is full."""
+    try:
+        _write(report, output, record, pairs, private=private)
+    finally:
+        _show(report.private() if private else report, as_json=as_json)
+    if not as_json:
+        print(f"open {output}")
 
 
 def _write(

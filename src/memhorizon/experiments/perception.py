@@ -10,7 +10,6 @@ held-out items of a run alike: both are drawn from the pictures that it knows.
 """
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -28,6 +27,7 @@ from memhorizon.datasets.split import Split
 from memhorizon.devices import with_threads
 from memhorizon.errors import InputError
 from memhorizon.experiments.tensors import read_tensors, write_tensors
+from memhorizon.files.plain import user_cache
 from memhorizon.measure.quality import Distance, frechet_distance
 from memhorizon.measure.snapshot import Quality
 from memhorizon.networks.classifier import Classifier, ClassifierConfig, fit
@@ -138,33 +138,31 @@ def _tested(count: int) -> Tensor:
     return torch.arange(count) % TESTED == TESTED - 1
 
 
-def _file(pixels: Tensor, labels: Tensor) -> Path:
-    """Where the weights of these pictures are kept."""
+def _file(pixels: Tensor, labels: Tensor) -> Path | None:
+    """Where the weights of these pictures are kept; None where the user has no home."""
+    folder = user_cache("classifiers")
+    if folder is None:
+        return None
     asked = json.dumps({"version": VERSION, **asdict(CONFIG)}, sort_keys=True)
     digest = sha256(asked.encode())
     digest.update(repr(tuple(pixels.shape)).encode())
     digest.update(pixels.contiguous().numpy().data)
     digest.update(labels.contiguous().numpy().data)
-    return _folder() / f"{digest.hexdigest()}.safetensors"
+    return folder / f"{digest.hexdigest()}.safetensors"
 
 
-def _folder() -> Path:
-    """memhorizon/classifiers in $XDG_CACHE_HOME, or in ~/.cache where that is not set."""
-    stated = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    base = stated if stated.is_absolute() else Path.home() / ".cache"
-    return base / "memhorizon" / "classifiers"
-
-
-def _kept(file: Path) -> dict[str, Tensor] | None:
+def _kept(file: Path | None) -> dict[str, Tensor] | None:
     """The weights in a file; None where there are none, or they are damaged."""
     try:
-        return read_tensors(file)
+        return None if file is None else read_tensors(file)
     except InputError:
         return None
 
 
-def _keep(file: Path, network: Classifier) -> None:
+def _keep(file: Path | None, network: Classifier) -> None:
     """Write the weights, where that is possible."""
+    if file is None:
+        return
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         write_tensors(file, network.state_dict())

@@ -211,27 +211,43 @@ def _execute(directory: RunDir, config: Config, ready: _Ready, launch: Launch) -
 def _train(directory: RunDir, config: Config, ready: _Ready, launch: Launch) -> Iterator[Progress]:
     """Train from the state on, with a row of the log, a snapshot and a state where they are due."""
     state = ready.state
-    split = ready.split
     marks = config.measure.marks(config.train.n_updates)
     log_every = math.ceil(config.train.n_updates / LOG_ROWS)
-    measured = replace(config, measure=directory.measure_config)
-    reference = _reference(split, config)
+    settings = directory.measure_config
+    reference = _reference(ready.split, config)
     started = last_saved = time.monotonic()
-    steps = train(
-        state, split.train, schedule=ready.schedule, config=config.train, seed=config.seed, launch=launch
-    )
-    for step in steps:
+    for step in _steps(config, ready, launch):
         at_mark = step.step in marks
         if at_mark or step.step % log_every == 0:
             directory.append_step(_log_row(step, time.monotonic() - started))
             yield Progress(step.step, config.train.n_updates, directory)
         if at_mark:
-            if config.measure.keep:
-                directory.write_snapshot(state.step, state.shipped.state_dict())
-            directory.append_measures(_measured(directory, state.shipped, reference, measured, state.step))
+            _snapshot(directory, config, state, reference, settings)
         if at_mark or time.monotonic() - last_saved > STATE_SECONDS:
             directory.write_state(state.tensors())
             last_saved = time.monotonic()
+
+
+def _steps(config: Config, ready: _Ready, launch: Launch) -> Iterator[Step]:
+    """The updates that are left."""
+    return train(
+        ready.state,
+        ready.split.train,
+        schedule=ready.schedule,
+        config=config.train,
+        seed=config.seed,
+        launch=launch,
+    )
+
+
+def _snapshot(
+    directory: RunDir, config: Config, state: TrainState, reference: Reference, settings: MeasureConfig
+) -> None:
+    """Keep the network of a mark, where the run keeps them, and measure it."""
+    if config.measure.keep:
+        directory.write_snapshot(state.step, state.shipped.state_dict())
+    measured = replace(config, measure=settings)
+    directory.append_measures(_measured(directory, state.shipped, reference, measured, state.step))
 
 
 def _log_row(step: Step, seconds: float) -> Row:

@@ -236,3 +236,17 @@ def _row_of(value: object, path: Path) -> Row:
 def digest(content: bytes) -> str:
     """Name what was written, to be compared later."""
     return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def user_cache(name: str) -> Path | None:
+    """The user's folder for what memhorizon keeps under this name; None where the user has no home.
+
+    It is memhorizon/NAME in $XDG_CACHE_HOME, or in ~/.cache where that is not set or no absolute path.
+    """
+    place = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not place.is_absolute():
+        try:
+            place = Path.home() / ".cache"
+        except RuntimeError:  # no HOME, and no user of this number
+            return None
+    return place / "memhorizon" / name

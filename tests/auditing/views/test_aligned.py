@@ -136,7 +136,8 @@ def test_the_number_of_pictures_together_changes_little(monkeypatch):
 
 def test_white_noise_has_no_structure():
     """E e(p) e(q) = 0 for neighbours p, q: the mean of many within four standard errors."""
-    side, size = 20, 0.3
+    side = 20
+    size = 0.3
     noise = size * torch.randn(200, 2, 3, side, side, generator=seeded(0))
     found = aligned.structure(noise).double()
     # A is half the sum of N products along and N down, N = 3 side (side - 1), each of variance size^4
