@@ -10,15 +10,12 @@ from scipy import stats
 
 from memhorizon.errors import InputError
 from memhorizon.results import Curve, Estimate, Fraction, Status
+from memhorizon.timescales.levels import level_deviation, quality_level, resolved_best, still_improving
 from memhorizon.timescales.times import (
     argmin_time,
     gap_opening_time,
     generalization_time,
-    level_deviation,
     memorization_time,
-    quality_level,
-    resolved_best,
-    still_improving,
     timescales,
 )
 

@@ -21,15 +21,10 @@ from memhorizon.records.sweep import Contrast, LeftOut, RunRecord, SweepRecord
 from memhorizon.results import Curve, Estimate, ScalingLaw, Status, Time, Timescales
 from memhorizon.timescales.collapse import collapse_quality
 from memhorizon.timescales.contrasts import SeededTime, time_ratio
+from memhorizon.timescales.levels import level_deviation, quality_level, resolved_best, still_improving
 from memhorizon.timescales.power_law import fit_scaling, unfitted
 from memhorizon.timescales.rules import AT_A_TIME, DEFAULT_T, OF_SAMPLES, Rules
-from memhorizon.timescales.times import (
-    level_deviation,
-    quality_level,
-    resolved_best,
-    still_improving,
-    timescales,
-)
+from memhorizon.timescales.times import timescales
 
 __all__ = ["curves", "factors", "null_fraction", "read_again", "read_times", "record", "rules_of", "varied"]
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from memhorizon.errors import InputError
 from memhorizon.results import Curve, Estimate, two_sided
 from memhorizon.timescales.crossing import isotonic
-from memhorizon.timescales.times import _deviation, _log_step
+from memhorizon.timescales.readings import deviation, log_step
 
 _SHARES = np.linspace(0.1, 0.9, 9)  # of the range of values that all curves cover
 
@@ -156,13 +156,13 @@ def _passed(curve: Curve, fit: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Log steps at which the monotone fit of a curve passes the values. [levels]."""
     # of equal values the last: the first step beyond is the next
     rises = np.append(np.diff(fit) > 0, True)
-    return np.interp(values, fit[rises], _log_step(curve)[rises])
+    return np.interp(values, fit[rises], log_step(curve)[rises])
 
 
 def _monotone(curve: Curve, trend: float) -> Float[np.ndarray, " points"]:
     """The isotonic fit of the curve, or of its negative where the curves fall."""
     y = trend * curve.value
-    fit = isotonic(y, np.ones_like(y) if curve.total is not None else _deviation(curve))
+    fit = isotonic(y, np.ones_like(y) if curve.total is not None else deviation(curve))
     if np.var(y - fit) > 0.5 * np.var(y):
         raise InputError(
             f"curve {curve.name!r}: expected a monotone curve up to noise; cut a loss at its minimum"

@@ -6,21 +6,17 @@ readings support.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from memhorizon.checks import check_choice, check_flag, check_number
+from memhorizon.checks import check_flag, check_number
 from memhorizon.errors import InputError
 from memhorizon.results import Curve, Estimate, Fraction, Status, Time, Timescales, two_sided
-from memhorizon.timescales.crossing import ANGLE, PLAIN, SHARED, Crossing, angle_of_counts, crossing
+from memhorizon.timescales.crossing import ANGLE, PLAIN, Crossing, angle_of_counts, crossing
 from memhorizon.timescales.crossing import steep as steep_scale
-from memhorizon.timescales.rules import RelativeTo
-
-_LARGEST = 1e100  # value of a curve of means, see _deviation
+from memhorizon.timescales.readings import alike, check_curve, checked_confidence, deviation, log_step
 
 
 def memorization_time(
@@ -46,21 +42,21 @@ def memorization_time(
         InputError: if the curve has no totals or is not a fraction, null + level does not lie in (0, 1),
             or a step is not positive.
     """
-    _check_curve(curve)
+    check_curve(curve)
     base = _null(null)
     target = _target(level, base)
     total = _totals(curve)
     count = np.round(curve.value * total)
     angle, sd = angle_of_counts(count, total)
     found = crossing(
-        _log_step(curve),
+        log_step(curve),
         angle,
         sd,
         math.asin(math.sqrt(target)),
         level_sd=base.sd * _rate_of_angle(target),
         bound=(count == 0) | (count == total),
         scale=ANGLE,
-        confidence=_confidence(confidence),
+        confidence=checked_confidence(confidence),
     )
     rule = f"memorized fraction {level:g} above its null {base.value:.3g}"
     return _time(curve, found, rule, confidence)
@@ -90,84 +86,6 @@ def _totals(curve: Curve) -> Float[np.ndarray, " m"]:
     return curve.total
 
 
-def quality_level(
-    curves: Sequence[Curve], *, tolerance: float = 0.05, relative_to: RelativeTo = "worst"
-) -> float:
-    """One level for all runs: (1 + tolerance) times the worst, or the best, of the runs' best values.
-
-    The smallest of many noisy readings lies a little too low; the tolerance should exceed their relative
-    error. Relative to the best value of any run, that value counts as no smaller than what its noise can tell
-    from zero (`resolved_best`): a corrected distance of perfect samples lies around zero, where no level is
-    relative to it.
-
-    Args:
-        curves: a quality along training, the smaller the better, of each run.
-        tolerance: share above it.
-        relative_to: "worst": a level that every run reaches; "best": one that good samples reach.
-
-    Raises:
-        InputError: if there is no curve, the tolerance is not positive, or a best value is not positive where
-            the level is relative to the worst of them.
-    """
-    check_number("tolerance", tolerance, above=0)
-    check_choice("relative_to", relative_to, get_args(RelativeTo))
-    if not curves:
-        raise InputError("curves: expected at least one, got none")
-    for curve in curves:
-        _check_curve(curve)
-    if relative_to == "best":
-        return (1 + tolerance) * min(resolved_best(curve) for curve in curves)
-    best = [float(curve.value.min()) for curve in curves]
-    if min(best) <= 0:
-        raise InputError("curves: expected positive values, so that a relative tolerance means something")
-    return (1 + tolerance) * max(best)
-
-
-def level_deviation(
-    curves: Sequence[Curve], *, tolerance: float = 0.05, relative_to: RelativeTo = "worst"
-) -> float:
-    """Standard deviation of `quality_level` where it rests on the best value of one run, else 0.
-
-    A level that is relative to the worst run is a choice: that of another sweep would be another. One that is
-    relative to the best value of all stands for samples as good as they get, which is known as well as that
-    value is; where that is no more than its noise, the level is the noise's and is known.
-    """
-    if relative_to == "worst":
-        return 0.0
-    best = min(curves, key=resolved_best)
-    if resolved_best(best) > _best_mean(best):
-        return 0.0
-    return (1 + tolerance) * _best_deviation(best)
-
-
-def resolved_best(curve: Curve, *, confidence: float = 0.95) -> float:
-    """The best value of a curve: the mean of all readings that its noise cannot tell from the smallest.
-
-    The smallest of many noisy readings alone lies too low. The best value is no smaller than what noise can
-    tell from zero, z sd.
-    """
-    _check_curve(curve)
-    resolution = two_sided(_confidence(confidence)) * _best_deviation(curve)
-    return max(_best_mean(curve, confidence), resolution)
-
-
-def _best_mean(curve: Curve, confidence: float = 0.95) -> float:
-    """Mean of the readings that cannot be told from the smallest."""
-    return float(curve.value[_alike(curve, confidence)].mean())
-
-
-def _best_deviation(curve: Curve) -> float:
-    """Standard deviation of the smallest reading."""
-    return float(_deviation(curve)[np.argmin(curve.value)])
-
-
-def _alike(curve: Curve, confidence: float) -> Bool[np.ndarray, " m"]:
-    """Which readings cannot be told from the smallest, each compared with it."""
-    best = int(np.argmin(curve.value))
-    above = curve.value - curve.value[best]
-    return above <= two_sided(_confidence(confidence)) * _apart(curve, best)
-
-
 def generalization_time(
     curve: Curve, *, level: float, level_sd: float = 0.0, steep: bool = False, confidence: float = 0.95
 ) -> Time:
@@ -189,19 +107,19 @@ def generalization_time(
         InputError: if the level is not finite, its deviation is negative, a step is not positive or an
             interval is missing.
     """
-    _check_curve(curve)
+    check_curve(curve)
     check_number("level", level)
     check_number("level_sd", level_sd, least=0)
     check_flag("steep", steep)
     end = int(np.argmin(curve.value)) + 1
     found = crossing(
-        _log_step(curve)[:end],
+        log_step(curve)[:end],
         -curve.value[:end],
-        _deviation(curve)[:end],
+        deviation(curve)[:end],
         -level,
         level_sd=float(level_sd),
         scale=steep_scale(abs(level)) if steep and level else PLAIN,
-        confidence=_confidence(confidence),
+        confidence=checked_confidence(confidence),
     )
     return _time(curve, found, f"{curve.name or 'quality'} first at or below {level:.4g}", confidence)
 
@@ -213,10 +131,10 @@ def argmin_time(curve: Curve, *, confidence: float = 0.95) -> Time:
     at the given confidence; as in `crossing`, half of the variance is taken as shared by the two. It is
     censored where the smallest is the last ("not reached": still falling) or the first snapshot.
     """
-    _check_curve(curve)
-    x = _log_step(curve)
+    check_curve(curve)
+    x = log_step(curve)
     best = int(np.argmin(curve.value))
-    found = Crossing(_vertex_of(x, curve.value, best), *_around(x, _alike(curve, confidence)))
+    found = Crossing(_vertex_of(x, curve.value, best), *_around(x, alike(curve, confidence)))
     return _time(curve, found, f"argmin of {curve.name or 'the curve'}", confidence)
 
 
@@ -228,15 +146,6 @@ def _around(x: Float[np.ndarray, " m"], marked: Bool[np.ndarray, " m"]) -> tuple
     low = float(x[first - 1]) if first > 0 else -np.inf
     high = float(x[last + 1]) if last < len(x) - 1 else np.inf
     return low, high
-
-
-def _apart(curve: Curve, reading: int) -> Float[np.ndarray, " m"]:
-    """Standard deviation of the difference of each reading from one of them.
-
-    var(y_i - y_j) = sd_i^2 + sd_j^2 - 2 s sd_i sd_j with the share s = SHARED of variance in common.
-    """
-    sd = _deviation(curve)
-    return np.sqrt(sd**2 + sd[reading] ** 2 - 2 * SHARED * sd * sd[reading])
 
 
 def _vertex_of(x: Float[np.ndarray, " m"], y: Float[np.ndarray, " m"], best: int) -> float:
@@ -262,50 +171,19 @@ def gap_opening_time(
         null: the gap of a model that cannot have learned its training set by heart.
         confidence: nominal coverage of the interval.
     """
-    _check_curve(gap)
+    check_curve(gap)
     check_number("level", level, above=0)  # noise alone crosses zero at any time
     base = _null(null)
     found = crossing(
-        _log_step(gap),
+        log_step(gap),
         gap.value,
-        _deviation(gap),
+        deviation(gap),
         base.value + level,
         level_sd=base.sd,
-        confidence=_confidence(confidence),
+        confidence=checked_confidence(confidence),
     )
     rule = f"loss gap {level:.4g} above its null {base.value:.3g} and staying there"
     return _time(gap, found, rule, confidence)
-
-
-def still_improving(curve: Curve, *, tolerance: float = 0.05, confidence: float = 0.95) -> bool:
-    """Whether a quality was still coming down at the end, so that its best value is not known.
-
-    It was where the last reading cannot be told from the best, and the best lies below all readings of the
-    first half of the training by more than the tolerance and more than noise: over the last doubling of the
-    step the level would have come down by more than it is uncertain by its definition (`quality_level`).
-    A single reading says nothing of it.
-
-    Args:
-        curve: the quality along training, the smaller the better.
-        tolerance: of the level, relative to the best value.
-        confidence: at which two readings are told apart, half of their variance shared (`crossing`).
-    """
-    _check_curve(curve)
-    if len(curve.step) < 2:
-        return False
-    best = int(np.argmin(curve.value))
-    before = _best_of_first_half(curve)
-    z = two_sided(_confidence(confidence))
-    told_apart = curve.value - curve.value[best] > z * _apart(curve, best)
-    needed = curve.value[best] + tolerance * abs(curve.value[best])
-    much = curve.value[before] > needed
-    return bool(not told_apart[-1] and much and told_apart[before])
-
-
-def _best_of_first_half(curve: Curve) -> int:
-    """Where the curve is smallest up to half of its last step, or the first reading."""
-    half = max(1, int(np.searchsorted(curve.step, curve.step[-1] / 2, side="right")))
-    return int(np.argmin(curve.value[:half]))
 
 
 def timescales(
@@ -389,40 +267,6 @@ def _readings(curve: Curve, known: Bool[np.ndarray, " m"]) -> Curve:
     )
 
 
-def _check_curve(curve: object) -> None:
-    if not isinstance(curve, Curve):
-        raise InputError(f"curve: expected a Curve, got {type(curve).__name__}")
-
-
-def _log_step(curve: Curve) -> Float[np.ndarray, " m"]:
-    if not (curve.step[0] > 0 and np.isfinite(curve.step[-1])):
-        raise InputError(f"curve {curve.name!r}: expected positive, finite steps, got {curve.step.tolist()}")
-    x = np.log(curve.step)
-    if not np.all(np.diff(x) > 0):
-        raise InputError(
-            f"curve {curve.name!r}: expected steps apart in their logarithm, got {curve.step.tolist()}"
-        )
-    return x
-
-
-def _deviation(curve: Curve) -> Float[np.ndarray, " m"]:
-    """Standard deviations from the intervals; exact values get one that is far below any difference.
-
-    The floor of 1e-150, and values and deviations of at most 1e100, keep squares of both and of slopes, and
-    their inverses, within what numbers hold.
-    """
-    sd = (curve.high - curve.low) / (2 * two_sided(_confidence(curve.confidence)))
-    _check_deviation(curve, sd)
-    return np.maximum(sd, np.maximum(1e-12 * np.abs(curve.value), 1e-150))
-
-
-def _check_deviation(curve: Curve, sd: Float[np.ndarray, " m"]) -> None:
-    if not (np.all(np.isfinite(sd)) and np.all(sd >= 0)):
-        raise InputError(f"curve {curve.name!r}: expected finite intervals with low <= high")
-    if max(float(np.max(sd)), float(np.max(np.abs(curve.value)))) > _LARGEST:
-        raise InputError(f"curve {curve.name!r}: expected values and intervals within {_LARGEST:g}")
-
-
 @dataclass(frozen=True)
 class _Base:
     """A null level and its standard deviation."""
@@ -441,7 +285,7 @@ def _null(null: object) -> _Base:
 def _measured_null(null: Fraction | Estimate) -> _Base:
     if not (math.isfinite(null.value) and math.isfinite(null.high - null.low)):
         raise InputError(f"null: expected a number with a finite interval, got {null}")
-    return _Base(null.value, (null.high - null.low) / (2 * two_sided(_confidence(null.confidence))))
+    return _Base(null.value, (null.high - null.low) / (2 * two_sided(checked_confidence(null.confidence))))
 
 
 def _vertex(x: Float[np.ndarray, "3"], y: Float[np.ndarray, "3"]) -> float:
@@ -468,8 +312,3 @@ def _time(curve: Curve, found: Crossing, rule: str, confidence: float) -> Time:
         return Time(first, 0.0, max(high, first), Status.BEFORE_FIRST, rule, confidence)
     value = float(np.exp(found.centre))
     return Time(value, min(low, value), max(high, value), Status.OBSERVED, rule, confidence)
-
-
-def _confidence(confidence: object) -> float:
-    check_number("confidence", confidence, above=0, below=1)
-    return float(confidence)  # pyright: ignore[reportArgumentType]

@@ -26,8 +26,9 @@ from memhorizon.recipes.settings import tiny as tiny_of
 from memhorizon.recipes.tables import entries, grouped, of_kind
 from memhorizon.results import Curve, Estimate, Time
 from memhorizon.timescales.collapse import collapse_quality
+from memhorizon.timescales.levels import quality_level
 from memhorizon.timescales.pooling import Exponent, Pooled
-from memhorizon.timescales.times import generalization_time, quality_level
+from memhorizon.timescales.times import generalization_time
 
 NAME = "guidance_mixture"
 STEPS = {16: 6000, 32: 13_000, 64: 30_000, 128: 60_000}

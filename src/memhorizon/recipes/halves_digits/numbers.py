@@ -31,13 +31,9 @@ from memhorizon.recipes.settings import tiny as tiny_of
 from memhorizon.recipes.snapshots import Snapshot, snapshots
 from memhorizon.recipes.tables import grouped, of_kind
 from memhorizon.results import Curve, Time
+from memhorizon.timescales.levels import quality_level
 from memhorizon.timescales.pooling import Exponent, Pooled, SeedMean, over_seeds
-from memhorizon.timescales.times import (
-    argmin_time,
-    gap_opening_time,
-    generalization_time,
-    quality_level,
-)
+from memhorizon.timescales.times import argmin_time, gap_opening_time, generalization_time
 
 NAME = "halves_digits"
 STEPS = {32: 1200, 64: 3000, 128: 7000}

@@ -11,8 +11,9 @@ from memhorizon.recipes.pooled import bare, mean_ratio, mean_time, power_of
 from memhorizon.recipes.tables import entries, found_table, grouped, of_kind
 from memhorizon.records.sweep import RunRecord, SweepRecord
 from memhorizon.results import Curve, Status, Time
+from memhorizon.timescales.levels import quality_level
 from memhorizon.timescales.pooling import Exponent, Pooled
-from memhorizon.timescales.times import argmin_time, gap_opening_time, quality_level
+from memhorizon.timescales.times import argmin_time, gap_opening_time
 
 NAME = "noise_levels"
 SWEEPS = ("n_digits", "n_fashion", "n_mixture_adam", "n_mixture_sgd")

@@ -1,0 +1,114 @@
+"""The level of quality at which tau_gen is read, one for all runs, and how well it is known."""
+
+from collections.abc import Sequence
+from typing import get_args
+
+import numpy as np
+
+from memhorizon.checks import check_choice, check_number
+from memhorizon.errors import InputError
+from memhorizon.results import Curve, two_sided
+from memhorizon.timescales.readings import alike, apart, check_curve, checked_confidence, deviation
+from memhorizon.timescales.rules import RelativeTo
+
+
+def quality_level(
+    curves: Sequence[Curve], *, tolerance: float = 0.05, relative_to: RelativeTo = "worst"
+) -> float:
+    """One level for all runs: (1 + tolerance) times the worst, or the best, of the runs' best values.
+
+    The smallest of many noisy readings lies a little too low; the tolerance should exceed their relative
+    error. Relative to the best value of any run, that value counts as no smaller than what its noise can tell
+    from zero (`resolved_best`): a corrected distance of perfect samples lies around zero, where no level is
+    relative to it.
+
+    Args:
+        curves: a quality along training, the smaller the better, of each run.
+        tolerance: share above it.
+        relative_to: "worst": a level that every run reaches; "best": one that good samples reach.
+
+    Raises:
+        InputError: if there is no curve, the tolerance is not positive, or a best value is not positive where
+            the level is relative to the worst of them.
+    """
+    check_number("tolerance", tolerance, above=0)
+    check_choice("relative_to", relative_to, get_args(RelativeTo))
+    if not curves:
+        raise InputError("curves: expected at least one, got none")
+    for curve in curves:
+        check_curve(curve)
+    if relative_to == "best":
+        return (1 + tolerance) * min(resolved_best(curve) for curve in curves)
+    best = [float(curve.value.min()) for curve in curves]
+    if min(best) <= 0:
+        raise InputError("curves: expected positive values, so that a relative tolerance means something")
+    return (1 + tolerance) * max(best)
+
+
+def level_deviation(
+    curves: Sequence[Curve], *, tolerance: float = 0.05, relative_to: RelativeTo = "worst"
+) -> float:
+    """Standard deviation of `quality_level` where it rests on the best value of one run, else 0.
+
+    A level that is relative to the worst run is a choice: that of another sweep would be another. One that is
+    relative to the best value of all stands for samples as good as they get, which is known as well as that
+    value is; where that is no more than its noise, the level is the noise's and is known.
+    """
+    if relative_to == "worst":
+        return 0.0
+    best = min(curves, key=resolved_best)
+    if resolved_best(best) > _best_mean(best):
+        return 0.0
+    return (1 + tolerance) * _best_deviation(best)
+
+
+def resolved_best(curve: Curve, *, confidence: float = 0.95) -> float:
+    """The best value of a curve: the mean of all readings that its noise cannot tell from the smallest.
+
+    The smallest of many noisy readings alone lies too low. The best value is no smaller than what noise can
+    tell from zero, z sd.
+    """
+    check_curve(curve)
+    resolution = two_sided(checked_confidence(confidence)) * _best_deviation(curve)
+    return max(_best_mean(curve, confidence), resolution)
+
+
+def _best_mean(curve: Curve, confidence: float = 0.95) -> float:
+    """Mean of the readings that cannot be told from the smallest."""
+    return float(curve.value[alike(curve, confidence)].mean())
+
+
+def _best_deviation(curve: Curve) -> float:
+    """Standard deviation of the smallest reading."""
+    return float(deviation(curve)[np.argmin(curve.value)])
+
+
+def still_improving(curve: Curve, *, tolerance: float = 0.05, confidence: float = 0.95) -> bool:
+    """Whether a quality was still coming down at the end, so that its best value is not known.
+
+    It was where the last reading cannot be told from the best, and the best lies below all readings of the
+    first half of the training by more than the tolerance and more than noise: over the last doubling of the
+    step the level would have come down by more than it is uncertain by its definition (`quality_level`).
+    A single reading says nothing of it.
+
+    Args:
+        curve: the quality along training, the smaller the better.
+        tolerance: of the level, relative to the best value.
+        confidence: at which two readings are told apart, half of their variance shared (`crossing`).
+    """
+    check_curve(curve)
+    if len(curve.step) < 2:
+        return False
+    best = int(np.argmin(curve.value))
+    before = _best_of_first_half(curve)
+    z = two_sided(checked_confidence(confidence))
+    told_apart = curve.value - curve.value[best] > z * apart(curve, best)
+    needed = curve.value[best] + tolerance * abs(curve.value[best])
+    much = curve.value[before] > needed
+    return bool(not told_apart[-1] and much and told_apart[before])
+
+
+def _best_of_first_half(curve: Curve) -> int:
+    """Where the curve is smallest up to half of its last step, or the first reading."""
+    half = max(1, int(np.searchsorted(curve.step, curve.step[-1] / 2, side="right")))
+    return int(np.argmin(curve.value[:half]))
