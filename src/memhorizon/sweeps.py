@@ -10,7 +10,8 @@ from typing import TypeAlias
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.executors import Executor
-from memhorizon.experiments.record import laws_by, record
+from memhorizon.experiments.laws import laws_by
+from memhorizon.experiments.record import record
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import sweep as run_all
 from memhorizon.files.plain import check_path, write_at
