@@ -18,8 +18,9 @@ from memhorizon.recipes.monitor_rules.numbers import (
     levels_of,
     rows_of,
 )
+from memhorizon.recipes.monitor_rules.seen import Checked, Run, Snapshot, Watched
 from memhorizon.recipes.monitor_rules.suite import Training, trainings
-from memhorizon.recipes.monitor_rules.watching import Checked, Run, Snapshot, Watched, marks_of
+from memhorizon.recipes.monitor_rules.watching import marks_of
 from memhorizon.recipes.parts import Done
 from memhorizon.recipes.tables import of_kind, typed_rows
 from memhorizon.records.files import load_record

@@ -21,8 +21,9 @@ from jaxtyping import Float
 from memhorizon.experiments.recipe import Found, Request
 from memhorizon.recipes.monitor_rules.parts import part_of, planned_part_of, settings
 from memhorizon.recipes.monitor_rules.rules import RULES
+from memhorizon.recipes.monitor_rules.seen import Run, Snapshot, Watched
 from memhorizon.recipes.monitor_rules.suite import Training, samples, trainings
-from memhorizon.recipes.monitor_rules.watching import TARGET, Run, Snapshot, Watched
+from memhorizon.recipes.monitor_rules.truth import TARGET
 from memhorizon.recipes.parts import Done, do_parts, found_of
 from memhorizon.recipes.tables import grouped, of_kind
 

@@ -2,18 +2,10 @@
 
 from functools import partial
 
+from memhorizon.recipes.monitor_rules.seen import Run, Watched
 from memhorizon.recipes.monitor_rules.suite import N_HOLDOUT, Samples, Training
-from memhorizon.recipes.monitor_rules.watching import (
-    BUDGETS,
-    PLANNED,
-    RATIO,
-    SAMPLER,
-    TARGET,
-    Run,
-    Watched,
-    watch,
-    watch_planned,
-)
+from memhorizon.recipes.monitor_rules.truth import SAMPLER, TARGET
+from memhorizon.recipes.monitor_rules.watching import BUDGETS, PLANNED, RATIO, watch, watch_planned
 from memhorizon.recipes.parts import Part
 from memhorizon.records.codec import encode
 from memhorizon.records.plain import Plain

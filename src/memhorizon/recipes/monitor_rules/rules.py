@@ -18,8 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from memhorizon.monitor import rules
+from memhorizon.recipes.monitor_rules.seen import Run, Snapshot
 from memhorizon.recipes.monitor_rules.suite import Training
-from memhorizon.recipes.monitor_rules.watching import Run, Snapshot
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,113 @@
+"""What measures a network outside of any rule."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from memhorizon.datasets.split import Split
+from memhorizon.denoiser import Denoiser
+from memhorizon.eval_mode import eval_mode
+from memhorizon.measure.features import pca_features
+from memhorizon.measure.quality import frechet_distance
+from memhorizon.monitor.copies import CopyFinder
+from memhorizon.monitor.isolation import isolated
+from memhorizon.monitor.signals import Losses, Probe, measure_losses, stable_rank
+from memhorizon.recipes.monitor_rules.seen import Checked, Snapshot
+from memhorizon.recipes.monitor_rules.suite import N_HOLDOUT, Samples, Training
+from memhorizon.samplers import SamplerConfig, sample
+
+SAMPLER = SamplerConfig("ddim", 15)
+TARGET = 0.01
+N_TEST_ROWS = 512
+TRUTH_SEED = 3_000_000_000
+SNAPSHOT_SEED = 2_000_000_000
+DIRECTIONS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What measures a network outside of any rule.
+
+    Attributes:
+        training: that is looked at.
+        sizes: how many samples are drawn.
+        finder: of copies.
+        probe: training and held-out items.
+        test: training and test items.
+        item_shape: of an item.
+        device: where the network is.
+        train: training items.
+        known: what was checked so far, by the step.
+    """
+
+    training: Training
+    sizes: Samples
+    finder: CopyFinder
+    probe: Probe
+    test: Probe
+    item_shape: tuple[int, ...]
+    device: torch.device
+    train: Tensor
+    known: dict[int, Checked] = field(default_factory=dict)
+
+    def losses(self, denoiser: Denoiser, probe: Probe) -> Losses:
+        """The losses of a probe."""
+        with eval_mode(denoiser):
+            return measure_losses(denoiser, probe, device=self.device, batch_size=512)
+
+    def samples(self, denoiser: Denoiser, count: int, first: int) -> Tensor:
+        """Fresh samples."""
+        seeds = range(first, first + count)
+        drawn = sample(denoiser, self.item_shape, seeds=seeds, sampler=SAMPLER, batch_size=1000)
+        return torch.nan_to_num(drawn.cpu().float()).clamp(-1e6, 1e6)
+
+    def snapshot(self, network: nn.Module, step: int) -> Snapshot:
+        """Everything at one step."""
+        with isolated():
+            denoiser = self.training.denoiser(network)
+            losses = self.losses(denoiser, self.probe)
+            test = self.losses(denoiser, self.test)
+            samples = self.samples(denoiser, self.sizes.snapshot, SNAPSHOT_SEED)
+            found = self.finder.find(samples)
+            gap, error = losses.gap()
+            return Snapshot(
+                step,
+                losses.train_loss,
+                losses.holdout_loss,
+                gap,
+                error,
+                test.holdout_loss,
+                stable_rank([network]),
+                self.frechet(samples),
+                found.count,
+                len(samples),
+            )
+
+    def frechet(self, samples: Tensor) -> float:
+        """Distance of samples to the training items in their main directions."""
+        dim = min(DIRECTIONS, len(self.train) - 1, self.train[0].numel())
+        features = pca_features(self.train, dim)
+        return frechet_distance(samples, self.train, features=features, same_units=True).value
+
+    def checked(self, network: nn.Module, step: int) -> Checked:
+        """The truth from many samples."""
+        with isolated():
+            denoiser = self.training.denoiser(network)
+            test = self.losses(denoiser, self.test).holdout_loss
+            found = self.finder.find(self.samples(denoiser, self.sizes.truth, TRUTH_SEED))
+            return Checked(step, found.count, self.sizes.truth, test)
+
+
+def truth_of(training: Training, sizes: Samples, split: Split, device: torch.device) -> Truth:
+    """What measures the networks of a training outside of any rule."""
+    return Truth(
+        training,
+        sizes,
+        CopyFinder.of(split.train, split.holdout, target=TARGET, seed=1),
+        Probe.of(split.train, split.holdout[:N_HOLDOUT], 128, seed=11),
+        Probe.of(split.train, split.holdout[N_HOLDOUT:], N_TEST_ROWS, seed=12),
+        split.item_shape,
+        device,
+        split.train,
+    )
