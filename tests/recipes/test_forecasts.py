@@ -1,6 +1,8 @@
 """Forecasts of committed runs: the ways against closed forms, the record against its inputs, its goals."""
 
+import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +11,6 @@ from scipy import stats
 from evidence_records import RECORDS, inputs_are_those_beside, read
 from memhorizon import recipes
 from memhorizon.errors import InputError
-from memhorizon.forecasting.pilots import Point
 from memhorizon.recipes.forecasts import methods
 from memhorizon.recipes.forecasts.figure import intervals, rules
 from memhorizon.recipes.forecasts.methods import METHODS, Logs
@@ -112,8 +113,7 @@ def test_the_committed_record_follows_from_its_inputs():
         group = groups[row.sweep, row.setting]
         pilots = [one for one in group.pilots if one.point.n_train in row.pilots and one.seed in row.seeds]
         (batch,) = {one.point.batch_size for one in group.pilots if one.point.n_train == row.n_train}
-        first = pilots[0].point
-        asked = Point(float(row.n_train), batch, first.width, first.lr)
+        asked = replace(pilots[0].point, n_train=float(row.n_train), batch_size=batch)
         again = methods.forecasts(pilots, asked)["ours"]
         assert again.value == pytest.approx(row.methods["ours"].value, rel=1e-4)
 
@@ -166,3 +166,34 @@ def test_the_page_says_what_the_record_says():
         assert line_of(summary, method) in page
     for rule, found in summary["folk rules"].items():
         assert folk_line(rule, found) in page
+    every = summary["all"]["ours"]
+    counts = f"{every['forecasts']} forecasts of {every['runs']} runs of {every['sweeps']} sweeps"
+    assert counts in page
+    near, far = (100 * summary[f"two or more sizes, ratio {ratio}"]["ours"]["error"] for ratio in (2, 4))
+    told = f"{near:.0f} % at twice the largest pilot and {far:.0f} % at four times with two or more sizes"
+    assert f"median error is {told}" in page
+
+
+def test_doublings_on_the_page_are_those_of_the_records():
+    """What doubling n does to tau_mem: with every item in each update, and at a fixed batch."""
+    full = [*growths("n_mixture_adam"), *growths("n_mixture_sgd")]
+    digits = growths("n_digits")
+    page = (RECORDS.parent / "docs" / "steps.md").read_text()
+    assert f"times {min(full):.1f} to {max(full):.1f} (mixture), {digits[0]:.1f} (digits, 16 to 32)" in page
+    fixed = growths("repetition_mixture")
+    assert (
+        f"times {min(digits[1:]):.1f} (digits) to at least {fixed[-1]:.0f} (mixture near its limit)" in page
+    )
+    first = math.log2(fixed[0])
+    last = math.log2(fixed[-1])
+    assert f"rises from {first:.1f} (n = 16 to 32) to at least {last:.1f} (64 to 128" in page
+
+
+def growths(sweep):
+    """Geometric mean of tau_mem, bounds as they are, over that at half the n."""
+    times = {}
+    for run in read(sweep).runs:
+        assert run.timescales.tau_mem.status is not Status.BEFORE_FIRST
+        times.setdefault(run.n_train, []).append(math.log(run.timescales.tau_mem.value))
+    means = [math.exp(np.mean(times[n])) for n in sorted(times)]
+    return [above / below for below, above in itertools.pairwise(means)]

@@ -82,3 +82,12 @@ def test_the_page_says_what_the_record_says():
     page = (RECORDS.parent / "docs" / "steps.md").read_text()
     for share in numbers.SHARES:
         assert line_of(share, read(NAME).summary) in page
+    rows = of_kind(rows_of(read(NAME), NAME, KINDS), LeadRow)
+    leads = ", ".join(f"{math.exp(row.log_factor):.1f}" for row in rows)
+    assert f"{leads} on average over {len(numbers.SWEEPS)} sweeps" in page
+    lawful = read(NAME).summary["at 0.33 of tau_mem"]
+    by_law = lawful["where there is a law: by the law"]["factor"]
+    by_losses = lawful["where there is a law: by the losses"]["factor"]
+    assert (
+        f"(median factor {by_law:.2f}, against {by_losses:.2f} by the losses of the run at a third)" in page
+    )
