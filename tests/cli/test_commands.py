@@ -15,7 +15,7 @@ import torch
 
 from memhorizon.cli import main
 from memhorizon.cli.output import START, fitting_threads
-from memhorizon.cli.runs import _seconds_left
+from memhorizon.cli.watched import seconds_left
 from memhorizon.datasets.split import DataConfig
 from memhorizon.experiments.config import Config, MeasureConfig, from_json, to_json
 from memhorizon.experiments.executors import Inline
@@ -362,7 +362,7 @@ def test_the_time_left_follows_the_pace():
     """100 steps in the first second, then 10 a second."""
     log = [{"step": 100, "loss": 1.0, "seconds": 1.0}]
     log += [{"step": 100 + 10 * k, "loss": 1.0, "seconds": 1.0 + k} for k in range(1, 31)]
-    assert _seconds_left(log, 500) == pytest.approx(10.0)
+    assert seconds_left(log, 500) == pytest.approx(10.0)
 
 
 def test_damaged_pictures_do_not_keep_the_others_from_being_drawn(tmp_path, config, capsys):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import tyro
 
@@ -14,7 +14,6 @@ from memhorizon.cli.axes import axes_of_words
 from memhorizon.cli.monitored import is_monitored, report_monitor, watch_monitor
 from memhorizon.cli.output import dry_run as show_dry_run
 from memhorizon.cli.output import (
-    duration,
     finish,
     fitting_threads,
     follow,
@@ -23,8 +22,8 @@ from memhorizon.cli.output import (
     page_beside,
     say,
 )
-from memhorizon.cli.terminal import check_reader
 from memhorizon.cli.typed import remember, words
+from memhorizon.cli.watched import watch_runs
 from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
 from memhorizon.experiments import demo as demo_recipe
@@ -32,9 +31,8 @@ from memhorizon.experiments.config import Config, MeasureConfig, from_json, is_o
 from memhorizon.experiments.record import record, rules_of
 from memhorizon.experiments.rules import check_rules
 from memhorizon.experiments.run import measure as measure_again
-from memhorizon.experiments.run_directory import Row, RunDir
+from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import grid
-from memhorizon.experiments.written import WrittenConfig
 from memhorizon.files.plain import read_text
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.random_features import FeaturesConfig
@@ -58,7 +56,6 @@ DEFAULT = Config(
 WITHOUT_T = ("frechet", "frechet_classifier", "kl")  # curves of quality that are not of a diffusion time
 NETWORKS = ("model:u-net-config", "model:mlp-config", "model:features-config")
 AFTER_NETWORK = ("--model.", "--help", "--tyro-")  # what may be typed after one of these
-REFRESH = 5.0  # seconds between two looks of `watch`
 
 
 @dataclass(frozen=True)
@@ -349,69 +346,7 @@ def watch(path: Positional[Path], once: bool = False) -> int:
     """
     if is_monitored(path):
         return watch_monitor(path, once=once)
-    check_reader()
-    try:
-        while True:
-            states = [_looked_at(run) for run in find_runs(path)]
-            for run in states:
-                print(f"{run.name}: {run.state}")
-            if once or all(run.ended for run in states):
-                return 0
-            print(flush=True)
-            time.sleep(REFRESH)
-    except KeyboardInterrupt:
-        return 0
-
-
-class _Look(NamedTuple):
-    """Name and state of a run, and whether nothing more is to be expected of it."""
-
-    name: str
-    state: str
-    ended: bool
-
-
-def _looked_at(run: RunDir) -> _Look:
-    name = run.path.absolute().name
-    try:
-        return _Look(name, _state(run), run.done)
-    except (InputError, OSError) as error:
-        return _Look(name, f"cannot be read: {' '.join(str(error).split())[:200]}", True)
-
-
-def _state(run: RunDir) -> str:
-    """How far a run is, in words."""
-    copied = _copied(run)
-    if run.done:
-        return f"done, {copied}"
-    about = run.about
-    if isinstance(about, WrittenConfig):
-        return f"{copied}; its training loop is not memhorizon's"
-    log = run.steps()
-    if not log:
-        return "has not begun"
-    last = log[-1]
-    total = about.train.n_updates
-    device = run.environment.get("device", "an unknown device")
-    left = duration(_seconds_left(log, total))
-    return f"{last['step']:,} of {total:,}, loss {last['loss']:.4f}, {copied}, about {left} left on {device}"
-
-
-def _copied(run: RunDir) -> str:
-    """The last memorized fraction of a run, in words."""
-    measured = [row for row in run.measures() if row["measure"] == "memorized"]
-    if not measured:
-        return "not yet measured"
-    return f"f_mem {measured[-1]['value']:.3f} at {measured[-1]['step']:,}"
-
-
-def _seconds_left(log: Sequence[Row], total: int) -> float:
-    """Seconds until the last step, at the pace of the second half of what was done in one go."""
-    last = log[-1]
-    rows = [row for row in log if row["step"] >= last["step"] / 2 and row["seconds"] <= last["seconds"]]
-    first = rows[0] if len(rows) > 1 else {"step": 0, "seconds": 0.0}
-    pace = (last["seconds"] - first["seconds"]) / (last["step"] - first["step"])
-    return pace * (total - last["step"])
+    return watch_runs(path, once=once)
 
 
 def report(path: Positional[Path], rules: RuleFlags = RuleFlags(), json: bool = False) -> int:  # noqa: B008
