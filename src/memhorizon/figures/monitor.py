@@ -1,7 +1,7 @@
 """The course of a monitored training: verdict, losses and copies along its steps."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -165,22 +165,32 @@ def _draw_strip(axes: Axes, looks: Sequence[Look], span: tuple[float, float]) ->
         The verdicts that no block has room to name.
     """
     named: set[Phase] = set()
+    for phase, left, right in _blocks(looks, span):
+        axes.axvspan(left, right, color=COLOURS[phase], linewidth=0)
+        if _name_block(axes, phase, (left, right), span):
+            named.add(phase)
+    _without_axes(axes)
+    return [phase for phase in COLOURS if phase not in named and any(look.phase == phase for look in looks)]
+
+
+def _blocks(looks: Sequence[Look], span: tuple[float, float]) -> Iterator[tuple[Phase, float, float]]:
+    """Each verdict, with the steps from which and up to which it holds."""
     steps = steps_of(looks)
     starts = [k for k in range(len(looks)) if k == 0 or looks[k].phase != looks[k - 1].phase]
     for k, following in zip(starts, [*starts[1:], None], strict=True):
         left = span[0] if k == 0 else float(steps[k])
         right = span[1] if following is None else float(steps[following])
-        phase = looks[k].phase
-        axes.axvspan(left, right, color=COLOURS[phase], linewidth=0)
-        if _name_block(axes, phase, (left, right), span):
-            named.add(phase)
+        yield looks[k].phase, left, right
+
+
+def _without_axes(axes: Axes) -> None:
+    """A strip of height 1 without ticks and frame."""
     axes.set_ylim(0, 1)
     axes.yaxis.set_major_locator(style.NullLocator())
     axes.tick_params(axis="x", which="both", length=0)
     axes.xaxis.set_major_formatter(NullFormatter())
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
-    return [phase for phase in COLOURS if phase not in named and any(look.phase == phase for look in looks)]
 
 
 def _name_block(axes: Axes, phase: Phase, block: tuple[float, float], span: tuple[float, float]) -> bool:

@@ -1,6 +1,6 @@
 """Contact sheets: samples beside the training images nearest to them, look by look."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -20,6 +20,10 @@ OPEN = 3  # sheets that are shown
 MOST = 24  # on the page, the folded ones included
 PAIRS = 12  # of a sheet
 BYTES = 3_000_000  # of all pictures on the page
+ABOUT = (
+    "Samples with the training image nearest to each, the smallest distance ratios first: near 0 it is a "
+    "copy, near 1 it is as far from the nearest as from the next one. Framed: counted as copies."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,16 +70,18 @@ def sheets(record: MonitorRecord, find: Find) -> str:
     others = [sheet for sheet in reversed(known) if sheet not in chosen][: MOST - len(chosen)]
     count = sum(2 * min(len(sheet.rows), PAIRS) for sheet in (*chosen, *others))
     side = side_for(count, record.item_shape[0], BYTES)
-    parts = [_sheet(record, sheet, find(sheet), side) for sheet in chosen]
-    more = [_sheet(record, sheet, find(sheet), side) for sheet in others]
-    written = [part for part in more if part]
-    hidden = folded(f"{len(written)} more looks", "".join(written)) if written else ""
-    about = (
-        "Samples with the training image nearest to each, the smallest distance ratios first: near 0 it is a "
-        "copy, near 1 it is as far from the nearest as from the next one. Framed: counted as copies."
-    )
-    shown = "".join(parts) + hidden
-    return section("Samples beside the training set", f"<p>{about}</p>", shown) if shown else ""
+    shown = _written(record, chosen, find, side)
+    more = _written(record, others, find, side)
+    hidden = [folded(f"{len(more)} more looks", "".join(more))] if more else []
+    if not (shown or hidden):
+        return ""
+    return section("Samples beside the training set", f"<p>{ABOUT}</p>", "".join(shown + hidden))
+
+
+def _written(record: MonitorRecord, some: Sequence[Sheet], find: Find, side: int) -> list[str]:
+    """Those of the sheets whose images are there, as they stand on the page."""
+    parts = [_sheet(record, sheet, find(sheet), side) for sheet in some]
+    return [part for part in parts if part]
 
 
 def _chosen(record: MonitorRecord, known: list[Sheet]) -> list[Sheet]:
