@@ -201,12 +201,16 @@ class Curve:
             object.__setattr__(self, name, column)
         _check_lengths(columns, about)
         _check_steps(self.step, about)
+        self._check_values(about)
+        check_confidence(self.confidence)
+
+    def _check_values(self, about: str) -> None:
+        """Refuse values that are not finite or lie outside of their interval, but for rounding."""
         if not np.all(np.isfinite(self.value)):
             raise InputError(f"{about}: expected finite values, got {self.value.tolist()}")
         slack = ROUNDING * np.abs(self.value)
         if not np.all((self.low - slack <= self.value) & (self.value <= self.high + slack)):
             raise InputError(f"{about}: expected low <= value <= high at every step")
-        check_confidence(self.confidence)
 
     @classmethod
     def of_fractions(
@@ -518,17 +522,20 @@ class ScalingLaw:
             InputError: if the factors are not those of the law or not positive.
         """
         _check_factors(factors, self.exponents)
-        # log time = x . beta with x = (1, log factors), its variance x^T C x
-        x = np.array([1.0, *(math.log(factors[name]) for name in self.exponents)])
-        beta = np.array([self.log_prefactor, *(exponent.value for exponent in self.exponents.values())])
-        centre = float(x @ beta)
-        variance = max(float(x @ self.covariance @ x), 0.0)  # rounding alone makes it negative; NaN stays
-        half = two_sided(self.confidence, self.degrees) * math.sqrt(variance)
+        centre, error = self._log_time(factors)
+        half = two_sided(self.confidence, self.degrees) * error
         with np.errstate(over="ignore"):  # infinity is the answer beyond the largest number
             value, low, high = np.exp([centre, centre - half, centre + half]).tolist()
         if math.isnan(half):
             return Estimate(value, 0.0, math.inf, self.confidence)
         return Estimate(value, low, high, self.confidence)
+
+    def _log_time(self, factors: Mapping[str, float]) -> tuple[float, float]:
+        """Log time and its standard error: x . beta and sqrt(x^T C x) with x = (1, log factors)."""
+        x = np.array([1.0, *(math.log(factors[name]) for name in self.exponents)])
+        beta = np.array([self.log_prefactor, *(exponent.value for exponent in self.exponents.values())])
+        variance = max(float(x @ self.covariance @ x), 0.0)  # rounding alone makes it negative; NaN stays
+        return float(x @ beta), math.sqrt(variance)
 
 
 def _check_factors(factors: Mapping[str, float], known: Mapping[str, Estimate]) -> None:

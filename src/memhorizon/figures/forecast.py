@@ -12,7 +12,7 @@ from memhorizon.figures import marks, style
 from memhorizon.figures.marks import TIMESCALES, TimescaleMark
 from memhorizon.figures.picture import Row, interval_cells
 from memhorizon.forecasting.answers import Forecast, ForecastTime, PilotTime
-from memhorizon.results import Curve, Time
+from memhorizon.results import Curve, Estimate, Time
 
 BESIDE = 1.025  # factor by which runs of one size are drawn apart
 ANSWER = 8.0  # size of the mark of the answer
@@ -120,10 +120,16 @@ def _draw_answer(axes: Axes, found: Forecast, name: str, mark: TimescaleMark) ->
         axes.plot([], [], color=mark.color, label=f"{mark.symbol}: {answer.status}")
         return
     steps = answer.step
-    text = f"{mark.symbol}({found.n_train:,}) = {style.plain_number(steps.value)} "
-    text += f"[{style.plain_number(steps.low)}, {style.plain_number(steps.high)}]"
     n = float(found.n_train)
     axes.plot([n, n], [steps.low, steps.high], color=mark.color, linewidth=2.4, solid_capstyle="butt")
     look = {"marker": mark.marker, "markersize": ANSWER, "markerfacecolor": mark.face}
+    text = f"{mark.symbol}({found.n_train:,}) = {_in_words(steps)}"
     axes.plot([n], [steps.value], color=mark.color, linestyle="none", label=text, zorder=5, **look)
     axes.plot([n * np.sqrt(BESIDE)], [steps.high], alpha=0)
+
+
+def _in_words(steps: Estimate) -> str:
+    """A number of steps with its interval, as the legend has it."""
+    low = style.plain_number(steps.low)
+    high = style.plain_number(steps.high)
+    return f"{style.plain_number(steps.value)} [{low}, {high}]"

@@ -168,9 +168,13 @@ def _beyond(
         log_tail = log_ndtr(-side[i] * z)
         log_weight += log_tail
         found[:, :, i] = _beyond_one(log_tail, int(side[i]), uniform[:, i])
-    # a draw weighs the product of its probabilities, and the mean of these is that of all bounds
+    return _weighed(found, log_weight)
+
+
+def _weighed(w: Float[np.ndarray, "g draws c"], log_weight: Float[np.ndarray, "g draws"]) -> _Drawn:
+    """Draws with the product of the probabilities on their way; its mean is P = sum_d weight_d / draws."""
     total = np.logaddexp.reduce(log_weight, axis=1)
-    return _Drawn(found, np.exp(log_weight - total[:, None]), total - np.log(DRAWS))
+    return _Drawn(w, np.exp(log_weight - total[:, None]), total - np.log(DRAWS))
 
 
 def _whitened_bound(

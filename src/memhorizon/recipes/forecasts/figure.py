@@ -64,12 +64,17 @@ def _beside_measured(axes: Axes, rows: Sequence[ForecastRow]) -> None:
             _one_beside_measured(axes, place + i, row, looks[row.family])
         middles.append(place + len(same) / 2)
         place += len(same) + GAP
+    ticks(axes, middles, [f"{ratio} times" for ratio in RATIOS])
+    _name_families(axes, looks)
+    _label_ratios(axes)
+
+
+def _label_ratios(axes: Axes) -> None:
+    """What the axes of forecasts over measured times are."""
     axes.axhline(1, color=style.GREY, linewidth=0.8)
     style.log_scale(axes.yaxis)
-    ticks(axes, middles, [f"{ratio} times" for ratio in RATIOS])
     axes.set_xlabel("n of the run over that of the largest pilot")
     axes.set_ylabel(f"forecast / measured {style.TAU_MEM}")
-    _name_families(axes, looks)
     axes.legend(loc="upper left", fontsize=7.5)
     axes.set_title("90 % intervals; open: pilots of one size")
 

@@ -139,9 +139,8 @@ def conformal(logs: Logs, x: float) -> Interval:
 
     With k residuals the largest covers k/(k + 1) at most: 90 % need nine.
     """
-    order = np.argsort(logs.x, kind="stable")
-    fitted = Logs(logs.x[order[::2]], logs.y[order[::2]])
-    left_out = Logs(logs.x[order[1::2]], logs.y[order[1::2]])
+    fitted = _every_other(logs, first=0)
+    left_out = _every_other(logs, first=1)
     if len(left_out.x) == 0 or fitted.sizes < 2:
         return NOTHING
     line = np.polyfit(fitted.x, fitted.y, 1)
@@ -151,6 +150,12 @@ def conformal(logs: Logs, x: float) -> Interval:
     half = float(scores[rank - 1])
     middle = float(np.polyval(line, x))
     return Interval(middle, middle - half, middle + half)
+
+
+def _every_other(logs: Logs, *, first: int) -> Logs:
+    """Every other pilot in the order of n."""
+    chosen = np.argsort(logs.x, kind="stable")[first::2]
+    return Logs(logs.x[chosen], logs.y[chosen])
 
 
 def prior_alone(logs: Logs, x: float) -> Interval:
