@@ -10,7 +10,7 @@ from scipy import stats
 
 from memhorizon.errors import InputError
 from memhorizon.results import Curve, Estimate, Fraction, Status
-from memhorizon.timescales.levels import level_deviation, quality_level, resolved_best, still_improving
+from memhorizon.timescales.levels import level_deviation, quality_level
 from memhorizon.timescales.times import (
     argmin_time,
     gap_opening_time,
@@ -190,13 +190,6 @@ def test_both_clocks_together_are_the_single_rules():
     assert set(timescales(quality, memorized, quality_level=1.3).others) == {"argmin"}
 
 
-def test_quality_level_is_reached_by_every_run():
-    runs = [loss(best + 100 / STEPS) for best in (1.0, 1.5, 2.0)]
-    level = quality_level(runs, tolerance=0.1)
-    assert level == pytest.approx(1.1 * 2.01)
-    assert all(generalization_time(run, level=level).status != "not reached" for run in runs)
-
-
 # --- bad input ---
 
 
@@ -237,25 +230,6 @@ def test_the_time_of_samples_as_good_as_they_get_is_covered(floor, noise):
         answer = generalization_time(curves[1], level=found, level_sd=sd)
         hits.append(answer.low <= truth <= answer.high)
     assert in_tolerance(hits, 0.92, 1.0)
-
-
-def test_the_level_of_good_samples_is_that_of_the_best_run_and_the_others_may_never_reach_it():
-    good = loss(4 + 40 / STEPS, 1e-6)
-    poor = loss(12 + 40 / STEPS, 1e-6)
-    level = quality_level([poor, good], tolerance=1.0, relative_to="best")
-    assert level == 2 * good.value.min()
-    assert quality_level([poor, good], tolerance=1.0) == 2 * poor.value.min()
-    assert generalization_time(poor, level=level).status is Status.NOT_REACHED
-    assert level_deviation([poor, good], tolerance=1.0, relative_to="best") == pytest.approx(2e-6)
-    assert level_deviation([poor, good], tolerance=1.0) == 0
-
-
-def test_a_best_value_below_its_noise_counts_as_its_noise():
-    curve = loss(np.linspace(9, -0.2, len(STEPS)), 0.5)
-    assert resolved_best(curve) == pytest.approx(stats.norm.isf(0.025) * 0.5)
-    assert level_deviation([curve], relative_to="best") == 0
-    with pytest.raises(InputError, match="positive"):
-        quality_level([curve])
 
 
 def test_an_uncertain_level_lengthens_the_interval():
@@ -300,14 +274,10 @@ BAD = {
     "confidence 0": lambda: argmin_time(GOOD, confidence=0.0),
     "gap level 0": lambda: gap_opening_time(GOOD, level=0.0),
     "gap level infinite": lambda: gap_opening_time(GOOD, level=np.inf),
-    "no curves": lambda: quality_level([]),
-    "tolerance negative": lambda: quality_level([GOOD], tolerance=-0.1),
-    "best value 0": lambda: quality_level([GOOD]),
     "no curve": lambda: past_the_checker(memorization_time)(None),
     "a list for a curve": lambda: past_the_checker(generalization_time)([1, 2], level=1.0),
     "no curve for its argmin": lambda: past_the_checker(argmin_time)(None),
     "no gap": lambda: past_the_checker(gap_opening_time)(None, level=1.0),
-    "no curve for its level": lambda: past_the_checker(quality_level)([None]),
     "level in words": lambda: past_the_checker(memorization_time)(GOOD, level="a"),
     "level None": lambda: past_the_checker(memorization_time)(GOOD, level=None),
     "null in words": lambda: past_the_checker(memorization_time)(GOOD, null="a"),
@@ -336,35 +306,6 @@ DOUBLED = np.geomspace(10, 10_240, 11)
 
 def reading(values, error=1e-3):
     return Curve.of_means(DOUBLED, values, np.full(len(DOUBLED), error), name="loss")
-
-
-IMPROVING = {
-    "a power law": (DOUBLED**-0.5, 1e-3, True),
-    "a power law hidden by noise": (DOUBLED**-0.5, 0.1, False),
-    "a power law that flattens out": (0.5 + DOUBLED**-0.5, 1e-3, False),
-    "within the tolerance": (2 - 0.02 * np.log(DOUBLED), 1e-4, False),
-    "a minimum in the middle": (0.1 + np.log(DOUBLED / 500) ** 2, 1e-3, False),
-    "the minimum is the last but one": (np.append(DOUBLED[:-1] ** -0.5, 0.5), 1e-3, False),
-    "flat": (np.ones(11), 1e-3, False),
-    "rising": (DOUBLED**0.5, 1e-3, False),
-}
-
-
-@pytest.mark.parametrize("case", IMPROVING)
-def test_whether_a_quality_was_still_improving(case):
-    values, error, expected = IMPROVING[case]
-    assert still_improving(reading(values, error)) is expected
-
-
-def test_noise_alone_is_seldom_an_improvement():
-    """Noise beyond the tolerance: told apart in fewer than the 2.5 % of one comparison."""
-    generator = np.random.default_rng(0)
-    found = [still_improving(reading(1 + 0.2 * generator.normal(size=11), 0.2)) for _ in range(400)]
-    assert np.mean(found) <= 0.025
-
-
-def test_one_reading_says_nothing_of_improvement():
-    assert not still_improving(Curve.of_means([5], [1.0], [0.1]))
 
 
 def test_curves_that_are_missing_leave_the_other_clock():
