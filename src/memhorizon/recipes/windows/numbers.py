@@ -67,15 +67,13 @@ def _row(record: SweepRecord, quality: str, runs: Sequence[RunRecord], by_loss: 
     tau_gen = [run.timescales.tau_gen for run in runs]
     tau_mem = [run.timescales.tau_mem for run in runs]
     pairs = [(mem, gen) for mem, gen in zip(tau_mem, tau_gen, strict=True) if gen.observed and mem.known]
-    width = runs[0].factor("width")
-    dropout = runs[0].factor("dropout")
     return Row(
         sweep=record.name,
         quality=quality,
         level=level_of(record) or 0.0,
         n_train=runs[0].n_train,
-        width=float(width) if isinstance(width, int | float) else 0.0,
-        dropout=float(dropout) if isinstance(dropout, int | float) else 0.0,
+        width=_number(runs[0], "width"),
+        dropout=_number(runs[0], "dropout"),
         tau_loss=tuple(map(bare, by_loss)),
         tau_gen=tuple(map(bare, tau_gen)),
         tau_mem=tuple(map(bare, tau_mem)),
@@ -83,6 +81,12 @@ def _row(record: SweepRecord, quality: str, runs: Sequence[RunRecord], by_loss: 
         open=sum(gen.value < mem.value for mem, gen in pairs),
         window=mean_ratio([mem for mem, _ in pairs], [gen for _, gen in pairs]),
     )
+
+
+def _number(run: RunRecord, factor: str) -> float:
+    """What a run has of a hyperparameter; 0 where its network has none."""
+    value = run.factor(factor)
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def summarise(rows: Sequence[Row]) -> dict[str, Interval]:
