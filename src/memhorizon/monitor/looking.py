@@ -12,7 +12,7 @@ from memhorizon.eval_mode import eval_mode
 from memhorizon.experiments.run import environment
 from memhorizon.monitor.answers import best_of, tags_of
 from memhorizon.monitor.choice import best_look
-from memhorizon.monitor.copies import CopyFinder
+from memhorizon.monitor.copies import CopyFinder, Found
 from memhorizon.monitor.drawing import Drawn, draw
 from memhorizon.monitor.due import may_look, ratio_after, samples_wanted, steps_to_wait
 from memhorizon.monitor.failures import Failures
@@ -237,9 +237,8 @@ class Looking:
     ) -> Look:
         """The look with fresh samples and what they show; the test for the stop goes on where `tested`."""
         memory = self._memory
-        seeds = memory.seeds(count)
         with self._meter.timed() as seconds:
-            drawn = self._draw(subject, seeds)
+            drawn = self._draw(subject, memory.seeds(count))
             found = self.finder.find(drawn.samples) if drawn.seeds else None
         memory.purse.paid_samples(seconds[0], count, certified=certified)
         if tested:
@@ -254,10 +253,14 @@ class Looking:
             look = replace(look, log_e=memory.test.log_e)
         if certified:
             memory.certificates += 1
-        shown = self.settings.plan.n_shown
-        self.last_sheet = SheetItems.of(drawn.samples, drawn.seeds, found, self.sets.train, shown)
-        sheet = self._keeper.keep_sheet(memory, look.step, self.last_sheet, self.sets.limits)
+        sheet = self._sheet(look.step, drawn, found)
         return replace(self._judge.judged(look, drawn.samples, found, certified=certified), sheet=sheet)
+
+    def _sheet(self, step: int, drawn: Drawn, found: Found) -> str:
+        """Make the contact sheet; give the file of its picture."""
+        count = self.settings.plan.n_shown
+        self.last_sheet = SheetItems.of(drawn.samples, drawn.seeds, found, self.sets.train, count)
+        return self._keeper.keep_sheet(self._memory, step, self.last_sheet, self.sets.limits)
 
     def _draw(self, subject: Subject, seeds: list[int]) -> Drawn:
         return draw(
@@ -272,22 +275,13 @@ class Looking:
         """Reach the verdict, and write down what was seen."""
         memory = self._memory
         before = best_look(memory.looks, self.settings.target)
-        looks = [*memory.looks, look]
-        verdict = verdict_of(
-            looks,
-            target=self.settings.target,
-            crossed=memory.test.crossed,
-            null=self.finder.rule.allowed,
-        )
-        if verdict.stop is Stop.NO and memory.verdict.stop is not Stop.NO:
-            verdict = replace(verdict, stop=memory.verdict.stop)
-        purse = memory.purse
+        verdict = self._verdict_with(look)
         look = replace(
             look,
             phase=verdict.phase,
             stop=verdict.stop,
-            train_seconds=purse.train_seconds,
-            monitor_seconds=purse.spent,
+            train_seconds=memory.purse.train_seconds,
+            monitor_seconds=memory.purse.spent,
         )
         memory.looks.append(look)
         memory.verdict = verdict
@@ -299,6 +293,19 @@ class Looking:
         if self._log is not None:
             with self._failures.noted(memory, "log"):
                 self._log(tags_of(look, memory), look.step)
+
+    def _verdict_with(self, look: Look) -> Verdict:
+        """The verdict after a look; a training that was to stop is to stop ever after."""
+        memory = self._memory
+        verdict = verdict_of(
+            [*memory.looks, look],
+            target=self.settings.target,
+            crossed=memory.test.crossed,
+            null=self.finder.rule.allowed,
+        )
+        if verdict.stop is Stop.NO:
+            return replace(verdict, stop=memory.verdict.stop)
+        return verdict
 
     def _finish(self, model: object) -> None:
         memory = self._memory

@@ -2,10 +2,10 @@
 
 Steps of looks are spaced evenly in the logarithm, since both timescales of a training are known to a factor.
 What is spent is measured by a timer and kept below a share (the budget) of the training time: of the
-planned one where the length of the training is known, of the time so far elsewhere. Three
-fifths of the budget are for losses, a fifth is for samples, and what these leave is saved for the large looks
-that a certificate needs; where copies are suspected samples may take all of it. A look that is due and
-cannot be paid for is put off until it can.
+planned one where the length of the training is known, of the time so far elsewhere. Three fifths of the
+budget are for losses, a fifth is for samples, and what these leave is saved for the large looks that a
+certificate needs; where copies are suspected samples may take all of it. A look that is due and cannot be
+paid for is put off until it can.
 """
 
 import math
@@ -107,31 +107,31 @@ class Purse:
         """Time of the monitor so far."""
         return self.on_losses + self.on_samples + self.on_certificates + self.on_rest
 
+    @property
+    def limit(self) -> float:
+        """The time that the monitor may take by now; infinite without a budget."""
+        return math.inf if self.budget is None else self.budget * self.base
+
     def may_measure_losses(self) -> bool:
         """Whether losses can be paid for; those are whose cost nobody knows."""
-        if self.budget is None or not self.per_losses:
+        if not self.per_losses:
             return True
         wanted = self.on_losses + self.on_rest + self.per_losses
-        return wanted <= SHARE_OF_LOSSES * self.budget * self.base and self._fits(self.per_losses)
+        return wanted <= SHARE_OF_LOSSES * self.limit and self._fits(self.per_losses)
 
     def may_draw(self, samples: int, *, suspected: bool) -> bool:
         """Whether so many samples can be paid for."""
         cost = samples * self.per_sample
-        if self.budget is None:
-            return True
-        if suspected:
-            return self._fits(cost)
-        most = SHARE_OF_SAMPLES * self.budget * self.base
-        return self.on_samples + cost <= most and self._fits(cost)
+        is_in_share = suspected or self.on_samples + cost <= SHARE_OF_SAMPLES * self.limit
+        return is_in_share and self._fits(cost)
 
     def may_certify(self, samples: int) -> bool:
-        """Whether a certified look can be paid for; its cost has to be known."""
-        if self.budget is None:
-            return True
-        return self.per_sample > 0 and self._fits(samples * self.per_sample)
+        """Whether a certified look can be paid for; its cost has to be known where there is a budget."""
+        is_known = self.budget is None or self.per_sample > 0
+        return is_known and self._fits(samples * self.per_sample)
 
     def _fits(self, cost: float) -> bool:
-        return self.budget is None or self.spent + cost <= self.budget * self.base
+        return self.spent + cost <= self.limit
 
     def paid_losses(self, seconds: float) -> None:
         """Note what the losses of a look took."""

@@ -42,15 +42,14 @@ def watch(training: Training, sizes: Samples, device: torch.device) -> Run:
     truth = truth_of(training, sizes, split, device)
     watchers = Watchers([watcher_of(training, split.train, holdout, budget) for budget in BUDGETS])
     dvar = Dvar.of(training, split.train, device)
-    marks = set(marks_of(training))
     snapshots: list[Snapshot] = []
+    marks = set(marks_of(training))
     begun = perf_counter()
     for step in training.steps(network, split.train.to(device)):
         watchers.update(step, network)
         with watchers.standing():
             dvar.update(step, network)
-        if step in marks:
-            with watchers.standing():
+            if step in marks:
                 snapshots.append(truth.snapshot(network, step))
     seconds = perf_counter() - begun - watchers.aside
     last = weights_of(network)
