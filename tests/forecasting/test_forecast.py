@@ -8,11 +8,11 @@ import pytest
 
 from memhorizon.errors import InputError
 from memhorizon.forecasting.conformal import widening
+from memhorizon.forecasting.fitting import Question, fit
 from memhorizon.forecasting.forecast import Asked, forecast_of
 from memhorizon.forecasting.next_pilot import candidate_sizes
 from memhorizon.forecasting.pilots import Pilot, Point, pilots_of_rows
 from memhorizon.forecasting.priors import BENDS, ONLY, SCATTER, STEPS_OFF, beliefs
-from memhorizon.forecasting.timescale import Question, fit
 from memhorizon.results import Status, Time
 
 QUESTION = Question("tau_mem", beliefs("tau_mem", None), 0.9)

@@ -18,10 +18,10 @@ from memhorizon.experiments.cost import costs
 from memhorizon.experiments.executors.processes import cores
 from memhorizon.files.images import ImageSet, ImageSource, load_images
 from memhorizon.files.plain import check_path, write_at
+from memhorizon.forecasting.fitting import Question, fit
 from memhorizon.forecasting.pilots import Pilot
 from memhorizon.forecasting.priors import beliefs
 from memhorizon.forecasting.target import Target
-from memhorizon.forecasting.timescale import Question, fit
 from memhorizon.measure.duplicates import duplicate_groups
 from memhorizon.measure.memorization import intrinsic_dimension
 from memhorizon.records.plan import ImageFacts, PlannedPilot, TheoryGuess

@@ -7,13 +7,14 @@ import numpy as np
 
 from memhorizon.errors import InputError
 from memhorizon.forecasting.answers import Forecast, ForecastTime, PilotTime
+from memhorizon.forecasting.fitting import Question, check_pilots, fit
 from memhorizon.forecasting.next_pilot import next_pilot
 from memhorizon.forecasting.pilots import TIMESCALES, Pilot
 from memhorizon.forecasting.priors import Exponent, beliefs
 from memhorizon.forecasting.refusals import Refusal, mixed
 from memhorizon.forecasting.running import in_progress
 from memhorizon.forecasting.target import Target, target_of
-from memhorizon.forecasting.timescale import Question, answer, check_pilots, curve_of, fit, refused
+from memhorizon.forecasting.timescale import answer, curve_of, refused
 from memhorizon.results import Curve
 
 ALONG = 13  # points of the law in a picture

@@ -11,11 +11,11 @@ from statistics import median
 
 from memhorizon.forecasting.answers import NextPilot
 from memhorizon.forecasting.design import design
+from memhorizon.forecasting.fitting import Fit, Question, fit
 from memhorizon.forecasting.pilots import Pilot, Point
 from memhorizon.forecasting.posterior import posterior
 from memhorizon.forecasting.target import Target
 from memhorizon.forecasting.times import log_times, usable
-from memhorizon.forecasting.timescale import Fit, Question, fit
 from memhorizon.results import Status, Time
 
 LIKELY = 0.9  # share of runs of a candidate that are to copy within its length

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from memhorizon.forecasting.answers import ForecastTime
+from memhorizon.forecasting.fitting import Question
 from memhorizon.forecasting.pilots import Pilot, Point
 from memhorizon.forecasting.progress import T, expected_time
-from memhorizon.forecasting.timescale import Question, in_units
+from memhorizon.forecasting.timescale import in_units
 from memhorizon.results import Status
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
+from memhorizon.forecasting.fitting import Question, fit
 from memhorizon.forecasting.pilots import Pilot, Point
 from memhorizon.forecasting.priors import beliefs
-from memhorizon.forecasting.timescale import Question, fit
 from memhorizon.recipes.pooled import Interval
 
 CONFIDENCE = 0.9

@@ -15,9 +15,9 @@ import numpy as np
 
 from memhorizon.experiments.pilots import pilots_of_record
 from memhorizon.experiments.recipe import Found, Request
+from memhorizon.forecasting.fitting import check_pilots
 from memhorizon.forecasting.pilots import Pilot
 from memhorizon.forecasting.progress import LEADS, Lead, expected_time, passing_step, relative_gap
-from memhorizon.forecasting.timescale import check_pilots
 from memhorizon.recipes.forecasts.methods import CONFIDENCE, QUESTION, by_pilots
 from memhorizon.recipes.inputs import origin_of, read_inputs
 from memhorizon.recipes.pooled import Interval, bare
