@@ -71,8 +71,8 @@ def audit(
         fdr: the false-discovery rate.
         views: what is compared: pixels, coarse, aligned, features; by default coarse and aligned for
             pictures, pixels and coarse for all else.
-        n_reference: how many training items the p-values are calibrated on at most; by default 4,000, or a
-            quarter of a larger training set (at most 15,000) where pictures are registered.
+        n_reference: how many training items the p-values are calibrated on at most; by default 4,000; by the
+            default views, or with aligned, a quarter of a larger training set (at most 15,000, of 60,000).
         features: for the view features: efficientnet-lite, or the file of a network (TorchScript, .onnx).
         size: bring every picture to so many pixels a side.
         grey: make every picture grey.
