@@ -11,8 +11,8 @@ from memhorizon.errors import InputError
 from memhorizon.figures import marks, style
 from memhorizon.figures.marks import TIMESCALES, TimescaleMark
 from memhorizon.figures.picture import Row, interval_cells
-from memhorizon.forecasting.answers import Forecast, ForecastTime, PilotTime
-from memhorizon.results import Curve, Estimate, Time
+from memhorizon.forecasting.answers import Forecast, ForecastTime, PilotTime, interval_text
+from memhorizon.results import Curve, Time
 
 BESIDE = 1.025  # factor by which runs of one size are drawn apart
 ANSWER = 8.0  # size of the mark of the answer
@@ -50,7 +50,7 @@ class ForecastPicture:
             _draw_answer(axes, self.forecast, name, mark)
         axes.set(xlabel="training items n", ylabel="training step")
         percent = f"{self.forecast.confidence:.0%}"
-        axes.set_title(f"band and bar: one more run lies within in {percent} of all cases")
+        axes.set_title(f"band and bar: where one more run lies, in {percent} of cases")
         style.named(axes, loc="upper left")
         return figure
 
@@ -123,13 +123,6 @@ def _draw_answer(axes: Axes, found: Forecast, name: str, mark: TimescaleMark) ->
     n = float(found.n_train)
     axes.plot([n, n], [steps.low, steps.high], color=mark.color, linewidth=2.4, solid_capstyle="butt")
     look = {"marker": mark.marker, "markersize": ANSWER, "markerfacecolor": mark.face}
-    text = f"{mark.symbol}({found.n_train:,}) = {_in_words(steps)}"
+    text = f"{mark.symbol}({found.n_train:,}) = {interval_text(steps)}"
     axes.plot([n], [steps.value], color=mark.color, linestyle="none", label=text, zorder=5, **look)
     axes.plot([n * np.sqrt(BESIDE)], [steps.high], alpha=0)
-
-
-def _in_words(steps: Estimate) -> str:
-    """A number of steps with its interval, as the legend has it."""
-    low = style.plain_number(steps.low)
-    high = style.plain_number(steps.high)
-    return f"{style.plain_number(steps.value)} [{low}, {high}]"

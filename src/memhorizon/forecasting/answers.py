@@ -151,3 +151,21 @@ class Forecast:
     def __repr__(self) -> str:
         """The size and both times in steps."""
         return f"Forecast(n_train {self.n_train:,}: tau_gen {self.tau_gen}, tau_mem {self.tau_mem} steps)"
+
+
+def interval_text(found: Estimate) -> str:
+    """A number with its interval, each to three digits."""
+    return f"{number_text(found.value)} [{number_text(found.low)}, {number_text(found.high)}]"
+
+
+def number_text(value: float) -> str:
+    """Three significant digits, written out.
+
+    >>> number_text(12345.6), number_text(0.01234)
+    ('12,300', '0.0123')
+    """
+    if not math.isfinite(value) or value == 0:
+        return str(value)
+    digits = 2 - math.floor(math.log10(abs(value)))
+    rounded = round(value, digits)
+    return f"{rounded:,.0f}" if digits <= 0 else f"{rounded:g}"

@@ -1,7 +1,7 @@
 """The whole forecast: both timescales, the law for a picture, the pilot to run next."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -120,6 +120,6 @@ def _shown(pilot: Pilot) -> PilotTime:
         point.batch_size,
         point.width,
         point.lr,
-        replace(pilot.tau_mem, rule=""),
-        replace(pilot.tau_gen, rule=""),
+        pilot.tau_mem,
+        pilot.tau_gen,
     )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.figures.forecast import forecast as drawn
-from memhorizon.forecasting.answers import Forecast, ForecastTime, NextPilot
+from memhorizon.forecasting.answers import Forecast, ForecastTime, NextPilot, interval_text, number_text
 from memhorizon.records.forecast import ForecastRecord
 from memhorizon.report.page import Page, document
 from memhorizon.report.parts import advice, paragraphs, picture, section, table_of_runs, text_of
@@ -25,16 +25,17 @@ def sentence_of(found: Forecast) -> str:
     answer = found.tau_mem
     if not answer.known:
         return f"The pilots cannot tell when n = {found.n_train:,} begins to copy: {answer.note}."
-    return f"A run of n = {found.n_train:,} begins to copy after {_interval(answer.step)} steps."
+    return f"A run of n = {found.n_train:,} begins to copy after {interval_text(answer.step)} steps."
 
 
 def lines_of(found: Forecast) -> list[str]:
     """The answer in words, a line for each thing that is to be known."""
     lines = [*_answer_lines(found, "tau_mem"), *_answer_lines(found, "tau_gen")]
     if found.tau_mem.known:
-        safe = f"{_number(found.tau_mem.step.low)} steps"
+        safe = f"{number_text(found.tau_mem.step.low)} steps"
         lines.append(f"up to {safe} it copies in at most {(1 - found.confidence) / 2:.0%} of such runs")
     lines += _evidence_lines(found.tau_mem)
+    lines += _rule_lines(found)
     if found.next_pilot is not None:
         lines.append(next_line(found.next_pilot))
     return lines
@@ -45,9 +46,9 @@ def _answer_lines(found: Forecast, name: str) -> list[str]:
     if not answer.known:
         reason = f": {answer.note}" if answer.note else ""
         return [f"{name}({found.n_train:,}): {answer.status}{reason}"]
-    units = [f"{_interval(answer.step)} steps"]
+    units = [f"{interval_text(answer.step)} steps"]
     if not math.isnan(answer.epochs.value):
-        units += [f"{_interval(answer.epochs)} epochs", f"{_interval(answer.items)} items seen"]
+        units += [f"{interval_text(answer.epochs)} epochs", f"{interval_text(answer.items)} items seen"]
     note = f" ({answer.note})" if answer.note else ""
     return [f"{name}({found.n_train:,}) = {' = '.join(units)}{note}"]
 
@@ -73,6 +74,18 @@ def _evidence_lines(answer: ForecastTime) -> list[str]:
     return lines
 
 
+def _rule_lines(found: Forecast) -> list[str]:
+    """How the times of the pilots were read."""
+    lines = []
+    for name in NAMES:
+        times = [pilot.tau_mem if name == "tau_mem" else pilot.tau_gen for pilot in found.pilots]
+        rules = sorted({time.rule for time in times if time.known and time.rule})
+        if rules:
+            others = f", and {len(rules) - 1} rules more" if len(rules) > 1 else ""
+            lines.append(f"{name} of the pilots: {rules[0]}{others}")
+    return lines
+
+
 def next_line(pilot: NextPilot) -> str:
     """The pilot to run next, in words."""
     what = f"run next: n = {pilot.n_train:,} for {pilot.n_updates:,} steps"
@@ -80,23 +93,6 @@ def next_line(pilot: NextPilot) -> str:
     if math.isnan(pilot.factor):
         return f"{what}{about}: {pilot.note}"
     return f"{what}{about}: high over low falls from {pilot.before:.1f} to about {pilot.factor:.1f}"
-
-
-def _interval(found: Estimate) -> str:
-    return f"{_number(found.value)} [{_number(found.low)}, {_number(found.high)}]"
-
-
-def _number(value: float) -> str:
-    """Three significant digits, written out.
-
-    >>> _number(12345.6), _number(0.01234)
-    ('12,300', '0.0123')
-    """
-    if not math.isfinite(value) or value == 0:
-        return str(value)
-    digits = 2 - math.floor(math.log10(abs(value)))
-    rounded = round(value, digits)
-    return f"{rounded:,.0f}" if digits <= 0 else f"{rounded:g}"
 
 
 def _short(found: Estimate) -> str:
