@@ -44,9 +44,8 @@ def main(steps: int = 1500, pretraining: int = 1500, **settings) -> mh.Monitor:
     unet = UNet2DModel(norm_num_groups=8, **sizes, **blocks)
     list(training(unet, digits[80:], torch.optim.AdamW(unet.parameters(), lr=2e-3), pretraining))
     unet.requires_grad_(False)
-    for module in [module for module in unet.modules() if hasattr(module, "to_q")]:  # attention layers
-        for layer in (module.to_q, module.to_k, module.to_v):
-            register_parametrization(layer, "weight", LowRank(layer.weight))
+    for layer in [layer for name, layer in unet.named_modules() if name.endswith(("to_q", "to_k", "to_v"))]:
+        register_parametrization(layer, "weight", LowRank(layer.weight))
     optimizer = torch.optim.AdamW([p for p in unet.parameters() if p.requires_grad], lr=2e-3)
     denoiser = mh.integrations.diffusers_denoiser(SCHEDULER)
     monitor = mh.Monitor(digits[:40], holdout=digits[40:80], denoiser=denoiser, **settings)  # one line

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from memhorizon.auditing.cache import Cache
 from memhorizon.auditing.config import VIEWS, AuditConfig
 from memhorizon.auditing.feature_vectors import FeatureSource
 from memhorizon.auditing.pairs import Row, csv_of, pairs_of
@@ -17,6 +16,7 @@ from memhorizon.auditing.sets import AuditSets, check_enough, read_sets
 from memhorizon.auditing.views.base import Progress
 from memhorizon.checks import check_choice, check_flag, check_kind, check_number
 from memhorizon.errors import InputError
+from memhorizon.experiments.cache import Cache
 from memhorizon.files.images import ImageSource
 from memhorizon.files.plain import check_path, write_at
 from memhorizon.measure.extractors.efficientnet import NAME as EFFICIENTNET

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from audit_views import joined_statistics, quiet, with_one_more
-from memhorizon.auditing.cache import Cache
 from memhorizon.auditing.calibration import SCREEN, Reference, calibrate, find_all
 from memhorizon.auditing.views.vectors import VectorView
+from memhorizon.experiments.cache import Cache
 
 
 def seeded(seed):

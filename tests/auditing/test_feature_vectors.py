@@ -5,9 +5,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from memhorizon.auditing.cache import Cache
 from memhorizon.auditing.feature_vectors import PART, embedded, feature_vectors
 from memhorizon.errors import InputError
+from memhorizon.experiments.cache import Cache
 from memhorizon.files.folders import Skipped
 from memhorizon.files.images import ImageSet
 from scripted import Sums, save_scripted

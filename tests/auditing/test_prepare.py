@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from memhorizon.auditing.cache import Cache
 from memhorizon.auditing.config import AuditConfig
 from memhorizon.auditing.nearby import Nearby
 from memhorizon.auditing.prepare import n_for_null, not_fresh, prepare
 from memhorizon.auditing.views.reduced import MOST_BYTES, SIDES, in_unit, is_registered, reduced, side_for
 from memhorizon.errors import InputError
+from memhorizon.experiments.cache import Cache
 from memhorizon.files.images import ImageSet
 
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from memhorizon.auditing.alignment import blurred
-from memhorizon.auditing.cache import Cache
 from memhorizon.auditing.config import AuditConfig
 from memhorizon.auditing.planted import EDITS
 from memhorizon.auditing.run import audited
 from memhorizon.errors import InputError
+from memhorizon.experiments.cache import Cache
 from memhorizon.files.images import ImageSet
 from memhorizon.files.layouts import read_digits
 from memhorizon.records.files import to_text

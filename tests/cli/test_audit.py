@@ -465,7 +465,7 @@ def test_an_audit_that_is_interrupted_goes_on(here):
     words = ["--samples", "samples", "--train", "train", "--views", "pixels", "--cache", "cache"]
     code = (
         "import os, sys\n"
-        "from memhorizon.auditing import cache\n"
+        "from memhorizon.experiments import cache\n"
         "keep = cache.Cache._keep\n"
         "def killed(self, path, tensors):\n"
         "    keep(self, path, tensors)\n"

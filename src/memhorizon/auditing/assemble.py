@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float64
 
-from memhorizon.auditing.cache import digest_of
 from memhorizon.auditing.calibration import Calibrated
 from memhorizon.auditing.conditional import conditional_p_values
 from memhorizon.auditing.config import AuditConfig
@@ -19,6 +18,7 @@ from memhorizon.auditing.reference import duplicates_of, first_members
 from memhorizon.auditing.scores import Scores
 from memhorizon.auditing.statistics import Discoveries, benjamini_hochberg, smallest_reportable
 from memhorizon.auditing.views.base import View
+from memhorizon.experiments.cache import digest_of
 from memhorizon.experiments.run import environment
 from memhorizon.files.images import ImageSet
 from memhorizon.records.audit import (

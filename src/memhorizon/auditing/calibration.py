@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from memhorizon.auditing.cache import Cache, Key, cached
 from memhorizon.auditing.scores import Changes, Scores
 from memhorizon.auditing.statistics import PValues, conformal_p_values
 from memhorizon.auditing.views.base import Found, Progress, Report, View
+from memhorizon.experiments.cache import Cache, Key, cached
 
 SCREEN = 0.1  # p-values up to here are those of the training set that the sample has joined
 _PAIRS = 1 << 22  # of a sample and a reference item that may change it, in memory at a time, at most

@@ -15,10 +15,10 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from memhorizon.auditing.cache import Cache, Tensors, cached, digest_of
 from memhorizon.auditing.views.base import Report
 from memhorizon.errors import InputError
 from memhorizon.eval_mode import device_of_model
+from memhorizon.experiments.cache import Cache, Tensors, cached, digest_of
 from memhorizon.files.images import ImageSet
 from memhorizon.measure.extractors.base import Extractor
 from memhorizon.measure.extractors.loading import NetworkSource, load_features

@@ -7,13 +7,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from memhorizon.auditing.cache import Cache, cached, digest_of
 from memhorizon.auditing.config import AuditConfig
 from memhorizon.auditing.nearby import Nearby
 from memhorizon.auditing.reference import RARE, Design, Duplicates, alike_distance, divide, shared_items
 from memhorizon.auditing.views.base import Progress
 from memhorizon.auditing.views.reduced import reduced, side_for
 from memhorizon.errors import InputError
+from memhorizon.experiments.cache import Cache, cached, digest_of
 from memhorizon.files.images import ImageSet
 from memhorizon.measure.duplicates import linked_groups, near_distance
 from memhorizon.measure.items import as_pair

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from memhorizon.auditing.assemble import Facts, record_of
-from memhorizon.auditing.cache import Cache, digest_of
 from memhorizon.auditing.calibration import Calibrated, Reference, calibrate, find_all
 from memhorizon.auditing.config import AuditConfig
 from memhorizon.auditing.edits import Edit, edit_of
@@ -22,6 +21,7 @@ from memhorizon.auditing.views.build import ORDER, Material, build
 from memhorizon.auditing.views.features import NAME as FEATURES
 from memhorizon.auditing.views.reduced import LARGEST_ALIGNED, SMALLEST_ALIGNED, is_registered, reduced
 from memhorizon.errors import InputError
+from memhorizon.experiments.cache import Cache, digest_of
 from memhorizon.files.images import ImageSet
 from memhorizon.measure.neighbors import nearest_of
 from memhorizon.records.audit import AuditRecord

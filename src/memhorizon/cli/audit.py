@@ -10,7 +10,6 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from memhorizon.auditing.cache import Cache, default_folder
 from memhorizon.auditing.sets import AuditSets, read_sets
 from memhorizon.audits import AuditReport, audit_of, config_of, features_of
 from memhorizon.checks import check_number
@@ -19,11 +18,12 @@ from memhorizon.cli.bars import bar
 from memhorizon.cli.output import say
 from memhorizon.cli.typed import command, remember
 from memhorizon.errors import InputError
+from memhorizon.experiments.cache import Cache
 from memhorizon.files.arrays import split_key
 from memhorizon.files.bounds import printable
 from memhorizon.files.folders import suffix_of
 from memhorizon.files.pictures import PICTURE_SUFFIXES
-from memhorizon.files.plain import check_file, check_path
+from memhorizon.files.plain import check_file, check_path, user_cache
 from memhorizon.records.files import to_plain
 
 Given = TypeVar("Given", str, Path)
@@ -163,7 +163,7 @@ def _cache(place: str | None) -> Cache | None:
         return None
     if place is not None:
         return Cache(check_path("cache", place))
-    folder = default_folder()
+    folder = user_cache("audit")
     try:
         return None if folder is None else Cache(folder)
     except InputError as error:

@@ -9,13 +9,9 @@ Its features are scaled to unit mean variance over the pictures that it was trai
 held-out items of a run alike: both are drawn from the pictures that it knows.
 """
 
-import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
-from hashlib import sha256
-from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
@@ -26,7 +22,7 @@ from memhorizon.datasets.sources import source_of
 from memhorizon.datasets.split import Split
 from memhorizon.devices import with_threads
 from memhorizon.errors import InputError
-from memhorizon.experiments.tensors import read_tensors, write_tensors
+from memhorizon.experiments.cache import Cache, cached, digest_of
 from memhorizon.files.plain import user_cache
 from memhorizon.measure.quality import Distance, frechet_distance
 from memhorizon.measure.snapshot import Quality
@@ -97,13 +93,8 @@ def _perception(name: str, path: str | None, size: int | None, grey: bool) -> Pe
         return None
     pixels, labels = pictures
     network = CONFIG.build(tuple(pixels.shape[1:]), int(labels.max()) + 1)
-    file = _file(pixels, labels)
-    kept = _kept(file)
-    if kept is None or set(kept) != set(network.state_dict()):
-        _train(network, pixels, labels)
-        _keep(file, network)
-    else:
-        network.load_state_dict(kept)
+    key = {"classifier": VERSION, "pixels": digest_of(pixels), "labels": digest_of(labels), **asdict(CONFIG)}
+    network.load_state_dict(cached(_cache(), key, lambda: _trained(network, pixels, labels)))
     return _measured(network.eval(), pixels, labels)
 
 
@@ -116,10 +107,12 @@ def _labelled(config: DataConfig) -> tuple[Float[Tensor, "n c h w"], Int[Tensor,
     return taken.items, source.labels[torch.tensor(taken.positions)].long()
 
 
-def _train(network: Classifier, pixels: Tensor, labels: Tensor) -> None:
+def _trained(network: Classifier, pixels: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """The weights of a network that has learned these pictures."""
     fitted = ~_tested(len(pixels))
     with with_threads(1):
         fit(network, pixels[fitted], labels[fitted], CONFIG)
+    return network.state_dict()
 
 
 def _measured(network: Classifier, pixels: Tensor, labels: Tensor) -> Perception:
@@ -138,31 +131,10 @@ def _tested(count: int) -> Tensor:
     return torch.arange(count) % TESTED == TESTED - 1
 
 
-def _file(pixels: Tensor, labels: Tensor) -> Path | None:
-    """Where the weights of these pictures are kept; None where the user has no home."""
+def _cache() -> Cache | None:
+    """The user's cache of classifiers; None where there can be none."""
     folder = user_cache("classifiers")
-    if folder is None:
-        return None
-    asked = json.dumps({"version": VERSION, **asdict(CONFIG)}, sort_keys=True)
-    digest = sha256(asked.encode())
-    digest.update(repr(tuple(pixels.shape)).encode())
-    digest.update(pixels.contiguous().numpy().data)
-    digest.update(labels.contiguous().numpy().data)
-    return folder / f"{digest.hexdigest()}.safetensors"
-
-
-def _kept(file: Path | None) -> dict[str, Tensor] | None:
-    """The weights in a file; None where there are none, or they are damaged."""
     try:
-        return None if file is None else read_tensors(file)
+        return None if folder is None else Cache(folder)
     except InputError:
         return None
-
-
-def _keep(file: Path | None, network: Classifier) -> None:
-    """Write the weights, where that is possible."""
-    if file is None:
-        return
-    with suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_tensors(file, network.state_dict())

@@ -84,7 +84,7 @@ def test_an_audit_finds_copies_that_only_the_features_see():
 
 
 def test_each_function_has_its_answer_whatever_the_cache_keeps(tmp_path):
-    from memhorizon.auditing.cache import Cache
+    from memhorizon.experiments.cache import Cache
 
     train = as_set(normal(200, 12))
     samples = as_set(normal(10, 12, seed=1))

@@ -7,7 +7,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from memhorizon.auditing.cache import Cache, cached, digest_of
 from memhorizon.auditing.config import AuditConfig
 from memhorizon.auditing.descriptor import Descriptor, Learning, learn
 from memhorizon.auditing.feature_vectors import FeatureSource
@@ -18,6 +17,7 @@ from memhorizon.auditing.views.base import Report, View
 from memhorizon.auditing.views.features import features
 from memhorizon.auditing.views.pixels import coarse, pixels
 from memhorizon.auditing.views.reduced import LARGEST_ALIGNED, in_unit, is_registered, reduced
+from memhorizon.experiments.cache import Cache, cached, digest_of
 from memhorizon.files.images import ImageSet
 from memhorizon.records.plain import Plain
 

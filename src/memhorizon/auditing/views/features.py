@@ -11,11 +11,11 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from memhorizon.auditing.cache import Cache, digest_of
 from memhorizon.auditing.feature_vectors import FeatureSource, feature_vectors
 from memhorizon.auditing.views.base import Report
 from memhorizon.auditing.views.vectors import VectorView
 from memhorizon.errors import InputError
+from memhorizon.experiments.cache import Cache, digest_of
 from memhorizon.files.images import ImageSet
 
 NAME = "features"

@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from memhorizon.auditing.cache import digest_of
 from memhorizon.auditing.views.vectors import VectorView
+from memhorizon.experiments.cache import digest_of
 
 MOST_DIRECTIONS = 96  # fewer are blinder to noise, more to compression
 _LEAST = 1e-10  # of the largest variance: directions of less have no numbers to be read from

@@ -4,9 +4,9 @@ from functools import partial
 
 import torch
 
-from memhorizon.auditing.cache import Cache
 from memhorizon.auditing.config import AuditConfig
 from memhorizon.auditing.run import audited
+from memhorizon.experiments.cache import Cache
 from memhorizon.files.images import load_images
 from memhorizon.recipes.planted_copies.suite import Case
 from memhorizon.recipes.planted_copies.tools import HERE, Tool, Verdict

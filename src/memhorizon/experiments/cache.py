@@ -1,9 +1,9 @@
 """Tensors that were computed before, found again by what they were computed from.
 
 A file is named by the SHA-256 of what went into its tensors: digests of the items, settings, versions. So
-nothing in the cache can be out of date, an audit that was interrupted goes on with what is there, and another
+nothing in the cache can be out of date: an audit that was interrupted goes on with what is there, and another
 audit of the same training set finds its descriptor. Files are written whole or not at all; one that is
-damaged counts as missing and is written again; where nothing can be written the audit does without.
+damaged counts as missing and is written again; where nothing can be written one does without.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from torch import Tensor
 from memhorizon.checks import check_whole
 from memhorizon.errors import InputError
 from memhorizon.experiments.tensors import read_tensors_and_note, write_tensors
-from memhorizon.files.plain import SUFFIX, check_path, make_folder, user_cache
+from memhorizon.files.plain import SUFFIX, check_path, make_folder
 from memhorizon.records.audit import PROTOCOL
 from memhorizon.records.plain import Plain
 
@@ -113,7 +113,7 @@ def _files(folder: Path) -> Iterator[_File]:
     with os.scandir(folder) as listing:
         for entry in listing:
             if _OURS.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
-                with suppress(FileNotFoundError):  # another audit has just removed it
+                with suppress(FileNotFoundError):  # another process has just removed it
                     status = entry.stat(follow_symlinks=False)
                     yield _File(Path(entry.path), status.st_size, status.st_mtime)
 
@@ -141,11 +141,6 @@ def cached(cache: Cache | None, key: Key, compute: Callable[[], Mapping[str, Ten
     if cache is None:
         return {name: _settled(tensor) for name, tensor in compute().items()}
     return cache.tensors(key, compute)
-
-
-def default_folder() -> Path | None:
-    """The user's folder for caches of audits; None where the user has no home."""
-    return user_cache("audit")
 
 
 def digest_of(tensor: Shaped[Tensor, "..."]) -> str:

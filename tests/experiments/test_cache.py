@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from memhorizon.auditing import cache as module
-from memhorizon.auditing.cache import Cache, cached, default_folder, digest_of
 from memhorizon.errors import InputError
+from memhorizon.experiments import cache as module
+from memhorizon.experiments.cache import Cache, cached, digest_of
+from memhorizon.files.plain import user_cache
 
 MADE = {
     "weights": torch.arange(12.0).reshape(3, 4).T,  # strides of another order
@@ -197,10 +198,10 @@ def test_an_error_of_the_computation_leaves_nothing(tmp_path):
 
 def test_the_default_place(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert default_folder() == tmp_path / "memhorizon" / "audit"
+    assert user_cache("audit") == tmp_path / "memhorizon" / "audit"
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")  # to be ignored, by the specification
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert default_folder() == tmp_path / "home" / ".cache" / "memhorizon" / "audit"
+    assert user_cache("audit") == tmp_path / "home" / ".cache" / "memhorizon" / "audit"
 
 
 # --- digests ---
