@@ -93,6 +93,20 @@ def test_copies_are_an_exit_status_of_1_and_a_page(here, capsys):
     }
 
 
+def test_vectors_of_each_set_are_given_as_files(here, capsys):
+    """Vectors that say something else than the pixels, in which no sample is a copy."""
+    rng = np.random.default_rng(0)
+    train = rng.standard_normal((N_TRAIN, 6))
+    np.save("t.npy", train)
+    np.save("s.npy", np.concatenate([train[:N_COPIES], 9 + rng.random((N_SAMPLES - N_COPIES, 6))]))
+    words = ("--views", "features", "--features", "s.npy", "t.npy", "--json")
+    assert run(*words, samples="honest") == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert [one["is_copy"] for one in answer["samples"]] == [True] * N_COPIES + [False] * 15
+    assert run(*words, "--output", "s.npy", samples="honest") == 2  # it is read
+    assert "expected another file than that of the vectors of samples" in capsys.readouterr().err
+
+
 def test_honest_samples_pass(here, capsys):
     assert run(samples="honest") == 0
     assert f"None of the {N_SAMPLES} samples is reported" in capsys.readouterr().out
@@ -365,6 +379,9 @@ BAD_OPTIONS = {
     ("--views", "features"): "features: ",
     ("--views",): "views: ",
     ("--features", "nothing.onnx"): "features: ",
+    ("--features", "vectors.npy"): "features: ",
+    ("--features", "one.npy", "two.npy"): "features: expected a file of vectors",
+    ("--features", "one.npy", "two.npy", "three.npy"): "features: expected one name or file, or a file of",
     ("--n-reference", "0"): "n_reference: ",
     ("--n-reference", "3"): "n_reference not below 19",
     ("--seed", "-1"): "seed: ",

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from memhorizon.auditing.feature_vectors import FeatureSource
 from memhorizon.auditing.sets import AuditSets, read_sets
 from memhorizon.audits import AuditReport, audit_of, config_of, features_of
 from memhorizon.checks import check_number
@@ -44,7 +45,7 @@ def audit(
     fdr: float = 0.05,
     views: tuple[str, ...] | None = None,
     n_reference: int | None = None,
-    features: str | None = None,
+    features: tuple[str, ...] | None = None,
     size: int | None = None,
     grey: bool = False,
     same_units: bool = False,
@@ -73,7 +74,8 @@ def audit(
             pictures, pixels and coarse for all else.
         n_reference: how many training items the p-values are calibrated on at most; by default 4,000; by the
             default views, or with aligned, a quarter of a larger training set (at most 15,000, of 60,000).
-        features: for the view features: efficientnet-lite, or the file of a network (TorchScript, .onnx).
+        features: for the view features: efficientnet-lite; the file of a network (TorchScript, .onnx); or a
+            file of vectors for each set in the order samples, train, holdout.
         size: bring every picture to so many pixels a side.
         grey: make every picture grey.
         same_units: take the values as they are, whatever their ranges show.
@@ -84,7 +86,8 @@ def audit(
         quiet: show no progress.
     """
     check_number("fail_above", fail_above, least=0, most=1)
-    source = features_of(features)
+    sources = _given(samples=samples, train=train, holdout=holdout)
+    source = _features(features or (), sources)
     config = config_of(
         views,
         with_features=source is not None,
@@ -93,8 +96,9 @@ def audit(
         n_reference=n_reference,
         minutes=minutes,
     )
-    sources = _given(samples=samples, train=train, holdout=holdout)
-    _check_files(_given(output=output, record=record, pairs=pairs), sources)
+    vectors = source if isinstance(source, Mapping) else {}
+    read = sources | {f"the vectors of {name}": file for name, file in vectors.items()}
+    _check_files(_given(output=output, record=record, pairs=pairs), read)
     store = _cache(cache)
     if not quiet:
         say(f"reading {', '.join(sources if private else sources.values())}")
@@ -111,6 +115,27 @@ def audit(
 def _given(**named: Given | None) -> dict[str, Given]:
     """What was given, by its name."""
     return {name: one for name, one in named.items() if one is not None}
+
+
+def _features(given: Sequence[str], sources: Mapping[str, str]) -> FeatureSource:
+    """Where features are from: a name, the file of a network, or a file of vectors for each set.
+
+    Raises:
+        InputError: if it is none of these, or there is no file.
+    """
+    if not given:
+        return None
+    if len(given) == 1:
+        return features_of(given[0])
+    if len(given) != len(sources):
+        raise InputError(
+            f"features: expected one name or file, or a file of vectors for each of {', '.join(sources)}, "
+            f"got {len(given)} files"
+        )
+    for file in given:
+        if not os.path.isfile(split_key(check_path("features", file))[0]):
+            raise InputError(f"features: expected a file of vectors, found none at {printable(file)!r}")
+    return dict(zip(sources, given, strict=True))
 
 
 def _check_files(files: Mapping[str, Path], sources: Mapping[str, str]) -> None:
