@@ -14,6 +14,7 @@ from memhorizon.experiments.planning import (
     guessed_length,
     next_length,
     rounded,
+    seeds_of,
     sizes_of,
     source_of,
 )
@@ -138,8 +139,10 @@ def test_images_of_every_kind_are_kept_as_they_are(folder, tmp_path):
 
 def test_sizes_leave_room_for_seeds_and_held_out_images(made):
     data = replace(made.config.data, n_holdout=75)
-    assert sizes_of(replace(made.config, data=data), 300) == [16, 32, 64]
-    assert sizes_of(replace(made.config, data=replace(data, n_holdout=16)), 64) == [16]
+    assert sizes_of(replace(made.config, data=data), 300) == [16, 32, 64, 128]
+    small = replace(made.config, data=replace(data, n_holdout=16))
+    assert sizes_of(small, 64) == [16, 32]
+    assert [seeds_of(small, size, 64) for size in (16, 32)] == [2, 1]
 
 
 def test_the_page_says_what_the_plan_says(made, tmp_path):

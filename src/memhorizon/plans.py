@@ -18,7 +18,6 @@ from memhorizon.experiments.planning import (
     next_length,
     pilot_config,
     planned,
-    sizes_of,
     source_of,
     theory_guess,
 )
@@ -213,7 +212,7 @@ def _made(config: Config, looked: ImageSet, source: Path, minutes: float, device
         facts=facts_of(looked, str(source)),
         theory=theory_guess(looked),
         config=encode_object(config),
-        pilots=tuple(planned(config, sizes_of(config, len(looked)), minutes, device)),
+        pilots=tuple(planned(config, len(looked), minutes, device)),
         cores=min(cores(), 2),
     )
 

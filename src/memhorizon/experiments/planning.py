@@ -179,31 +179,42 @@ def theory_guess(images: ImageSet) -> TheoryGuess | None:
 
 
 def sizes_of(config: Config, count: int) -> list[int]:
-    """Doublings of the smallest size, each half of the images at most, as many seeds as there are apart.
+    """Doublings of the smallest size, each half of the images at most.
 
     >>> sizes_of(Config(data=DataConfig(n_holdout=75)), 300)
-    [16, 32, 64]
+    [16, 32, 64, 128]
     """
     left = count - config.data.n_holdout
     sizes = [SMALLEST * 2**k for k in range(SIZES)]
-    return [size for size in sizes if SEEDS * size <= left and 2 * size <= count] or [SMALLEST]
+    return [size for size in sizes if size <= left and 2 * size <= count] or [SMALLEST]
 
 
-def planned(config: Config, sizes: Sequence[int], minutes: float, device: str | None) -> list[PlannedPilot]:
-    """The pilots that fit into some minutes, smallest first, at least two sizes; timed on this machine."""
+def seeds_of(config: Config, size: int, count: int) -> int:
+    """How many pilots of a size: as many as have images apart, `SEEDS` at most.
+
+    >>> config = Config(data=DataConfig(n_holdout=75))
+    >>> [seeds_of(config, size, 300) for size in sizes_of(config, 300)]
+    [2, 2, 2, 1]
+    """
+    return max(1, min(SEEDS, (count - config.data.n_holdout) // size))
+
+
+def planned(config: Config, count: int, minutes: float, device: str | None) -> list[PlannedPilot]:
+    """The pilots of some images that fit into some minutes, at least two sizes; timed on this machine."""
+    sizes = sizes_of(config, count)
     guesses = [guessed_length(size, config) for size in sizes]
     runs = [pilot_config(config, size, length, 0) for size, length in zip(sizes, guesses, strict=True)]
-    at_once = min(cores(), SEEDS)
     found: list[PlannedPilot] = []
     spent = 0.0
+    at_once = min(cores(), SEEDS)
     for run, cost in zip(runs, costs(runs, device=device, threads=1, at_once=at_once), strict=True):
         if isinstance(cost, InputError):
             raise cost
-        seconds = SEEDS * cost.seconds(run)
-        spent += seconds / at_once
+        seeds = seeds_of(config, run.data.n_train, count)
+        spent += math.ceil(seeds / at_once) * cost.seconds(run)
         if len(found) >= 2 and spent > 60 * minutes:
             break
-        found.append(PlannedPilot(run.data.n_train, SEEDS, run.train.n_updates, seconds))
+        found.append(PlannedPilot(run.data.n_train, seeds, run.train.n_updates, seeds * cost.seconds(run)))
     return found
 
 
