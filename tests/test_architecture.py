@@ -26,6 +26,7 @@ LAYERS = [
     {"samplers", "training"},
     {"networks"},
     {"measure"},
+    {"tangent"},
     {"metrics"},
     {"datasets"},
     {"records"},
