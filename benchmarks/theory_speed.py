@@ -40,6 +40,10 @@ MODELS = {
     "(8, 64), I": FeatureModel(8, 64, 0.01),
     "(4, 64), {.5, 1.5}": FeatureModel(4, 64, 0.01, "tanh", HALVES),
 }
+MANY = {  # 1,000 distinct eigenvalues, without and with gaps between them
+    "equal steps from 1 to 2": Spectrum.atoms(np.linspace(1, 2, 1000)),
+    "k^-1": Spectrum.atoms(np.arange(1, 1001) ** -1.0),
+}
 
 
 def cpu(call: Callable[[], object], repeats: int = 5) -> float:
@@ -70,6 +74,26 @@ def measure(model: FeatureModel) -> dict[str, float]:
     }
 
 
+def measure_many(spectrum: Spectrum) -> dict[str, float]:
+    model = FeatureModel(8, 64, 0.01, spectrum=spectrum)
+    found = bulk_edges(model)
+    few = np.linspace(1e-3, 1.1 * found.intervals[-1, 1], 400)
+    tau = np.geomspace(1, 1e7, 200)
+    return {
+        "intervals": len(found.intervals),
+        "400 densities, s": cpu(lambda: spectral_density(model, few), 2),
+        "edges and masses, s": cpu(lambda: bulk_edges(model), 2),
+        "loss curve of 200 tau, s": cpu(lambda: loss_curves(model, tau), 2),
+        "time scales, s": cpu(lambda: timescales(model), 2),
+    }
+
+
+def rounded(found: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    return {
+        name: {key: float(f"{value:.3g}") for key, value in times.items()} for name, times in found.items()
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -77,6 +101,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     found = {name: measure(model) for name, model in MODELS.items()}
+    many = {name: measure_many(spectrum) for name, spectrum in MANY.items()}
     record = TableRecord(
         name="speed",
         command="OMP_NUM_THREADS=1 python benchmarks/theory_speed.py",
@@ -85,12 +110,7 @@ def main() -> None:
             "threads": os.environ.get("OMP_NUM_THREADS", "not set"),
             "load": round(os.getloadavg()[0], 1),
         },
-        summary={
-            "models": {
-                name: {key: float(f"{value:.3g}") for key, value in times.items()}
-                for name, times in found.items()
-            }
-        },
+        summary={"models": rounded(found), "1,000 eigenvalues, psi_n = 8, psi_p = 64": rounded(many)},
         rows=(),
         environment={
             "python": platform.python_version(),

@@ -4,6 +4,7 @@ import pytest
 
 from memhorizon.results import Status
 from memhorizon.theory import FeatureModel, Spectrum, bulk_edges, coefficients, spectral_density
+from memhorizon.theory.curve import Curve
 from memhorizon.theory.density import density_at
 from memhorizon.theory.equations import Equations
 
@@ -260,3 +261,43 @@ def test_a_continuous_spectrum_has_few_intervals():
     fewer = bulk_edges(FeatureModel(2, 4, 0.1, "tanh", Spectrum.marchenko_pastur(0.5, nodes=32)))
     assert s.labels == ("sub_bulk+rho_1", "rho_2")
     np.testing.assert_allclose(s.intervals, fewer.intervals, rtol=1e-6)  # geometric in the number of nodes
+
+
+class Everywhere(Curve):
+    """Looks for stationary points between all poles, as if a gap could be anywhere."""
+
+    def _stable(self):
+        cells = np.arange(1, len(self.al))
+        return cells, np.full(len(cells), -44.0), np.full(len(cells), 44.0)
+
+
+def random_model(generator):
+    """Of 2 to 30 eigenvalues that are near each other or decades apart, some of them rare."""
+    k = int(generator.integers(2, 30))
+    eigenvalues = np.exp(generator.normal(size=k) * generator.choice([0.1, 1, 3]))
+    weights = generator.random(k) + 10.0 ** -generator.integers(1, 12)
+    psi = np.exp(generator.uniform(-3, 7, size=2))
+    return FeatureModel(
+        *psi, generator.choice([0.01, 0.1, 1.0]), spectrum=Spectrum.atoms(eigenvalues, weights)
+    )
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_gap_is_where_none_is_looked_for(seed, monkeypatch):
+    model = random_model(np.random.default_rng(seed))
+    found = bulk_edges(model)
+    monkeypatch.setattr("memhorizon.theory.support.Curve", Everywhere)
+    everywhere = bulk_edges(model)
+    np.testing.assert_allclose(found.offsets, everywhere.offsets, rtol=1e-11, atol=0)
+    np.testing.assert_allclose(found.masses, everywhere.masses, rtol=1e-11, atol=0)
+
+
+def test_a_thousand_eigenvalues_are_those_of_their_density():
+    """Equal steps from 1 to 2, which make no gaps: the sum of the midpoint rule, off by its step squared."""
+    k = 1000
+    many = bulk_edges(FeatureModel(8, 64, 0.01, spectrum=Spectrum.atoms(1 + (np.arange(k) + 0.5) / k)))
+    nodes, weights = np.polynomial.legendre.leggauss(24)
+    smooth = bulk_edges(FeatureModel(8, 64, 0.01, spectrum=Spectrum.atoms(1.5 + nodes / 2, weights)))
+    assert many.labels == smooth.labels == ("sub_bulk", "rho_1", "rho_2")
+    np.testing.assert_allclose(many.intervals, smooth.intervals, rtol=k**-2, atol=0)
+    np.testing.assert_allclose(many.masses, smooth.masses, rtol=1e-11)

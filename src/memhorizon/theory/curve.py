@@ -8,6 +8,10 @@ so that eta and the choice of a root are coordinates of the curve. On it
 w = Y (v2 eta - (psi_p - 1) rho - rho^2 <d>), and w is stationary where J = 0,
 
     J = (psi_p - <(1 - rho d)^2>)(<e^2> - psi_n) + (v2 eta/rho + rho <e d>)^2.
+
+A solution on the real axis is that of a gap only if both brackets of J are of the sign that they have far
+outside of the spectrum, so that <e^2> < psi_n. In u = 1/eta, e^2 = al^2/(u + al)^2 is convex between two
+poles; where its minimum between neighbouring poles is above psi_n, no gap can be, and nothing is searched.
 """
 
 from collections.abc import Callable
@@ -18,9 +22,12 @@ from jaxtyping import Float
 
 from memhorizon.theory.equations import Equations
 
+_BLOCK = 2**20  # entries of the largest temporary array
 # Of the first grid, in the logarithm of the distance to the poles of eta.
 _REACH = 44.0
 _SPACING = 0.2
+_THIRDS = 60  # (2/3)^60 of the width
+_HALVES = 12  # 2^-12 of the width
 _TURN = 0.2  # largest change of log |rho| and log |1 - rho| from one grid point to the next
 _AROUND = np.concatenate([[0.0], *([s * _SPACING * 2.0 ** -np.arange(1, 45)] for s in (1, -1))], axis=None)
 # Of the search for a change of sign.
@@ -89,10 +96,54 @@ class Curve:
         return np.sort(np.concatenate(found))
 
     def _first_grid(self) -> Points:
-        """The same coordinates in every interval between poles."""
-        grid = np.arange(-_REACH, _REACH, _SPACING)
-        cells = np.arange(len(self.poles) + 1)
-        return self._at(np.repeat(cells, len(grid)), np.tile(grid, len(cells)))
+        """The same coordinates in the intervals at the ends; in the others as far as <e^2> < psi_n."""
+        ends = np.array([0, len(self.al), len(self.poles)])
+        inner, low, high = self._stable()
+        low = np.concatenate([np.full(len(ends), -_REACH), low - _SPACING])
+        high = np.concatenate([np.full(len(ends), _REACH), high + _SPACING])
+        counts = np.ceil((high - low) / _SPACING).astype(int) + 1
+        step = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        return self._at(
+            np.repeat(np.concatenate([ends, inner]), counts), np.repeat(low, counts) + _SPACING * step
+        )
+
+    def _stable(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Intervals between neighbouring poles where <e^2> < psi_n somewhere, and their ends there. [m]."""
+        # w A/(u + al)^2 of the two poles alone, at its minimum: (A^(1/3) + B^(1/3))^3 / distance^2
+        roots = np.cbrt(self.weights * self.al**2)
+        least = (roots[:-1] + roots[1:]) ** 3 / np.diff(self.al) ** 2
+        cell = 1 + np.flatnonzero(least < self.eq.psi_n)
+        x = self._lowest(cell)
+        below = self._h(cell, x) < 0
+        cell = cell[below]
+        x = x[below]
+        return cell, self._border(cell, x, -_REACH), self._border(cell, x, _REACH)
+
+    def _lowest(self, cell: np.ndarray) -> np.ndarray:
+        """Where <e^2> is smallest in inner intervals, by thirds: it falls, then rises. [m]."""
+        low = np.full(len(cell), -_REACH)
+        high = np.full(len(cell), _REACH)
+        for _ in range(_THIRDS):
+            first = low + (high - low) / 3
+            second = high - (high - low) / 3
+            rising = self._h(cell, first) < self._h(cell, second)
+            low = np.where(rising, low, first)
+            high = np.where(rising, second, high)
+        return 0.5 * (low + high)
+
+    def _border(self, cell: np.ndarray, inside: np.ndarray, end: float) -> np.ndarray:
+        """How far towards an end <e^2> < psi_n, by halves, to less than a step of the grid. [m]."""
+        outside = np.full(len(cell), end)
+        for _ in range(_HALVES):
+            middle = 0.5 * (inside + outside)
+            below = self._h(cell, middle) < 0
+            inside = np.where(below, middle, inside)
+            outside = np.where(below, outside, middle)
+        return outside
+
+    def _h(self, cell: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """<e^2> - psi_n. [m]."""
+        return self._averages(self._distances(cell, x)).h
 
     def _around(self, points: Points, level: float) -> Places:
         """Places that cluster at the points where g is this large."""
@@ -101,6 +152,13 @@ class Curve:
 
     def _at(self, cell: np.ndarray, x: np.ndarray) -> Points:
         """Evaluate; where the roots are complex, their common real part takes their place."""
+        size = max(1, _BLOCK // len(self.poles))
+        starts = range(0, max(1, len(cell)), size)
+        blocks = [self._block(cell[i : i + size], x[i : i + size]) for i in starts]
+        return Points(*(np.concatenate(column, axis=-1) for column in zip(*blocks, strict=True)))
+
+    def _block(self, cell: np.ndarray, x: np.ndarray) -> Points:
+        """Evaluate points that fit into memory together."""
         eq = self.eq
         distance = self._distances(cell, x)  # [k + 1, m]
         eta = distance[-1]

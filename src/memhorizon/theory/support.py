@@ -14,7 +14,8 @@ from memhorizon.theory.density import density_at
 from memhorizon.theory.equations import Equations
 from memhorizon.theory.model import FeatureModel
 
-MAX_ATOMS = 128  # then 2 to 5 s and 0.3 GB
+MAX_ATOMS = 2000  # the matrix of their differences fits into memory
+_ENOUGH = 1e-8  # of the difference between an integral and the mass that it must give
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
 _NODES, _WEIGHTS = 0.5 * (_NODES + 1), 0.5 * _WEIGHTS  # of the interval from 0 to 1
 
@@ -69,7 +70,7 @@ def bulk_edges(model: FeatureModel) -> Support:
     signs of X, kappa and D there, exactly; the integral of the density gives the residual.
 
     Raises:
-        InputError: if the spectrum of the data has more than 128 positive eigenvalues, or the interval of
+        InputError: if the spectrum of the data has more than 2,000 positive eigenvalues, or the interval of
             U's spectrum cannot be told from s2 in double precision.
 
     >>> s = bulk_edges(FeatureModel(psi_n=8, psi_p=64, t=0.01))
@@ -112,7 +113,7 @@ def _check_size(equations: Equations) -> None:
     atoms = int(np.sum(equations.al > 0))
     if atoms > MAX_ATOMS:
         raise InputError(
-            f"spectrum: expected at most {MAX_ATOMS} positive eigenvalues, got {atoms}: edges cost the cube "
+            f"spectrum: expected at most {MAX_ATOMS} positive eigenvalues, got {atoms} "
             "(Spectrum.from_data, power_law and marchenko_pastur have `nodes`)"
         )
 
@@ -173,7 +174,7 @@ def _integral(equations: Equations, low: float, high: float, mass: float) -> flo
     panels = _first_panels(integrand)
     done = 0.0
     for _ in range(40):
-        if len(panels.share) == 0 or abs(done + np.sum(panels.share) - mass) < 1e-11:
+        if len(panels.share) == 0 or abs(done + np.sum(panels.share) - mass) < _ENOUGH:
             break
         settled, panels = _halved(integrand, panels)
         done += settled
@@ -189,8 +190,8 @@ class _Panels(NamedTuple):
 
 
 def _first_panels(integrand: "_Integrand") -> _Panels:
-    """Four of equal width."""
-    ends = np.linspace(0, np.pi, 5)
+    """Four of equal width; one where the interval is narrow, the density smooth between its square roots."""
+    ends = np.linspace(0, np.pi, 2 if integrand.narrow else 5)
     return _Panels(ends[:-1], ends[1:], integrand.panels(ends[:-1], ends[1:]))
 
 
@@ -217,6 +218,7 @@ class _Integrand:
     def __init__(self, equations: Equations, low: float, high: float) -> None:
         self.equations = equations
         self.wide = high > 30 * low > 0
+        self.narrow = high < 1.5 * low
         self.start = np.log(low) if self.wide else low
         self.length = np.log(high / low) if self.wide else high - low
 
