@@ -23,7 +23,7 @@ def best_of(memory: Memory, settings: MonitorSettings, threshold: float, root: P
     if look is None or look.copies is None:
         return None
     certificate = Certificate(
-        look.step, look.copies, look.upper, settings.confidence, settings.most_certificates, threshold
+        look.step, look.copies, look.upper, settings.confidence, settings.candidates, threshold
     )
     path = "" if root is None or memory.kept != look.step else str(root / BEST)
     return Best(look.step, look.holdout_loss, look.copies, certificate, path)

@@ -34,7 +34,7 @@ def is_candidate(
     """Whether it is worth to certify a look, whose held-out loss is `loss`.
 
     It is where the loss is near its best so far, has slowed in coming down, and is clearly below that of the
-    best certified checkpoint. Without held-out items every look is that is half as far again as the last.
+    best certified checkpoint. Without held-out items every look is that is twice as far as the last one.
 
     Args:
         loss: held-out loss of this look; NaN without held-out items.
@@ -46,7 +46,7 @@ def is_candidate(
     if phase_is_copying:
         return False
     if math.isnan(loss):
-        return best is None or step >= 1.5 * best.step
+        return best is None or step >= 2 * best.step
     known = [look for look in earlier if not math.isnan(look.holdout_loss)]
     if not known:
         return False

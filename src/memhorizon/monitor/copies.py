@@ -63,6 +63,17 @@ class Found:
         """How many are copies."""
         return int(self.is_copy.sum())
 
+    @classmethod
+    def none(cls) -> "Found":
+        """That of no samples."""
+        return cls(torch.zeros(0), torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.bool))
+
+    def joined(self, other: "Found") -> "Found":
+        """These samples and others."""
+        ratio = torch.cat([self.ratio, other.ratio])
+        nearest = torch.cat([self.nearest, other.nearest])
+        return Found(ratio, nearest, torch.cat([self.is_copy, other.is_copy]))
+
 
 @dataclass(frozen=True, eq=False)
 class CopyFinder:

@@ -8,6 +8,7 @@ test and the certificate hold for the share of copies among them.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -30,6 +31,11 @@ class Drawn:
     samples: Float[Tensor, " m *item"]
     seeds: list[int]
     dropped: int
+
+    def joined(self, other: "Drawn") -> "Drawn":
+        """These and others."""
+        samples = torch.cat([self.samples, other.samples])
+        return Drawn(samples, self.seeds + other.seeds, self.dropped + other.dropped)
 
     @property
     def note(self) -> str:

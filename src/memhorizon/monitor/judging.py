@@ -1,13 +1,19 @@
-"""What the samples of a look show: the share of copies, its limit, a Frechet distance."""
+"""What the samples of a look show: the share of copies, its limit, a Frechet distance.
+
+A certified look has two limits, at numbers of samples that are fixed before the training: that which
+certifies the target where no sample is a copy, and, where a few are, a larger one that allows for them, of
+which the first samples are a part. With M looks there are K = 2 M limits, each at (1 - confidence)/K.
+"""
 
 import math
 from dataclasses import replace
 
+from jaxtyping import Float64
 from torch import Tensor
 
-from memhorizon.measure.features import PCAFeatures, pca_features
-from memhorizon.measure.quality import frechet_distance
-from memhorizon.monitor.certificate import certified_size, upper_limit
+from memhorizon.measure.features import PCAFeatures, features_of, pca_features
+from memhorizon.measure.quality import frechet_value
+from memhorizon.monitor.certificate import certified_size, samples_needed, upper_limit
 from memhorizon.monitor.copies import Found, expected_null
 from memhorizon.monitor.settings import MonitorSets, MonitorSettings
 from memhorizon.records.monitor import CopyRule, Look
@@ -16,21 +22,26 @@ from memhorizon.results import Fraction
 FEWEST_FRECHET = 40  # held-out items that a Frechet distance is measured with
 FEWEST_SAMPLES = 2  # finite ones, likewise
 DIRECTIONS = 16  # that it is measured in, at most
-WORTH = 0.6  # of the target: the most copies seen with which a certificate is tried again
+SPARE = 5  # copies that the second limit allows for at least
 
 
 class Judge:
     """Judges samples; the directions of the Frechet distance are found once.
 
     Attributes:
-        certified_size: samples of a certified look.
+        first_size: samples of the first limit of a certified look.
+        second_size: samples of its second limit, those of the first included.
     """
 
     def __init__(self, settings: MonitorSettings, sets: MonitorSets, rule: CopyRule) -> None:
         self._settings = settings
         self._sets = sets
-        self._features: PCAFeatures | None = None
-        self.certified_size = self._size(expected_null(rule))
+        self._compared: tuple[PCAFeatures, Float64[Tensor, "h d"]] | None = None
+        level = {"confidence": settings.confidence, "candidates": settings.candidates}
+        null = expected_null(rule)
+        self.first_size = samples_needed(settings.target, **level)
+        spare = samples_needed(settings.target, **level, copies=SPARE)
+        self.second_size = max(spare, certified_size(settings.target, null, **level))
 
     def judged(self, look: Look, samples: Tensor, found: Found, *, certified: bool) -> Look:
         """The look with what its samples show.
@@ -39,10 +50,10 @@ class Judge:
             look: that they are of.
             samples: those that are finite, at least one. [m, *item]
             found: what they are nearest to.
-            certified: whether the look is one of the K that a certificate may come from.
+            certified: whether the look is one of those that a certificate may come from.
         """
         confidence = self._settings.confidence
-        candidates = self._settings.most_certificates if certified else 1
+        candidates = self._settings.candidates if certified else 1
         total = len(samples)
         return replace(
             look,
@@ -52,28 +63,23 @@ class Judge:
             frechet=self._frechet(samples) if certified else math.nan,
         )
 
-    def size_again(self, look: Look) -> int:
-        """The size of a second try; 0 where none is needed, or where it would hardly help."""
-        target = self._settings.target
-        if look.copies is None or look.upper <= target or look.copies.value > WORTH * target:
-            return 0
-        return self._size(look.copies.value)
-
-    def _size(self, share: float) -> int:
-        """How many samples certify the target where such a share is called copies."""
-        return certified_size(
-            self._settings.target,
-            share,
-            confidence=self._settings.confidence,
-            candidates=self._settings.most_certificates,
-        )
+    def asks_more(self, found: Found) -> bool:
+        """Whether a certified look goes on to its second limit: a few samples are copies, not too many."""
+        if not found.count:
+            return False
+        size = max(self.second_size, len(found.ratio))
+        settings = self._settings
+        limit = upper_limit(found.count, size, confidence=settings.confidence, candidates=settings.candidates)
+        return limit <= settings.target
 
     def _frechet(self, samples: Tensor) -> float:
         """The distance of samples to the held-out items in main directions of the training set."""
         holdout = self._sets.holdout
         if holdout is None or len(holdout) < FEWEST_FRECHET or len(samples) < FEWEST_SAMPLES:
             return math.nan
-        if self._features is None:
+        if self._compared is None:
             dim = min(DIRECTIONS, len(self._sets.train) - 1, holdout[0].numel())
-            self._features = pca_features(self._sets.train.cpu(), dim)
-        return frechet_distance(samples, holdout.cpu(), features=self._features, same_units=True).value
+            features = pca_features(self._sets.train.cpu(), dim)
+            self._compared = features, features_of(holdout.cpu(), "holdout", features, len(holdout))
+        features, others = self._compared
+        return frechet_value(features_of(samples, "samples", features, len(samples)), others)

@@ -1,6 +1,5 @@
 """The keeper of a monitor: what is kept of a training, in a folder or, without one, in memory."""
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,26 +20,32 @@ from memhorizon.monitor.sheets import SheetItems, picture
 from memhorizon.monitor.state import Memory
 from memhorizon.monitor.subject import Subject
 from memhorizon.records.files import to_text
-from memhorizon.records.monitor import Look, MonitorRecord, Phase, Sheet, Stop
+from memhorizon.records.monitor import Look, MonitorRecord, Sheet, Stop
 
-MOST_BYTES = 2**28  # of weights that are kept in memory
+MOST_BYTES = 2**28  # of the weights of a candidate that are kept in memory
+MOST = 2  # candidates
+GAIN = 0.02  # fall of the held-out loss below that of the last candidate that makes another
 
 
 class Keeper:
     """Keeps weights, contact sheets and the record; what cannot be written is noted.
 
     Attributes:
-        root: folder for all of it; None to keep nothing but the weights of the candidate, in memory.
-        candidate: these weights; none where there is a folder.
+        root: folder for all of it; None to keep nothing but the weights of the candidates, in memory.
+        candidates: these weights by their step; none where there is a folder.
     """
 
-    def __init__(self, root: Path | None, failures: Failures) -> None:
+    def __init__(self, root: Path | None, failures: Failures, limits: tuple[float, float]) -> None:
         self.root = root
-        self.candidate: dict[str, Tensor] = {}
+        self._limits = limits  # values that are black and white
+        self.candidates: dict[int, dict[str, Tensor]] = {}
         self._failures = failures
 
-    def keep_sheet(self, memory: Memory, step: int, items: SheetItems, limits: tuple[float, float]) -> str:
-        """Write the contact sheet of a look where there is a folder for it; give the file of its picture."""
+    def keep_sheet(self, memory: Memory, step: int, items: SheetItems) -> str:
+        """Write the contact sheet of a look where there is a folder for it; give the file of its picture.
+
+        The picture itself is drawn by `write`.
+        """
         if self.root is None or not items.rows:
             return ""
         with self._failures.noted(memory, "sheet"):
@@ -48,16 +53,17 @@ class Keeper:
             arrays = {"samples": items.samples.contiguous(), "nearest": items.nearest.contiguous()}
             keep_tensors(arrays, self.root / f"{name}.safetensors")
             shown = f"{name}.png" if items.are_pictures else ""
-            if shown:
-                keep_bytes(picture(items, limits), self.root / shown)
             memory.sheets.append(Sheet(step, items.rows, shown, f"{name}.safetensors"))
             return shown
         return ""
 
-    def keep_record(self, memory: Memory, record: Callable[[], MonitorRecord]) -> None:
-        """Write the record, where there is a folder for it."""
+    def write(self, memory: Memory, record: Callable[[], MonitorRecord]) -> None:
+        """Write the record and the pictures of contact sheets, where there is a folder for them."""
         if self.root is None:
             return
+        with self._failures.noted(memory, "sheet"):
+            for sheet in memory.sheets:
+                self._draw(sheet, self.root)
         with self._failures.noted(memory, "record"):
             keep_bytes(to_text(record()).encode(), self.root / RECORD)
 
@@ -70,20 +76,46 @@ class Keeper:
             memory.kept = best.step
 
     def keep_candidate(self, memory: Memory, look: Look, subject: Subject) -> None:
-        """Keep the weights of the smallest held-out loss, once learning has slowed and until copies begin."""
-        is_lowest = look.rise == 0 and not math.isnan(look.holdout_loss)
-        if not is_lowest or look.phase is Phase.LEARNING or look.stop is not Stop.NO:
+        """Keep the weights of a look whose held-out loss is clearly the smallest so far.
+
+        Clearly is by 2 %, so that of a long flat minimum an early checkpoint is kept, which copies less; the
+        one before it is kept too, for where that one copies.
+        """
+        if look.rise != 0 or look.stop is not Stop.NO or not self._is_gain(memory, look):
             return
         with self._failures.noted(memory, "weights"):
             weights = weights_of(subject.networks)
             if self.root is not None:
-                keep_tensors(weights, self.root / CANDIDATE)
+                keep_tensors(weights, self._file(look.step))
             elif sum(value.nbytes for value in weights.values()) <= MOST_BYTES:
-                self.candidate = weights
+                self.candidates[look.step] = weights
             else:
                 return
-            memory.candidate = look.step
+            memory.candidates.append(look.step)
+            while len(memory.candidates) > MOST:
+                self._drop(memory.candidates.pop(0))
 
-    def candidate_weights(self) -> dict[str, Tensor]:
-        """The weights of the candidate that were kept."""
-        return self.candidate if self.root is None else kept_tensors(self.root / CANDIDATE)
+    def candidate_weights(self, step: int) -> dict[str, Tensor]:
+        """The weights of a candidate that were kept."""
+        return self.candidates[step] if self.root is None else kept_tensors(self._file(step))
+
+    def _draw(self, sheet: Sheet, root: Path) -> None:
+        """Draw the picture of a contact sheet that is not drawn yet."""
+        path = root / sheet.picture
+        if not sheet.picture or path.exists():
+            return
+        arrays = kept_tensors(root / sheet.arrays)
+        items = SheetItems(arrays["samples"], arrays["nearest"], sheet.rows)
+        keep_bytes(picture(items, self._limits), path)
+
+    def _is_gain(self, memory: Memory, look: Look) -> bool:
+        before = [one.holdout_loss for one in memory.looks if one.step in memory.candidates]
+        return not before or look.holdout_loss <= (1 - GAIN) * min(before)
+
+    def _drop(self, step: int) -> None:
+        self.candidates.pop(step, None)
+        if self.root is not None:
+            self._file(step).unlink(missing_ok=True)
+
+    def _file(self, step: int) -> Path:
+        return (self.root or Path()) / f"{CANDIDATE}-{step:09d}.safetensors"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from memhorizon.files.plain import make_folder, write_atomically
 
 BEST = "best.safetensors"
-CANDIDATE = "candidate.safetensors"
+CANDIDATE = "candidate"  # and its step
 RECORD = "monitor.json"
 SHEETS = "sheets"
 

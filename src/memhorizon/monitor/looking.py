@@ -1,6 +1,5 @@
 """One look at a training: what is measured, what it costs, what follows from it, and what is kept."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from memhorizon.monitor.isolation import isolated
 from memhorizon.monitor.judging import Judge
 from memhorizon.monitor.keeper import Keeper
 from memhorizon.monitor.keeping import put_back, weights_of
-from memhorizon.monitor.looks import Purse, next_step
+from memhorizon.monitor.looks import ASSUMED, Purse, next_step, rows_paid_for
 from memhorizon.monitor.metering import Meter
 from memhorizon.monitor.sequential import EProcess, allowed_share
 from memhorizon.monitor.settings import MonitorSets, MonitorSettings
@@ -31,7 +30,8 @@ from memhorizon.monitor.subject import Subject, denoiser_of, is_out_of_memory
 from memhorizon.monitor.verdict import verdict_of
 from memhorizon.records.monitor import Look, MonitorRecord, Phase, Stop, Verdict
 
-TRIED = 8  # items that a first look at the losses tries out
+TRIED = 8  # items that it is tried on what losses cost
+TRIES = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,13 +75,16 @@ class Looking:
         self.root = around.root
         self.name = around.name
         self.last_sheet: SheetItems | None = None
-        self._probe = Probe.of(sets.train, sets.holdout, settings.plan.n_probe, seed=settings.seed)
+        self._whole_probe = Probe.of(sets.train, sets.holdout, settings.plan.n_probe, seed=settings.seed)
+        self._probe = self._whole_probe
+        self._n_updates = around.n_updates
+        self._environment = environment()
         self._denoiser = around.denoiser
         self._log = around.log
         self._batch_size = settings.batch_size
         self._memory = self._new_memory()
         self._failures = Failures()
-        self._keeper = Keeper(around.root, self._failures)
+        self._keeper = Keeper(around.root, self._failures, sets.limits)
         self._meter = Meter(around.timer, first=settings.plan.first, n_updates=around.n_updates)
         self._judge = Judge(settings, sets, self.finder.rule)
 
@@ -91,7 +94,7 @@ class Looking:
         return Memory(
             purse=Purse(self.settings.budget),
             test=EProcess(q0, self.settings.alpha),
-            due=plan.first,
+            due=plan.first if self.settings.budget is None else max(1, plan.first // 2),
             next_sample=plan.first,
             next_seed=first_seed(self.settings.seed),
         )
@@ -122,7 +125,7 @@ class Looking:
             failures=tuple(memory.failures),
             seed=self.settings.seed,
             name=self.name,
-            environment=environment(),
+            environment=self._environment,
         )
 
     def _guarded(self, step: int, model: object, *, force: bool) -> Verdict | None:
@@ -130,6 +133,8 @@ class Looking:
         memory = self._memory
         looks = len(memory.looks)
         with self._meter.aside(memory.purse, step):
+            if self._puts_off(step, force=force):
+                return None
             try:
                 with isolated():
                     self._look(step, model, force=force)
@@ -140,39 +145,73 @@ class Looking:
                     self._batch_size = max(1, self._batch_size // 4)
         return memory.verdict if len(memory.looks) > looks else None
 
-    def _look(self, step: int, model: object, *, force: bool) -> None:
+    def _puts_off(self, step: int, *, force: bool) -> bool:
+        """Whether the look that is due has to wait."""
         memory = self._memory
+        plan = self.settings.plan
         if memory.looks and step < memory.looks[-1].step:
             memory.due = memory.looks[-1].step + 1
-            return
-        purse = memory.purse
+            return True
+        if self._is_known(memory.purse):
+            self._fix_probe(step)
+        if force or may_look(memory, plan, step):
+            return False
+        memory.due = step + steps_to_wait(step, plan)
+        return True
+
+    @staticmethod
+    def _is_known(purse: Purse) -> bool:
+        """Whether it is known what losses cost, or does not matter."""
+        return purse.budget is None or purse.per_losses > 0
+
+    def _look(self, step: int, model: object, *, force: bool) -> None:
+        memory = self._memory
         plan = self.settings.plan
-        if not (force or may_look(memory, plan, step)):
-            memory.due = step + steps_to_wait(step, plan)
-            return
         subject = Subject.of(denoiser_of(model, self._denoiser))
-        if not (force or purse.per_losses):
-            self._try_out(subject)
-            if not purse.may_measure_losses():
-                memory.due = step + steps_to_wait(step, plan)
-                return
+        if not (force or self._is_known(memory.purse)):
+            self._try_out(step, subject)
+            memory.due = max(plan.first, step + 1)
+            return
+        note = self._fix_probe(step)
         losses = self._losses(subject, force=force)
-        look = self._look_of(step, losses, subject)
+        look = self._look_of(step, losses, note)
         count, certified = self._samples_wanted(look, force=force)
         if count:
-            look = self._with_samples(look, subject, count, certified=certified)
+            look = replace(look, stable_rank=stable_rank(subject.networks))
+            look = self._with_samples(look, subject, count, certified=certified, unlimited=force)
         memory.due = next_step(step, ratio_after(look, plan))
         self._conclude(look, subject)
 
-    def _try_out(self, subject: Subject) -> None:
-        """Measure the losses of a few items, to know what a look will cost."""
+    def _try_out(self, step: int, subject: Subject) -> None:
+        """Measure the losses of a few items, to know what a look costs; again, as the first takes longer."""
         few = self._probe.first(TRIED)
-        with self._meter.timed() as seconds:
-            self._measured(subject, few)
         purse = self._memory.purse
-        purse.on_losses += seconds[0]
-        purse.per_losses = seconds[0] * math.ceil(self._probe.evaluations / self._batch_size)
-        purse.per_losses *= min(1.0, self._batch_size / few.evaluations)
+        took: list[float] = []
+        for _ in range(TRIES):
+            with self._meter.timed() as seconds:
+                self._measured(subject, few)
+            took += seconds
+        purse.on_losses += sum(took)
+        purse.per_losses = min(took) * self._probe.evaluations / few.evaluations
+        purse.tried_step = step
+        purse.tried_seconds = purse.train_seconds
+
+    def _fix_probe(self, step: int) -> str:
+        """Fix, at the first look, on how many items losses are measured; say where that is not all."""
+        memory = self._memory
+        purse = memory.purse
+        wanted = self.settings.plan.n_probe
+        if not memory.rows:
+            memory.rows = wanted
+            if purse.budget is not None and purse.per_losses:
+                n_updates = self._n_updates or ASSUMED
+                step_seconds = purse.step_seconds(step)
+                memory.rows = rows_paid_for(wanted, purse.per_losses, step_seconds, purse.budget, n_updates)
+                purse.per_losses *= memory.rows / wanted
+            self._probe = self._whole_probe.first(memory.rows)
+        if memory.looks:
+            return ""
+        return f"losses of {memory.rows} items: the budget pays for no more" if memory.rows < wanted else ""
 
     def _measured(self, subject: Subject, probe: Probe) -> Losses:
         with eval_mode(subject.denoiser):
@@ -191,9 +230,9 @@ class Looking:
             purse.per_sample = seconds[0] / self._probe.evaluations * calls
         return found
 
-    def _look_of(self, step: int, losses: Losses | None, subject: Subject) -> Look:
-        """What the cheap signals show."""
-        look = Look(step, Phase.CANNOT_TELL, log_e=self._memory.test.log_e)
+    def _look_of(self, step: int, losses: Losses | None, note: str) -> Look:
+        """What the losses show."""
+        look = Look(step, Phase.CANNOT_TELL, log_e=self._memory.test.log_e, note=note)
         if losses is None:
             return look
         gap, gap_error = losses.gap()
@@ -204,7 +243,6 @@ class Looking:
             holdout_loss=losses.holdout_loss,
             gap=gap,
             gap_error=gap_error,
-            stable_rank=stable_rank(subject.networks),
         )
         if not self._probe.has_holdout:
             return look
@@ -227,40 +265,67 @@ class Looking:
             self._memory,
             self.settings,
             look,
-            self._judge.certified_size,
+            self._judge.first_size,
             has_holdout=self.sets.holdout is not None,
             force=force,
         )
 
     def _with_samples(
-        self, look: Look, subject: Subject, count: int, *, certified: bool, tested: bool = True
+        self,
+        look: Look,
+        subject: Subject,
+        count: int,
+        *,
+        certified: bool,
+        tested: bool = True,
+        unlimited: bool = False,
     ) -> Look:
-        """The look with fresh samples and what they show; the test for the stop goes on where `tested`."""
+        """The look with fresh samples and what they show.
+
+        Args:
+            look: that they are of.
+            subject: the network.
+            count: of the samples; a certified look where a few are copies draws more.
+            certified: whether the look is one of those that a certificate may come from.
+            tested: whether the test for the stop goes on.
+            unlimited: draw whatever the budget.
+        """
+        memory = self._memory
+        drawn, found = self._sampled(subject, count, certified=certified, tested=tested)
+        if certified and self._judge.asks_more(found):
+            more = self._judge.second_size - count
+            if unlimited or memory.purse.may_certify(more):
+                others, seen = self._sampled(subject, more, certified=True, tested=tested)
+                drawn = drawn.joined(others)
+                found = found.joined(seen)
+        if tested:
+            memory.next_sample = next_step(look.step, self.settings.plan.sample_ratio)
+            look = replace(look, log_e=memory.test.log_e)
+        if drawn.note:
+            self._failures.note(memory, "samples", f"step {look.step:,}: {drawn.note}")
+            look = replace(look, note=drawn.note)
+        if not drawn.seeds:
+            return look
+        memory.certificates += certified
+        sheet = self._sheet(look.step, drawn, found)
+        return replace(self._judge.judged(look, drawn.samples, found, certified=certified), sheet=sheet)
+
+    def _sampled(self, subject: Subject, count: int, *, certified: bool, tested: bool) -> tuple[Drawn, Found]:
+        """Fresh samples and what they are nearest to."""
         memory = self._memory
         with self._meter.timed() as seconds:
             drawn = self._draw(subject, memory.seeds(count))
-            found = self.finder.find(drawn.samples) if drawn.seeds else None
+            found = self.finder.find(drawn.samples) if drawn.seeds else Found.none()
         memory.purse.paid_samples(seconds[0], count, certified=certified)
-        if tested:
-            memory.next_sample = next_step(look.step, self.settings.plan.sample_ratio)
-        if drawn.note:
-            self._failures.note(memory, "samples", f"step {look.step:,}: {drawn.note}")
-        look = replace(look, note=drawn.note)
-        if found is None:
-            return look
-        if tested:
+        if tested and drawn.seeds:
             memory.test = memory.test.after(found.count, len(drawn.seeds))
-            look = replace(look, log_e=memory.test.log_e)
-        if certified:
-            memory.certificates += 1
-        sheet = self._sheet(look.step, drawn, found)
-        return replace(self._judge.judged(look, drawn.samples, found, certified=certified), sheet=sheet)
+        return drawn, found
 
     def _sheet(self, step: int, drawn: Drawn, found: Found) -> str:
         """Make the contact sheet; give the file of its picture."""
         count = self.settings.plan.n_shown
         self.last_sheet = SheetItems.of(drawn.samples, drawn.seeds, found, self.sets.train, count)
-        return self._keeper.keep_sheet(self._memory, step, self.last_sheet, self.sets.limits)
+        return self._keeper.keep_sheet(self._memory, step, self.last_sheet)
 
     def _draw(self, subject: Subject, seeds: list[int]) -> Drawn:
         return draw(
@@ -275,6 +340,7 @@ class Looking:
         """Reach the verdict, and write down what was seen."""
         memory = self._memory
         before = best_look(memory.looks, self.settings.target)
+        was = memory.verdict.stop
         verdict = self._verdict_with(look)
         look = replace(
             look,
@@ -289,7 +355,9 @@ class Looking:
         if best is not None and best is not before:
             self._keeper.keep_best(memory, best, subject)
         self._keeper.keep_candidate(memory, look, subject)
-        self._keeper.keep_record(memory, self.record)
+        if look.stop is not Stop.NO and was is Stop.NO and memory.purse.may_end_with(self._judge.first_size):
+            self._certify_kept(subject)
+        self._write(always=look.stop is not was)
         if self._log is not None:
             with self._failures.noted(memory, "log"):
                 self._log(tags_of(look, memory), look.step)
@@ -307,33 +375,42 @@ class Looking:
             return replace(verdict, stop=memory.verdict.stop)
         return verdict
 
-    def _finish(self, model: object) -> None:
-        memory = self._memory
-        look = next((look for look in memory.looks if look.step == memory.candidate), None)
-        best = best_look(memory.looks, self.settings.target)
-        is_worth = look is not None and (best is None or look.holdout_loss < best.holdout_loss)
-        if look is None or not is_worth or memory.certificates >= self.settings.most_certificates:
+    def _write(self, *, always: bool) -> None:
+        """Write the record and the pictures of sheets, as far as the budget pays for them."""
+        purse = self._memory.purse
+        if self.root is None or not (always or purse.may_write()):
             return
-        subject = Subject.of(denoiser_of(model, self._denoiser))
-        now = weights_of(subject.networks)
-        kept = self._keeper.candidate_weights()
-        try:
-            put_back(subject.networks, kept)
-            self._certify_candidate(look, subject)
-        finally:
-            put_back(subject.networks, now)
-        self._keeper.keep_record(memory, self.record)
+        with self._meter.timed() as seconds:
+            self._keeper.write(self._memory, self.record)
+        purse.on_files += seconds[0]
 
-    def _certify_candidate(self, look: Look, subject: Subject) -> None:
-        """Draw the samples of a certificate; where a few are copies, once more, as many as these ask for."""
+    def _finish(self, model: object) -> None:
+        self._certify_kept(Subject.of(denoiser_of(model, self._denoiser)))
+        self._write(always=True)
+
+    def _certify_kept(self, subject: Subject) -> None:
+        """Certify the candidates whose weights were kept, the lowest first, until one has a certificate."""
+        memory = self._memory
+        for step in reversed(memory.candidates):
+            look = next(look for look in memory.looks if look.step == step)
+            best = best_look(memory.looks, self.settings.target)
+            if best is not None and best.holdout_loss <= look.holdout_loss:
+                return
+            if look.certified or memory.certificates >= self.settings.most_certificates:
+                continue
+            now = weights_of(subject.networks)
+            try:
+                put_back(subject.networks, self._keeper.candidate_weights(step))
+                self._certify(look, subject)
+            finally:
+                put_back(subject.networks, now)
+
+    def _certify(self, look: Look, subject: Subject) -> None:
+        """Draw the samples of a certificate of an earlier look, whose weights the network has."""
         memory = self._memory
         place = memory.looks.index(look)
-        size = self._judge.certified_size
-        look = self._with_samples(look, subject, size, certified=True, tested=False)
+        size = self._judge.first_size
+        look = self._with_samples(look, subject, size, certified=True, tested=False, unlimited=True)
         memory.looks[place] = look
-        again = self._judge.size_again(look)
-        if again and memory.certificates < self.settings.most_certificates:
-            look = self._with_samples(look, subject, again, certified=True, tested=False)
-            memory.looks[place] = look
         if best_look(memory.looks, self.settings.target) is look:
             self._keeper.keep_best(memory, look, subject)

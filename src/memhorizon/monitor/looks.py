@@ -2,10 +2,11 @@
 
 Steps of looks are spaced evenly in the logarithm, since both timescales of a training are known to a factor.
 What is spent is measured by a timer and kept below a share (the budget) of the training time: of the
-planned one where the length of the training is known, of the time so far elsewhere. Three fifths of the
-budget are for losses, a fifth is for samples, and what these leave is saved for the large looks that a
-certificate needs; where copies are suspected samples may take all of it. A look that is due and cannot be
-paid for is put off until it can.
+planned one where the length of the training is known, of the time so far elsewhere. Three quarters of the
+budget are for losses, 15 % are for samples and a tenth for files, and what these leave is for the large looks
+that a certificate needs; where copies are suspected samples may take all of it. A look that is due and cannot
+be paid for is put off until it can. Losses are measured on as many items as leave twenty looks within their
+part of the budget.
 """
 
 import math
@@ -13,8 +14,12 @@ from dataclasses import dataclass
 
 from memhorizon.checks import check_number, check_whole
 
-SHARE_OF_LOSSES = 0.6  # of the budget
-SHARE_OF_SAMPLES = 0.2
+SHARE_OF_LOSSES = 0.75  # of the budget
+SHARE_OF_SAMPLES = 0.15
+SHARE_OF_FILES = 0.1
+WANTED = 20  # looks at the losses that their share is to pay for
+ASSUMED = 1500  # updates of a training whose length is not known
+FEWEST_ROWS = 24  # training items, and held-out items, that losses are measured on at least
 SMOOTHING = 0.5  # weight of the newest cost in the estimate of the next
 
 
@@ -28,7 +33,7 @@ class LookPlan:
         sample_ratio: of the steps of two looks that draw samples while the training is learning; from the
             window on every look draws some.
         n_samples: samples of such a look.
-        n_probe: training items, and held-out items, that losses are measured on.
+        n_probe: training items, and held-out items, that losses are measured on at most.
         n_shown: samples of a contact sheet.
     """
 
@@ -57,6 +62,26 @@ def next_step(step: int, ratio: float) -> int:
     return max(step + 1, math.ceil(step * ratio))
 
 
+def rows_paid_for(most: int, seconds: float, step_seconds: float, budget: float, n_updates: int) -> int:
+    """Give how many items the losses may be measured on.
+
+    As many as leave 20 looks within the share of the losses, share * budget * n_updates * step_seconds.
+
+    Args:
+        most: items that are wanted.
+        seconds: that a look at so many takes.
+        step_seconds: that an update takes.
+        budget: share of the training time.
+        n_updates: of the training.
+
+    >>> [rows_paid_for(128, seconds, 0.1, 0.05, 2000) for seconds in (0.1, 1.0, 10.0)]
+    [128, 48, 24]
+    """
+    affordable = SHARE_OF_LOSSES * budget * n_updates * step_seconds / WANTED
+    rows = int(most * affordable / seconds) if seconds > 0 else most
+    return min(most, max(rows, FEWEST_ROWS))
+
+
 def paced(step: int, first: int, n_updates: int) -> float:
     """Give the share of the budget of a planned training that may be spent by a step.
 
@@ -80,11 +105,15 @@ class Purse:
         on_losses: time spent on losses.
         on_samples: time spent on samples of looks that were not certified.
         on_certificates: time spent on those of looks that were.
+        on_files: time spent on pictures and on the record.
         on_rest: time spent on everything else.
         per_losses: estimated time of the losses of one look; 0 where unknown.
         per_sample: estimated time of one sample; 0 where unknown.
         planned_seconds: the part of the planned training whose budget may be spent by now (`paced`); 0 where
             its length is not known.
+        whole_seconds: all of the planned training; 0 where its length is not known.
+        tried_step: step at which it was tried what losses cost.
+        tried_seconds: time of training at that step.
     """
 
     budget: float | None
@@ -96,6 +125,10 @@ class Purse:
     per_losses: float = 0.0
     per_sample: float = 0.0
     planned_seconds: float = 0.0
+    on_files: float = 0.0
+    whole_seconds: float = 0.0
+    tried_step: int = 0
+    tried_seconds: float = 0.0
 
     @property
     def base(self) -> float:
@@ -105,7 +138,7 @@ class Purse:
     @property
     def spent(self) -> float:
         """Time of the monitor so far."""
-        return self.on_losses + self.on_samples + self.on_certificates + self.on_rest
+        return self.on_losses + self.on_samples + self.on_certificates + self.on_files + self.on_rest
 
     @property
     def limit(self) -> float:
@@ -129,6 +162,22 @@ class Purse:
         """Whether a certified look can be paid for; its cost has to be known where there is a budget."""
         is_known = self.budget is None or self.per_sample > 0
         return is_known and self._fits(samples * self.per_sample)
+
+    def may_end_with(self, samples: int) -> bool:
+        """Whether so many samples can be paid for at the end of a training, with all that is left."""
+        cost = samples * self.per_sample
+        whole = math.inf if self.budget is None else self.budget * max(self.base, self.whole_seconds)
+        return self.spent + cost <= whole
+
+    def may_write(self) -> bool:
+        """Whether files may be written."""
+        return self.on_files <= SHARE_OF_FILES * self.limit
+
+    def step_seconds(self, step: int) -> float:
+        """Time of an update, since it was tried what losses cost."""
+        since = self.tried_seconds if step > self.tried_step else 0.0
+        steps = step - self.tried_step if step > self.tried_step else step
+        return (self.train_seconds - since) / max(1, steps)
 
     def _fits(self, cost: float) -> bool:
         return self.spent + cost <= self.limit

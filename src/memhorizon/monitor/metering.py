@@ -41,6 +41,7 @@ class Meter:
         purse.train_seconds += start - (start if self._last is None else self._last)
         if self._n_updates is not None and step > 0:
             planned = purse.train_seconds * self._n_updates / step
+            purse.whole_seconds = planned
             purse.planned_seconds = planned * paced(step, self._first, self._n_updates)
         try:
             yield

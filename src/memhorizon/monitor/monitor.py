@@ -62,7 +62,7 @@ class Monitor(Looking):
         root: Folder = None,
         seed: int = 0,
         plan: Plan = None,
-        most_certificates: int = 10,
+        most_certificates: int = 5,
         batch_size: int = 256,
         n_updates: int | None = None,
         name: str = "",
@@ -88,7 +88,7 @@ class Monitor(Looking):
                 keep nothing.
             seed: of everything that is drawn; less than 2**63.
             plan: how densely the training is looked at.
-            most_certificates: looks that may be certified, K of the certificate.
+            most_certificates: looks that may be certified; K of the certificate is twice as many.
             batch_size: items per call of the network.
             n_updates: planned length of the training, where it is known: the budget is then a share of the
                 time of all of it, spent evenly in the logarithm of the steps; None: of the time so far.
@@ -153,10 +153,12 @@ class Monitor(Looking):
     def finish(self, model: object = None) -> Best | None:
         """Certify the checkpoint with the smallest held-out loss, if the best one is not as good.
 
-        To be called when the training is over. Within its budget the monitor may not have been able to draw
-        the samples of a certificate at the right moment; so it kept the weights of that checkpoint (in
-        `root`; in memory without one, up to 256 MB). They are put into the network, samples are drawn, and
-        the weights that it had are put back. Takes as long as some 500 to 1,000 samples do.
+        To be called when the training is over; writes all files that are not written yet. Within its budget
+        the monitor may not have been able to draw the samples of a certificate at the right moment; so it
+        kept the weights of that checkpoint, and of one before it for where that one copies (in `root`; in
+        memory without one, each up to 256 MB). They are put into the network, samples are drawn, and the
+        weights that it had are put back. Takes as long as some 500 to 1,000 samples do, at most twice. Where
+        a stop leaves enough of the budget this was done at the stop.
 
         Args:
             model: as for `update`.
@@ -205,9 +207,10 @@ class Monitor(Looking):
             InputError: if it is the state of no monitor.
         """
         self._memory = Memory.of_state(state)
-        self._keeper.candidate = {}
+        self._keeper.candidates = {}
         if self.root is None:  # weights in memory are no part of a state
-            self._memory.candidate = -1
+            self._memory.candidates = []
+        self._probe = self._whole_probe.first(self._memory.rows or self.settings.plan.n_probe)
         self._meter.forget()
 
     def record(self) -> MonitorRecord:

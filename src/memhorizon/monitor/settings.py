@@ -34,7 +34,7 @@ class MonitorSettings:
         budget: largest share of the training time that it may take; None for no limit.
         sampler: how samples are drawn.
         plan: how densely the training is looked at.
-        most_certificates: looks that may be certified, K.
+        most_certificates: looks that may be certified; each has two limits, so K is twice as many.
         batch_size: items per call of the network.
         seed: of everything that is drawn.
     """
@@ -44,7 +44,7 @@ class MonitorSettings:
     budget: float | None = 0.05
     sampler: Sampler = DEFAULT_SAMPLER
     plan: Plan = field(default_factory=LookPlan)
-    most_certificates: int = 10
+    most_certificates: int = 5
     batch_size: int = 256
     seed: int = 0
 
@@ -63,6 +63,11 @@ class MonitorSettings:
     def alpha(self) -> float:
         """Probability of a false stop, and of a false certificate."""
         return 1 - self.confidence
+
+    @property
+    def candidates(self) -> int:
+        """Limits that may be computed, K: two of each look that may be certified."""
+        return 2 * self.most_certificates
 
 
 @dataclass(frozen=True, eq=False)

@@ -139,34 +139,31 @@ class Losses:
         if not len(self.holdout):
             return math.nan, math.nan
         value, error = _gap(self.train.mean(1), self.holdout.mean(1), self.probe)
-        return value / self.holdout_loss, error / self.holdout_loss
+        return float(value) / self.holdout_loss, float(error) / self.holdout_loss
 
     def levels(self) -> tuple[LevelLoss, ...]:
         """Give the losses and the gap at each level."""
-        return tuple(self._level(k) for k in range(len(self.indices)))
-
-    def _level(self, k: int) -> LevelLoss:
-        train = self.train[:, k]
+        train = self.train.mean(0).tolist()
         if not len(self.holdout):
-            return LevelLoss(QUANTILES[k], self.indices[k], float(train.mean()))
-        holdout = self.holdout[:, k]
-        gap, error = _gap(train, holdout, self.probe)
-        means = (float(train.mean()), float(holdout.mean()))
-        return LevelLoss(QUANTILES[k], self.indices[k], *means, gap, error)
+            return tuple(map(LevelLoss, QUANTILES, self.indices, train))
+        holdout = self.holdout.mean(0).tolist()
+        gaps, errors = _gap(self.train, self.holdout, self.probe)
+        found = (train, holdout, gaps.tolist(), errors.tolist())
+        return tuple(map(LevelLoss, QUANTILES, self.indices, *found))
 
 
-def _gap(train: Tensor, holdout: Tensor, probe: Probe) -> tuple[float, float]:
-    """The mean held-out minus the mean training loss, with its standard error.
+def _gap(train: Tensor, holdout: Tensor, probe: Probe) -> tuple[Tensor, Tensor]:
+    """The mean held-out minus the mean training loss over rows, with its standard error.
 
     Where no item is there twice the rows of one noise are pairs. Otherwise the rows of an item are averaged
     and the variances of the two sets add.
     """
-    value = float(holdout.mean() - train.mean())
+    value = holdout.mean(0) - train.mean(0)
     if not (_repeats(probe.train_of) or _repeats(probe.holdout_of)) and len(train) == len(holdout):
         # d_i = l_i(held out) - l_i(trained on), on the same noise
         return value, _error(holdout - train)
     errors = (_error(_by_item(train, probe.train_of)), _error(_by_item(holdout, probe.holdout_of)))
-    return value, math.hypot(*errors)
+    return value, torch.hypot(*errors)
 
 
 def rise(rows: Float64[Tensor, " q"], lowest: Float64[Tensor, " q"], probe: Probe) -> tuple[float, float]:
@@ -181,7 +178,7 @@ def rise(rows: Float64[Tensor, " q"], lowest: Float64[Tensor, " q"], probe: Prob
     """
     scale = float(lowest.mean())
     difference = _by_item(rows - lowest, probe.holdout_of)
-    return float(difference.mean()) / scale, _error(difference) / scale
+    return float(difference.mean()) / scale, float(_error(difference)) / scale
 
 
 def _repeats(item_of: Tensor) -> bool:
@@ -191,14 +188,15 @@ def _repeats(item_of: Tensor) -> bool:
 def _by_item(values: Tensor, item_of: Tensor) -> Tensor:
     """The mean over the rows of each item."""
     _, place = torch.unique(item_of, return_inverse=True)
-    sums = torch.zeros(int(place.max()) + 1, dtype=values.dtype).index_add_(0, place, values)
-    return sums / place.bincount()
+    counts = place.bincount()
+    sums = values.new_zeros(len(counts), *values.shape[1:]).index_add_(0, place, values)
+    return sums / counts.reshape(-1, *(1,) * (values.ndim - 1))
 
 
-def _error(values: Tensor) -> float:
-    """Standard error of the mean of independent values."""
+def _error(values: Tensor) -> Tensor:
+    """Standard error of the mean of independent values, along the first axis."""
     n = len(values)
-    return float(values.std()) / math.sqrt(n) if n > 1 else math.inf
+    return values.std(0) / math.sqrt(n) if n > 1 else torch.full_like(values[0], math.inf)
 
 
 def measure_losses(denoiser: Denoiser, probe: Probe, *, device: torch.device, batch_size: int) -> Losses:
@@ -213,8 +211,10 @@ def measure_losses(denoiser: Denoiser, probe: Probe, *, device: torch.device, ba
     Source: [bonnaire2025] Eqs. (4)-(5)
     """
     indices = level_indices(denoiser.schedule)
-    train = _losses(denoiser, probe.train, probe.noise, indices, device, batch_size)
-    holdout = _losses(denoiser, probe.holdout, probe.noise, indices, device, batch_size)
+    sizes = [len(probe.train), len(probe.holdout)]
+    items = torch.cat([probe.train, probe.holdout])
+    noise = torch.cat([probe.noise[:size] for size in sizes])
+    train, holdout = _losses(denoiser, items, noise, indices, device, batch_size).split(sizes)
     return Losses(indices, train, holdout, probe)
 
 

@@ -13,7 +13,7 @@ from memhorizon.monitor.sequential import EProcess
 from memhorizon.records.codec import decode, encode
 from memhorizon.records.monitor import Look, Phase, Sheet, Verdict
 
-VERSION = 1
+VERSION = 2
 MOST_FAILURES = 20
 SEEDS = 2**32  # seeds of samples are below
 
@@ -27,12 +27,14 @@ class Seen:
         verdict: after the last look.
         sheets: contact sheets.
         failures: the last that failed.
+        candidates: steps of those whose weights are kept.
     """
 
     looks: tuple[Look, ...]
     verdict: Verdict
     sheets: tuple[Sheet, ...]
     failures: tuple[str, ...]
+    candidates: tuple[int, ...]
 
 
 @dataclass
@@ -52,7 +54,8 @@ class Memory:
         sheets: contact sheets.
         failures: the last that failed.
         kept: step of the weights in best.safetensors; -1 for none.
-        candidate: step of the smallest held-out loss whose weights are kept; -1 for none.
+        candidates: steps of low held-out losses whose weights are kept, the lowest one last.
+        rows: items that losses are measured on; 0 where that is open.
     """
 
     purse: Purse
@@ -67,7 +70,8 @@ class Memory:
     sheets: list[Sheet] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     kept: int = -1
-    candidate: int = -1
+    candidates: list[int] = field(default_factory=list)
+    rows: int = 0
 
     def seeds(self, count: int) -> list[int]:
         """Take seeds that no look has used."""
@@ -91,9 +95,18 @@ class Memory:
             "lowest": self.lowest.clone(),
             "certificates": self.certificates,
             "kept": self.kept,
-            "candidate": self.candidate,
-            "seen": encode(Seen(tuple(self.looks), self.verdict, tuple(self.sheets), tuple(self.failures))),
+            "rows": self.rows,
+            "seen": encode(self._seen()),
         }
+
+    def _seen(self) -> Seen:
+        return Seen(
+            tuple(self.looks),
+            self.verdict,
+            tuple(self.sheets),
+            tuple(self.failures),
+            tuple(self.candidates),
+        )
 
     @classmethod
     def of_state(cls, state: Mapping[str, object]) -> "Memory":
@@ -117,11 +130,12 @@ class Memory:
             verdict=seen.verdict,
             sheets=list(seen.sheets),
             failures=list(seen.failures),
+            candidates=list(seen.candidates),
             **numbers,
         )
 
 
-_NUMBERS = ("due", "next_sample", "next_seed", "certificates", "kept", "candidate")
+_NUMBERS = ("due", "next_sample", "next_seed", "certificates", "kept", "rows")
 
 
 def first_seed(seed: int) -> int:

@@ -143,8 +143,8 @@ class Certificate:
         step: of the checkpoint.
         copies: copies among the samples of the certified look, with the two-sided interval.
         upper: one-sided upper limit.
-        confidence: that the limits of all `candidates` looks hold together.
-        candidates: looks that it may have been chosen among, K; each has the level (1 - confidence)/K.
+        confidence: that all `candidates` limits hold together.
+        candidates: limits that it may have been chosen among, K; each has the level (1 - confidence)/K.
         threshold: of d1/d2, below which a sample counts as a copy.
     """
 
@@ -254,7 +254,7 @@ class MonitorRecord:
         item_shape: of an item.
         sampler: method and number of steps that samples were drawn with.
         certificates: looks that were certified so far.
-        most_certificates: that may be; the K of the certificate.
+        most_certificates: that may be.
         train_seconds: time of training since the monitor began.
         monitor_seconds: time of the monitor since then.
         sheets: contact sheets.

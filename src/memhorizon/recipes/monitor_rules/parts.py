@@ -18,6 +18,7 @@ def settings(sizes: Samples) -> dict[str, Plain]:
         "sampler": encode(SAMPLER),
         "target": TARGET,
         "budgets": list(BUDGETS),
+        "time": "of the processor",
         "snapshot_ratio": RATIO,
         "snapshot_samples": sizes.snapshot,
         "truth_samples": sizes.truth,

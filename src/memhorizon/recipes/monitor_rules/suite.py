@@ -161,28 +161,34 @@ def trainings(size: Size) -> tuple[Training, ...]:
 
 
 def _mixtures() -> Iterator[Training]:
-    yield Training("mixture", 32, 3500, width=128)
-    yield Training("mixture", 64, 6000, width=128)
-    yield Training("mixture", 64, 6000, width=128, seed=1)
-    yield Training("mixture", 64, 6000, width=128, prediction="v")
-    yield Training("mixture", 16, 1500, width=128)
-    yield Training("mixture", 16, 1500, width=128, seed=1)
-    yield Training("mixture", 16, 1500, width=128, prediction="v")
-    yield Training("mixture", 16, 1500, width=128, prediction="velocity")
-    yield Training("mixture", 32, 2500, width=128, seed=1)
-    yield Training("mixture", 32, 2500, width=128, prediction="velocity")
-    yield Training("mixture", 16, 4000, width=128, optimizer="sgd", lr=6e-3)
+    yield Training("mixture", 32, 4500, width=128, lr=3e-4)
+    yield Training("mixture", 32, 4500, width=128, lr=3e-4, seed=1)
+    yield Training("mixture", 32, 3500, width=128, lr=3e-4, prediction="velocity")
+    yield Training("mixture", 64, 3000, width=128)
+    yield Training("mixture", 64, 3000, width=128, seed=1)
+    yield Training("mixture", 64, 4000, width=128, prediction="v")
+    yield Training("mixture", 64, 6000, width=128, lr=3e-4, prediction="velocity")
+    yield Training("mixture", 64, 4000, width=64)
+    yield Training("mixture", 64, 5000, width=256, lr=3e-4)
+    yield Training("mixture", 64, 5000, width=128, optimizer="sgd", lr=6e-3)
+    yield Training("mixture", 128, 6000, width=128)
 
 
 def _digits() -> Iterator[Training]:
-    yield Training("digits", 16, 1500, width=128)
-    yield Training("digits", 16, 1500, width=128, prediction="velocity")
-    yield Training("digits", 32, 2500, width=128)
-    yield Training("digits", 32, 2500, width=128, prediction="v")
-    yield Training("digits", 16, 1500, width=128, optimizer="adamw", lr=2e-3)
-    yield Training("digits", 16, 1500, width=128, seed=1)
+    yield Training("digits", 16, 2000, width=128)
+    yield Training("digits", 16, 2000, width=128, prediction="velocity")
+    yield Training("digits", 32, 3000, width=128)
+    yield Training("digits", 32, 3500, width=128, prediction="v")
+    yield Training("digits", 32, 3000, width=128, optimizer="adamw", lr=5e-4, seed=1)
+    yield Training("digits", 64, 6000, width=64)
+    yield Training("digits", 64, 5000, width=256)
+    yield Training("digits", 64, 3500, width=128, prediction="velocity")
+    yield Training("digits", 64, 8000, width=128, optimizer="sgd", lr=3e-2)
+    yield Training("digits", 128, 8000, width=256)
+    yield Training("digits", 64, 3000, width=16)
+    yield Training("digits", 64, 4000, width=8, prediction="v")
 
 
 def _fashion() -> Iterator[Training]:
-    yield Training("fashion", 16, 2000, width=128)
-    yield Training("fashion", 16, 2000, width=128, prediction="v")
+    yield Training("fashion", 16, 2500, width=128, prediction="v")
+    yield Training("fashion", 32, 4000, width=256)

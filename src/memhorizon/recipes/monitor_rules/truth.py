@@ -11,11 +11,13 @@ from memhorizon.eval_mode import eval_mode
 from memhorizon.measure.features import pca_features
 from memhorizon.measure.quality import frechet_distance
 from memhorizon.monitor.copies import CopyFinder
+from memhorizon.monitor.drawing import draw
 from memhorizon.monitor.isolation import isolated
 from memhorizon.monitor.signals import Losses, Probe, measure_losses, stable_rank
+from memhorizon.monitor.subject import Subject
 from memhorizon.recipes.monitor_rules.seen import Checked, Snapshot
 from memhorizon.recipes.monitor_rules.suite import N_HOLDOUT, Samples, Training
-from memhorizon.samplers import SamplerConfig, sample
+from memhorizon.samplers import SamplerConfig
 
 SAMPLER = SamplerConfig("ddim", 15)
 TARGET = 0.01
@@ -57,10 +59,10 @@ class Truth:
             return measure_losses(denoiser, probe, device=self.device, batch_size=512)
 
     def samples(self, denoiser: Denoiser, count: int, first: int) -> Tensor:
-        """Fresh samples."""
+        """Fresh samples, those that are finite."""
+        subject = Subject.of(denoiser)
         seeds = range(first, first + count)
-        drawn = sample(denoiser, self.item_shape, seeds=seeds, sampler=SAMPLER, batch_size=1000)
-        return torch.nan_to_num(drawn.cpu().float()).clamp(-1e6, 1e6)
+        return draw(subject, self.item_shape, seeds, sampler=SAMPLER, batch_size=1000).samples
 
     def snapshot(self, network: nn.Module, step: int) -> Snapshot:
         """Everything at one step."""
@@ -95,8 +97,8 @@ class Truth:
         with isolated():
             denoiser = self.training.denoiser(network)
             test = self.losses(denoiser, self.test).holdout_loss
-            found = self.finder.find(self.samples(denoiser, self.sizes.truth, TRUTH_SEED))
-            return Checked(step, found.count, self.sizes.truth, test)
+            samples = self.samples(denoiser, self.sizes.truth, TRUTH_SEED)
+            return Checked(step, self.finder.find(samples).count, len(samples), test)
 
 
 def truth_of(training: Training, sizes: Samples, split: Split, device: torch.device) -> Truth:

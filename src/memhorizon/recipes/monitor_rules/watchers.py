@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from time import perf_counter
+from time import process_time
 
 from torch import Tensor, nn
 
@@ -15,14 +15,14 @@ from memhorizon.recipes.monitor_rules.truth import SAMPLER, TARGET
 
 
 class Timer:
-    """A timer that stands still while others look."""
+    """A timer that stands still while others look, of the processor: what else a machine does is no cost."""
 
     def __init__(self) -> None:
         self.left_out = 0.0
 
     def __call__(self) -> float:
-        """The time in seconds, less what is left out."""
-        return perf_counter() - self.left_out
+        """The processor time in seconds, less what is left out."""
+        return process_time() - self.left_out
 
 
 @dataclass
@@ -51,13 +51,19 @@ class Watcher:
         """Tell the monitor of an update, and keep what it points at until it says stop."""
         if self.stop_step >= 0 or self.monitor.update(step, network) is None:
             return
-        best = self.monitor.best
-        if best is not None and best.step != self.best_step:
-            self.weights.pop(self.best_step, None)
-            self.best_step = best.step
-            self.weights[step] = weights_of(network)
+        self.keep(step, network)
         if self.monitor.should_stop:
             self.end(step, network)
+
+    def keep(self, step: int, network: nn.Module) -> None:
+        """Keep the weights of the best checkpoint: those of now, or those that the monitor kept."""
+        best = self.monitor.best
+        if best is None or best.step == self.best_step:
+            return
+        self.weights.pop(self.best_step, None)
+        self.best_step = best.step
+        kept = {} if best.step == step else self.monitor._keeper.candidate_weights(best.step)
+        self.weights[best.step] = {**weights_of(network), **kept}
 
     def end(self, step: int, network: nn.Module) -> None:
         """The training is over for this monitor."""
@@ -65,11 +71,8 @@ class Watcher:
         self.said_stop = self.monitor.should_stop
         self.overhead_at_stop = self.monitor.overhead
         self.weights[step] = weights_of(network)
-        candidate = dict(self.monitor._keeper.candidate)
-        best = self.monitor.finish(network)
-        if best is not None and best.step != self.best_step:
-            self.best_step = best.step
-            self.weights[best.step] = {**weights_of(network), **candidate}
+        self.monitor.finish(network)
+        self.keep(step, network)
 
 
 class Watchers:
@@ -94,10 +97,10 @@ class Watchers:
     def standing(self, but: Watcher | None = None) -> Iterator[None]:
         """The timers of all watchers but one stand still here."""
         synchronize()
-        start = perf_counter()
+        start = process_time()
         yield
         synchronize()
-        seconds = perf_counter() - start
+        seconds = process_time() - start
         self.aside += seconds
         for other in self.every:
             if other is not but:

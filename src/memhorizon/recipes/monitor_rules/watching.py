@@ -6,7 +6,7 @@ stopped at is known, and what was there.
 
 import math
 from dataclasses import replace
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import torch
@@ -44,14 +44,14 @@ def watch(training: Training, sizes: Samples, device: torch.device) -> Run:
     dvar = Dvar.of(training, split.train, device)
     snapshots: list[Snapshot] = []
     marks = set(marks_of(training))
-    begun = perf_counter()
+    begun = process_time()
     for step in training.steps(network, split.train.to(device)):
         watchers.update(step, network)
         with watchers.standing():
             dvar.update(step, network)
             if step in marks:
                 snapshots.append(truth.snapshot(network, step))
-    seconds = perf_counter() - begun - watchers.aside
+    seconds = process_time() - begun - watchers.aside
     last = weights_of(network)
     watched = tuple(_watched(one, truth, network, last, training.n_updates) for one in watchers.every)
     return Run(tuple(snapshots), dvar.step, truth.finder.rule.allowed, watched, seconds)

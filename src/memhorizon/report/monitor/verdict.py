@@ -108,10 +108,11 @@ def _facts(record: MonitorRecord, best: Best) -> str:
 
 def _meaning(record: MonitorRecord) -> str:
     how = "the smallest held-out loss" if record.n_holdout else "for want of held-out items the latest step"
-    level = f"{100 * (1 - record.confidence):.2g} % / {record.most_certificates}"
+    limits = record.best.certificate.candidates if record.best else record.most_certificates
+    level = f"{100 * (1 - record.confidence):.2g} % / {limits}"
     return (
         f"Of the large looks whose limit is below the target of {100 * record.target:g} % it has {how}. The "
-        f"limit allows for the choice among {record.most_certificates} looks (Clopper and Pearson at "
-        f"{level}). Copies are counted in pixel space: flipped, shifted or partial copies are not, for which "
+        f"limit allows for the choice: it is one of at most {limits} (Clopper and Pearson at {level}). "
+        "Copies are counted in pixel space: flipped, shifted or partial copies are not, for which "
         "there is memhorizon audit."
     )
