@@ -127,7 +127,7 @@ def test_the_tiny_twin_gives_a_record_and_a_picture(tmp_path):
     recipe = recipes.load("monitor_rules")
     record = load_record(recipe.run(tmp_path, "tiny", root=tmp_path / "runs", executor=Inline()))
     rows = typed_rows(record.rows, KINDS)
-    assert len(of_kind(rows, SummaryRow)) == 3 + len(rules.RULES)
+    assert len(of_kind(rows, SummaryRow)) == 2 + len(rules.RULES)
     picture = recipe.figures["stops"](record)
     assert picture.frame()
     assert picture.plot() is not None

@@ -157,7 +157,7 @@ def trainings(size: Size) -> tuple[Training, ...]:
     """All trainings at a size."""
     if size == "tiny":
         return (Training("digits", 8, 40, width=8), Training("mixture", 16, 60, width=16, prediction="v"))
-    return (*_mixtures(), *_digits(), *_fashion())
+    return (*_mixtures(), *_digits(), *_fashion(), *_unets())
 
 
 def _mixtures() -> Iterator[Training]:
@@ -185,10 +185,13 @@ def _digits() -> Iterator[Training]:
     yield Training("digits", 64, 3500, width=128, prediction="velocity")
     yield Training("digits", 64, 8000, width=128, optimizer="sgd", lr=3e-2)
     yield Training("digits", 128, 8000, width=256)
-    yield Training("digits", 64, 3000, width=16)
-    yield Training("digits", 64, 4000, width=8, prediction="v")
 
 
 def _fashion() -> Iterator[Training]:
     yield Training("fashion", 16, 2500, width=128, prediction="v")
     yield Training("fashion", 32, 4000, width=256)
+
+
+def _unets() -> Iterator[Training]:
+    yield Training("digits", 64, 3000, width=8, prediction="v")
+    yield Training("digits", 64, 2500, width=16)

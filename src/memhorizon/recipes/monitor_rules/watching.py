@@ -20,7 +20,7 @@ from memhorizon.recipes.monitor_rules.truth import Truth, truth_of
 from memhorizon.recipes.monitor_rules.watchers import Watcher, Watchers, watcher_of, weights_of
 from memhorizon.records.monitor import Stop
 
-BUDGETS = (0.05, 0.5)
+BUDGETS = (0.05,)
 PLANNED = 0.05  # budget of the monitor that knows how long the training is to be
 FIRST = 20
 RATIO = 1.25  # of the steps of two snapshots
