@@ -14,7 +14,7 @@ from memhorizon.samplers import MOST_SIGNAL, SamplerConfig, sample, sample_path,
 from memhorizon.schedule import Schedule
 from typecheck import unchecked
 
-METHODS = ("ddpm", "ddim", "heun")
+METHODS = ("ddpm", "ddim", "heun", "dpm++")
 PREDICTIONS = ("noise", "x0", "v")
 LINEAR = Schedule.linear()
 
@@ -39,9 +39,21 @@ def elementwise(x, index):
 # ---- equality with diffusers
 
 
+class Wide(torch.Tensor):
+    """Stays in float64 where diffusers' DPM-Solver++ rounds samples to float32."""
+
+    def to(self, *_, **__):
+        return self
+
+
 def diffusers_sample(method, schedule, steps, prediction, seeds, monkeypatch, exact=False):
     """Run diffusers' scheduler on our indices, if wanted on our table, with one generator per sample."""
-    from diffusers import DDIMScheduler, DDPMScheduler, HeunDiscreteScheduler
+    from diffusers import (
+        DDIMScheduler,
+        DDPMScheduler,
+        DPMSolverMultistepScheduler,
+        HeunDiscreteScheduler,
+    )
     from diffusers.schedulers import scheduling_ddpm
 
     indices = visited_indices(schedule, steps)
@@ -52,6 +64,9 @@ def diffusers_sample(method, schedule, steps, prediction, seeds, monkeypatch, ex
     if method == "heun":
         betas = {"beta_start": 1e-4, "beta_end": 2e-2, "beta_schedule": "linear"}  # its defaults differ
         scheduler = HeunDiscreteScheduler(timestep_spacing="leading", **betas, **settings)  # of the start
+        scheduler.set_timesteps(timesteps=indices)
+    elif method == "dpm++":  # of second order and "midpoint", their defaults
+        scheduler = DPMSolverMultistepScheduler(**settings)
         scheduler.set_timesteps(timesteps=indices)
     elif method == "ddpm":
         scheduler = DDPMScheduler(clip_sample=False, **settings)
@@ -69,6 +84,8 @@ def diffusers_sample(method, schedule, steps, prediction, seeds, monkeypatch, ex
     if exact and method == "heun":
         sigma = torch.cat([schedule.sigma(torch.tensor(indices)), torch.zeros(1)])
         scheduler.sigmas = torch.cat([sigma[:1], sigma[1:-1].repeat_interleave(2), sigma[-1:]])
+    if exact and method == "dpm++":
+        scheduler.sigmas = torch.cat([schedule.sigma(torch.tensor(indices)), torch.zeros(1)])
 
     generators = [generator(seed) for seed in seeds]
 
@@ -76,11 +93,11 @@ def diffusers_sample(method, schedule, steps, prediction, seeds, monkeypatch, ex
         return torch.stack([torch.randn(2, 16, generator=g) for g in generators]).double()
 
     monkeypatch.setattr(scheduling_ddpm, "randn_tensor", draw)
-    x = draw() * scheduler.init_noise_sigma
+    x = (draw() * scheduler.init_noise_sigma).as_subclass(Wide)
     for index in scheduler.timesteps:
         output = nonlinear(scheduler.scale_model_input(x, index), torch.full((len(x),), int(index)))
         x = scheduler.step(output, index, x).prev_sample
-    return x
+    return x.as_subclass(torch.Tensor)
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # theirs, with NumPy 2
@@ -252,7 +269,7 @@ def flow_error(method, steps):
     return float((x - exact).norm() / exact.norm())
 
 
-@pytest.mark.parametrize(("method", "order"), [("ddim", 1), ("heun", 2)])
+@pytest.mark.parametrize(("method", "order"), [("ddim", 1), ("heun", 2), ("dpm++", 2)])
 def test_order_of_convergence(method, order):
     # Halving the stride from 8 to 4 indices. The next term of the expansion is smaller by about one step in
     # log sigma, 0.08 at stride 8, so the measured order is off by about that.
@@ -289,7 +306,7 @@ def test_mixture_is_sampled(method):
     means = torch.tensor([[-2.0], [1.0]], dtype=torch.float64)
     covariances = torch.tensor([[[0.25]], [[0.04]]], dtype=torch.float64)
     law = GaussianMixture(means, covariances, torch.tensor([0.3, 0.7], dtype=torch.float64))
-    steps = {"ddpm": 500, "ddim": 250, "heun": 100}[method]
+    steps = {"ddpm": 500, "ddim": 250, "heun": 100, "dpm++": 100}[method]
     settings = {"schedule": LINEAR, "sampler": SamplerConfig(method, steps), "batch_size": 2000}
     x = sample(ideal_model(law, LINEAR), (1,), seeds=range(2000), **settings)
 
@@ -416,7 +433,7 @@ def test_yields_every_step_and_ends_with_the_sample(method):
     assert len({float(x[0, 0, 0]) for x in path}) == 9  # nothing is overwritten in place
 
 
-@pytest.mark.parametrize(("method", "calls"), [("ddpm", 10), ("ddim", 10), ("heun", 19)])
+@pytest.mark.parametrize(("method", "calls"), [("ddpm", 10), ("ddim", 10), ("heun", 19), ("dpm++", 10)])
 def test_asks_the_model_only_at_visited_indices(method, calls):
     asked = []
 

@@ -1,6 +1,6 @@
-"""Samplers: DDPM, DDIM and Heun as generators over steps, with one seed per sample.
+"""Samplers: DDPM, DDIM, Heun and DPM-Solver++ as generators over steps, with one seed per sample.
 
-All three run over the same indices, then to noise zero, without clipping. They equal diffusers' schedulers on
+All run over the same indices, then to noise zero, without clipping. They equal diffusers' schedulers on
 the same indices and noise, without clipping there too. Models are asked at integer indices only.
 
 Every sampler starts from pure noise, while the level that it starts at still holds the data times
@@ -17,6 +17,8 @@ the data, can cost more than they bring (measured: dev/LOG.md, 2026-11-25).
 A step from signal s to s' = G s turns a rounding of the noise, 2^-24 in float32, into G times as much: signal
 and noise are told apart by a difference of numbers of size 1/s. A step of Heun does so twice, G^2/2 times.
 DDPM and DDIM take a G up to 2^20, Heun one up to 2^12, which leaves 2^-4 and 1/2 of a standard deviation.
+DPM-Solver++ corrects the estimate of the data by its last change times h'/(2 h), h and h' the last step and
+this one in log(signal/noise); that is below 3 on the indices of `visited_indices`, so it takes up to 2^18.
 """
 
 import math
@@ -24,7 +26,7 @@ from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -37,7 +39,7 @@ from memhorizon.errors import InputError
 from memhorizon.eval_mode import device_of_model, eval_mode
 from memhorizon.schedule import Schedule
 
-Method = Literal["ddpm", "ddim", "heun"]
+Method = Literal["ddpm", "ddim", "heun", "dpm++"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class SamplerConfig:
     """How samples are generated.
 
     Attributes:
-        method: "ddpm" (ancestral), "ddim" (eta = 0) or "heun" (second order, two calls per step).
+        method: "ddpm" (ancestral), "ddim" (eta = 0), "heun" (second order, two calls per step) or "dpm++"
+            (DPM-Solver++, second order, multistep, one call per step).
         n_solver_steps: number of steps from noise to sample.
     """
 
@@ -60,7 +63,12 @@ class SamplerConfig:
 MOST_SIGNAL = 0.03  # sqrt(alpha_bar) of the level that a sampler starts at, see above
 DEFAULT = SamplerConfig()
 LEAST_SIGNAL = 2.0**-100  # of the same level: float32, from 2^-126 to 2^128, holds it and sigma times noise
-MOST_GAIN = {"ddpm": 2.0**20, "ddim": 2.0**20, "heun": 2.0**12}  # of signal in one step, see above
+MOST_GAIN = {
+    "ddpm": 2.0**20,
+    "ddim": 2.0**20,
+    "heun": 2.0**12,
+    "dpm++": 2.0**18,
+}  # of signal in one step, see above
 _NOISE_BLOCK = 2**14  # numbers that a sample's generator draws at a time; with 500 samples 33 MB
 
 
@@ -180,7 +188,7 @@ def sample_path(
             noisy for float32, a step is too long for it, or the model's output is no tensor of the shape of
             its input.
 
-    Source: [ho2020] Alg. 2; [song2021] Eq. (12); [karras2022] Alg. 1
+    Source: [ho2020] Alg. 2; [song2021] Eq. (12); [karras2022] Alg. 1; [lu2022] Alg. 2
     """
     denoiser = as_denoiser(model, schedule, prediction)
     _check(item_shape, seeds, sampler)
@@ -244,13 +252,17 @@ def _path(
 ) -> Iterator[Tensor]:
     """Take the steps; `noise` gives the start, then that of each step."""
     x = next(noise)  # [m, *item]
+    last: _Estimate | None = None
     for now, after in pairwise(levels):
         x0, eps = _estimates(denoiser, x, now)
         x = x.to(x0.dtype)
         if sampler.method == "ddpm":
             x = _ddpm_step(x, x0, noise, now, after)
-        elif sampler.method == "ddim" or after == 1:  # the last step of Heun, to sigma = 0, is that of DDIM
+        elif sampler.method == "ddim" or after == 1:  # the last step of all others, to sigma = 0
             x = _ddim_step(x0, eps, after)
+        elif sampler.method == "dpm++":
+            x = _multistep(x, x0, last, now, after)
+            last = _Estimate(x0, now)
         else:
             x = _heun_step(x, eps, denoiser, now, after)
         yield x
@@ -287,6 +299,34 @@ def _ddim_step(x0: Tensor, eps: Tensor, after: float) -> Tensor:
     Source: [song2021] Eq. (12)
     """
     return math.sqrt(after) * x0 + math.sqrt(1 - after) * eps
+
+
+class _Estimate(NamedTuple):
+    """What a network has said of the data."""
+
+    x0: Tensor  # [m, *item]
+    level: float  # alpha_bar
+
+
+def _multistep(x: Tensor, x0: Tensor, last: _Estimate | None, now: float, after: float) -> Tensor:
+    """The exact solution for an estimate of x_0 that is linear in lambda, by this one and the last.
+
+    The first step, without a last one, takes it as constant, which is the step of DDIM.
+
+    Source: [lu2022] Alg. 2
+    """
+    h = _log_snr(after) - _log_snr(now)
+    D = x0
+    if last is not None:
+        # D = x_0 + (x_0 - x_0,last)/(2 r), r = h_last/h
+        D = x0 + (x0 - last.x0) * (h / (2 * (_log_snr(now) - _log_snr(last.level))))
+    # x' = (sigma'/sigma) x + signal' (1 - e^-h) D
+    return math.sqrt((1 - after) / (1 - now)) * x - math.sqrt(after) * math.expm1(-h) * D
+
+
+def _log_snr(level: float) -> float:
+    """Half of the log of the signal-to-noise ratio: log(signal/noise), at alpha_bar = level."""
+    return 0.5 * (math.log(level) - math.log1p(-level))
 
 
 def _heun_step(x: Tensor, eps: Tensor, denoiser: Denoiser, now: float, after: float) -> Tensor:
