@@ -390,7 +390,7 @@ def test_losses_are_measured_on_as_many_items_as_the_budget_pays_for():
     assert watch.overhead <= 0.05
     again = monitor(plan=mh.LookPlan(n_probe=128))
     again.load_state_dict(watch.state_dict())
-    assert len(again._probe.train) == rows
+    assert len(again._prober.probe.train) == rows
 
 
 def test_every_contact_sheet_has_its_picture_in_the_end(tmp_path):

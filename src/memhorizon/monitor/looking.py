@@ -7,7 +7,6 @@ from pathlib import Path
 from torch import Tensor
 
 from memhorizon.denoiser import Denoiser
-from memhorizon.eval_mode import eval_mode
 from memhorizon.experiments.run import environment
 from memhorizon.monitor.answers import best_of, tags_of
 from memhorizon.monitor.choice import best_look
@@ -19,19 +18,17 @@ from memhorizon.monitor.isolation import isolated
 from memhorizon.monitor.judging import Judge
 from memhorizon.monitor.keeper import Keeper
 from memhorizon.monitor.keeping import put_back, weights_of
-from memhorizon.monitor.looks import ASSUMED, Purse, next_step, rows_paid_for
+from memhorizon.monitor.looks import Purse, next_step
 from memhorizon.monitor.metering import Meter
+from memhorizon.monitor.probing import Prober
 from memhorizon.monitor.sequential import EProcess, allowed_share
 from memhorizon.monitor.settings import MonitorSets, MonitorSettings
 from memhorizon.monitor.sheets import SheetItems
-from memhorizon.monitor.signals import Losses, Probe, measure_losses, rise, stable_rank
+from memhorizon.monitor.signals import Losses, rise, stable_rank
 from memhorizon.monitor.state import Memory, first_seed
 from memhorizon.monitor.subject import Subject, denoiser_of, is_out_of_memory
 from memhorizon.monitor.verdict import verdict_of
 from memhorizon.records.monitor import Look, MonitorRecord, Phase, Stop, Verdict
-
-TRIED = 8  # items that it is tried on what losses cost
-TRIES = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +72,6 @@ class Looking:
         self.root = around.root
         self.name = around.name
         self.last_sheet: SheetItems | None = None
-        self._whole_probe = Probe.of(sets.train, sets.holdout, settings.plan.n_probe, seed=settings.seed)
-        self._probe = self._whole_probe
-        self._n_updates = around.n_updates
         self._environment = environment()
         self._denoiser = around.denoiser
         self._log = around.log
@@ -86,6 +80,7 @@ class Looking:
         self._failures = Failures()
         self._keeper = Keeper(around.root, self._failures, sets.limits)
         self._meter = Meter(around.timer, first=settings.plan.first, n_updates=around.n_updates)
+        self._prober = Prober(settings, sets, self._meter, around.n_updates)
         self._judge = Judge(settings, sets, self.finder.rule)
 
     def _new_memory(self) -> Memory:
@@ -152,29 +147,24 @@ class Looking:
         if memory.looks and step < memory.looks[-1].step:
             memory.due = memory.looks[-1].step + 1
             return True
-        if self._is_known(memory.purse):
-            self._fix_probe(step)
+        if self._prober.is_ready(memory.purse):
+            self._prober.fix(memory, step)
         if force or may_look(memory, plan, step):
             return False
         memory.due = step + steps_to_wait(step, plan)
         return True
 
-    @staticmethod
-    def _is_known(purse: Purse) -> bool:
-        """Whether it is known what losses cost, or does not matter."""
-        return purse.budget is None or purse.per_losses > 0
-
     def _look(self, step: int, model: object, *, force: bool) -> None:
         memory = self._memory
         plan = self.settings.plan
         subject = Subject.of(denoiser_of(model, self._denoiser))
-        if not (force or self._is_known(memory.purse)):
-            self._try_out(step, subject)
+        if not (force or self._prober.is_ready(memory.purse)):
+            self._prober.try_out(memory, step, subject, batch_size=self._batch_size)
             memory.due = max(plan.first, step + 1)
             return
-        note = self._fix_probe(step)
+        self._prober.fix(memory, step)
         losses = self._losses(subject, force=force)
-        look = self._look_of(step, losses, note)
+        look = self._look_of(step, losses)
         count, certified = self._samples_wanted(look, force=force)
         if count:
             look = replace(look, stable_rank=stable_rank(subject.networks))
@@ -182,57 +172,21 @@ class Looking:
         memory.due = next_step(step, ratio_after(look, plan))
         self._conclude(look, subject)
 
-    def _try_out(self, step: int, subject: Subject) -> None:
-        """Measure the losses of a few items, to know what a look costs; again, as the first takes longer."""
-        few = self._probe.first(TRIED)
-        purse = self._memory.purse
-        took: list[float] = []
-        for _ in range(TRIES):
-            with self._meter.timed() as seconds:
-                self._measured(subject, few)
-            took += seconds
-        purse.on_losses += sum(took)
-        purse.per_losses = min(took) * self._probe.evaluations / few.evaluations
-        purse.tried_step = step
-        purse.tried_seconds = purse.train_seconds
-
-    def _fix_probe(self, step: int) -> str:
-        """Fix, at the first look, on how many items losses are measured; say where that is not all."""
-        memory = self._memory
-        purse = memory.purse
-        wanted = self.settings.plan.n_probe
-        if not memory.rows:
-            memory.rows = wanted
-            if purse.budget is not None and purse.per_losses:
-                n_updates = self._n_updates or ASSUMED
-                step_seconds = purse.step_seconds(step)
-                memory.rows = rows_paid_for(wanted, purse.per_losses, step_seconds, purse.budget, n_updates)
-                purse.per_losses *= memory.rows / wanted
-            self._probe = self._whole_probe.first(memory.rows)
-        if memory.looks:
-            return ""
-        return f"losses of {memory.rows} items: the budget pays for no more" if memory.rows < wanted else ""
-
-    def _measured(self, subject: Subject, probe: Probe) -> Losses:
-        with eval_mode(subject.denoiser):
-            return measure_losses(subject.denoiser, probe, device=subject.device, batch_size=self._batch_size)
-
     def _losses(self, subject: Subject, *, force: bool) -> Losses | None:
         """The losses of this look; None where they cannot be paid for."""
         purse = self._memory.purse
         if not (force or purse.may_measure_losses()):
             return None
-        with self._meter.timed() as seconds:
-            found = self._measured(subject, self._probe)
-        purse.paid_losses(seconds[0])
+        found = self._prober.losses(self._memory, subject, batch_size=self._batch_size)
         if not purse.per_sample:  # a sample takes as many calls as its solver has steps
             calls = self.settings.sampler.n_solver_steps * (1 + (self.settings.sampler.method == "heun"))
-            purse.per_sample = seconds[0] / self._probe.evaluations * calls
+            purse.per_sample = purse.per_losses / self._prober.probe.evaluations * calls
         return found
 
-    def _look_of(self, step: int, losses: Losses | None, note: str) -> Look:
+    def _look_of(self, step: int, losses: Losses | None) -> Look:
         """What the losses show."""
-        look = Look(step, Phase.CANNOT_TELL, log_e=self._memory.test.log_e, note=note)
+        memory = self._memory
+        look = Look(step, Phase.CANNOT_TELL, log_e=memory.test.log_e, note=self._prober.note(memory))
         if losses is None:
             return look
         gap, gap_error = losses.gap()
@@ -244,7 +198,7 @@ class Looking:
             gap=gap,
             gap_error=gap_error,
         )
-        if not self._probe.has_holdout:
+        if not self._prober.probe.has_holdout:
             return look
         return self._with_rise(look, losses.holdout_rows)
 
@@ -253,7 +207,7 @@ class Looking:
         if not len(memory.lowest) or float(rows.mean()) < float(memory.lowest.mean()):
             memory.lowest = rows
             return replace(look, rise=0.0, rise_error=0.0)
-        value, error = rise(rows, memory.lowest, self._probe)
+        value, error = rise(rows, memory.lowest, self._prober.probe)
         return replace(look, rise=value, rise_error=error)
 
     def _samples_wanted(self, look: Look, *, force: bool) -> tuple[int, bool]:

@@ -210,7 +210,7 @@ class Monitor(Looking):
         self._keeper.candidates = {}
         if self.root is None:  # weights in memory are no part of a state
             self._memory.candidates = []
-        self._probe = self._whole_probe.first(self._memory.rows or self.settings.plan.n_probe)
+        self._prober.resume(self._memory)
         self._meter.forget()
 
     def record(self) -> MonitorRecord:

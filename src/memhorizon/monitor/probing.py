@@ -1,0 +1,88 @@
+"""On how many items losses are measured, and the measuring: as many as the budget pays for.
+
+What losses cost is tried out on a few items; the step of the first look tells what an update costs. Then the
+number of items is fixed for the whole training, since looks are compared item by item.
+"""
+
+from memhorizon.eval_mode import eval_mode
+from memhorizon.monitor.looks import ASSUMED, Purse, rows_paid_for
+from memhorizon.monitor.metering import Meter
+from memhorizon.monitor.settings import MonitorSets, MonitorSettings
+from memhorizon.monitor.signals import Losses, Probe, measure_losses
+from memhorizon.monitor.state import Memory
+from memhorizon.monitor.subject import Subject
+
+TRIED = 8  # items that it is tried on what losses cost
+TRIES = 3
+
+
+class Prober:
+    """Measures losses on items that are fixed at the first look.
+
+    Attributes:
+        probe: these items; before the first look, all that may be.
+    """
+
+    def __init__(
+        self, settings: MonitorSettings, sets: MonitorSets, meter: Meter, n_updates: int | None
+    ) -> None:
+        self._wanted = settings.plan.n_probe
+        self._whole = Probe.of(sets.train, sets.holdout, self._wanted, seed=settings.seed)
+        self._meter = meter
+        self._n_updates = n_updates or ASSUMED
+        self.probe = self._whole
+
+    def resume(self, memory: Memory) -> None:
+        """Take the items that a state says."""
+        self.probe = self._whole.first(memory.rows or self._wanted)
+
+    @staticmethod
+    def is_ready(purse: Purse) -> bool:
+        """Whether it is known what losses cost, or does not matter."""
+        return purse.budget is None or purse.per_losses > 0
+
+    def try_out(self, memory: Memory, step: int, subject: Subject, *, batch_size: int) -> None:
+        """Measure a few losses, to know what a look costs; again, as the first time takes longer."""
+        few = self._whole.first(TRIED)
+        purse = memory.purse
+        took: list[float] = []
+        for _ in range(TRIES):
+            with self._meter.timed() as seconds:
+                _measured(subject, few, batch_size)
+            took += seconds
+        purse.on_losses += sum(took)
+        purse.per_losses = min(took) * self._whole.evaluations / few.evaluations
+        purse.tried_step = step
+        purse.tried_seconds = purse.train_seconds
+
+    def fix(self, memory: Memory, step: int) -> None:
+        """Fix the number of items, once."""
+        if memory.rows:
+            return
+        purse = memory.purse
+        memory.rows = self._wanted
+        if purse.budget is not None and purse.per_losses:
+            step_seconds = purse.step_seconds(step)
+            memory.rows = rows_paid_for(
+                self._wanted, purse.per_losses, step_seconds, purse.budget, self._n_updates
+            )
+            purse.per_losses *= memory.rows / self._wanted
+        self.resume(memory)
+
+    def note(self, memory: Memory) -> str:
+        """At the first look, that not all items are looked at, if so."""
+        if memory.looks or memory.rows >= self._wanted:
+            return ""
+        return f"losses of {memory.rows} items: the budget pays for no more"
+
+    def losses(self, memory: Memory, subject: Subject, *, batch_size: int) -> Losses:
+        """Measure the losses, and note what that took."""
+        with self._meter.timed() as seconds:
+            found = _measured(subject, self.probe, batch_size)
+        memory.purse.paid_losses(seconds[0])
+        return found
+
+
+def _measured(subject: Subject, probe: Probe, batch_size: int) -> Losses:
+    with eval_mode(subject.denoiser):
+        return measure_losses(subject.denoiser, probe, device=subject.device, batch_size=batch_size)
