@@ -16,7 +16,8 @@ from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.experiments.executors import Inline, base, processes
-from memhorizon.experiments.executors.processes import cores, single_threaded
+from memhorizon.experiments.executors.processes import Place, cores, single_threaded
+from memhorizon.experiments.executors.table import rows_in
 from memhorizon.experiments.run import execute
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import execute_sweep, grid, sweep
@@ -61,7 +62,9 @@ def test_any_failure_of_a_run_is_its_own(tmp_path):
     configs = grid(BASE, width=(2**40, 8, 2**41))
     with pytest.raises(InputError, match="2 of 3 runs failed"):
         sweep(configs, root=tmp_path, executor=Inline())
-    assert [path.name for path in tmp_path.iterdir()] == [configs[1].key]  # nothing of those refused
+    assert [path.parent.name for path in tmp_path.glob("*/config.json")] == [configs[1].key]
+    states = {name: row.state for name, row in rows_in(tmp_path).items()}
+    assert states == {config.key: "done" if config == configs[1] else "failed" for config in configs}
     assert RunDir(tmp_path / configs[1].key).done
 
 
@@ -89,7 +92,7 @@ def test_a_machine_that_does_not_know_its_cores_for_this_process(monkeypatch):
 
 def test_a_killed_process_costs_its_job_alone():
     jobs = deque([1, -signal.SIGKILL, 2, 3])
-    with single_threaded(1) as pool:
+    with single_threaded([Place()]) as pool:
         ended = [end for end in pool.do(_kill_or_return, jobs, poll=0.1) if end is not None]
     assert [(end.job, end.value, end.killed) for end in ended] == [
         (1, 1, False),

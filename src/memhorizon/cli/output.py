@@ -18,6 +18,7 @@ from memhorizon.devices import device_of, with_threads
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, encode, to_json
 from memhorizon.experiments.cost import costs, wall_seconds
+from memhorizon.experiments.executors import Executor, Local
 from memhorizon.experiments.executors.processes import cores
 from memhorizon.experiments.run import Progress, execute
 from memhorizon.experiments.run_directory import Row, RunDir
@@ -79,7 +80,12 @@ def follow_run(run: RunDir, *, device: str | None = None, quiet: bool = False) -
 
 
 def follow_sweep(
-    configs: Sequence[Config], root: Path, *, device: str | None = None, quiet: bool = False
+    configs: Sequence[Config],
+    root: Path,
+    *,
+    executor: Executor | None = None,
+    device: str | None = None,
+    quiet: bool = False,
 ) -> tuple[list[RunDir], str]:
     """Do the runs of a sweep and show the progress of all together.
 
@@ -90,11 +96,11 @@ def follow_sweep(
         InputError: if runs failed and none has any measures.
     """
     if not quiet:
-        announce(configs, root, device)
+        announce(configs, root, device, executor)
     last: SweepProgress | None = None
     with bar(str(root), unit="step", quiet=quiet) as shown:
         try:
-            for last in execute_sweep(configs, root=root, device=device):
+            for last in execute_sweep(configs, root=root, executor=executor, device=device):
                 shown.total = last.steps
                 n_done = sum(run.done for run in last.runs)
                 shown.set_postfix_str(f"{n_done} of {len(last.runs)} runs done", refresh=False)
@@ -111,13 +117,19 @@ def _any_measures(runs: Sequence[RunDir]) -> bool:
     return any(os.path.isfile(run.path / "measures.jsonl") for run in runs)
 
 
-def announce(configs: Sequence[Config], root: Path, device: str | None) -> None:
-    """Say what a sweep will take, before it begins."""
+def announce(
+    configs: Sequence[Config], root: Path, device: str | None, executor: Executor | None = None
+) -> None:
+    """Say what a sweep will take, before it begins; on other machines only who does it."""
     done = [_done(root, config) for config in configs]
     left = sum(step < config.train.n_updates for step, config in zip(done, configs, strict=True))
     if not left:
         return
-    at_once = _at_once(configs)
+    if not isinstance(executor, Local | None):
+        say(f"{left} of {len(configs)} runs in {root}, by {type(executor).__name__}")
+        return
+    processes = cores() if executor is None or executor.processes is None else executor.processes
+    at_once = min(processes, len(configs))
     timed = costs(configs, device=device, threads=1, at_once=at_once)
     seconds = [
         0.0 if isinstance(cost, InputError) else cost.seconds(config, done=step)

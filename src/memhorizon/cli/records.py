@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
 from memhorizon import recipes
 from memhorizon.cli.bars import bar
 from memhorizon.cli.claims import show_claims
+from memhorizon.cli.executing import ExecutorFlags
 from memhorizon.cli.output import announce, rule_text, say
 from memhorizon.cli.output import dry_run as show_dry_run
 from memhorizon.cli.typed import remember
@@ -31,6 +33,7 @@ def reproduce(
     out: Path = Path("results"),
     root: Path = Path("runs"),
     records: Path = Path("results"),
+    by: Annotated[ExecutorFlags, tyro.conf.arg(name="")] = ExecutorFlags(),  # noqa: B008 - frozen
     device: str | None = None,
     dry_run: bool = False,
     quiet: bool = False,
@@ -43,6 +46,7 @@ def reproduce(
         out: records and pictures go here.
         root: run directories and parts are made in here; the same command goes on with them.
         records: folder with the records that some recipes read.
+        by: who does its runs and parts.
         device: where to compute, such as cpu, cuda, cuda:1 or mps; the accelerator of the machine by default.
         dry_run: print the configurations and the estimated time (at the paper's sizes without it), and stop.
         quiet: show no progress.
@@ -50,12 +54,15 @@ def reproduce(
     if not name:
         return show_claims()
     recipe = recipes.load(name)
+    executor = by.build()
     if dry_run:
         return _plan(recipe, size, out, root, device)
     if recipe.is_sweep and not quiet:
-        announce(recipe.plan(size), root / name, device)
+        announce(recipe.plan(size), root / name, device, executor)
     watch = partial(_shown, name, quiet)
-    made = recipe.reproduce(out, size, root=root, records=records, device=device, watch=watch)
+    made = recipe.reproduce(
+        out, size, root=root, records=records, executor=executor, device=device, watch=watch
+    )
     print(made.path)
     _draw(made.path, made.runs)
     if isinstance(made.record, SweepRecord):

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import tyro
 
 from memhorizon.cli.axes import axes_of_words
+from memhorizon.cli.executing import ExecutorFlags
 from memhorizon.cli.monitored import is_monitored, report_monitor, watch_monitor
 from memhorizon.cli.output import dry_run as show_dry_run
 from memhorizon.cli.output import (
@@ -172,6 +173,7 @@ def sweep(
     root: Path = Path("runs"),
     load: Path | None = None,
     rules: RuleFlags = RuleFlags(),  # noqa: B008 - frozen
+    by: Annotated[ExecutorFlags, tyro.conf.arg(name="")] = ExecutorFlags(),  # noqa: B008 - frozen
     device: str | None = None,
     dry_run: bool = False,
     json: bool = False,
@@ -180,7 +182,8 @@ def sweep(
     """Train all combinations of the axes, one process per core; the same command resumes.
 
     For example `sweep --n-train 16 32 64 --seed 0 1` or
-    `sweep --over optimizer.name=sgd,adam optimizer.lr=1e-3,1e-2`.
+    `sweep --over optimizer.name=sgd,adam optimizer.lr=1e-3,1e-2`. On a cluster:
+    `sweep --n-train 16 32 64 --executor slurm --partition gpu --gpus 1 --time 4h`.
 
     Args:
         shared: what all runs share; without flags a small U-Net on handwritten digits, as in `train`.
@@ -191,6 +194,7 @@ def sweep(
         root: run directories are made in here.
         load: a config.json to begin from; flags beside it win over what it says.
         rules: how the two times are read.
+        by: who does the runs.
         device: where to compute, such as cpu, cuda, cuda:1 or mps; the accelerator of the machine by default.
         dry_run: print the configurations and the estimated time, and stop.
         json: print the record.
@@ -199,9 +203,10 @@ def sweep(
     configs = _grid_of(shared, {"n_train": n_train, "width": width, "seed": seed}, over)
     asked = rules.over(None)
     check_rules(configs, asked)
+    executor = by.build()
     if dry_run:
         return show_dry_run(configs, root, device=device, side_by_side=True, as_json=json)
-    runs, failed = follow_sweep(configs, root, device=device, quiet=quiet)
+    runs, failed = follow_sweep(configs, root, executor=executor, device=device, quiet=quiet)
     made = record(runs, asked, name=root.absolute().name)
     return finish(made, runs, root, failed=failed, as_json=json)
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from memhorizon.cli.output import duration
 from memhorizon.cli.terminal import check_reader
 from memhorizon.errors import InputError
+from memhorizon.experiments.executors.table import TableRow, folder_of, look, rows_in
 from memhorizon.experiments.run_directory import Row, RunDir
 from memhorizon.experiments.written import WrittenConfig
 from memhorizon.sweeps import find_runs
@@ -20,7 +21,7 @@ def watch_runs(path: Path, *, once: bool) -> int:
     check_reader()
     try:
         while True:
-            states = [_looked_at(run) for run in find_runs(path)]
+            states = _looks(path)
             for run in states:
                 print(f"{run.name}: {run.state}")
             if once or all(run.ended for run in states):
@@ -39,12 +40,41 @@ class _Look(NamedTuple):
     ended: bool
 
 
-def _looked_at(run: RunDir) -> _Look:
+def _looks(path: Path) -> list[_Look]:
+    """The runs at a place, or the parts of a recipe, and what the table beside them has on each."""
+    rows = rows_in(path)
+    if rows and not any(path.glob("*/config.json")):
+        return [_Look(name, _told(row) or row.state, _is_over(row)) for name, row in rows.items()]
+    looks = [_looked_at(run, look(folder_of(run.path))) for run in find_runs(path)]
+    seen = {found.name for found in looks}
+    refused = {name: row for name, row in rows.items() if name not in seen}
+    return looks + [_Look(name, _told(row) or row.state, _is_over(row)) for name, row in refused.items()]
+
+
+def _looked_at(run: RunDir, row: TableRow) -> _Look:
     name = run.path.absolute().name
     try:
-        return _Look(name, _state(run), run.done)
+        told = "" if run.done else _told(row)
+        state = ", ".join(text for text in (told, "" if row.state == "failed" else _state(run)) if text)
+        return _Look(name, state, run.done or _is_over(row))
     except (InputError, OSError) as error:
         return _Look(name, f"cannot be read: {' '.join(str(error).split())[:200]}", True)
+
+
+def _told(row: TableRow) -> str:
+    """What the table has on a row that is not done, in words; nothing where it just runs or waits."""
+    if row.state == "failed":
+        return f"failed: {' '.join(row.reason.split())[:200]}"
+    if row.state == "waiting" and row.attempts:
+        return f"{row.attempts[-1].ended}, waits to be gone on with"
+    if row.state == "running" and row.n_lost:
+        return f"running again after {row.n_lost} lost worker{'' if row.n_lost == 1 else 's'}"
+    return ""
+
+
+def _is_over(row: TableRow) -> bool:
+    """Whether nobody will go on with a row by itself."""
+    return row.state in ("done", "failed")
 
 
 def _state(run: RunDir) -> str:

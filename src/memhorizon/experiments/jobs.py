@@ -13,6 +13,7 @@ from pathlib import Path
 
 from memhorizon.errors import InputError
 from memhorizon.experiments.executors import Executor, Job, Local, Outcome
+from memhorizon.experiments.executors.table import queue
 from memhorizon.experiments.run import execute
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.files.plain import read_object, write_atomically
@@ -68,12 +69,12 @@ class PartJob:
 
     def work(self, device: str | None) -> Iterator[object]:
         """Make the part and write it."""
+        yield self.path  # it begins
         found = {"settings": _settled(self.settings)} | {
             name: encode(entry) for name, entry in self.make(device).items()
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.path, json.dumps(found).encode())
-        yield self.path
 
 
 def _settled(settings: Mapping[str, Plain]) -> object:
@@ -99,5 +100,6 @@ def do_jobs(
         if job.done:
             yield Outcome(job.path)
         else:
+            queue(job.path)
             left.append(job)
     yield from (executor or Local())(left, device=device)

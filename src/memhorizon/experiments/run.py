@@ -91,13 +91,15 @@ def execute(
         check_finished(directory)
         yield finished
         return
-    with directory.locked():
+    with directory.locked() as hold:
         if directory.done:  # another process has just done it
             yield finished
             return
         with _threads_of(directory):
             ready = _prepare(directory, config, device)
-            yield from _execute(directory, config, ready, launch)
+            for progress in _execute(directory, config, ready, launch):
+                hold.check()
+                yield progress
 
 
 def check_finished(directory: RunDir) -> None:

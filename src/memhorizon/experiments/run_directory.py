@@ -25,7 +25,7 @@ from torch import Tensor
 
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, MeasureConfig, config_of, name_fits, settings_of, to_json
-from memhorizon.experiments.locks import BusyError, held
+from memhorizon.experiments.locks import BusyError, Hold, held
 from memhorizon.experiments.tensors import read_tensors, read_tensors_and_note, write_tensors
 from memhorizon.experiments.written import WrittenConfig, is_written, written_of
 from memhorizon.files.plain import (
@@ -400,14 +400,14 @@ class RunDir:
         return [name for name in STREAMS if now[name] != streams[name]]
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[Hold]:
         """Hold the run, so that two processes do not write to it at once; a killed process lets go of it.
 
         Raises:
-            InputError: if another process holds it.
+            BusyError: if another process holds it.
         """
-        with held(self.path, tries=LOCK_TRIES):
-            yield
+        with held(self.path, tries=LOCK_TRIES) as hold:
+            yield hold
 
     def _has_config(self) -> bool:
         return is_there(self.path / "config.json")

@@ -12,6 +12,7 @@ from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, config_of, flat
 from memhorizon.experiments.executors import Executor, Local, Outcome
 from memhorizon.experiments.executors.base import reason
+from memhorizon.experiments.executors.table import fail, queue
 from memhorizon.experiments.hyperparameters import HYPERPARAMETERS, axes_of
 from memhorizon.experiments.jobs import RunJob
 from memhorizon.experiments.run import check_finished
@@ -171,6 +172,7 @@ def execute_sweep(
         yield replace(began, outcomes=tuple(planned.outcomes))
         outcome = _begin(run, Path(root), config)
         if outcome is None:
+            queue(run.path)
             left.append((config.train.n_updates, run.path))
         else:
             planned.outcomes.append(outcome)
@@ -242,5 +244,6 @@ def _begin(run: RunDir, root: Path, config: Config) -> Outcome | None:
             return None
         check_finished(run)
     except Exception as error:  # noqa: BLE001  one damaged directory is the failure of one run
+        fail(run.path, reason(error))
         return Outcome(run.path, reason(error))
     return Outcome(run.path)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from memhorizon.experiments.executors.base import Job, Outcome, reason
+from memhorizon.experiments.executors.table import attempt
 from memhorizon.experiments.locks import BusyError
 
 
@@ -18,7 +19,7 @@ class Inline:
         while queue:
             job = queue.popleft()
             try:
-                for _ in job.work(device):
+                for _ in attempt(job, device):
                     yield None
             except BusyError:
                 queue.append(job)

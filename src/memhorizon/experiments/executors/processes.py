@@ -10,9 +10,10 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import cycle, islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -33,6 +34,7 @@ FROM_INPUT = (
 )
 J = TypeVar("J")  # a job
 V = TypeVar("V")  # what it returns
+GPUS = "CUDA_VISIBLE_DEVICES"
 STARTED = "started"  # what a process says first: all that it imports is there
 
 
@@ -53,21 +55,35 @@ class Ended(Generic[J, V]):
     killed: bool = False
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a process is to be.
+
+    Attributes:
+        core: that it stays on; None for any.
+        gpu: the CUDA device that it sees, by its name for CUDA; None for all of them.
+    """
+
+    core: int | None = None
+    gpu: str | None = None
+
+
 @dataclass
 class _Worker:
     """A process, the way to talk to it, and what it is doing."""
 
     process: BaseProcess
     connection: Connection
-    job: object
+    place: Place
+    job: object = None
     started: bool = False
 
 
 class Processes:
     """Processes that wait for jobs; made by `single_threaded`."""
 
-    def __init__(self, count: int):
-        self.count = count
+    def __init__(self, free: Sequence[Place]):
+        self.free = list(free)  # places without a process
         self.busy: list[_Worker] = []
         self.idle: list[_Worker] = []
 
@@ -88,7 +104,7 @@ class Processes:
             InputError: if the processes cannot start.
         """
         while jobs or self.busy:
-            while jobs and len(self.busy) < self.count:
+            while jobs and (self.idle or self.free):
                 self._give(function, jobs.popleft())
             ready = wait([worker.connection for worker in self.busy], poll)
             for worker in [worker for worker in self.busy if worker.connection in ready]:
@@ -99,7 +115,7 @@ class Processes:
                 yield None
 
     def _give(self, function: Callable[[J], V], job: J) -> None:
-        worker = self.idle.pop() if self.idle else _start()
+        worker = self.idle.pop() if self.idle else _start(self.free.pop(0))
         worker.job = job
         self.busy.append(worker)
         with suppress(OSError):  # one that died while it was idle is heard of as the end of its job
@@ -111,6 +127,7 @@ class Processes:
             message = worker.connection.recv()
         if message is None:  # nobody is there any more
             self.busy.remove(worker)
+            self.free.append(worker.place)
             return _death(worker)
         if message == STARTED:
             worker.started = True
@@ -140,13 +157,46 @@ def _death(worker: _Worker) -> Ended:
 
 
 @contextmanager
-def single_threaded(processes: int | None = None) -> Iterator[Processes]:
-    """Processes of one thread each that end with the block, at once; None for one per core."""
-    pool = Processes(processes or cores())
+def single_threaded(free: Sequence[Place]) -> Iterator[Processes]:
+    """Processes of one thread each, at these places, that end with the block, at once."""
+    pool = Processes(free)
     try:
         yield pool
     finally:
         pool.kill()
+
+
+def places(count: int | None = None, *, per_gpu: int | None = None, pin: bool = False) -> list[Place]:
+    """Places for processes.
+
+    Args:
+        count: how many; None for as many as share the CUDA devices, or for one per core.
+        per_gpu: how many share a CUDA device; None for all of them, each seeing every device.
+        pin: whether each stays on one core.
+
+    Raises:
+        InputError: if there is no CUDA device to be shared, or no system that can keep a process on a core.
+    """
+    gpus = [] if per_gpu is None else _gpus()
+    count = count or len(gpus) * (per_gpu or 0) or cores()
+    kept = cycle(_kept_cores() if pin else [None])
+    shared = cycle(gpus or [None])
+    return [Place(core, gpu) for core, gpu in islice(zip(kept, shared, strict=False), count)]
+
+
+def _gpus() -> list[str]:
+    """The CUDA devices that this process sees, by their names for CUDA."""
+    count = torch.cuda.device_count()
+    if not count:
+        raise InputError("per_gpu: expected a machine with CUDA devices, got none")
+    seen = os.environ.get(GPUS, "")
+    return seen.split(",")[:count] if seen else [str(k) for k in range(count)]
+
+
+def _kept_cores() -> list[int]:
+    if not hasattr(os, "sched_setaffinity"):  # macOS, Windows
+        raise InputError("pin: expected a system that can keep a process on a core, such as Linux")
+    return sorted(os.sched_getaffinity(0))
 
 
 def cores() -> int:
@@ -156,7 +206,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _start() -> _Worker:
+def _start(place: Place) -> _Worker:
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise SystemExit(
             1
@@ -167,11 +217,26 @@ def _start() -> _Worker:
         raise InputError(FROM_INPUT)
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs,), daemon=True)
-    with _without_interrupts():
+    process = context.Process(target=_serve, args=(theirs, place), daemon=True)
+    with _without_interrupts(), _seeing(place.gpu):
         process.start()
     theirs.close()
-    return _Worker(process, ours, None)
+    return _Worker(process, ours, place)
+
+
+@contextmanager
+def _seeing(gpu: str | None) -> Iterator[None]:
+    """Start processes that see one CUDA device alone."""
+    before = os.environ.get(GPUS)
+    if gpu is not None:
+        os.environ[GPUS] = gpu
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ[GPUS] = before
+        elif gpu is not None:
+            del os.environ[GPUS]
 
 
 @contextmanager
@@ -187,8 +252,10 @@ def _without_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _serve(connection: Connection) -> None:
+def _serve(connection: Connection, place: Place) -> None:
     """Do jobs until nobody sends any."""
+    if place.core is not None:
+        os.sched_setaffinity(0, {place.core})
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     torch.set_num_threads(1)

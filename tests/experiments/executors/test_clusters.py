@@ -1,0 +1,114 @@
+"""Sweeps on a Slurm and on a Ray of two nodes each, one of which is lost in the middle: no mock."""
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+import slurm_cluster
+from memhorizon.datasets.split import DataConfig
+from memhorizon.experiments.config import Config, MeasureConfig
+from memhorizon.experiments.executors import Inline, Slurm
+from memhorizon.experiments.executors.table import rows_in
+from memhorizon.experiments.run_directory import RunDir
+from memhorizon.experiments.sweep import execute_sweep, grid, sweep
+from memhorizon.files.plain import read_object
+from memhorizon.networks.mlp import MLPConfig
+from memhorizon.training import TrainConfig
+
+BASE = Config(
+    data=DataConfig(name="gaussian", dim=2, n_holdout=0),
+    model=MLPConfig(width=8, blocks=1),
+    train=TrainConfig(n_updates=1200, batch_size=4),
+    measure=MeasureConfig(snapshots=3, first=10, n_samples=8, repeats=1, diffusion_times=(0.1,)),
+)
+# Four long rows, which begin first, two on each node; four short ones wait behind them.
+CONFIGS = [
+    config
+    for length, seeds in ((1200, range(4)), (40, range(4, 8)))
+    for config in grid(BASE, **{"train.n_updates": (length,)}, seed=seeds)
+]
+BOUND = 240  # seconds until a sweep that does not end has failed; on a free machine it takes 30
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory):
+    """The same sweep in this process."""
+    root = tmp_path_factory.mktemp("local")
+    sweep(CONFIGS, root=root, executor=Inline())
+    return root
+
+
+@pytest.fixture
+def slurm(monkeypatch):
+    reason = slurm_cluster.why_not()
+    if reason:
+        pytest.skip(f"a Slurm of two nodes {reason}")
+    pytest.importorskip("submitit")
+    folder = Path(tempfile.mkdtemp(prefix="slurm-"))  # short: a socket is in it
+    folder.chmod(0o755)
+    try:
+        with slurm_cluster.cluster(folder) as made:
+            monkeypatch.setenv("SLURM_CONF", str(made.configuration))
+            yield made
+    finally:
+        shutil.rmtree(folder)
+
+
+def contents(root):
+    """What the runs left that depends on no machine: weights, measures, samples, the last state."""
+    files = [
+        path
+        for config in CONFIGS
+        for pattern in ("measures.jsonl", "snapshots/*", "samples/*")
+        for path in sorted((root / config.key).glob(pattern))
+    ]
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
+
+
+def until(events, happened):
+    """Follow a sweep until something has happened."""
+    last = time.monotonic() + BOUND
+    for _ in events:
+        if happened():
+            return
+        assert time.monotonic() < last
+    pytest.fail("the sweep ended before")
+
+
+def assert_complete_and_equal(root, local):
+    """All rows are done, one time each, with the bytes of the local sweep."""
+    rows = rows_in(root)
+    assert set(rows) == {config.key for config in CONFIGS}
+    for row in rows.values():
+        assert row.state == "done"
+        assert [attempt.ended for attempt in row.attempts].count("done") == 1
+    assert contents(root) == contents(local)
+
+
+def test_a_slurm_that_loses_a_node(slurm, local, tmp_path):
+    executor = Slurm(time="1h", poll=0.2)
+    events = execute_sweep(CONFIGS, root=tmp_path, executor=executor)
+    long = [tmp_path / config.key for config in CONFIGS[:4]]
+    until(events, lambda: all(RunDir(path).last_step() for path in long))
+    tasks = {path: read_object(tmp_path / "rows" / path.name / "slurm.json")["task"] for path in long}
+    where = dict(
+        line.split()
+        for line in slurm.ask("squeue", "-h", "--array", "-o", "%i %N").splitlines()
+        if len(line.split()) == 2
+    )
+    slurm.lose("n2")
+    kept = next(path for path in long if where[tasks[path]] == "n1")
+    slurm.ask("scancel", "--signal=USR2", f"{tasks[kept]}.0")  # as Slurm does before a time limit
+    events.close()  # the command is interrupted
+    for _ in execute_sweep(CONFIGS, root=tmp_path, executor=executor):  # and given again
+        pass
+    assert_complete_and_equal(tmp_path, local)
+    rows = rows_in(tmp_path)
+    lost = [path.name for path in long if where[tasks[path]] == "n2"]
+    assert [rows[name].n_lost for name in lost] == [1, 1]
+    assert [attempt.ended for attempt in rows[kept.name].attempts] == ["stopped", "done"]
+    again = {path: read_object(tmp_path / "rows" / path.name / "slurm.json")["task"] for path in long}
+    assert again == tasks  # nothing was submitted twice: Slurm itself put them back into the queue
