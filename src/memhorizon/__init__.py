@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from memhorizon.experiments.config import Config as Config
     from memhorizon.experiments.executors import Inline as Inline
     from memhorizon.experiments.executors import Local as Local
+    from memhorizon.experiments.executors import Ray as Ray
+    from memhorizon.experiments.executors import Slurm as Slurm
     from memhorizon.experiments.run import run as run
     from memhorizon.experiments.sweep import grid as grid
     from memhorizon.experiments.writer import RunWriter as RunWriter
@@ -97,6 +99,7 @@ _HOME = {
     "OptimizerConfig": "training",
     "PilotTime": "forecasting.answers",
     "Plan": "plans",
+    "Ray": "experiments.executors",
     "Reference": "measure.snapshot",
     "RunWriter": "experiments.writer",
     "Rules": "timescales.rules",
@@ -104,6 +107,7 @@ _HOME = {
     "ScalingLaw": "results",
     "Schedule": "schedule",
     "ScheduleConfig": "schedule",
+    "Slurm": "experiments.executors",
     "Split": "datasets.split",
     "Status": "results",
     "Sweep": "sweeps",

@@ -10,7 +10,7 @@ import pytest
 import slurm_cluster
 from memhorizon.datasets.split import DataConfig
 from memhorizon.experiments.config import Config, MeasureConfig
-from memhorizon.experiments.executors import Inline, Slurm
+from memhorizon.experiments.executors import Inline, Ray, Slurm
 from memhorizon.experiments.executors.table import rows_in
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import execute_sweep, grid, sweep
@@ -21,13 +21,13 @@ from memhorizon.training import TrainConfig
 BASE = Config(
     data=DataConfig(name="gaussian", dim=2, n_holdout=0),
     model=MLPConfig(width=8, blocks=1),
-    train=TrainConfig(n_updates=1200, batch_size=4),
+    train=TrainConfig(n_updates=700, batch_size=4),
     measure=MeasureConfig(snapshots=3, first=10, n_samples=8, repeats=1, diffusion_times=(0.1,)),
 )
 # Four long rows, which begin first, two on each node; four short ones wait behind them.
 CONFIGS = [
     config
-    for length, seeds in ((1200, range(4)), (40, range(4, 8)))
+    for length, seeds in ((700, range(4)), (40, range(4, 8)))
     for config in grid(BASE, **{"train.n_updates": (length,)}, seed=seeds)
 ]
 BOUND = 240  # seconds until a sweep that does not end has failed; on a free machine it takes 30
@@ -55,6 +55,24 @@ def slurm(monkeypatch):
             yield made
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def ray(monkeypatch):
+    """A Ray of two nodes on this machine, which listens on the loopback interface alone."""
+    settings = {"AUTH_MODE": "disabled", "USAGE_STATS_ENABLED": "0", "ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+    settings["ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # else it takes the address that others reach
+    for name, value in settings.items():
+        monkeypatch.setenv(f"RAY_{name}", value)
+    utils = pytest.importorskip("ray.cluster_utils")
+    node = {"num_cpus": 2, "node_ip_address": "127.0.0.1", "object_store_memory": 100 * 2**20}
+    made = utils.Cluster()
+    try:
+        made.add_node(**node, include_dashboard=False)
+        made.second = made.add_node(**node)
+        yield made
+    finally:
+        made.shutdown()
 
 
 def contents(root):
@@ -112,3 +130,34 @@ def test_a_slurm_that_loses_a_node(slurm, local, tmp_path):
     assert [attempt.ended for attempt in rows[kept.name].attempts] == ["stopped", "done"]
     again = {path: read_object(tmp_path / "rows" / path.name / "slurm.json")["task"] for path in long}
     assert again == tasks  # nothing was submitted twice: Slurm itself put them back into the queue
+
+
+@pytest.mark.filterwarnings("ignore")  # of Ray and of what it starts
+def test_a_ray_that_loses_a_node(ray, local, tmp_path):
+    raylet = ray.second.all_processes["raylet"][0].process.pid
+    events = execute_sweep(CONFIGS, root=tmp_path, executor=Ray(address=ray.address, poll=0.1))
+    keys = [config.key for config in CONFIGS[:4]]
+
+    def on_the_second():
+        """The rows that its workers are at, all of them in the middle."""
+        rows = rows_in(tmp_path)
+        begun = [key for key in keys if key in rows and rows[key].state == "running"]
+        there = [key for key in begun if parent(rows[key]) == raylet]
+        return there if all(RunDir(tmp_path / key).last_step() for key in there) else []
+
+    until(events, on_the_second)
+    lost = on_the_second()
+    ray.remove_node(ray.second, allow_graceful=False)
+    for _ in events:
+        pass
+    assert_complete_and_equal(tmp_path, local)
+    rows = rows_in(tmp_path)
+    assert {key: rows[key].n_lost for key in lost} == dict.fromkeys(lost, 1)
+
+
+def parent(row):
+    """The process that started the worker at a row; None where that is gone."""
+    try:
+        return int(Path(f"/proc/{row.attempts[-1].pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    except OSError:
+        return None

@@ -9,10 +9,11 @@ from memhorizon.errors import InputError
 from memhorizon.experiments.executors.base import Executor
 from memhorizon.experiments.executors.inline import Inline
 from memhorizon.experiments.executors.local import Local
+from memhorizon.experiments.executors.ray import Ray
 from memhorizon.experiments.executors.slurm import Slurm
 
-ExecutorName = Literal["local", "inline", "slurm"]
-KINDS: Mapping[ExecutorName, type] = {"local": Local, "inline": Inline, "slurm": Slurm}
+ExecutorName = Literal["local", "inline", "slurm", "ray"]
+KINDS: Mapping[ExecutorName, type] = {"local": Local, "inline": Inline, "slurm": Slurm, "ray": Ray}
 
 
 def executor_of(name: str, options: Mapping[str, object]) -> Executor:

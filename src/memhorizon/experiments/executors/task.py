@@ -15,7 +15,7 @@ from memhorizon.experiments.locks import BusyError
 
 BUSY = "busy"  # what a task returns where another process is doing its job
 RETRIES = 3  # of a job whose worker is lost: more often than that it is the job that takes it down
-PAUSE = 60.0  # seconds until a job that another process is doing is asked for again
+PAUSE = 15.0  # seconds until a job that another process is doing is asked for again
 
 
 @dataclass(frozen=True)
