@@ -115,11 +115,13 @@ def test_no_other_rule_gives_a_certificate():
 
 def test_trainings_are_many_and_of_several_kinds():
     every = trainings("here")
-    assert len(every) >= 19
+    assert len(every) >= 20
     assert len({training.name for training in every}) == len(every)
     assert {training.data for training in every} == {"digits", "fashion", "mixture"}
     assert {training.prediction for training in every} == {"noise", "v", "velocity"}
     assert len({training.optimizer for training in every}) == 3
+    assert {training.n_train for training in every} == {16, 32, 64, 128}
+    assert {training.width for training in every} == {64, 128, 256}
     assert all(2000 in marks_of(one) for one in every if one.n_updates > 2000)
 
 

@@ -157,7 +157,7 @@ def trainings(size: Size) -> tuple[Training, ...]:
     """All trainings at a size."""
     if size == "tiny":
         return (Training("digits", 8, 40, width=8), Training("mixture", 16, 60, width=16, prediction="v"))
-    return (*_mixtures(), *_digits(), *_fashion(), *_unets())
+    return (*_mixtures(), *_digits(), *_fashion())
 
 
 def _mixtures() -> Iterator[Training]:
@@ -190,8 +190,3 @@ def _digits() -> Iterator[Training]:
 def _fashion() -> Iterator[Training]:
     yield Training("fashion", 16, 2500, width=128, prediction="v")
     yield Training("fashion", 32, 4000, width=256)
-
-
-def _unets() -> Iterator[Training]:
-    yield Training("digits", 64, 3000, width=8, prediction="v")
-    yield Training("digits", 64, 2500, width=16)
