@@ -3,8 +3,8 @@
     python benchmarks/plan_of_digits.py
 
 300 handwritten digits are given as an array, pilots are run on all cores, and the forecast of tau_mem is put
-beside the time of one run on all 300, 1.6 times as long as the forecast. The goals: an answer in 20 minutes on
-two cores, and the long run's time inside the interval. The same command goes on where it was interrupted;
+beside the time of one run on all 300, 1.6 times as long as the forecast. The goals: an answer in 20 minutes
+on two cores, and the long run's time inside the interval. The same command goes on where it was interrupted;
 the time of a plan that was interrupted is not known and left out.
 """
 
