@@ -41,7 +41,7 @@ THEORY = "theory/beside_digits"
 INPUTS = (*SWEEPS, THEORY)
 SEEDS = {  # of each n: so many as the time allowed
     "n_mixture_sgd": {16: (0, 1), 32: (0, 1), 64: (0,), 128: (0,)},
-    "n_digits": {16: (0,)},
+    "n_digits": {16: (0, 1)},
 }
 FACTOR = 2.0  # what counts as told; runs are continued to so many times tau_mem
 
@@ -69,7 +69,7 @@ EFFORTS = {"n_mixture_sgd": Effort(4096, 80, 200, 6), "n_digits": Effort(512, 24
 FEWER = 4  # times: the first run of the mixture is continued from fewer noised items as well
 TINY = Effort(32, 3, 20, 2)
 # continued by training as well, which takes three times as long as the run itself
-TRAINED = {("n_mixture_sgd", 16, 0), ("n_mixture_sgd", 32, 0), ("n_digits", 16, 0)}
+TRAINED = {("n_mixture_sgd", 16, 0), ("n_mixture_sgd", 32, 0), ("n_digits", 16, 0), ("n_digits", 16, 1)}
 TINY_BEGUN = 10
 TINY_LAST = 30
 
