@@ -155,7 +155,7 @@ def kill(processes):
             os.kill(process, signal.SIGKILL)
 
 
-def wait_for(happened, what, seconds=20):
+def wait_for(happened, what, seconds=60):
     last = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < last, f"{what} did not come up"

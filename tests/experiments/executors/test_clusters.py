@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -35,10 +36,15 @@ BOUND = 240  # seconds until a sweep that does not end has failed; on a free mac
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory):
-    """The same sweep in this process."""
-    root = tmp_path_factory.mktemp("local")
-    sweep(CONFIGS, root=root, executor=Inline())
-    return root
+    """The folder of the same sweep in this process, which is made when it is asked for."""
+
+    @cache
+    def made():
+        root = tmp_path_factory.mktemp("local")
+        sweep(CONFIGS, root=root, executor=Inline())
+        return root
+
+    return made
 
 
 @pytest.fixture
@@ -96,6 +102,13 @@ def until(events, happened):
     pytest.fail("the sweep ended before")
 
 
+def to_the_end(events):
+    """Follow a sweep to its end."""
+    last = time.monotonic() + BOUND
+    for _ in events:
+        assert time.monotonic() < last
+
+
 def assert_complete_and_equal(root, local):
     """All rows are done, one time each, with the bytes of the local sweep."""
     rows = rows_in(root)
@@ -103,7 +116,7 @@ def assert_complete_and_equal(root, local):
     for row in rows.values():
         assert row.state == "done"
         assert [attempt.ended for attempt in row.attempts].count("done") == 1
-    assert contents(root) == contents(local)
+    assert contents(root) == contents(local())
 
 
 def test_a_slurm_that_loses_a_node(slurm, local, tmp_path):
@@ -121,8 +134,7 @@ def test_a_slurm_that_loses_a_node(slurm, local, tmp_path):
     kept = next(path for path in long if where[tasks[path]] == "n1")
     slurm.ask("scancel", "--signal=USR2", f"{tasks[kept]}.0")  # as Slurm does before a time limit
     events.close()  # the command is interrupted
-    for _ in execute_sweep(CONFIGS, root=tmp_path, executor=executor):  # and given again
-        pass
+    to_the_end(execute_sweep(CONFIGS, root=tmp_path, executor=executor))  # and given again
     assert_complete_and_equal(tmp_path, local)
     rows = rows_in(tmp_path)
     lost = [path.name for path in long if where[tasks[path]] == "n2"]
@@ -148,8 +160,7 @@ def test_a_ray_that_loses_a_node(ray, local, tmp_path):
     until(events, on_the_second)
     lost = on_the_second()
     ray.remove_node(ray.second, allow_graceful=False)
-    for _ in events:
-        pass
+    to_the_end(events)
     assert_complete_and_equal(tmp_path, local)
     rows = rows_in(tmp_path)
     assert {key: rows[key].n_lost for key in lost} == dict.fromkeys(lost, 1)

@@ -55,10 +55,11 @@ class Task:
     def checkpoint(self) -> object:
         """What is to be done after a time limit: the same, which goes on from the state of the run.
 
-        The command that puts the task back into the queue is then among what Slurm ends; it inherits that
-        the signal is ignored.
+        The command that puts the task back into the queue is then among what Slurm ends, so it is to inherit
+        that SIGTERM is ignored; and where the signal comes twice, one such command is enough.
         """
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for number in (signal.SIGUSR2, signal.SIGUSR1, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         return need("submitit.helpers", extra="slurm").DelayedSubmission(self)
 
 
