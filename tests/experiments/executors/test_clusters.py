@@ -22,15 +22,16 @@ from memhorizon.training import TrainConfig
 BASE = Config(
     data=DataConfig(name="gaussian", dim=2, n_holdout=0),
     model=MLPConfig(width=8, blocks=1),
-    train=TrainConfig(n_updates=700, batch_size=4),
+    train=TrainConfig(batch_size=4),
     measure=MeasureConfig(snapshots=3, first=10, n_samples=8, repeats=1, diffusion_times=(0.1,)),
 )
-# Four long rows, which begin first, two on each node; four short ones wait behind them.
+LENGTH = 1500  # of four rows, which begin first, two on each node; four short ones wait behind them
 CONFIGS = [
     config
-    for length, seeds in ((700, range(4)), (40, range(4, 8)))
+    for length, seeds in ((LENGTH, range(4)), (40, range(4, 8)))
     for config in grid(BASE, **{"train.n_updates": (length,)}, seed=seeds)
 ]
+LONG = [config.key for config in CONFIGS[:4]]
 BOUND = 240  # seconds until a sweep that does not end has failed; on a free machine it takes 30
 
 
@@ -119,43 +120,46 @@ def assert_complete_and_equal(root, local):
     assert contents(root) == contents(local())
 
 
+def at_work(root):
+    """The long rows in the middle of their run, not near its end."""
+    rows = rows_in(root)
+    running = [key for key in LONG if key in rows and rows[key].state == "running"]
+    return [key for key in running if 0 < RunDir(root / key).last_step() < 0.6 * LENGTH]
+
+
 def test_a_slurm_that_loses_a_node(slurm, local, tmp_path):
-    executor = Slurm(time="1h", poll=0.2)
+    def task(key):
+        return read_object(tmp_path / "rows" / key / "slurm.json")["task"]
+
+    def at_work_on(node):
+        there = slurm.ask("squeue", "-h", "--array", "-w", node, "-o", "%i").split()
+        return [key for key in at_work(tmp_path) if task(key) in there]
+
+    executor = Slurm(time="1h", poll=0.1)
     events = execute_sweep(CONFIGS, root=tmp_path, executor=executor)
-    long = [tmp_path / config.key for config in CONFIGS[:4]]
-    until(events, lambda: all(RunDir(path).last_step() for path in long))
-    tasks = {path: read_object(tmp_path / "rows" / path.name / "slurm.json")["task"] for path in long}
-    where = dict(
-        line.split()
-        for line in slurm.ask("squeue", "-h", "--array", "-o", "%i %N").splitlines()
-        if len(line.split()) == 2
-    )
+    until(events, lambda: at_work_on("n1") and at_work_on("n2"))
+    tasks = [task(key) for key in LONG]
+    kept = at_work_on("n1")[0]
+    lost = at_work_on("n2")
+    slurm.ask("scancel", "--signal=USR2", f"{task(kept)}.0")  # as Slurm does before a time limit
     slurm.lose("n2")
-    kept = next(path for path in long if where[tasks[path]] == "n1")
-    slurm.ask("scancel", "--signal=USR2", f"{tasks[kept]}.0")  # as Slurm does before a time limit
     events.close()  # the command is interrupted
     to_the_end(execute_sweep(CONFIGS, root=tmp_path, executor=executor))  # and given again
     assert_complete_and_equal(tmp_path, local)
     rows = rows_in(tmp_path)
-    lost = [path.name for path in long if where[tasks[path]] == "n2"]
-    assert [rows[name].n_lost for name in lost] == [1, 1]
-    assert [attempt.ended for attempt in rows[kept.name].attempts] == ["stopped", "done"]
-    again = {path: read_object(tmp_path / "rows" / path.name / "slurm.json")["task"] for path in long}
-    assert again == tasks  # nothing was submitted twice: Slurm itself put them back into the queue
+    assert {key: rows[key].n_lost for key in lost} == dict.fromkeys(lost, 1)
+    assert [attempt.ended for attempt in rows[kept].attempts] == ["stopped", "done"]
+    assert [task(key) for key in LONG] == tasks  # Slurm itself put them back: nothing was submitted twice
 
 
 @pytest.mark.filterwarnings("ignore")  # of Ray and of what it starts
 def test_a_ray_that_loses_a_node(ray, local, tmp_path):
     raylet = ray.second.all_processes["raylet"][0].process.pid
     events = execute_sweep(CONFIGS, root=tmp_path, executor=Ray(address=ray.address, poll=0.1))
-    keys = [config.key for config in CONFIGS[:4]]
 
     def on_the_second():
-        """The rows that its workers are at, all of them in the middle."""
         rows = rows_in(tmp_path)
-        begun = [key for key in keys if key in rows and rows[key].state == "running"]
-        there = [key for key in begun if parent(rows[key]) == raylet]
-        return there if all(RunDir(tmp_path / key).last_step() for key in there) else []
+        return [key for key in at_work(tmp_path) if parent(rows[key]) == raylet]
 
     until(events, on_the_second)
     lost = on_the_second()
