@@ -1,5 +1,6 @@
 """From a folder of images to an answer: facts, pilots, their lengths, runs that go on, the page."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from memhorizon.experiments.planning import (
     source_of,
 )
 from memhorizon.forecasting.pilots import pilots_of_rows
+from memhorizon.records.codec import encode_object
 from memhorizon.records.files import load_record, to_plain
 from memhorizon.records.plan import PlannedPilot
 from memhorizon.report import report
@@ -44,7 +46,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def made(folder, tmp_path_factory):
-    return mh.plan(folder, root=tmp_path_factory.mktemp("plan") / "here", minutes=0.01, device="cpu")
+    return mh.plan(folder, root=tmp_path_factory.mktemp("plan") / "here", minutes=1e6, device="cpu")
 
 
 @pytest.fixture
@@ -72,8 +74,9 @@ def test_the_theory_says_how_far_it_was_off(made):
     assert guess is None or (guess.off > 10 and guess.psi_n == pytest.approx(COUNT / SIDE**2))
 
 
-def test_two_sizes_are_the_least_however_short_the_time(made):
+def test_the_pilots_fit_into_the_minutes(made):
     assert [pilot.n_train for pilot in made.pilots] == [16, 32]
+    assert made.answer.wall_seconds <= 60 * made.answer.minutes
     assert all(pilot.seconds > 0 for pilot in made.pilots)
     assert made.answer.wall_seconds <= sum(pilot.seconds for pilot in made.pilots)
     assert made.forecast is None
@@ -85,6 +88,55 @@ def test_the_same_call_finds_the_plan_again(made, folder):
     assert to_plain(again.answer) == to_plain(made.answer)
     with pytest.raises(mh.InputError, match="holds a plan of other images or settings"):
         mh.plan(folder, root=made.root, width=32)
+
+
+def test_other_minutes_plan_anew_until_a_pilot_has_begun(made, folder, tmp_path):
+    kept = replace(made, root=tmp_path / "plan", answer=replace(made.answer, minutes=7.0, name="kept"))
+    kept._keep()
+    assert mh.plan(folder, root=kept.root).answer.name == "kept"
+    assert mh.plan(folder, root=kept.root, minutes=7).answer.name == "kept"
+    anew = mh.plan(folder, root=kept.root, minutes=1e6, device="cpu")
+    assert (anew.answer.name == "kept", anew.answer.minutes) == (False, 1e6)
+    (kept.root / "run").mkdir()
+    (kept.root / "run" / "config.json").write_text("{}")
+    assert mh.plan(folder, root=kept.root, minutes=1e6).answer.minutes == 7
+
+
+def test_a_plan_of_other_images_says_what_differs(made, folder, tmp_path):
+    """One picture replaced, then the folder renamed, then a picture more; each in one line."""
+    pictures = shutil.copytree(folder, tmp_path / "pictures")
+    data = replace(made.config.data, path=str(pictures))
+    config = replace(made.config, data=data)
+    answer = replace(made.answer, config=encode_object(config))
+    mh.Plan(answer, config, tmp_path / "plan")._keep()
+    assert mh.plan(pictures, root=tmp_path / "plan").answer.facts == made.answer.facts
+    renamed = pictures.rename(tmp_path / "renamed")
+    with pytest.raises(mh.InputError, match=r"data\.path '.*pictures', now '.*renamed'; it goes on where"):
+        mh.plan(renamed, root=tmp_path / "plan")
+    renamed.rename(pictures)
+    Image.fromarray(np.arange(SIDE * SIDE, dtype=np.uint8).reshape(SIDE, SIDE)).save(pictures / "005.png")
+    with pytest.raises(mh.InputError, match="pictures have changed since") as raised:
+        mh.plan(pictures, root=tmp_path / "plan")
+    assert "sha256" not in str(raised.value)
+    shutil.copy(pictures / "006.png", pictures / "more.png")
+    with pytest.raises(mh.InputError, match=f"{COUNT} images, now {COUNT + 1}"):
+        mh.plan(pictures, root=tmp_path / "plan")
+
+
+@pytest.mark.parametrize(
+    ("edited", "words"),
+    [
+        ({"n_train": 70_000}, "expected at most 90 images for all seeds together .* got 2 times 70,000"),
+        ({"seeds": 0}, "seeds: expected a whole number of at least 1"),
+        ({"n_updates": -5}, "n_updates: expected a whole number of at least 1"),
+    ],
+)
+def test_a_plan_that_was_edited_is_held_to_the_images(made, folder, tmp_path, edited, words):
+    first = replace(made.pilots[0], **edited)
+    answer = replace(made.answer, pilots=(first, *made.pilots[1:]))
+    mh.Plan(answer, made.config, tmp_path)._keep()
+    with pytest.raises(mh.InputError, match=rf"plan\.json: pilots\[0\].*{words}"):
+        mh.plan(folder, root=tmp_path)
 
 
 def test_pilots_run_and_are_not_run_again(small):
@@ -117,7 +169,7 @@ def test_lengths_follow_what_has_run(made):
 def test_an_array_is_planned_as_the_folder_that_holds_it(folder, made, tmp_path):
     """The same facts; pilots read what was written, the same call goes on with it."""
     pixels = mh.load_images(folder).images.numpy()
-    found = mh.plan(pixels, root=tmp_path / "plan", minutes=0.01, device="cpu")
+    found = mh.plan(pixels, root=tmp_path / "plan", minutes=1e6, device="cpu")
     assert replace(found.answer.facts, source=made.answer.facts.source) == made.answer.facts
     assert mh.load_split(found.config.data).train.shape == (16, 1, SIDE, SIDE)
     found._keep()

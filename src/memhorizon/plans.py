@@ -1,16 +1,19 @@
 """From a folder of images to an answer: `plan` says which pilots are worth running, and runs them."""
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from memhorizon.checks import check_flag, check_kind, check_number, check_whole
-from memhorizon.errors import InputError
+from memhorizon.experiments.cache import digest_of
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.executors import Executor
 from memhorizon.experiments.executors.processes import cores
+from memhorizon.experiments.kept_plan import FILE, has_begun, kept_plan
 from memhorizon.experiments.planning import (
+    MINUTES,
     Settings,
     base_config,
     facts_of,
@@ -30,11 +33,10 @@ from memhorizon.forecasting.forecast import Asked, forecast_of
 from memhorizon.forecasting.pilots import Pilot
 from memhorizon.forecasts import read_pilots
 from memhorizon.records.codec import encode_object
-from memhorizon.records.files import load_record, write_record
+from memhorizon.records.files import write_record
 from memhorizon.records.plan import PlannedPilot, PlanRecord
 from memhorizon.timescales.rules import Rules
 
-FILE = "plan.json"
 RULES = Rules.of_samples("frechet")  # images of a folder have no labels that a classifier could learn
 TRIES = 2  # of pilots of one size, the second time longer
 
@@ -163,7 +165,7 @@ def plan(
     width: int = 16,
     lr: float = 2e-3,
     batch_size: int = 32,
-    minutes: float = 20.0,
+    minutes: float | None = None,
     root: str | Path = "plan",
     device: str | None = None,
 ) -> Plan:
@@ -182,14 +184,18 @@ def plan(
         width: channels of the U-Net.
         lr: learning rate of Adam.
         batch_size: items in each update, which smaller sets do not fill.
-        minutes: for the pilots, on all cores of this machine.
+        minutes: for the pilots, on all cores of this machine, as long as they are guessed to be; by default
+            those of the plan in `root`, or 20, or what the two smallest sizes take. A plan whose pilots have
+            begun keeps its own.
         root: the pilots are run in here; the same call goes on with what is there.
         device: where to compute; None for the accelerator of this machine.
 
     Raises:
-        InputError: if there are fewer than 64 images, they cannot be read, or `root` holds a plan of others.
+        InputError: if there are fewer than 64 images, they cannot be read, `root` holds a plan of
+            others, or the pilots of the two smallest sizes do not fit into `minutes`.
     """
-    check_number("minutes", minutes, above=0)
+    if minutes is not None:
+        check_number("minutes", minutes, above=0)
     check_flag("grey", grey)
     check_whole("width", width, least=1)
     check_whole("batch_size", batch_size, least=1)
@@ -198,15 +204,17 @@ def plan(
     looked, size = looked_at(source, size, grey=grey)
     path = Path(os.path.abspath(source))
     config = base_config(path, looked, size=size, grey=grey, width=width, lr=lr, batch_size=batch_size)
-    kept = _kept(place, config, len(looked))
-    if kept is not None:
+    kept = kept_plan(place, config, len(looked), digest_of(looked.images))
+    if kept is not None and (minutes in (None, kept.minutes) or has_begun(place)):
         return Plan(kept, config, place)
     return Plan(_made(config, looked, source, minutes, device), config, place)
 
 
-def _made(config: Config, looked: ImageSet, source: Path, minutes: float, device: str | None) -> PlanRecord:
+def _made(
+    config: Config, looked: ImageSet, source: Path, minutes: float | None, device: str | None
+) -> PlanRecord:
     """A new plan: facts, guess, and the pilots that fit into some minutes."""
-    return PlanRecord(
+    made = PlanRecord(
         name=f"plan for {Path(os.path.abspath(source)).name}",
         command="",
         facts=facts_of(looked, str(source)),
@@ -215,24 +223,8 @@ def _made(config: Config, looked: ImageSet, source: Path, minutes: float, device
         pilots=tuple(planned(config, len(looked), minutes, device)),
         cores=min(cores(), 2),
     )
-
-
-def _kept(root: Path, config: Config, count: int) -> PlanRecord | None:
-    """The plan that is there already; None where there is none.
-
-    Raises:
-        InputError: if it is one of other images or settings.
-    """
-    if not (root / FILE).is_file():
-        return None
-    found = load_record(root / FILE)
-    if not isinstance(found, PlanRecord):
-        raise InputError(f"root: expected a plan in {str(root / FILE)!r}, got a {type(found).__name__}")
-    if found.config != encode_object(config) or found.facts.n != count:
-        raise InputError(
-            f"root: {str(root)!r} holds a plan of other images or settings; expected another root"
-        )
-    return found
+    least = max(MINUTES, math.ceil(made.wall_seconds / 60))
+    return replace(made, minutes=least if minutes is None else float(minutes))
 
 
 def _of_size(pilots: Sequence[Pilot], size: int) -> list[Pilot]:

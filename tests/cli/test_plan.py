@@ -29,7 +29,7 @@ def folder(tmp_path):
     config = base_config(folder, images, size=None, grey=False, width=16, lr=2e-3, batch_size=32)
     facts = ImageFacts(str(folder), COUNT, (1, 8, 8), 0, Estimate(50.0, 40.0, 60.0), 40, 35.0)
     pilots = (PlannedPilot(16, 2, 1000, 60.0),)
-    made = PlanRecord("plan", "", facts, None, encode_object(config), pilots, 2)
+    made = PlanRecord("plan", "", facts, None, encode_object(config), pilots, 2, minutes=7.0)
     write_record(made, tmp_path / "plan" / "plan.json")
     return folder
 
@@ -57,3 +57,22 @@ def test_other_settings_need_another_root(folder, tmp_path, capsys, monkeypatch)
     monkeypatch.chdir(tmp_path)
     assert main(["plan", "--images", "images", "--width", "32"]) == 2
     assert "holds a plan of other images or settings" in capsys.readouterr().err
+
+
+def test_minutes_of_a_plan_that_has_begun_are_told(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plan" / "run").mkdir()
+    (tmp_path / "plan" / "run" / "config.json").write_text("{}")
+    assert main(["plan", "--images", "images", "--minutes", "3"]) == 0
+    told = capsys.readouterr()
+    assert "minutes: the plan in 'plan' is for 7 minutes, and its pilots have begun" in told.err
+    assert "chosen for 7 minutes" in told.out
+
+
+def test_minutes_that_are_not_enough_have_exit_status_2(folder, tmp_path, capsys, monkeypatch):
+    """The plan that is there has not begun: it is made anew, and does not fit."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["plan", "--images", "images", "--minutes", "0.001", "--yes", "--device", "cpu"]) == 2
+    told = capsys.readouterr()
+    assert "0.001 minutes are not enough: the smallest plan takes about" in told.err
+    assert [path.name for path in (tmp_path / "plan").iterdir()] == ["plan.json"]

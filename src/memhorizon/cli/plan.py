@@ -1,6 +1,7 @@
 """The command that plans: from a folder of images to the number of steps after which it would be copied."""
 
 import json as json_module
+import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -26,7 +27,7 @@ def plan(
     width: int = 16,
     lr: float = 2e-3,
     batch_size: int = 32,
-    minutes: float = 20.0,
+    minutes: float | None = None,
     root: Path = Path("plan"),
     yes: bool = False,
     output: Path | None = None,
@@ -47,7 +48,7 @@ def plan(
         width: channels of the small U-Net.
         lr: learning rate of Adam.
         batch_size: items in each update, which smaller sets do not fill.
-        minutes: for the pilots, on all cores.
+        minutes: for the pilots, on all cores; by default those of the plan that is there, or 20.
         root: pilots and plan are kept in here.
         yes: run the pilots without asking.
         output: the page; plan.html in ROOT by default, once pilots have run.
@@ -70,6 +71,7 @@ def plan(
     )
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     made = replace(made, answer=replace(made.answer, command=command(), made=now))
+    _tell_minutes(made, minutes)
     if not json:
         print("\n".join(lines(replace(made.answer, forecast=None))))
     runs = yes or _agreed(made, as_json=json)
@@ -79,6 +81,15 @@ def plan(
     _show(made, page, as_json=json)
     answered = made.forecast is None or made.forecast.tau_mem.known
     return 0 if answered else 1
+
+
+def _tell_minutes(made: Plan, minutes: float | None) -> None:
+    """Say where a plan whose pilots have begun was made for other minutes than these."""
+    planned = made.answer.minutes
+    if minutes is None or minutes == planned:
+        return
+    known = "other minutes" if math.isnan(planned) else f"{planned:g} minutes"
+    say(f"minutes: the plan in {str(made.root)!r} is for {known}, and its pilots have begun")
 
 
 def _agreed(made: Plan, *, as_json: bool) -> bool:

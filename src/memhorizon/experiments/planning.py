@@ -13,6 +13,7 @@ import torch
 from memhorizon.datasets.config import DataConfig
 from memhorizon.errors import InputError
 from memhorizon.experiments import demo
+from memhorizon.experiments.cache import digest_of
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.cost import costs
 from memhorizon.experiments.executors.processes import cores
@@ -34,6 +35,8 @@ SMALLEST = 16  # items of the smallest pilots
 FEWEST = 64  # images that a plan needs: pilots of two sizes, and held-out images
 SEEDS = 2
 SIZES = 4  # at most
+MINUTES = 20.0  # for the pilots, where none are asked for
+FEWEST_SIZES = 2  # one size shows no law
 LARGEST_SIDE = 16  # pixels: larger pictures are brought to this where nothing else was asked for
 HELD_OUT = 256  # at most, and at most a quarter of the images
 FIRST_LENGTH = 1000  # steps of the smallest pilots: twice the time of the digits at 16 items
@@ -161,6 +164,7 @@ def facts_of(images: ImageSet, source: str) -> ImageFacts:
         main_directions=int(np.searchsorted(shares, VARIANCE) + 1),
         participation=float(values.sum() ** 2 / (values**2).sum()),
         skipped=len(images.skipped),
+        digest=digest_of(pictures),
     )
 
 
@@ -199,23 +203,47 @@ def seeds_of(config: Config, size: int, count: int) -> int:
     return max(1, min(SEEDS, (count - config.data.n_holdout) // size))
 
 
-def planned(config: Config, count: int, minutes: float, device: str | None) -> list[PlannedPilot]:
-    """The pilots of some images that fit into some minutes, at least two sizes; timed on this machine."""
+def planned(config: Config, count: int, minutes: float | None, device: str | None) -> list[PlannedPilot]:
+    """The pilots of some images that fit into some minutes, timed on this machine.
+
+    Where no minutes are asked for they are 20, or what the two smallest sizes take.
+
+    Raises:
+        InputError: if not even those of the two smallest sizes fit.
+    """
     sizes = sizes_of(config, count)
     guesses = [guessed_length(size, config) for size in sizes]
     runs = [pilot_config(config, size, length, 0) for size, length in zip(sizes, guesses, strict=True)]
     found: list[PlannedPilot] = []
     spent = 0.0
+    most = 60 * (MINUTES if minutes is None else minutes)
     at_once = min(cores(), SEEDS)
     for run, cost in zip(runs, costs(runs, device=device, threads=1, at_once=at_once), strict=True):
         if isinstance(cost, InputError):
             raise cost
         seeds = seeds_of(config, run.data.n_train, count)
         spent += math.ceil(seeds / at_once) * cost.seconds(run)
-        if len(found) >= 2 and spent > 60 * minutes:
+        if len(found) >= FEWEST_SIZES and spent > most:
             break
         found.append(PlannedPilot(run.data.n_train, seeds, run.train.n_updates, seeds * cost.seconds(run)))
+        if len(found) == FEWEST_SIZES and minutes is not None:
+            check_minutes(minutes, spent)
     return found
+
+
+def check_minutes(minutes: float, least: float) -> None:
+    """Refuse minutes into which the smallest plan, of so many seconds, does not fit.
+
+    >>> check_minutes(1, 42.5 * 60)
+    Traceback (most recent call last):
+        ...
+    memhorizon.errors.InputError: minutes: 1 minute is not enough: the smallest plan takes about 43 min
+    """
+    if least > 60 * minutes:
+        given = "1 minute is" if minutes == 1 else f"{minutes:g} minutes are"
+        raise InputError(
+            f"minutes: {given} not enough: the smallest plan takes about {math.ceil(least / 60)} min"
+        )
 
 
 def guessed_length(size: int, config: Config) -> int:

@@ -22,6 +22,7 @@ class ImageFacts:
         main_directions: of the covariance, that hold 95 % of the variance.
         participation: (sum of the eigenvalues)^2 over the sum of their squares.
         skipped: files that could not be used.
+        digest: SHA-256 of their values, as they are trained on; empty where unknown.
     """
 
     source: str
@@ -32,6 +33,7 @@ class ImageFacts:
     main_directions: int
     participation: float
     skipped: int = 0
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class PlanRecord:
         seconds: of one core that the pilots have taken; NaN before.
         made: date and time (UTC), where known.
         notes: what else one should know.
+        minutes: that the pilots were chosen for; NaN where unknown.
     """
 
     name: str
@@ -103,6 +106,7 @@ class PlanRecord:
     seconds: float = math.nan
     made: str = ""
     notes: tuple[str, ...] = field(default=())
+    minutes: float = math.nan
 
     def __repr__(self) -> str:
         """Name, number of pilots and the answer."""

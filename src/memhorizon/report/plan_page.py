@@ -27,6 +27,8 @@ def lines(record: PlanRecord) -> list[str]:
         f"pilots: {one.seeds} of n = {one.n_train}, {one.n_updates:,} steps: {one.seconds / 60:.1f} core-min"
         for one in record.pilots
     ]
+    if not math.isnan(record.minutes):
+        found.append(f"chosen for {record.minutes:g} minutes")
     found += record.notes
     return found + ([] if record.forecast is None else lines_of(record.forecast))
 
