@@ -16,7 +16,20 @@ from memhorizon.records.monitor import Look
 
 NEAR = 0.03  # rise over the best held-out loss so far up to which a look is a candidate
 GAIN = 0.02  # fall of the held-out loss below that of the best certified look that is worth another look
+LEARNED = 0.02  # share by which a loss has to be below that of a constant output
+BACK = 1.35  # a fall is read over at least this factor in steps
 SLOW = 0.05  # fall of the held-out loss per 20 % of steps below which learning has slowed
+
+
+def has_learned(look: Look) -> bool:
+    """Whether the network of a look is better than a constant output: by 2 % of its loss.
+
+    Not where it puts out what is not finite. Where no losses were measured nothing speaks against it.
+    """
+    if math.isnan(look.trivial_loss):
+        return True
+    loss = look.train_loss if math.isnan(look.holdout_loss) else look.holdout_loss
+    return loss <= (1 - LEARNED) * look.trivial_loss
 
 
 def best_look(looks: Sequence[Look], target: float) -> Look | None:
@@ -54,6 +67,19 @@ def is_candidate(
     is_near = loss <= (1 + NEAR) * lowest
     is_gain = best is None or loss <= (1 - GAIN) * best.holdout_loss
     return is_near and is_gain and fall_rate(loss, step, known[-1]) <= SLOW
+
+
+def falls(looks: Sequence[Look]) -> bool:
+    """Whether the held-out loss falls by more than 5 % per fifth of the steps, over a third of them at least.
+
+    Elsewhere it has slowed, and every look draws samples, if that can be paid for.
+    """
+    known = [look for look in looks if not math.isnan(look.holdout_loss)]
+    if len(known) <= 1:
+        return False
+    now = known[-1]
+    early = [look for look in known[:-1] if now.step >= BACK * look.step]
+    return fall_rate(now.holdout_loss, now.step, early[-1] if early else known[0]) > SLOW
 
 
 def fall_rate(loss: float, step: int, before: Look) -> float:

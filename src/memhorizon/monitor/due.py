@@ -2,11 +2,11 @@
 
 import math
 
-from memhorizon.monitor.choice import best_look, is_candidate
+from memhorizon.monitor.choice import best_look, falls, has_learned, is_candidate
 from memhorizon.monitor.looks import LookPlan, next_step
 from memhorizon.monitor.settings import MonitorSettings
 from memhorizon.monitor.state import Memory
-from memhorizon.records.monitor import Look, Phase
+from memhorizon.records.monitor import Look
 
 
 def suspected(memory: Memory) -> bool:
@@ -42,10 +42,10 @@ def samples_wanted(
     kept = settings.most_certificates // 2 if has_holdout and not force else 0  # for the end
     if memory.certificates < settings.most_certificates - kept:
         wanted = force or _is_candidate(memory, settings, look, has_holdout=has_holdout)
-        if wanted and (force or memory.purse.may_certify(size)):
+        if wanted and has_learned(look) and (force or memory.purse.may_certify(size)):
             return size, True
-    in_window = memory.verdict.phase is not Phase.LEARNING and bool(memory.looks)
-    if not (in_window or samples_due(memory, settings.plan, look.step)):
+    has_slowed = bool(memory.looks) and (memory.test.crossed or not falls(memory.looks))
+    if not (has_slowed or samples_due(memory, settings.plan, look.step)):
         return 0, False
     count = settings.plan.n_samples
     return (count, False) if memory.purse.may_draw(count, suspected=suspected(memory)) else (0, False)

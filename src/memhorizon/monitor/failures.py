@@ -24,6 +24,11 @@ class Failures:
         with suppress(Warning):  # even where warnings are errors
             warnings.warn(f"memhorizon.Monitor: {text}; the training goes on", stacklevel=5)
 
+    def once(self, memory: Memory, kind: str, text: str) -> None:
+        """Note the first failure of a kind, and warn of it; others of the kind are passed over."""
+        if kind not in self._warned:
+            self.note(memory, kind, text)
+
     @contextmanager
     def noted(self, memory: Memory, what: str) -> Iterator[None]:
         """Go on where something fails, and note it."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from memhorizon.denoiser import Denoiser
 from memhorizon.experiments.run import environment
 from memhorizon.monitor.answers import best_of, tags_of
-from memhorizon.monitor.choice import best_look
+from memhorizon.monitor.choice import best_look, has_learned
 from memhorizon.monitor.copies import CopyFinder, Found
 from memhorizon.monitor.drawing import Drawn, draw
 from memhorizon.monitor.due import may_look, ratio_after, samples_wanted, steps_to_wait
@@ -29,6 +29,8 @@ from memhorizon.monitor.state import Memory, first_seed
 from memhorizon.monitor.subject import Subject, denoiser_of, is_out_of_memory
 from memhorizon.monitor.verdict import verdict_of
 from memhorizon.records.monitor import Look, MonitorRecord, Phase, Stop, Verdict
+
+EARLY = 3  # looks from which on a network that has learned nothing is warned of
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +166,7 @@ class Looking:
             return
         self._prober.fix(memory, step)
         losses = self._losses(subject, force=force)
-        look = self._look_of(step, losses)
+        look = self._look_of(step, losses, subject)
         count, certified = self._samples_wanted(look, force=force)
         if count:
             look = replace(look, stable_rank=stable_rank(subject.networks))
@@ -183,7 +185,7 @@ class Looking:
             purse.per_sample = purse.per_losses / self._prober.probe.evaluations * calls
         return found
 
-    def _look_of(self, step: int, losses: Losses | None) -> Look:
+    def _look_of(self, step: int, losses: Losses | None, subject: Subject) -> Look:
         """What the losses show."""
         memory = self._memory
         look = Look(step, Phase.CANNOT_TELL, log_e=memory.test.log_e, note=self._prober.note(memory))
@@ -197,6 +199,7 @@ class Looking:
             holdout_loss=losses.holdout_loss,
             gap=gap,
             gap_error=gap_error,
+            trivial_loss=self._prober.trivial_loss(subject),
         )
         if not self._prober.probe.has_holdout:
             return look
@@ -296,6 +299,10 @@ class Looking:
         before = best_look(memory.looks, self.settings.target)
         was = memory.verdict.stop
         verdict = self._verdict_with(look)
+        looks = [*memory.looks, look]
+        is_early = len(looks) < EARLY or verdict.phase is not Phase.CANNOT_TELL
+        if not (is_early or any(map(has_learned, looks))):
+            self._failures.once(memory, "untrained", f"step {look.step:,}: {verdict.reason}")
         look = replace(
             look,
             phase=verdict.phase,
@@ -350,7 +357,8 @@ class Looking:
             best = best_look(memory.looks, self.settings.target)
             if best is not None and best.holdout_loss <= look.holdout_loss:
                 return
-            if look.certified or memory.certificates >= self.settings.most_certificates:
+            is_spent = memory.certificates >= self.settings.most_certificates
+            if look.certified or is_spent or not has_learned(look):
                 continue
             now = weights_of(subject.networks)
             try:

@@ -5,6 +5,7 @@ number of items is fixed for the whole training, since looks are compared item b
 """
 
 from memhorizon.eval_mode import eval_mode
+from memhorizon.monitor.constant import Constant
 from memhorizon.monitor.looks import ASSUMED, Purse, rows_paid_for
 from memhorizon.monitor.metering import Meter
 from memhorizon.monitor.settings import MonitorSets, MonitorSettings
@@ -28,6 +29,8 @@ class Prober:
     ) -> None:
         self._wanted = settings.plan.n_probe
         self._whole = Probe.of(sets.train, sets.holdout, self._wanted, seed=settings.seed)
+        self._mean = sets.train.mean(0)
+        self._constant: Constant | None = None
         self._meter = meter
         self._n_updates = n_updates or ASSUMED
         self.probe = self._whole
@@ -35,6 +38,7 @@ class Prober:
     def resume(self, memory: Memory) -> None:
         """Take the items that a state says."""
         self.probe = self._whole.first(memory.rows or self._wanted)
+        self._constant = None
 
     @staticmethod
     def is_ready(purse: Purse) -> bool:
@@ -74,6 +78,12 @@ class Prober:
         if memory.looks or memory.rows >= self._wanted:
             return ""
         return f"losses of {memory.rows} items: the budget pays for no more"
+
+    def trivial_loss(self, subject: Subject) -> float:
+        """The loss of the best constant output on the items that losses are measured on."""
+        if self._constant is None:
+            self._constant = Constant.of(self.probe, self._mean)
+        return self._constant.loss(subject.denoiser)
 
     def losses(self, memory: Memory, subject: Subject, *, batch_size: int) -> Losses:
         """Measure the losses, and note what that took."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from scipy import stats
 
-from memhorizon.monitor.choice import SLOW, fall_rate
+from memhorizon.monitor.choice import SLOW, has_learned
 from memhorizon.records.monitor import Look, Phase, Stop, Verdict
 
 RISE = 0.02  # of the held-out loss over its minimum that counts as one
@@ -13,7 +13,9 @@ ERRORS = 2.0  # standard errors that it has to exceed
 LOOKS = 2  # in a row without a fall of the loss, after which signs of copies end the training
 GAP = 0.5  # of the held-out loss: the gap that is such a sign
 LEVEL = 0.05  # at which copies are seen to be more than the null
-BACK = 1.35  # the fall of the loss is read over at least this factor in steps
+STRETCH = (
+    1.5  # factor in steps over which, and over three looks at least, the loss hardly falls in the window
+)
 
 
 def stop_of(looks: Sequence[Look], *, crossed: bool, null: float = 0.0) -> Stop:
@@ -103,29 +105,82 @@ def evidence_of(looks: Sequence[Look]) -> dict[str, float]:
 def _phase(looks: Sequence[Look], target: float, crossed: bool) -> tuple[Phase, str]:
     if crossed:
         return Phase.MEMORIZING, _copying(looks, target)
-    known = [look for look in looks if not math.isnan(look.holdout_loss)]
+    measured = [look for look in looks if look.losses or not math.isnan(look.holdout_loss)]
+    known = [look for look in measured if math.isfinite(look.holdout_loss)]
+    if measured and _is_broken(measured[-1]):
+        return Phase.CANNOT_TELL, f"The network returns values that are not finite. {_seen(looks)}"
     if not known:
-        return Phase.CANNOT_TELL, f"Without held-out images learning cannot be seen. {_seen(looks)}"
+        return Phase.CANNOT_TELL, _without_holdout(looks, measured)
     if len(known) < 2:
         return Phase.CANNOT_TELL, f"One look at the losses is not enough. {_seen(looks)}"
+    return _phase_of_losses(looks, known)
+
+
+def _is_broken(look: Look) -> bool:
+    """Whether a network gave values that are not finite."""
+    return bool(look.losses) and not math.isfinite(look.train_loss) or math.isinf(look.holdout_loss)
+
+
+def _without_holdout(looks: Sequence[Look], measured: Sequence[Look]) -> str:
+    if measured and not any(map(has_learned, measured)):
+        return f"{_nothing_learned(measured[-1])} {_seen(looks)}"
+    return f"Without held-out images learning cannot be seen. {_seen(looks)}"
+
+
+def _phase_of_losses(looks: Sequence[Look], known: Sequence[Look]) -> tuple[Phase, str]:
+    """The phase that held-out losses show, of two looks at least.
+
+    In the window the loss has fallen by at most 5 % over a factor of 1.5 in steps, over three looks at least.
+    """
     now = known[-1]
     before = _before(known)
-    fall = fall_rate(now.holdout_loss, now.step, before)
+    fall = 1 - now.holdout_loss / before.holdout_loss if before.holdout_loss > 0 else 0.0
     loss = f"The held-out loss is {now.holdout_loss:.4g}"
     if fall > SLOW:
         words = f"{loss}, down from {before.holdout_loss:.4g} at step {before.step:,}."
         return Phase.LEARNING, f"{words} {_seen(looks)}"
+    if not any(map(has_learned, known)):
+        return Phase.CANNOT_TELL, f"{_nothing_learned(now)} {_seen(looks)}"
+    if _is_short(known, before):
+        words = f"{loss}; whether it still falls takes three looks over a factor of {STRETCH:g} in steps."
+        return Phase.CANNOT_TELL, f"{words} {_seen(looks)}"
     if _sampled(looks) is None:
         return Phase.CANNOT_TELL, f"{loss} and hardly falls any more. {_seen(looks)}"
-    change = f"{100 * now.rise:.2g} % above its minimum" if now.rise > 0 else "the lowest so far"
-    return Phase.WINDOW, f"{loss}, {change}. {_seen(looks)}"
+    return Phase.WINDOW, f"{loss}, {_change(now, known)}. {_seen(looks)}"
+
+
+def _change(now: Look, known: Sequence[Look]) -> str:
+    """The held-out loss beside those before it, in words."""
+    if now.rise > 0:
+        return f"{100 * now.rise:.2g} % above its minimum"
+    losses = [look.holdout_loss for look in known]
+    if math.isclose(min(losses), max(losses), rel_tol=1e-6):
+        return "the same at every look"
+    return "the lowest so far"
+
+
+def _nothing_learned(look: Look) -> str:
+    """That a network is no better than a constant output, and what may be the cause, in words."""
+    has_holdout = not math.isnan(look.holdout_loss)
+    loss = look.holdout_loss if has_holdout else look.train_loss
+    which = "held-out" if has_holdout else "training"
+    return (
+        f"The {which} loss is {loss:.4g}, not below the {look.trivial_loss:.4g} of a constant output: the "
+        "network is not trained yet, the Denoiser is made with another prediction than it has, or the images "
+        "have another scale than those it is trained on."
+    )
 
 
 def _before(known: Sequence[Look]) -> Look:
-    """The latest look that is early enough to read a fall from; else the first."""
+    """The latest look that is early enough to read a fall from, another one between; else the first."""
     now = known[-1]
-    early = [look for look in known[:-1] if now.step >= BACK * look.step]
+    early = [look for look in known[:-2] if now.step >= STRETCH * look.step]
     return early[-1] if early else known[0]
+
+
+def _is_short(known: Sequence[Look], before: Look) -> bool:
+    """Whether there are too few looks to tell that a loss hardly falls."""
+    return len(known) < 3 or known[-1].step < STRETCH * before.step
 
 
 def _sampled(looks: Sequence[Look]) -> Look | None:

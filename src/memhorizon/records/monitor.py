@@ -85,6 +85,8 @@ class Look:
         monitor_seconds: time of the monitor since then.
         sheet: file of the contact sheet within the folder of the monitor; empty where there is none.
         note: what failed or was left out; empty where nothing was.
+        trivial_loss: loss of the best constant output on the same items and noise, held-out ones where there
+            are any: a network that has learned something is below it; NaN where not measured.
     """
 
     step: int
@@ -107,6 +109,7 @@ class Look:
     monitor_seconds: float = 0.0
     sheet: str = ""
     note: str = ""
+    trivial_loss: float = math.nan
 
     def __post_init__(self) -> None:
         if self.step < 0:
