@@ -97,7 +97,7 @@ def audit(
         minutes=minutes,
     )
     vectors = source if isinstance(source, Mapping) else {}
-    read = sources | {f"the vectors of {name}": file for name, file in vectors.items()}
+    read = sources | {f"the vectors of {name}": str(file) for name, file in vectors.items()}
     _check_files(_given(output=output, record=record, pairs=pairs), read)
     store = _cache(cache)
     if not quiet:
