@@ -235,8 +235,9 @@ def test_where_warnings_are_errors_a_failure_ends_nothing():
 
 
 def test_a_folder_that_cannot_be_written_is_reported_and_the_training_goes_on(tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    watch = monitor(root=tmp_path / "file" / "below")
+    watch = monitor(root=tmp_path / "folder")
+    (tmp_path / "folder").rmdir()
+    (tmp_path / "folder").write_text("in the way")
     with pytest.warns(UserWarning, match="the training goes on"):
         trained(watch.update)
     assert len(watch.history) >= 6
@@ -290,6 +291,13 @@ def test_a_set_is_divided_without_loss():
         ({"plan": 3}, "plan"),
         ({"most_certificates": 0}, "most_certificates"),
         ({"root": 3}, "root"),
+        ({"root": __file__}, "root: cannot make the folder"),
+        ({"root": "/proc/x"}, "root: cannot make the folder"),
+        ({"root": 300 * "r"}, "root: cannot make the folder"),
+        ({"timer": 5}, "timer: expected a function"),
+        ({"name": 5}, "name: expected a str"),
+        ({"seed": 2**63}, "seed: expected a whole number"),
+        ({"n_updates": 2**63}, "n_updates: expected a whole number"),
         ({"holdout": items(40, 1, dim=5)}, "train, holdout"),
     ],
 )

@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -15,6 +16,17 @@ BEST = "best.safetensors"
 CANDIDATE = "candidate"  # and its step
 RECORD = "monitor.json"
 SHEETS = "sheets"
+
+
+def usable_root(path: Path) -> Path:
+    """Give a folder that is to be written in, made if it is not there; a full disk is no fault of the path.
+
+    Raises:
+        InputError: if none can be made there, or one may not write in it.
+    """
+    with suppress(OSError):
+        make_folder(path, "root")
+    return path
 
 
 def weights_of(networks: Sequence[nn.Module]) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from memhorizon.monitor.copies import CopyFinder, Found
 from memhorizon.monitor.drawing import Drawn, draw
 from memhorizon.monitor.due import may_look, ratio_after, samples_wanted, steps_to_wait
 from memhorizon.monitor.failures import Failures
+from memhorizon.monitor.identity import Identity
 from memhorizon.monitor.isolation import isolated
 from memhorizon.monitor.judging import Judge
 from memhorizon.monitor.keeper import Keeper
@@ -26,6 +27,7 @@ from memhorizon.monitor.settings import MonitorSets, MonitorSettings
 from memhorizon.monitor.sheets import SheetItems
 from memhorizon.monitor.signals import Losses, rise, stable_rank
 from memhorizon.monitor.state import Memory, first_seed
+from memhorizon.monitor.steps import Steps
 from memhorizon.monitor.subject import Subject, denoiser_of, is_out_of_memory
 from memhorizon.monitor.verdict import verdict_of
 from memhorizon.records.monitor import Look, MonitorRecord, Phase, Stop, Verdict
@@ -80,6 +82,8 @@ class Looking:
         self._batch_size = settings.batch_size
         self._memory = self._new_memory()
         self._failures = Failures()
+        self._steps = Steps(self._failures)
+        self._identity = Identity(settings, sets)
         self._keeper = Keeper(around.root, self._failures, sets.limits)
         self._meter = Meter(around.timer, first=settings.plan.first, n_updates=around.n_updates)
         self._prober = Prober(settings, sets, self._meter, around.n_updates)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from torch import Tensor
 
-from memhorizon.checks import check_whole
+from memhorizon.checks import LARGEST, check_kind, check_whole
 from memhorizon.denoiser import Denoiser
 from memhorizon.errors import InputError
 from memhorizon.files.plain import check_path
 from memhorizon.measure.items import Items
 from memhorizon.monitor.answers import best_of, overhead_of
 from memhorizon.monitor.isolation import isolated
+from memhorizon.monitor.keeping import usable_root
 from memhorizon.monitor.looking import Looking, Surroundings
 from memhorizon.monitor.looks import LookPlan
 from memhorizon.monitor.settings import DEFAULT_SAMPLER, MonitorSets, MonitorSettings, split_off
@@ -28,8 +29,11 @@ if TYPE_CHECKING:
     Sampler: TypeAlias = SamplerConfig
     Plan: TypeAlias = LookPlan | None
     Folder: TypeAlias = str | os.PathLike[str] | None
+    Timer: TypeAlias = Callable[[], float]
+    Name: TypeAlias = str
+    Step: TypeAlias = int
 else:  # checked by `Monitor`
-    MakeDenoiser = Log = Sampler = Plan = Folder = object
+    MakeDenoiser = Log = Sampler = Plan = Folder = Timer = Name = Step = object
 
 
 class Monitor(Looking):
@@ -65,8 +69,8 @@ class Monitor(Looking):
         most_certificates: int = 5,
         batch_size: int = 256,
         n_updates: int | None = None,
-        name: str = "",
-        timer: Callable[[], float] = perf_counter,
+        name: Name = "",
+        timer: Timer = perf_counter,
     ) -> None:
         """Read the sets, group the duplicates, fix what counts as a copy.
 
@@ -100,6 +104,9 @@ class Monitor(Looking):
         """
         if log is not None and not callable(log):
             raise InputError(f"log: expected a function log(dict, step), got {type(log).__name__}")
+        if not callable(timer):
+            raise InputError(f"timer: expected a function that gives seconds, got {type(timer).__name__}")
+        check_kind("name", name, str)
         if denoiser is not None and not callable(denoiser):
             raise InputError(f"denoiser: expected a function of the model, got {type(denoiser).__name__}")
         settings = MonitorSettings(
@@ -115,18 +122,18 @@ class Monitor(Looking):
         around = Surroundings(
             denoiser,
             log,
-            None if root is None else check_path("root", root),
-            None if n_updates is None else check_whole("n_updates", n_updates, least=1),
+            None if root is None else usable_root(check_path("root", root)),
+            None if n_updates is None else check_whole("n_updates", n_updates, least=1, most=LARGEST - 1),
             name,
             timer,
         )
         super().__init__(settings, MonitorSets.of(train, holdout), around)
 
-    def update(self, step: int, model: object = None) -> Verdict | None:
+    def update(self, step: Step, model: object = None) -> Verdict | None:
         """Look at the training if a look is due; microseconds where none is.
 
         Args:
-            step: updates done so far.
+            step: updates done so far; what is none is passed over, with a warning.
             model: the network, or what `denoiser` takes (give the averaged weights if these are shipped);
                 None where `denoiser` is a Denoiser around it.
 
@@ -134,21 +141,35 @@ class Monitor(Looking):
             The verdict if there was a look; None otherwise.
         """
         self._meter.start()
-        if step < self._memory.due:
+        memory = self._memory
+        whole = self._steps.read(step, memory)
+        if whole is None or whole < memory.due:
             return None
-        return self._guarded(int(step), model, force=False)
+        return self._guarded(whole, model, force=False)
 
-    def certify(self, step: int, model: object = None) -> Verdict | None:
+    def certify(self, step: Step, model: object = None) -> Verdict | None:
         """Certify a checkpoint now, whatever is due and whatever the budget: one of the K certified looks.
 
         For the end of a training, or for weights that were kept: load them, then call this.
 
         Args:
-            step: of the checkpoint; not below that of the last look.
+            step: of the checkpoint; one below that of the last look is warned of, and not
+                looked at.
             model: as for `update`.
         """
         self._meter.start()
-        return self._guarded(int(step), model, force=True)
+        memory = self._memory
+        whole = self._steps.read(step, memory)
+        if whole is None:
+            return None
+        if memory.looks and whole < memory.looks[-1].step:
+            last = memory.looks[-1].step
+            words = (
+                f"certify: step {whole:,} lies before the last look, at step {last:,}; it is not certified"
+            )
+            self._failures.note(memory, "certify too late", words)
+            return None
+        return self._guarded(whole, model, force=True)
 
     def finish(self, model: object = None) -> Best | None:
         """Certify the checkpoint with the smallest held-out loss, if the best one is not as good.
@@ -198,15 +219,18 @@ class Monitor(Looking):
 
     def state_dict(self) -> dict[str, object]:
         """Everything that a resumed training needs, as plain values and tensors."""
-        return self._memory.state_dict()
+        return self._memory.state_dict() | {"of": self._identity.entries()}
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:
         """Go on from a state; the looks that follow are those of the training that was not interrupted.
 
         Raises:
-            InputError: if it is the state of no monitor.
+            InputError: if it is the state of no monitor, or of another training: other images or settings.
         """
-        self._memory = Memory.of_state(state)
+        memory = Memory.of_state(state)
+        self._identity.check(state)
+        self._memory = memory
+        self._steps.forget()
         self._keeper.candidates = {}
         if self.root is None:  # weights in memory are no part of a state
             self._memory.candidates = []
@@ -224,12 +248,16 @@ class Monitor(Looking):
             path: of the HTML file.
 
         Raises:
-            InputError: if no file can be written at `path`.
+            InputError: if no file can be written at `path`, be it that the disk is full.
         """
         from importlib import import_module  # the page is above this package
 
         write = import_module("memhorizon.report.monitor_page").write
-        return write(self.record(), check_path("path", path), root=self.root)
+        place = check_path("path", path)
+        try:
+            return write(self.record(), place, root=self.root)
+        except OSError as error:
+            raise InputError(f"path: cannot write {str(place)!r}: {error.strerror}") from error
 
     def __repr__(self) -> str:
         return f"Monitor({self.verdict.phase}, {len(self.history)} looks)"

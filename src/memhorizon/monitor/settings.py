@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import torch
 from torch import Tensor
 
-from memhorizon.checks import check_kind, check_number, check_whole
+from memhorizon.checks import LARGEST, check_kind, check_number, check_whole
 from memhorizon.errors import InputError
 from memhorizon.measure.items import Items, as_items, as_pair
 from memhorizon.measure.neighbors import check_finite, nearest_of
@@ -21,6 +21,7 @@ else:  # checked by `MonitorSettings`
     Sampler = Plan = object
 
 FEWEST_HOLDOUT = 8  # held-out items that a loss is measured on
+MOST_CERTIFICATES = 2**62  # two limits of each are counted as an integer of a record
 DEFAULT_SAMPLER = SamplerConfig("ddim", 25)
 
 
@@ -55,9 +56,9 @@ class MonitorSettings:
             check_number("budget", self.budget, above=0)
         check_kind("sampler", self.sampler, SamplerConfig)
         check_kind("plan", self.plan, LookPlan)
-        check_whole("most_certificates", self.most_certificates, least=1)
+        check_whole("most_certificates", self.most_certificates, least=1, most=MOST_CERTIFICATES)
         check_whole("batch_size", self.batch_size, least=1)
-        check_whole("seed", self.seed, least=0)
+        check_whole("seed", self.seed, least=0, most=LARGEST - 1)
 
     @property
     def alpha(self) -> float:

@@ -7,13 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from memhorizon.checks import check_number, check_whole
 from memhorizon.errors import InputError
 from memhorizon.monitor.looks import Purse
 from memhorizon.monitor.sequential import EProcess
 from memhorizon.records.codec import decode, encode
 from memhorizon.records.monitor import Look, Phase, Sheet, Verdict
 
-VERSION = 2
+VERSION = 3
 MOST_FAILURES = 20
 SEEDS = 2**32  # seeds of samples are below
 
@@ -120,10 +121,16 @@ class Memory:
         lowest = state.get("lowest")
         if not isinstance(lowest, Tensor):
             raise InputError(f"state.lowest: expected a tensor, got {type(lowest).__name__}")
-        numbers = {name: decode(state.get(name), int, f"state.{name}") for name in _NUMBERS}
+        numbers = {
+            name: check_whole(f"state.{name}", decode(state.get(name), int, f"state.{name}"), least=least)
+            for name, least in _LEAST.items()
+        }
         seen = decode(state.get("seen"), Seen, "state.seen")
+        _check_lowest(lowest, numbers["rows"])
+        if not set(seen.candidates) <= {look.step for look in seen.looks}:
+            raise InputError("state.seen.candidates: expected steps of looks, got others")
         return cls(
-            purse=decode(state.get("purse"), Purse, "state.purse"),
+            purse=_check_purse(decode(state.get("purse"), Purse, "state.purse")),
             test=decode(state.get("test"), EProcess, "state.test"),
             lowest=lowest.clone().double().cpu(),
             looks=list(seen.looks),
@@ -135,7 +142,21 @@ class Memory:
         )
 
 
-_NUMBERS = ("due", "next_sample", "next_seed", "certificates", "kept", "rows")
+_LEAST = {"due": 0, "next_sample": 0, "next_seed": 0, "certificates": 0, "kept": -1, "rows": 0}
+
+
+def _check_lowest(lowest: Tensor, rows: int) -> None:
+    """Refuse losses that are not those of the rows of a probe, or of none."""
+    if lowest.ndim != 1 or len(lowest) not in (0, rows):
+        raise InputError(f"state.lowest: expected 0 or {rows} numbers, got shape {tuple(lowest.shape)}")
+
+
+def _check_purse(purse: Purse) -> Purse:
+    """Refuse times that are none."""
+    for name, value in asdict(purse).items():
+        if value is not None:
+            check_number(f"state.purse.{name}", value, least=0)
+    return purse
 
 
 def first_seed(seed: int) -> int:

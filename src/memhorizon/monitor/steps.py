@@ -1,0 +1,49 @@
+"""The steps that a training tells its monitor: whole numbers that do not fall.
+
+Nothing here ends a training: what is no step is passed over, and warned of once.
+"""
+
+from memhorizon.checks import LARGEST
+from memhorizon.monitor.failures import Failures
+from memhorizon.monitor.state import Memory
+
+
+class Steps:
+    """Reads steps, and warns of those that cannot be right."""
+
+    def __init__(self, failures: Failures) -> None:
+        self._failures = failures
+        self._last = -1
+
+    def forget(self) -> None:
+        """The steps that follow are those of another training, or of one that is resumed."""
+        self._last = -1
+
+    def read(self, step: object, memory: Memory) -> int | None:
+        """Give a step as a whole number; None where it is none.
+
+        A step below the one before it is one all the same: a training that counts anew in each epoch gets no
+        looks until it is past its last look, which the warning says.
+        """
+        whole = step if type(step) is int else _whole(step)
+        if whole is None or not 0 <= whole < LARGEST:
+            words = f"step: expected the number of updates done so far, got {step!r:.60}; it is passed over"
+            self._failures.once(memory, "step", words)
+            return None
+        if whole < self._last:
+            words = (
+                f"step {whole:,} came after step {self._last:,}: expected the updates done so far in all of "
+                "the training; nothing is looked at before the step of the last look"
+            )
+            self._failures.once(memory, "order of steps", words)
+        self._last = whole
+        return whole
+
+
+def _whole(step: object) -> int | None:
+    """A whole number of any type that has one, such as a tensor or 20.0."""
+    try:
+        whole = int(step)  # pyright: ignore[reportArgumentType]
+        return whole if bool(whole == step) else None
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        return None
