@@ -49,7 +49,7 @@ def long_run(plan: mh.Plan, root: Path) -> Pilot:
     measure = replace(config.measure, snapshots=24, first=500, n_samples=500)
     with with_threads(1):  # two wait for each other in a small network
         mh.run(replace(config, data=replace(config.data, n_holdout=0), measure=measure), root=root)
-    return read_pilots(root, RULES)[0]
+    return read_pilots(root)[0]
 
 
 def main() -> None:
@@ -75,7 +75,7 @@ def main() -> None:
             "tau_mem": "step at which the share of copies is 0.1 above its null",
             "seconds": "time that the run took, beside others",
         },
-        settings={"images": COUNT, "minutes": 20, "load": round(load, 1)},
+        settings={"images": COUNT, "minutes": 20, "load at the last call": round(load, 1)},
         summary={
             "seconds of the plan": seconds,
             "forecast": encode_object(said),
