@@ -103,7 +103,9 @@ def test_runs_of_a_training_of_ones_own(tmp_path):
     [
         ([], "^pilots: expected at least one"),
         (5, "^pilots: expected runs, records or rows"),
-        ("nowhere", "expected a run directory"),
+        ("nowhere", "^pilots: expected a run directory"),
+        ([(50, 900)], r"^pilots: expected runs, records or rows such as .* got \(50, 900\)"),
+        ({"n": [50, 100], "time": [900, 2000]}, "^pilots: expected a list of rows, .* got a dict of lists"),
         ("results/rates.json", "^pilots: expected records of sweeps, got a TableRecord"),
     ],
 )
@@ -117,6 +119,7 @@ def test_sources_that_are_none(bad, words, unchecked, monkeypatch):
     "wrong",
     [
         {"n_train": 0},
+        {"n_train": 10**16},
         {"n_train": 8, "confidence": 1},
         {"n_train": 8, "lr": -1},
         {"n_train": 8, "accept_prior": 1},

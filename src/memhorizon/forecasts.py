@@ -1,6 +1,6 @@
 """How many steps until it copies? `forecast` answers from pilots: runs, records, or tables of times."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import TypeAlias
 
@@ -12,7 +12,7 @@ from memhorizon.experiments.rules import rules_of
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.forecasting.answers import Forecast
 from memhorizon.forecasting.forecast import Asked, forecast_of
-from memhorizon.forecasting.pilots import Pilot, pilots_of_rows
+from memhorizon.forecasting.pilots import MOST, Pilot, pilots_of_rows
 from memhorizon.records.files import load_record
 from memhorizon.records.sweep import RunRecord, SweepRecord
 from memhorizon.sweeps import Sweep, find_runs
@@ -43,7 +43,7 @@ def forecast(
     Args:
         pilots: run directories or folders of them, records of sweeps (or their files), or rows of a table
             with "n", "time" and, as far as they are known, "censored", "tau_gen", "seed", "width", "lr",
-            "batch_size"; one or several.
+            "batch_size", "key"; one or several. Times and sizes are at most 1e15.
         n_train: training items of the run that is asked for.
         width: of its network; as in the pilots where it is not given.
         lr: its learning rate; likewise.
@@ -60,11 +60,11 @@ def forecast(
         the pilot to run next.
 
     Raises:
-        InputError: if there is no pilot, one cannot be read, or the width, rate or batch of the run is
-            neither given nor the same in all pilots.
+        InputError: if there is no pilot, one cannot be read or has an unknown column, or the width, rate or
+            batch of the run is neither given nor the same in all pilots.
     """
     asked = Asked(
-        check_whole("n_train", n_train, least=1),
+        check_whole("n_train", n_train, least=1, most=int(MOST)),
         _positive("width", width),
         _positive("lr", lr),
         _positive("batch_size", batch_size),
@@ -77,7 +77,7 @@ def forecast(
 
 
 def _positive(name: str, value: float | None) -> float | None:
-    return None if value is None else check_number(name, value, above=0)
+    return None if value is None else check_number(name, value, least=1 / MOST, most=MOST)
 
 
 def read_pilots(sources: Source | Iterable[Source], rules: Rules | None = None) -> list[Pilot]:
@@ -98,13 +98,17 @@ def read_pilots(sources: Source | Iterable[Source], rules: Rules | None = None) 
         elif isinstance(one, Sweep):
             runs += one.runs
         elif not isinstance(one, Mapping):
-            runs += find_runs(one)
+            runs += _runs_at(one)
             rules = rules or (rules_of(Path(one)) if isinstance(one, str | Path) else None)
     return found + (_of_runs(runs, rules) if runs else [])
 
 
 def _listed(sources: Source | Iterable[Source]) -> list[Source]:
     """One source or several as a list."""
+    if isinstance(sources, Mapping) and any(_has_entries(value) for value in sources.values()):
+        raise InputError(
+            'pilots: expected a list of rows, [{"n": 50, "time": 900}, ...], got a dict of lists'
+        )
     if isinstance(sources, str | Path | RunDir | Sweep | SweepRecord | RunRecord | Mapping):
         return [sources]  # pyright: ignore[reportReturnType]  a mapping of whatever kind
     if not isinstance(sources, Iterable):
@@ -114,6 +118,26 @@ def _listed(sources: Source | Iterable[Source]) -> list[Source]:
     if not found:
         raise InputError("pilots: expected at least one run, record or row, got none")
     return found
+
+
+def _has_entries(value: object) -> bool:
+    return isinstance(value, Sized) and not isinstance(value, str)
+
+
+def _runs_at(place: object) -> list[RunDir]:
+    """The runs at a place that was given as a pilot.
+
+    Raises:
+        InputError: if it is no place, or has none.
+    """
+    if not isinstance(place, str | Path | RunDir):
+        raise InputError(
+            f'pilots: expected runs, records or rows such as {{"n": 50, "time": 900}}, got {place!r:.60}'
+        )
+    try:
+        return find_runs(place)
+    except InputError as error:
+        raise InputError(f"pilots: {str(error).removeprefix('path: ')}") from error
 
 
 def _sweep_of(path: str | Path) -> SweepRecord:

@@ -23,6 +23,7 @@ def test_it_answers_with_a_picture_and_a_record(tmp_path, capsys):
     assert printed.endswith(f"open {picture}\n")
     assert picture.read_bytes().startswith(b"\x89PNG")
     made = load_record(record)
+    assert made.forecast.summary() in printed
     assert made.forecast.n_train == 256
     assert made.command.startswith("memhorizon forecast")
     assert main(["report", str(record)]) == 0

@@ -205,7 +205,13 @@ def test_what_the_run_is_has_to_be_said_where_pilots_differ():
         ({"time": 5}, r"pilots\[0\]: expected n_train or n"),
         ({"n": 5}, "expected time or tau_mem"),
         ({"n": 5, "time": "soon"}, "expected a number of steps or a Time"),
-        ({"n": 5, "time": -1}, "expected a finite number > 0"),
+        ({"n": 5, "time": -1}, "expected a finite number >= 1e-15 and <= 1e"),
+        ({"n": 5, "time": 1e300}, "expected a finite number >= 1e-15 and <= 1e"),
+        ({"n": 5, "time": Time(1e300, 1e300, 1e300, Status.OBSERVED)}, "expected a finite number"),
+        ({"n": 10**16, "time": 5}, r"pilots\[0\].n: expected a whole number of at least 1 and at most 1"),
+        ({"n": 5, "time": None}, r"pilots\[0\].time: expected a number of steps or a Time, got None"),
+        ({"n": None, "time": 5}, r"pilots\[0\].n: expected a whole number .* got None"),
+        ({"n": 5, "time": 5, "cencored": True}, "expected columns of n_train, n, .* got 'cencored'"),
         ({"n": 5, "time": 5, "censored": "above"}, '"right" or "left"'),
         (7, "expected a row with n and time"),
     ],
@@ -213,3 +219,20 @@ def test_what_the_run_is_has_to_be_said_where_pilots_differ():
 def test_rows_that_cannot_be_read(row, words):
     with pytest.raises(InputError, match=words):
         pilots_of_rows([row])
+
+
+def test_an_interval_of_the_largest_times_holds_the_pilots_and_has_a_width():
+    """At both bounds at once, and far beyond: nothing is cut off at the largest number of float64."""
+    for first, last in ((1e14, 1e15), (1e-15, 1e15)):
+        table = [{"n": 50, "time": first}, {"n": 100, "time": last}]
+        step = forecast_of(pilots_of_rows(table), Asked(10**15)).tau_mem.step
+        assert last < step.value
+        assert 2 * step.low < step.value < step.high / 2
+        assert math.isfinite(step.high)
+
+
+def test_all_that_a_forecast_keeps_of_a_pilot_is_a_row():
+    table = [{"n": n, "time": 10 * n, "tau_gen": 5, "batch_size": 8, "width": 4, "lr": 0.1} for n in (16, 32)]
+    found = forecast_of(pilots_of_rows(table), Asked(64))
+    again = forecast_of(pilots_of_rows([vars(pilot) for pilot in found.pilots]), Asked(64))
+    assert again.summary() == found.summary()

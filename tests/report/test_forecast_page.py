@@ -6,7 +6,6 @@ import memhorizon as mh
 from markup import assert_clean
 from memhorizon.records.forecast import ForecastRecord
 from memhorizon.report import report, sentence
-from memhorizon.report.forecast_page import lines_of
 
 ROWS = [{"n": n, "time": 10 * n + s, "batch_size": 16, "key": f"<{n}>"} for n in (16, 32, 64) for s in (0, 5)]
 
@@ -26,7 +25,7 @@ def test_the_page_is_clean_and_holds_the_answer(made):
 
 
 def test_the_lines_have_all_units_and_the_exponent(made):
-    first, *rest = lines_of(made.forecast)
+    first, *rest = made.forecast.summary().splitlines()
     assert first.startswith("tau_mem(128) = ")
     assert [unit in first for unit in (" steps", " epochs", " items seen")] == [True] * 3
     assert any(line.startswith("exponent of n_train (fixed batch)") for line in rest)
@@ -38,4 +37,4 @@ def test_a_refusal_says_why_and_what_to_do():
     assert "cannot tell" in sentence(refused)
     page = report(refused)
     assert "Run the next pilot" in page
-    assert any(line.startswith("run next: n = ") for line in lines_of(refused.forecast))
+    assert any(line.startswith("run next: n = ") for line in refused.forecast.summary().splitlines())

@@ -19,7 +19,6 @@ from memhorizon.forecasts import forecast as forecast_of
 from memhorizon.records.files import to_plain, write_record
 from memhorizon.records.forecast import ForecastRecord
 from memhorizon.report import report
-from memhorizon.report.forecast_page import lines_of
 
 PAGES = (".html", ".htm")
 PICTURES = (".png", ".svg", ".pdf")
@@ -99,7 +98,7 @@ def show(made: ForecastRecord, output: Path | None, record: Path | None, *, as_j
     if as_json:
         print(json_module.dumps(to_plain(made)))
         return
-    print("\n".join(lines_of(made.forecast)))
+    print(made.forecast.summary())
     status = made.forecast.tau_mem.status
     if status.advice:
         say(f"{status}: {status.advice}")

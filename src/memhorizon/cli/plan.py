@@ -16,7 +16,6 @@ from memhorizon.files.plain import check_file
 from memhorizon.plans import Plan
 from memhorizon.plans import plan as plan_of
 from memhorizon.records.files import to_plain
-from memhorizon.report.forecast_page import lines_of
 from memhorizon.report.plan_page import lines, sentence
 
 
@@ -117,7 +116,7 @@ def _show(made: Plan, page: Path | None, *, as_json: bool) -> None:
         print(json_module.dumps(to_plain(made.answer)))
         return
     if made.forecast is not None:
-        print("\n".join(lines_of(made.forecast)))
+        print(made.forecast.summary())
     if page is not None:
         print(f"open {page}")
 

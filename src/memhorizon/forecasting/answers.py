@@ -18,6 +18,9 @@ FORECAST_STATUSES = (
 )
 
 
+SURPRISING = 0.05  # probability below which pilots are told to contradict the prior
+
+
 @dataclass(frozen=True)
 class ForecastTime:
     """When a run would copy, or be good, with the interval in which one more run lies.
@@ -148,6 +151,18 @@ class Forecast:
         """That of tau_mem."""
         return self.tau_mem.status
 
+    def summary(self) -> str:
+        """What was forecast in words: both times in all units, what they rest on, the pilot to run next."""
+        lines = [*_answer_lines(self, "tau_mem"), *_answer_lines(self, "tau_gen")]
+        if self.tau_mem.known:
+            safe = f"{number_text(self.tau_mem.step.low)} steps"
+            lines.append(f"up to {safe} it copies in at most {(1 - self.confidence) / 2:.0%} of such runs")
+        lines += _evidence_lines(self.tau_mem)
+        lines += _rule_lines(self)
+        if self.next_pilot is not None:
+            lines.append(_next_line(self.next_pilot))
+        return "\n".join(lines)
+
     def __repr__(self) -> str:
         """The size and both times in steps."""
         return f"Forecast(n_train {self.n_train:,}: tau_gen {self.tau_gen}, tau_mem {self.tau_mem} steps)"
@@ -169,3 +184,61 @@ def number_text(value: float) -> str:
     digits = 2 - math.floor(math.log10(abs(value)))
     rounded = round(value, digits)
     return f"{rounded:,.0f}" if digits <= 0 else f"{rounded:g}"
+
+
+def _answer_lines(found: Forecast, name: str) -> list[str]:
+    answer = found.tau_mem if name == "tau_mem" else found.tau_gen
+    if not answer.known:
+        reason = f": {answer.note}" if answer.note else ""
+        return [f"{name}({found.n_train:,}): {answer.status}{reason}"]
+    units = [f"{interval_text(answer.step)} steps"]
+    if not math.isnan(answer.epochs.value):
+        units += [f"{interval_text(answer.epochs)} epochs", f"{interval_text(answer.items)} items seen"]
+    note = f" ({answer.note})" if answer.note else ""
+    return [f"{name}({found.n_train:,}) = {' = '.join(units)}{note}"]
+
+
+def _evidence_lines(answer: ForecastTime) -> list[str]:
+    """Exponents beside what was believed, and how well the smaller pilots tell of the largest."""
+    lines = [
+        f"exponent of {name}: {_short(found)}; believed before: {_short(answer.prior[name])}"
+        for name, found in answer.exponents.items()
+    ]
+    if answer.alone is not None:
+        verdict = "contradict" if answer.conflict < SURPRISING else "agree with"
+        chance = f"p = {answer.conflict:.2g}"
+        lines.append(
+            f"the pilots alone: n^{_short(answer.alone)}; they {verdict} what was believed ({chance})"
+        )
+    if answer.left_out is not None:
+        lines.append(f"largest pilots over their forecast from the smaller ones: {_short(answer.left_out)}")
+    if answer.widened > 1:
+        lines.append(
+            f"widened by {answer.widened:.2f}, as such forecasts of the pilots were wrong (conformal)"
+        )
+    return lines
+
+
+def _rule_lines(found: Forecast) -> list[str]:
+    """How the times of the pilots were read."""
+    lines = []
+    for name in ("tau_mem", "tau_gen"):
+        times = [pilot.tau_mem if name == "tau_mem" else pilot.tau_gen for pilot in found.pilots]
+        rules = sorted({time.rule for time in times if time.known and time.rule})
+        if rules:
+            others = f", and {len(rules) - 1} rules more" if len(rules) > 1 else ""
+            lines.append(f"{name} of the pilots: {rules[0]}{others}")
+    return lines
+
+
+def _next_line(pilot: NextPilot) -> str:
+    """The pilot to run next, in words."""
+    what = f"run next: n = {pilot.n_train:,} for {pilot.n_updates:,} steps"
+    about = "" if math.isnan(pilot.seconds) else f", about {pilot.seconds / 60:.0f} min"
+    if math.isnan(pilot.factor):
+        return f"{what}{about}: {pilot.note}"
+    return f"{what}{about}: high over low falls from {pilot.before:.1f} to about {pilot.factor:.1f}"
+
+
+def _short(found: Estimate) -> str:
+    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"

@@ -10,6 +10,8 @@ from memhorizon.errors import InputError
 from memhorizon.results import Curve, Status, Time
 
 LENGTHS = ("n_train", "n")  # either names the training-set size in a row of a table
+COLUMNS = (*LENGTHS, "time", "tau_mem", "censored", "tau_gen", "seed", "width", "lr", "batch_size", "key")
+MOST = 1e15  # of steps, items and hyperparameters; 1 / MOST is the least: products stay within float64
 SIDES = {"right": Status.NOT_REACHED, "left": Status.BEFORE_FIRST}
 TIMESCALES = ("tau_mem", "tau_gen")
 
@@ -71,10 +73,11 @@ def pilots_of_rows(rows: Sequence[object]) -> list[Pilot]:
     Args:
         rows: mappings with "n" or "n_train", a time under "time" or "tau_mem" (a number of steps, or a
             `Time`), and, as far as they are known, "censored" (True or "right": not reached; "left": before
-            the first look), "tau_gen", "seed", "width", "lr", "batch_size".
+            the first look), "tau_gen", "seed", "width", "lr", "batch_size", "key" (a name).
 
     Raises:
-        InputError: if a row lacks its size or its time, or has an entry that is not a positive number.
+        InputError: if a row lacks its size or its time, or has another column, or an entry that is not a
+            number from 1e-15 to 1e15.
     """
     return [_pilot(row, i) for i, row in enumerate(rows)]
 
@@ -83,6 +86,7 @@ def _pilot(row: object, i: int) -> Pilot:
     if not isinstance(row, Mapping):
         raise InputError(f"pilots[{i}]: expected a row with n and time, got {type(row).__name__}")
     where = f"pilots[{i}]"
+    _check_columns(row, where)
     limit = _optional(row, "batch_size", where)
     point = _point(row, limit, where)
     mem = _first(row, ("time", "tau_mem"), where)
@@ -97,24 +101,33 @@ def _pilot(row: object, i: int) -> Pilot:
     )
 
 
+def _check_columns(row: Mapping, where: str) -> None:
+    """Refuse columns that nothing would be done with, such as misspelled ones."""
+    unknown = [name for name in row if name not in COLUMNS]
+    if unknown:
+        raise InputError(f"{where}: expected columns of {', '.join(COLUMNS)}, got {unknown[0]!r:.60}")
+
+
 def _point(row: Mapping, limit: float | None, where: str) -> Point:
     """The hyperparameters of a row, whose set may not fill the batch."""
-    n_train = float(check_whole(f"{where}.n", _first(row, LENGTHS, where), least=1))
+    n_train = float(check_whole(f"{where}.n", _first(row, LENGTHS, where), least=1, most=int(MOST)))
     batch = None if limit is None else min(limit, n_train)
     return Point(n_train, batch, _optional(row, "width", where), _optional(row, "lr", where))
 
 
 def _first(row: Mapping, names: Sequence[str], where: str) -> object:
-    """The entry under the first of some names that a row has."""
+    """The entry under the first of some names that a row has; None where all that it has are."""
     for name in names:
         if row.get(name) is not None:
             return row[name]
+    if any(name in row for name in names):
+        return None
     raise InputError(f"{where}: expected {' or '.join(names)}, got only {sorted(map(str, row))}")
 
 
 def _optional(row: Mapping, name: str, where: str) -> float | None:
     value = row.get(name)
-    return None if value is None else check_number(f"{where}.{name}", value, above=0)
+    return None if value is None else check_number(f"{where}.{name}", value, least=1 / MOST, most=MOST)
 
 
 def _seed(row: Mapping, where: str) -> int | None:
@@ -125,10 +138,12 @@ def _seed(row: Mapping, where: str) -> int | None:
 def _time(value: object, censored: object, where: str) -> Time:
     """A time as it is, or from a number of steps and the side on which it is censored."""
     if isinstance(value, Time):
+        if value.known:
+            check_number(where, value.value, least=1 / MOST, most=MOST)
         return value
     if not isinstance(value, Real) or isinstance(value, bool):
         raise InputError(f"{where}: expected a number of steps or a Time, got {value!r:.60}")
-    steps = check_number(where, value, above=0)
+    steps = check_number(where, value, least=1 / MOST, most=MOST)
     status = _status(censored, where)
     if status is Status.NOT_REACHED:
         return Time(steps, steps, math.inf, status)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.figures.forecast import forecast as drawn
 from memhorizon.records.plan import PlanRecord, TheoryGuess
-from memhorizon.report.forecast_page import lines_of, sentence_of
+from memhorizon.report.forecast_page import sentence_of
 from memhorizon.report.page import Page, document
 from memhorizon.report.parts import advice, paragraphs, picture, section, table, text_of
 
@@ -30,7 +30,7 @@ def lines(record: PlanRecord) -> list[str]:
     if not math.isnan(record.minutes):
         found.append(f"chosen for {record.minutes:g} minutes")
     found += record.notes
-    return found + ([] if record.forecast is None else lines_of(record.forecast))
+    return found + ([] if record.forecast is None else record.forecast.summary().splitlines())
 
 
 def fact_lines(record: PlanRecord) -> list[str]:
@@ -83,7 +83,7 @@ def _answer(record: PlanRecord) -> str:
         "Times of the pilots, the law through them, and a run on all images. Shaded: where one more run lies."
     )
     shown = picture("forecast", lambda: drawn(found), caption, "Times of pilots against n, and the forecast.")
-    numbers = paragraphs([text_of(line) for line in lines_of(found)])
+    numbers = paragraphs([text_of(line) for line in found.summary().splitlines()])
     return section("The answer", advice([found.tau_mem.status]), shown, numbers)
 
 
