@@ -67,6 +67,15 @@ def test_other_images_begin_anew(place, capsys):
     assert "goes on" not in capsys.readouterr().err
 
 
+def test_images_of_another_size_are_refused_before_anything_is_looked_at(place, capsys):
+    """The network is made for 8 x 8 and would be called with 16 x 16 without an error of its own."""
+    np.save(place / "train.npy", np.random.default_rng(0).random((20, 1, 16, 16), dtype=np.float32))
+    assert main(["monitor", "run", "--train", "train.npy", *QUICK]) == 2
+    told = capsys.readouterr().err
+    assert "train: expected images of 1 x 8 x 8 (channels x height x width)" in told
+    assert "checkpoint-100 is made, got 1 x 16 x 16" in told
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

@@ -154,6 +154,9 @@ def test_what_is_no_checkpoint_is_told(tmp_path):
     folder_of(tmp_path, [10])
     (tmp_path / "checkpoint-20").mkdir()
     (tmp_path / "logs").mkdir()
+    huge = 99999999999999999999999
+    for digits in (huge, "9" * 200):
+        tiny().save_pretrained(tmp_path / f"checkpoint-{digits}" / "unet")
     tiny().save_pretrained(tmp_path / "other-10")
     sharded = tmp_path / "checkpoint-30" / "unet"
     sharded.mkdir(parents=True)
@@ -165,6 +168,8 @@ def test_what_is_no_checkpoint_is_told(tmp_path):
     assert "expected a network of diffusers" in told["checkpoint-20"]
     assert "several files" in told["checkpoint-30"]
     assert "step 10 is also that of checkpoint-10" in told["other-10"]
+    for name in (f"checkpoint-{huge}", f"checkpoint-{'9' * 200}"):
+        assert "expected a step of at most 12 digits" in told[name]
     with pytest.raises(mh.InputError, match="got none; their folders have names that end in the step"):
         find_checkpoints(tmp_path / "logs")
     with pytest.raises(mh.InputError, match="folder: expected a folder of checkpoints, got"):

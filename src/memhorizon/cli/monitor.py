@@ -17,7 +17,7 @@ from memhorizon.errors import InputError
 from memhorizon.files.folders import Skipped
 from memhorizon.files.images import ImageSet, load_usable
 from memhorizon.files.plain import check_file, check_path, digest, make_folder
-from memhorizon.integrations.checkpoints import Checkpoints, find_checkpoints
+from memhorizon.integrations.checkpoints import Checkpoints, check_items, find_checkpoints
 from memhorizon.integrations.folder import every_checkpoint, watch_checkpoints
 from memhorizon.integrations.keeping import read_state, write_state
 from memhorizon.monitor.keeping import RECORD
@@ -83,6 +83,7 @@ def monitor(
     sets = {"train": _items(train, "train", size, grey, centred)}
     if holdout is not None:
         sets["holdout"] = _items(holdout, "holdout", size, grey, centred)
+    check_items(checkpoints, tuple(sets["train"].shape[1:]))
     made = Monitor(
         sets["train"],
         holdout=sets.get("holdout"),

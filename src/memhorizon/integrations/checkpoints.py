@@ -33,7 +33,8 @@ from memhorizon.files.plain import check_path, read_object
 from memhorizon.integrations.extras import need
 
 Which = Literal["auto", "ema", "plain"]
-STEP = re.compile(r"(\d{1,12})$")
+STEP = re.compile(r"(\d+)$")
+MOST_DIGITS = 12  # of a step
 NETWORKS = {"ema": ("unet_ema", "ema_unet", "ema"), "plain": ("unet", "model", "")}
 CONFIG = "config.json"
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.fp16.safetensors")
@@ -128,6 +129,7 @@ def find_checkpoints(
     skipped = []
     for step, path in _folders(root):
         try:
+            _check_step(step)
             one = _checkpoint(step, path, root, weights, given)
             if step in found:
                 raise InputError(f"step {step:,} is also that of {found[step].name}")
@@ -146,10 +148,25 @@ def _first(skipped: list[Skipped]) -> str:
 
 
 def _folders(root: Path) -> Iterator[tuple[int, Path]]:
-    """Folders whose names end in a number, by that number."""
+    """Folders whose names end in a number, by that number; all too large ones are alike."""
     named = [(STEP.search(path.name), path) for path in root.iterdir() if path.is_dir()]
-    steps = [(int(match[1]), path) for match, path in named if match is not None]
+    steps = [(_number(match[1]), path) for match, path in named if match is not None]
     yield from sorted(steps, key=lambda one: (one[0], one[1].name))
+
+
+def _number(digits: str) -> int:
+    """A number of at most one digit too many: Python refuses to read those of thousands."""
+    return int(digits.lstrip("0")[: MOST_DIGITS + 1] or "0")
+
+
+def _check_step(step: int) -> None:
+    """Refuse a number that is no step.
+
+    Raises:
+        InputError: if it has too many digits.
+    """
+    if step >= 10**MOST_DIGITS:
+        raise InputError(f"expected a step of at most {MOST_DIGITS} digits at the end of its name, got more")
 
 
 def _checkpoint(step: int, path: Path, root: Path, weights: Which, scheduler: Path | None) -> Checkpoint:
@@ -245,6 +262,45 @@ def _check_shapes(network: nn.Module, weights: Path) -> None:
             f"{printable(weights)}: expected the weights of its {CONFIG}, got {len(differing):,} others, "
             f"the first is {printable(differing[0])[:80]}"
         )
+
+
+def check_items(checkpoints: Checkpoints, shape: tuple[int, ...]) -> None:
+    """Refuse a training set whose items are not what the first readable network is called with.
+
+    Args:
+        checkpoints: of which the configurations alone are read.
+        shape: of an item, channels first.
+
+    Raises:
+        InputError: naming the item's shape and the network's, where its configuration says it.
+    """
+    for one in checkpoints.found:
+        try:
+            wanted = _item_shape(read_object(one.path / CONFIG))
+        except InputError:  # it is skipped when its turn comes
+            continue
+        if wanted is None:
+            continue
+        if wanted != shape:
+            names = (_by(wanted), _by(shape))
+            raise InputError(
+                f"train: expected images of {names[0]} (channels x height x width), for which the network of "
+                f"{one.name} is made, got {names[1]}; --size and --grey bring pictures to it"
+            )
+        return
+
+
+def _item_shape(config: Mapping[str, object]) -> tuple[int, ...] | None:
+    """What a network of a configuration is called with; None where that does not say it."""
+    size = config.get("sample_size")
+    channels = config.get("in_channels")
+    sides = size if isinstance(size, list) and len(size) == 2 else [size, size]
+    whole = [side for side in (channels, *sides) if isinstance(side, int) and not isinstance(side, bool)]
+    return tuple(whole) if len(whole) == 3 else None
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(side) for side in shape)
 
 
 def _scheduler(diffusers: ModuleType, config: Mapping[str, object], where: Path) -> object:

@@ -43,17 +43,20 @@ def read_state(monitor: Watching, path: Path, about: Mapping[str, object] | None
         Whether it goes on from there.
 
     Raises:
-        InputError: if there is a file and it holds no state.
+        InputError: if there is a file and it holds no state that this version can read.
     """
     if not path.exists():
         return False
-    tree = read_object(path)
-    if tree.get("about") != dict(about or {}):
-        return False
-    state = tree.get("state")
-    if not isinstance(state, dict):
-        raise InputError(f"file: {path} is damaged: expected the state of a monitor")
-    monitor.load_state_dict(cast("dict[str, object]", _tensors(state)))
+    try:
+        tree = read_object(path)
+        if tree.get("about") != dict(about or {}):
+            return False
+        state = tree.get("state")
+        if not isinstance(state, dict):
+            raise InputError(f"file: {path} is damaged: expected the state of a monitor")
+        monitor.load_state_dict(cast("dict[str, object]", _tensors(state)))
+    except InputError as error:
+        raise InputError(f"{error}; remove {path} to begin anew, or name another folder (root)") from error
     return True
 
 
