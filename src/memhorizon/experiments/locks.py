@@ -92,7 +92,7 @@ def held(folder: Path, *, tries: int) -> Iterator[Hold]:
     claim = folder / "lock"
     if claim.is_dir() and not claim.is_symlink():
         raise InputError(f"{claim}: expected the file of who writes there, got a folder; remove it")
-    mine = _this_process()
+    mine = this_process()
     descriptor = _take(folder, claim, mine, tries)
     hold = Hold(folder, mine)
     try:
@@ -199,7 +199,8 @@ def _busy(folder: Path, maker: Row | None) -> str:
     return f"run: {folder} is being written by another process{who}"
 
 
-def _this_process() -> Row:
+def this_process() -> Row:
+    """What tells this process apart: machine, number, when it began, when it was asked."""
     since = time.strftime("%Y-%m-%d %H:%M:%S")
     return {"host": platform.node(), "pid": os.getpid(), "born": _born(os.getpid()), "since": since}
 
@@ -218,7 +219,7 @@ def _maker(claim: Path) -> Row | None:
 def _is_over(claim: Path, maker: Row | None) -> bool:
     """Whether the maker of a file has ended: asked on this machine, elsewhere by its last sign of life."""
     if maker is not None and maker["host"] == platform.node() and os.name != "nt":
-        return _is_dead(maker)
+        return is_dead(maker)
     return _age(claim) > LEASE
 
 
@@ -235,7 +236,7 @@ def _age(claim: Path) -> float:
             probe.unlink()
 
 
-def _is_dead(maker: Row) -> bool:
+def is_dead(maker: Row) -> bool:
     """Whether the maker, a process of this machine, has ended."""
     try:
         os.kill(maker["pid"], 0)  # signal 0 does nothing: it asks whether the process is there

@@ -25,8 +25,12 @@ def best_of(memory: Memory, settings: MonitorSettings, threshold: float, root: P
     certificate = Certificate(
         look.step, look.copies, look.upper, settings.confidence, settings.candidates, threshold
     )
-    path = "" if root is None or memory.kept != look.step else str(root / BEST)
-    return Best(look.step, look.holdout_loss, look.copies, certificate, path)
+    if root is None:
+        return Best(look.step, look.holdout_loss, look.copies, certificate)
+    is_kept = memory.kept == look.step and (root / BEST).is_file()
+    path = str(root / BEST) if is_kept else ""
+    note = "" if is_kept else "Its weights could not be kept: the failures say why."
+    return Best(look.step, look.holdout_loss, look.copies, certificate, path, note)
 
 
 def overhead_of(memory: Memory) -> float:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from torch import Tensor
 
+from memhorizon.experiments.locks import BusyError
+from memhorizon.monitor.claim import Claim
 from memhorizon.monitor.failures import Failures
 from memhorizon.monitor.keeping import (
     BEST,
@@ -32,7 +34,7 @@ class Keeper:
 
     Attributes:
         root: folder for all of it; None to keep nothing but the weights of the candidates, in memory.
-        candidates: these weights by their step; none where there is a folder.
+        candidates: these weights by their step; none where there is a folder that can be written to.
     """
 
     def __init__(self, root: Path | None, failures: Failures, limits: tuple[float, float]) -> None:
@@ -40,18 +42,46 @@ class Keeper:
         self._limits = limits  # values that are black and white
         self.candidates: dict[int, dict[str, Tensor]] = {}
         self._failures = failures
+        self._claim = None if root is None else Claim(root)
+
+    def release(self) -> None:
+        """Let other monitors write to the folder; the next look takes it again."""
+        if self._claim is not None:
+            self._claim.release()
+
+    def _place(self, memory: Memory) -> Path | None:
+        """The folder, taken from whoever wrote there before; None without one, or while another writes there.
+
+        Candidates of an earlier training are removed.
+        """
+        if self.root is None or self._claim is None:
+            return None
+        try:
+            is_new = self._claim.take()
+        except BusyError as error:
+            self._failures.once(memory, "root", str(error))
+            return None
+        if is_new:
+            kept = {self._file(step) for step in memory.candidates}
+            for path in self.root.glob(f"{CANDIDATE}-*.safetensors"):
+                if path not in kept:
+                    path.unlink(missing_ok=True)
+        return self.root
 
     def keep_sheet(self, memory: Memory, step: int, items: SheetItems) -> str:
         """Write the contact sheet of a look where there is a folder for it; give the file of its picture.
 
         The picture itself is drawn by `write`.
         """
-        if self.root is None or not items.rows:
+        if not items.rows:
             return ""
         with self._failures.noted(memory, "sheet"):
+            root = self._place(memory)
+            if root is None:
+                return ""
             name = f"{SHEETS}/step-{step:09d}"
             arrays = {"samples": items.samples.contiguous(), "nearest": items.nearest.contiguous()}
-            keep_tensors(arrays, self.root / f"{name}.safetensors")
+            keep_tensors(arrays, root / f"{name}.safetensors")
             shown = f"{name}.png" if items.are_pictures else ""
             memory.sheets.append(Sheet(step, items.rows, shown, f"{name}.safetensors"))
             return shown
@@ -59,21 +89,23 @@ class Keeper:
 
     def write(self, memory: Memory, record: Callable[[], MonitorRecord]) -> None:
         """Write the record and the pictures of contact sheets, where there is a folder for them."""
-        if self.root is None:
-            return
         with self._failures.noted(memory, "sheet"):
-            for sheet in memory.sheets:
-                self._draw(sheet, self.root)
+            root = self._place(memory)
+            for sheet in memory.sheets if root is not None else ():
+                self._draw(sheet, root)
         with self._failures.noted(memory, "record"):
-            keep_bytes(to_text(record()).encode(), self.root / RECORD)
+            root = self._place(memory)
+            if root is not None:
+                keep_bytes(to_text(record()).encode(), root / RECORD)
 
     def keep_best(self, memory: Memory, best: Look, subject: Subject) -> None:
         """Write the weights of the best checkpoint, where there is a folder for them."""
-        if self.root is None:
-            return
         with self._failures.noted(memory, "weights"):
-            keep_tensors(weights_of(subject.networks), self.root / BEST)
-            memory.kept = best.step
+            root = self._place(memory)
+            if root is not None:
+                memory.kept = -1  # until the file is there
+                keep_tensors(weights_of(subject.networks), root / BEST)
+                memory.kept = best.step
 
     def keep_candidate(self, memory: Memory, look: Look, subject: Subject) -> None:
         """Keep the weights of a look whose held-out loss is clearly the smallest so far.
@@ -85,7 +117,7 @@ class Keeper:
             return
         with self._failures.noted(memory, "weights"):
             weights = weights_of(subject.networks)
-            if self.root is not None:
+            if self._place(memory) is not None:
                 keep_tensors(weights, self._file(look.step))
             elif sum(value.nbytes for value in weights.values()) <= MOST_BYTES:
                 self.candidates[look.step] = weights
@@ -97,7 +129,9 @@ class Keeper:
 
     def candidate_weights(self, step: int) -> dict[str, Tensor]:
         """The weights of a candidate that were kept."""
-        return self.candidates[step] if self.root is None else kept_tensors(self._file(step))
+        if step in self.candidates or self.root is None:
+            return self.candidates[step]
+        return kept_tensors(self._file(step))
 
     def _draw(self, sheet: Sheet, root: Path) -> None:
         """Draw the picture of a contact sheet that is not drawn yet."""
@@ -113,8 +147,8 @@ class Keeper:
         return not before or look.holdout_loss <= (1 - GAIN) * min(before)
 
     def _drop(self, step: int) -> None:
-        self.candidates.pop(step, None)
-        if self.root is not None:
+        is_in_memory = self.candidates.pop(step, None) is not None
+        if not is_in_memory and self.root is not None:
             self._file(step).unlink(missing_ok=True)
 
     def _file(self, step: int) -> Path:

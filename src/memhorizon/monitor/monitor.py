@@ -190,6 +190,7 @@ class Monitor(Looking):
         memory = self._memory
         with self._meter.aside(memory.purse, 0), self._failures.noted(memory, "finish"), isolated():
             self._finish(model)
+        self._keeper.release()
         return self.best
 
     @property

@@ -174,6 +174,7 @@ class Best:
         copies: share of its samples that are copies.
         certificate: that goes with it.
         path: of the weights that were kept; empty where none were.
+        note: that they should have been kept and are not, in words; empty elsewhere.
     """
 
     step: int
@@ -181,6 +182,7 @@ class Best:
     copies: Fraction
     certificate: Certificate
     path: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,11 @@ def best_text(record: MonitorRecord) -> str:
     best = record.best
     if best is None:
         return f"No checkpoint has a certificate of at most {100 * record.target:g} % copies."
-    return (
+    use = (
         f"Use the checkpoint of step {best.step:,}: at most {_percent(best.certificate.upper)} of its "
         f"samples are copies, with {100 * best.certificate.confidence:g} % confidence."
     )
+    return f"{use} {best.note}" if best.note else use
 
 
 def _percent(share: float) -> str:
@@ -100,7 +101,7 @@ def _facts(record: MonitorRecord, best: Best) -> str:
         "Held-out loss": "not known, there are no held-out items"
         if math.isnan(best.quality)
         else f"{best.quality:.4g}",
-        "Weights": text_of(best.path) if best.path else "were not kept by the monitor",
+        "Weights": text_of(best.path) if best.path else text_of(best.note or "were not kept by the monitor"),
     }
     listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in lines.items())
     return f'<dl class="facts certificate">{listed}</dl>'
