@@ -59,7 +59,7 @@ def run_block(block, capsys):
 
 
 def test_there_are_commands_and_blocks_of_every_kind():
-    assert (len(PYTHON), len(TRAIN)) == (7, 2)
+    assert (len(PYTHON), len(TRAIN)) == (8, 2)
     assert {command[0] for command in COMMANDS} >= {
         "train",
         "sweep",
@@ -78,6 +78,19 @@ def test_python_blocks(block, capsys, monkeypatch):
     """None of these writes; one reads a record of the repository."""
     monkeypatch.chdir(ROOT)
     run_block(block, capsys)
+
+
+def test_the_network_of_the_guide_is_called_with_levels_of_its_table(capsys):
+    """Its data are standard normal: E[x_0 | x_0 + sigma noise = x] = x / (1 + sigma^2)."""
+    (block,) = [block for block in PYTHON if "mh.Schedule(" in block]
+    names = {}
+    with torch.random.fork_rng(devices=[]):
+        exec(compile(block, "block", "exec"), names)
+    x = names["x"]
+    for index in (0, 137, 399):
+        sigma = float(names["schedule"].sigma(index))
+        assert torch.allclose(names["denoiser"](x, sigma), x / (1 + sigma**2), rtol=1e-3, atol=1e-5)
+    assert "tensor" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", TRAINING, ids=words_of)
