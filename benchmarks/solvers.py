@@ -71,8 +71,8 @@ def main() -> None:
                     "method": method,
                     "n_solver_steps": count,
                     "evaluations": 2 * count - 1 if method == "heun" else count,
-                    "frechet": distance.corrected,
-                    "se": distance.se,
+                    "frechet": distance.corrected.value,
+                    "se": distance.corrected.se,
                     "off": float((samples - exact).square().mean().sqrt()) / deviation,
                     "cpu_s": round(seconds, 2),
                 }
