@@ -134,3 +134,10 @@ def test_what_is_asked_is_checked(wrong, unchecked):
 def test_another_belief_is_checked(unchecked):
     with pytest.raises(mh.InputError, match="^exponent: expected a mean and a standard deviation"):
         mh.forecast([{"n": 8, "time": 100}], n_train=8, exponent=1.0)
+    for beyond in ((1e3, 0.1), (1.0, 1e300), (1.0, 1e-9)):
+        with pytest.raises(mh.InputError, match=r"^exponent\[[01]\]: expected a finite number >= "):
+            mh.forecast([{"n": 8, "time": 100}], n_train=8, exponent=beyond)
+    rows = [{"n": 50, "time": 900}, {"n": 100, "time": 2000}]
+    for steepest in ((10.0, 1e-6), (-10.0, 1e-6), (10.0, 5.0)):
+        step = mh.forecast(rows, n_train=10**15, exponent=steepest).tau_mem.step
+        assert 0 < 2 * step.low < step.value < step.high / 2

@@ -29,6 +29,9 @@ class Exponent:
     sd: float
 
 
+STEEPEST = 10.0  # mean of an exponent that may be believed, in magnitude: times stay within float64
+SUREST = 1e-6  # standard deviation of it
+VAGUEST = 5.0
 # The exponents of n where the batch is the whole set, and where it is fixed; of the width; of the rate.
 FULL = "n_train (full batch)"
 FIXED = "n_train (fixed batch)"
@@ -78,13 +81,13 @@ def beliefs(timescale: str, exponent: tuple[float, float] | None) -> dict[str, E
     """The beliefs of a timescale, with another one of the exponent of n where it is given.
 
     Raises:
-        InputError: if the given one is no pair of a number and a positive number.
+        InputError: if the given one is no pair of a number from -10 to 10 and one from 1e-6 to 5.
     """
     known = dict(BELIEFS[timescale])
     if exponent is None or timescale != "tau_mem":
         return known
     if not isinstance(exponent, tuple | list) or len(exponent) != 2:
         raise InputError(f"exponent: expected a mean and a standard deviation, got {exponent!r:.60}")
-    mean = check_number("exponent", exponent[0])
-    sd = check_number("exponent", exponent[1], above=0)
+    mean = check_number("exponent[0]", exponent[0], least=-STEEPEST, most=STEEPEST)
+    sd = check_number("exponent[1]", exponent[1], least=SUREST, most=VAGUEST)
     return known | dict.fromkeys((ONLY, FULL, FIXED), Exponent(mean, sd))
