@@ -465,3 +465,40 @@ def test_at_the_stop_the_checkpoint_that_was_kept_is_certified_and_the_training_
     assert kept == watch._memory.candidates[-1:]
     assert kept[0] < stop
     assert all(torch.equal(plain[name], value) for name, value in watched.items())
+
+
+def test_the_verdict_tells_of_the_samples_of_the_certificate_and_the_record_of_the_whole_cost(tmp_path):
+    watch = monitor(target=0.2, root=tmp_path, plan=mh.LookPlan(4, 1.5, 1.5, 16, 32, 4))
+    watch._memory.certificates = 5  # none is left during the training
+    model = trained(watch.update)
+    watch._memory.certificates = 0
+    watch.finish(model)
+    certified = [look for look in watch.history if look.certified]
+    assert certified
+    told = f"{certified[-1].copies.count} of {certified[-1].copies.total:,} samples at step"
+    assert told in watch.verdict.reason
+    record = load_record(tmp_path / "monitor.json")
+    assert record.overhead == watch.overhead
+    assert record.verdict == watch.verdict
+
+
+def test_a_training_too_short_for_a_look_is_told_what_to_do():
+    watch = monitor(plan=mh.LookPlan(first=1000))
+    model = trained(watch.update, steps=3)
+    with pytest.warns(UserWarning, match=r"no look at this training.*certify.*LookPlan"):
+        assert watch.finish(model) is None
+    assert watch.finish(model) is None  # told once
+
+
+def test_a_report_for_which_there_is_no_room_is_refused_by_name(tmp_path):
+    """A limit of the size of files, since a disk cannot be filled here: errors of the same kind."""
+    resource = pytest.importorskip("resource")
+    watch = monitor()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(mh.InputError, match="path: cannot write '.*page.html'"):
+            watch.report(tmp_path / "page.html")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert watch.report(tmp_path / "page.html").is_file()

@@ -9,7 +9,7 @@ from memhorizon.errors import InputError
 from memhorizon.monitor.choice import best_look, fall_rate, is_candidate
 from memhorizon.monitor.looks import LookPlan, Purse, next_step
 from memhorizon.monitor.verdict import stop_of, verdict_of
-from memhorizon.records.monitor import LevelLoss, Look, Phase, Stop
+from memhorizon.records.monitor import LevelLoss, Look, Phase, Stop, Verdict, percent
 from memhorizon.results import Fraction
 
 NAN = math.nan
@@ -231,3 +231,18 @@ def test_without_a_budget_everything_may_be_done():
 def test_a_plan_that_is_none_is_refused(name):
     with pytest.raises(InputError, match=name):
         LookPlan(**{name: -1})
+
+
+def test_a_verdict_says_what_the_page_says():
+    passed = Verdict(Phase.WINDOW, 100, "Why.", Stop.PASSED)
+    assert str(passed) == "window, past the best (step 100): Why."
+    assert str(replace(passed, stop=Stop.NO)) == "window (step 100): Why."
+    assert str(replace(passed, phase=Phase.MEMORIZING)) == "memorizing (step 100): Why."
+
+
+def test_shares_near_one_are_written_in_full():
+    """Of 64 samples that are all copies the limit is 1."""
+    looks = [look(100, 0.5, copies=(64, 64), upper=1.0)]
+    assert "(at most 100 %)" in verdict_of(looks, target=0.01, crossed=True).reason
+    # the largest share that two figures write without an exponent, and the next
+    assert [percent(0.994), percent(0.996)] == ["99 %", "100 %"]

@@ -64,7 +64,8 @@ def _state(path: Path) -> str:
     """The verdict, the checkpoint to use, and the last looks, as lines."""
     record = _record(path)
     name = record.name or path.absolute().name
-    head = f"{name}: {record.verdict.phase} after step {record.verdict.step:,}"
+    stop = f", {record.verdict.stop}" if record.verdict.is_past else ""
+    head = f"{name}: {record.verdict.phase}{stop} after step {record.verdict.step:,}"
     cost = "" if record.budget is None else f", {100 * record.overhead:.1f} % of the time of training"
     looks = [_line(look) for look in record.looks[-SHOWN:]]
     sheets = [path / look.sheet for look in record.looks if look.sheet]

@@ -93,6 +93,10 @@ class Keeper:
             root = self._place(memory)
             for sheet in memory.sheets if root is not None else ():
                 self._draw(sheet, root)
+        self.write_record(memory, record)
+
+    def write_record(self, memory: Memory, record: Callable[[], MonitorRecord]) -> None:
+        """Write the record, where there is a folder for it."""
         with self._failures.noted(memory, "record"):
             root = self._place(memory)
             if root is not None:

@@ -29,7 +29,7 @@ from memhorizon.monitor.signals import Losses, rise, stable_rank
 from memhorizon.monitor.state import Memory, first_seed
 from memhorizon.monitor.steps import Steps
 from memhorizon.monitor.subject import Subject, denoiser_of, is_out_of_memory
-from memhorizon.monitor.verdict import verdict_of
+from memhorizon.monitor.verdict import samples_of, verdict_of
 from memhorizon.records.monitor import Look, MonitorRecord, Phase, Stop, Verdict
 
 EARLY = 3  # looks from which on a network that has learned nothing is warned of
@@ -371,12 +371,22 @@ class Looking:
             finally:
                 put_back(subject.networks, now)
 
+    def _tell_of(self, look: Look, before: str) -> None:
+        """Say in the verdict what the samples of a certificate showed, in place of earlier ones."""
+        memory = self._memory
+        reason = memory.verdict.reason
+        now = samples_of(look)
+        told = reason.replace(before, now) if before and before in reason else f"{reason} {now}"
+        memory.verdict = replace(memory.verdict, reason=told.strip())
+
     def _certify(self, look: Look, subject: Subject) -> None:
         """Draw the samples of a certificate of an earlier look, whose weights the network has."""
         memory = self._memory
         place = memory.looks.index(look)
         size = self._judge.first_size
         look = self._with_samples(look, subject, size, certified=True, tested=False, unlimited=True)
+        before = samples_of(memory.looks[place])
         memory.looks[place] = look
+        self._tell_of(look, before)
         if best_look(memory.looks, self.settings.target) is look:
             self._keeper.keep_best(memory, look, subject)

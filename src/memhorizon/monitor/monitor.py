@@ -190,6 +190,13 @@ class Monitor(Looking):
         memory = self._memory
         with self._meter.aside(memory.purse, 0), self._failures.noted(memory, "finish"), isolated():
             self._finish(model)
+        if not (memory.looks or memory.failures):
+            words = (
+                "finish: there was no look at this training, so no checkpoint has a certificate: call "
+                "certify(step, model) before, or look earlier with plan=LookPlan(first=...)"
+            )
+            self._failures.once(memory, "no look", words)
+        self._keeper.write_record(memory, self.record)  # with the time that this took
         self._keeper.release()
         return self.best
 

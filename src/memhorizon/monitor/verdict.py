@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from scipy import stats
 
 from memhorizon.monitor.choice import SLOW, has_learned
-from memhorizon.records.monitor import Look, Phase, Stop, Verdict
+from memhorizon.records.monitor import Look, Phase, Stop, Verdict, percent
 
 RISE = 0.02  # of the held-out loss over its minimum that counts as one
 ERRORS = 2.0  # standard errors that it has to exceed
@@ -193,8 +193,15 @@ def _seen(looks: Sequence[Look]) -> str:
     look = _sampled(looks)
     if look is None or look.copies is None:
         return "No samples were drawn yet."
+    return samples_of(look)
+
+
+def samples_of(look: Look) -> str:
+    """What the samples of a look showed, in a sentence; empty where it has none."""
+    if look.copies is None:
+        return ""
     seen = f"{look.copies.count} of {look.copies.total:,} samples at step {look.step:,} are copies"
-    return f"{seen} (at most {100 * look.upper:.2g} %)."
+    return f"{seen} (at most {percent(look.upper)})."
 
 
 def _copying(looks: Sequence[Look], target: float) -> str:

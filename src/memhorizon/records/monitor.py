@@ -11,6 +11,15 @@ from memhorizon.results import Fraction, Worded
 PROTOCOL = 1  # of the monitor: what a look measures and how a verdict follows
 
 
+def percent(share: float) -> str:
+    """A share in per cent, to two figures.
+
+    >>> [percent(share) for share in (0.00998, 0.0457, 0.997)]
+    ['1 %', '4.6 %', '100 %']
+    """
+    return "100 %" if share >= 0.995 else f"{100 * share:.2g} %"
+
+
 class Phase(Worded):
     """Where a training is; each member carries the sentence on what to do (`advice`)."""
 
@@ -134,8 +143,14 @@ class Verdict:
     stop: Stop = Stop.NO
     evidence: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def is_past(self) -> bool:
+        """Whether the best checkpoint lies behind, and copies are not proven."""
+        return self.stop is Stop.PASSED and self.phase is not Phase.MEMORIZING
+
     def __str__(self) -> str:
-        return f"{self.phase} (step {self.step:,}): {self.reason}"
+        past = f", {self.stop}" if self.is_past else ""
+        return f"{self.phase}{past} (step {self.step:,}): {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -160,7 +175,7 @@ class Certificate:
 
     def __str__(self) -> str:
         seen = f"{self.copies.count} of {self.copies.total:,}"
-        limit = f"at most {100 * self.upper:.2g} % of its samples are copies"
+        limit = f"at most {percent(self.upper)} of its samples are copies"
         return f"step {self.step:,}: {limit} ({seen} seen; confidence {100 * self.confidence:g} %)"
 
 

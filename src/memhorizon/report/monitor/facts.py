@@ -2,7 +2,7 @@
 
 import math
 
-from memhorizon.records.monitor import Look, MonitorRecord
+from memhorizon.records.monitor import Look, MonitorRecord, percent
 from memhorizon.report.audit.words import number_text, share_of, share_text_of
 from memhorizon.report.parts import folded, paragraphs, section, table, text_of
 
@@ -28,7 +28,7 @@ def _row(look: Look) -> list[str]:
         _number(look.holdout_loss),
         "–" if math.isnan(look.gap) else f"{100 * look.gap:.1f} %",
         "–" if look.copies is None else share_text_of(look.copies),
-        "–" if math.isnan(look.upper) else f"{100 * look.upper:.2g} %{sure}",
+        "–" if math.isnan(look.upper) else f"{percent(look.upper)}{sure}",
         _number(look.stable_rank),
         look.note or "–",
     ]

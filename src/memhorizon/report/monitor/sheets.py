@@ -72,7 +72,7 @@ def sheets(record: MonitorRecord, find: Find) -> str:
     side = side_for(count, record.item_shape[0], BYTES)
     shown = _written(record, chosen, find, side)
     more = _written(record, others, find, side)
-    hidden = [folded(f"{len(more)} more looks", "".join(more))] if more else []
+    hidden = [folded(f"{len(more)} more look{'' if len(more) == 1 else 's'}", "".join(more))] if more else []
     if not (shown or hidden):
         return ""
     return section("Samples beside the training set", f"<p>{ABOUT}</p>", "".join(shown + hidden))

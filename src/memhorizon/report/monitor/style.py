@@ -14,5 +14,8 @@ CSS = """
 .coarse { image-rendering: pixelated; }
 main { overflow-wrap: anywhere; }
 summary { margin: .4rem 0 .8rem; }
+th, td { overflow-wrap: normal; }
 td { max-width: 30rem; overflow: hidden; text-overflow: ellipsis; }
+td:first-child { min-width: 7rem; white-space: normal; }
+th:last-child { min-width: 8rem; }
 """

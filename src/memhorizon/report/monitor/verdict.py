@@ -2,7 +2,7 @@
 
 import math
 
-from memhorizon.records.monitor import Best, MonitorRecord, Phase, Stop
+from memhorizon.records.monitor import Best, MonitorRecord, Phase, Stop, percent
 from memhorizon.report.audit.words import share_of
 from memhorizon.report.parts import folded, section, text_of
 
@@ -30,14 +30,10 @@ def best_text(record: MonitorRecord) -> str:
     if best is None:
         return f"No checkpoint has a certificate of at most {100 * record.target:g} % copies."
     use = (
-        f"Use the checkpoint of step {best.step:,}: at most {_percent(best.certificate.upper)} of its "
+        f"Use the checkpoint of step {best.step:,}: at most {percent(best.certificate.upper)} of its "
         f"samples are copies, with {100 * best.certificate.confidence:g} % confidence."
     )
     return f"{use} {best.note}" if best.note else use
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"
 
 
 def verdict(record: MonitorRecord) -> list[str]:
@@ -57,8 +53,8 @@ def verdict(record: MonitorRecord) -> list[str]:
 
 
 def _head(record: MonitorRecord) -> str:
-    """The verdict in two or three words."""
-    if record.verdict.stop is Stop.PASSED and record.verdict.phase is not Phase.MEMORIZING:
+    """The verdict in a few words."""
+    if record.verdict.is_past:
         return "Past its best"
     return HEADS[record.verdict.phase]
 
@@ -95,7 +91,7 @@ def _facts(record: MonitorRecord, best: Best) -> str:
     found = best.certificate
     lines = {
         "Step": f"{best.step:,}",
-        "Certificate": f"at most {_percent(found.upper)} of its samples are copies, "
+        "Certificate": f"at most {percent(found.upper)} of its samples are copies, "
         f"{100 * found.confidence:g} % confidence (one-sided)",
         "Seen": f"{share_of(found.copies)} were copies",
         "Held-out loss": "not known, there are no held-out items"
