@@ -91,8 +91,9 @@ class Keeper:
         """Write the record and the pictures of contact sheets, where there is a folder for them."""
         with self._failures.noted(memory, "sheet"):
             root = self._place(memory)
-            for sheet in memory.sheets if root is not None else ():
-                self._draw(sheet, root)
+            if root is not None:
+                for sheet in memory.sheets:
+                    self._draw(sheet, root)
         self.write_record(memory, record)
 
     def write_record(self, memory: Memory, record: Callable[[], MonitorRecord]) -> None:
