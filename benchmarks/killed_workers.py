@@ -10,7 +10,6 @@ are not forced onto the disk, which matters in a power cut, not to a killed proc
 """
 
 import argparse
-import json
 import multiprocessing
 import os
 import random
@@ -31,6 +30,8 @@ from memhorizon.experiments.sweep import execute_sweep, grid, sweep
 from memhorizon.files.plain import read_object
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.records.codec import decode
+from memhorizon.records.files import write_record
+from memhorizon.records.table import TableRecord
 from memhorizon.training import TrainConfig
 
 BASE = Config(
@@ -134,11 +135,28 @@ def main():
             print(seed, rows[-1], flush=True)
             shutil.rmtree(root)
     total = {name: sum(row[name] for row in rows) for name in rows[0]}
-    record = {"command": "python benchmarks/killed_workers.py", "environment": environment()}
-    record |= {"start": "spawn" if options.spawn else "fork"}
-    record |= {"sweeps": len(rows), "runs_of_each": len(CONFIGS), "total": total, "rows": rows}
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(record, indent=1))
+    record = TableRecord(
+        name="killed_workers",
+        command="python benchmarks/killed_workers.py",
+        columns={
+            "killed": "workers that were killed",
+            "commands": "times that the command was given",
+            "unreadable": "rows that could not be read while the sweep ran",
+            "missing": "rows that did not end as done",
+            "done_twice": "rows that were done more than once",
+            "lost_attempts": "attempts that ended as lost",
+            "differing": "1 where the runs have other bytes than those of one process",
+        },
+        settings={
+            "start": "spawn" if options.spawn else "fork",
+            "sweeps": len(rows),
+            "runs_of_each": len(CONFIGS),
+        },
+        summary=total,
+        rows=tuple(rows),
+        environment=environment(),
+    )
+    write_record(record, options.out)
     print(total)
 
 

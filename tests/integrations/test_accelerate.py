@@ -104,7 +104,7 @@ def test_of_two_processes_one_looks_and_both_stop_at_one_step(tmp_path):
     assert first["stopped"] % 4 == 0
     assert first["sum"] == second["sum"]
     assert (tmp_path / "0" / "monitor.json").is_file()
-    assert not (tmp_path / "1").exists()
+    assert list((tmp_path / "1").iterdir()) == []
 
 
 @pytest.mark.usefixtures("unchecked")

@@ -167,7 +167,7 @@ TABLE = (
         "n_train, and copying begins after it",
         paper_figure="Fig. 2",
         base=WINDOW,
-        updates={64: 6000, 128: 9000, 256: 23_500, 512: 23_500, 1024: 12_000},
+        updates={64: 3000, 128: 3000, 256: 23_500, 512: 23_500, 1024: 23_500},
         tiny=(8, 16),
         paper=PAPER,
         paper_n=PAPER_N,

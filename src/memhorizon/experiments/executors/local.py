@@ -20,16 +20,16 @@ class Local:
 
     Attributes:
         processes: how many at once; None for one per core, or as many as `per_gpu` asks for.
+        poll: seconds between two signs of life.
         per_gpu: how many share a CUDA device, each of which gets its share of the processes; None for all
             of them on the one that each job chooses.
         pin: whether each process stays on one core, which is for machines that do nothing else.
-        poll: seconds between two signs of life.
     """
 
     processes: int | None = None
+    poll: float = 1.0
     per_gpu: int | None = None
     pin: bool = False
-    poll: float = 1.0
 
     def __post_init__(self) -> None:
         if self.processes is not None:
