@@ -16,13 +16,13 @@ from memhorizon.records.monitor import Look
 
 NEAR = 0.03  # rise over the best held-out loss so far up to which a look is a candidate
 GAIN = 0.02  # fall of the held-out loss below that of the best certified look that is worth another look
-LEARNED = 0.02  # share by which a loss has to be below that of a constant output
+LEARNED = 0.001  # share by which a loss has to be below that of a constant output: white data leave little
 BACK = 1.35  # a fall is read over at least this factor in steps
 SLOW = 0.05  # fall of the held-out loss per 20 % of steps below which learning has slowed
 
 
 def has_learned(look: Look) -> bool:
-    """Whether the network of a look is better than a constant output: by 2 % of its loss.
+    """Whether the network of a look is better than a constant output: by 0.1 % of its loss.
 
     Not where it puts out what is not finite. Where no losses were measured nothing speaks against it.
     """
