@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 import memhorizon as mh
-from memhorizon.distributions import Empirical
+from memhorizon.distributions import Empirical, Gaussian
 
 SCHEDULE = mh.Schedule.linear()
 PLAN = mh.LookPlan(first=2, ratio=1.5, n_samples=8, n_probe=8, n_shown=2)
@@ -22,6 +22,11 @@ def denoiser(model):
 def perfect(_):
     """The denoiser of a network that has memorized the training set."""
     return mh.Denoiser.exact(Empirical(items(N_TRAIN, 0).double()))
+
+
+def fair(_):
+    """The denoiser of the law that the items are drawn from: it has learned, and copies nothing."""
+    return mh.Denoiser.exact(Gaussian(torch.zeros(6).double(), torch.eye(6).double()))
 
 
 def monitor(**changes):

@@ -7,7 +7,7 @@ import torch
 
 import memhorizon as mh
 from memhorizon.integrations import accelerated, on_step
-from watched_training import Net, loss_of, monitor, perfect, seen
+from watched_training import Net, fair, loss_of, monitor, perfect, seen
 
 accelerate = pytest.importorskip("accelerate")
 
@@ -46,13 +46,13 @@ def test_the_hook_counts_steps_not_micro_batches():
 def test_its_state_is_in_the_checkpoints_of_accelerate(tmp_path):
     """What is loaded sees from there on what the first one saw."""
     accelerator = accelerate.Accelerator(cpu=True)
-    watched = accelerated(monitor(), accelerator)
+    watched = accelerated(monitor(denoiser=fair), accelerator)
     model = accelerator.prepare(Net())
     for step in range(1, 8):
         watched.update(step, model)
     accelerator.save_state(str(tmp_path))
     other = accelerate.Accelerator(cpu=True)
-    resumed = accelerated(monitor(), other)
+    resumed = accelerated(monitor(denoiser=fair), other)
     other.prepare(Net())
     other.load_state(str(tmp_path))
     for both in (watched, resumed):
@@ -60,6 +60,7 @@ def test_its_state_is_in_the_checkpoints_of_accelerate(tmp_path):
     assert len(watched.monitor.history) >= 3
     assert seen(resumed.monitor) == seen(watched.monitor)
     watched.finish(model)
+    assert watched.monitor.best is not None
 
 
 def test_all_stop_where_the_monitor_says_so():
