@@ -15,7 +15,7 @@ PACKAGE = ROOT / "src" / "memhorizon"
 LAYERS = [
     {"errors"},
     {"results"},
-    {"checks", "devices", "eval_mode"},
+    {"checks", "extras", "devices", "eval_mode"},
     {"launching"},
     {"theory", "timescales"},
     {"forecasting"},

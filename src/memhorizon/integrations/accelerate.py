@@ -1,7 +1,7 @@
 """accelerate: one process looks, all stop together, and the state is in its checkpoints."""
 
 from memhorizon.errors import InputError
-from memhorizon.integrations.extras import need
+from memhorizon.extras import need
 from memhorizon.integrations.shared import SYNC_EVERY, SharedMonitor, Watching
 
 SHARDED = ("FSDP", "DEEPSPEED", "MEGATRON_LM")  # no process of these has all weights

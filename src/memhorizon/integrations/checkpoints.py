@@ -30,7 +30,7 @@ from memhorizon.errors import InputError
 from memhorizon.files.bounds import check_regular, printable
 from memhorizon.files.folders import Skipped
 from memhorizon.files.plain import check_path, read_object
-from memhorizon.integrations.extras import need
+from memhorizon.extras import need
 
 Which = Literal["auto", "ema", "plain"]
 STEP = re.compile(r"(\d+)$")

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import nn
 
-from memhorizon.integrations.extras import need
+from memhorizon.extras import need
 from memhorizon.integrations.keeping import read_state, write_state
 from memhorizon.integrations.shared import SYNC_EVERY, Choice, SharedMonitor, Watching
 

@@ -11,7 +11,8 @@ from memhorizon.checks import check_number, check_whole
 from memhorizon.errors import InputError
 from memhorizon.experiments.executors.base import Job, Outcome, reason
 from memhorizon.experiments.executors.table import fail
-from memhorizon.experiments.executors.task import BUSY, PAUSE, RETRIES, Task, need
+from memhorizon.experiments.executors.task import BUSY, PAUSE, RETRIES, Task
+from memhorizon.extras import need
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,14 @@ class Ray:
         Raises:
             MissingExtraError: if it is not.
         """
-        need("ray", extra="ray")
+        _package()
 
     def __call__(self, jobs: Iterable[Job], *, device: str | None = None) -> Iterator[Outcome | None]:
         """Do the jobs."""
         due = list(jobs)
         if not due:
             return
-        ray = need("ray", extra="ray")
+        ray = _package()
         with self._connected(ray):
             do = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=RETRIES)(_do)
             running: dict[object, Job] = {}
@@ -101,6 +102,11 @@ class Ray:
             yield
         finally:
             ray.shutdown()
+
+
+def _package() -> ModuleType:
+    """Ray."""
+    return need("ray", extra="ray", what="executor: ray")
 
 
 def _do(task: Task) -> str:

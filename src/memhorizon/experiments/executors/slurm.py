@@ -14,13 +14,15 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Protocol, runtime_checkable
 
 from memhorizon.checks import check_number, check_whole
 from memhorizon.errors import InputError
 from memhorizon.experiments.executors.base import Job, Outcome
 from memhorizon.experiments.executors.table import fail, folder_of
-from memhorizon.experiments.executors.task import BUSY, PAUSE, RETRIES, Task, need
+from memhorizon.experiments.executors.task import BUSY, PAUSE, RETRIES, Task
+from memhorizon.extras import need
 from memhorizon.files.plain import is_there, read_object, write_atomically
 
 NAME = "memhorizon"  # of the tasks in the queue
@@ -124,7 +126,7 @@ class Slurm:
             MissingExtraError: if submitit is not installed.
             InputError: if there is no Slurm.
         """
-        need("submitit", extra="slurm")
+        _package()
         if shutil.which("sbatch") is None or shutil.which("srun") is None:
             raise InputError("executor: slurm needs the command sbatch, which is not here: use a login node")
 
@@ -156,7 +158,7 @@ class Slurm:
         due = [entry for entry in entries if entry.not_before <= time.monotonic()]
         if not due:
             return
-        submitit = need("submitit", extra="slurm")
+        submitit = _package()
         executor = submitit.SlurmExecutor(folder, max_num_timeout=MOST_TIMEOUTS)
         executor.update_parameters(**self._parameters())
         tasks = [Task.of(entry.job, device, self.cpus) for entry in due]
@@ -190,6 +192,11 @@ class Slurm:
         if self.memory is not None:
             told["additional_parameters"] = {"requeue": True, "mem": self.memory, **self.sbatch}
         return told
+
+
+def _package() -> ModuleType:
+    """Submitit."""
+    return need("submitit", extra="slurm", what="executor: slurm")
 
 
 def minutes(text: object) -> int:
@@ -248,7 +255,7 @@ def _without_result(entry: _Entry, state: str) -> Outcome | None:
 
 def _result(task: Submitted) -> str | None:
     """What a task returned; None where it has not."""
-    submitit = need("submitit", extra="slurm")
+    submitit = _package()
     try:
         os.listdir(task.paths.folder)  # a shared disk looks anew at a folder that is listed
         return task.result() if task.paths.result_pickle.exists() else None
@@ -268,7 +275,7 @@ def _states() -> dict[str, str] | None:
 
 def _adopt(entries: Sequence[_Entry], folder: Path) -> None:
     """Find the tasks that an earlier process has submitted and that are still in the queue."""
-    submitit = need("submitit", extra="slurm")
+    submitit = _package()
     states = _states() or {}
     for entry in entries:
         note = folder_of(entry.job.path) / "slurm.json"

@@ -4,11 +4,9 @@ import os
 import signal
 from dataclasses import dataclass
 from importlib import import_module
-from types import ModuleType
 
 import torch
 
-from memhorizon.errors import MissingExtraError
 from memhorizon.experiments.executors.base import Job, reason
 from memhorizon.experiments.executors.table import attempt
 from memhorizon.experiments.locks import BusyError
@@ -60,20 +58,4 @@ class Task:
         """
         for number in (signal.SIGUSR2, signal.SIGUSR1, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-        return need("submitit.helpers", extra="slurm").DelayedSubmission(self)
-
-
-def need(package: str, *, extra: str) -> ModuleType:
-    """Import the package of an engine, or say which line installs it.
-
-    Raises:
-        MissingExtraError: if it is not installed.
-    """
-    try:
-        return import_module(package)
-    except ModuleNotFoundError as error:
-        root = package.split(".")[0]
-        if error.name not in (root, package):  # it is there, and something that it needs is not
-            raise
-        line = f'pip install "memhorizon[{extra}]"'
-        raise MissingExtraError(f"executor: {extra} needs {root}: {line}") from error
+        return import_module("submitit.helpers").DelayedSubmission(self)

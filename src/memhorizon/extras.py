@@ -1,4 +1,4 @@
-"""Packages that an adapter needs, imported when it is called."""
+"""Optional packages, imported where they are used."""
 
 from importlib import import_module
 from types import ModuleType
