@@ -70,7 +70,7 @@ def main() -> None:
                 {
                     "method": method,
                     "n_solver_steps": count,
-                    "evaluations": 2 * count - 1 if method == "heun" else count,
+                    "evaluations": sampler.n_evaluations,
                     "frechet": distance.corrected.value,
                     "se": distance.corrected.standard_error,
                     "off": float((samples - exact).square().mean().sqrt()) / deviation,

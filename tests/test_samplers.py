@@ -443,8 +443,9 @@ def test_asks_the_model_only_at_visited_indices(method, calls):
         asked.append(int(index[0]))
         return 0 * x
 
-    sample(model, (2, 3), schedule=LINEAR, seeds=[1, 2], sampler=SamplerConfig(method, 10))
-    assert len(asked) == calls
+    sampler = SamplerConfig(method, 10)
+    sample(model, (2, 3), schedule=LINEAR, seeds=[1, 2], sampler=sampler)
+    assert len(asked) == sampler.n_evaluations == calls
     assert list(dict.fromkeys(asked)) == visited_indices(LINEAR, 10)
 
 

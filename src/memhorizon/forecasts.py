@@ -50,9 +50,8 @@ def forecast(
         batch_size: items in each update, which smaller sets do not fill; likewise.
         confidence: nominal coverage of the intervals.
         exponent: mean (-10 to 10) and standard deviation (1e-6 to 5) of what is believed of the exponent of
-            n in tau_mem; by default
-            1 +- 0.3 where all items are in each update, 1.5 +- 0.5 at a smaller batch, 1 +- 0.4 where it is
-            not known.
+            n in tau_mem; by default 1 +- 0.3 where all items are in each update, 1.5 +- 0.5 at a smaller
+            batch, 1 +- 0.4 where it is not known.
         accept_prior: answer also where the pilots show no exponent (one n only), from the prior alone.
         rules: how times are read off run directories; those of a record are in it.
 

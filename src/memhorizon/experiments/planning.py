@@ -3,7 +3,7 @@
 import io
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -211,24 +211,33 @@ def planned(config: Config, count: int, minutes: float | None, device: str | Non
     Raises:
         InputError: if not even those of the two smallest sizes fit.
     """
-    sizes = sizes_of(config, count)
-    guesses = [guessed_length(size, config) for size in sizes]
-    runs = [pilot_config(config, size, length, 0) for size, length in zip(sizes, guesses, strict=True)]
+    at_once = min(cores(), SEEDS)
     found: list[PlannedPilot] = []
     spent = 0.0
-    most = 60 * (MINUTES if minutes is None else minutes)
-    at_once = min(cores(), SEEDS)
-    for run, cost in zip(runs, costs(runs, device=device, threads=1, at_once=at_once), strict=True):
-        if isinstance(cost, InputError):
-            raise cost
+    for run, seconds in _timed(config, sizes_of(config, count), device, at_once):
         seeds = seeds_of(config, run.data.n_train, count)
-        spent += math.ceil(seeds / at_once) * cost.seconds(run)
-        if len(found) >= FEWEST_SIZES and spent > most:
+        spent += math.ceil(seeds / at_once) * seconds
+        if len(found) >= FEWEST_SIZES and spent > 60 * (minutes or MINUTES):
             break
-        found.append(PlannedPilot(run.data.n_train, seeds, run.train.n_updates, seeds * cost.seconds(run)))
+        found.append(PlannedPilot(run.data.n_train, seeds, run.train.n_updates, seeds * seconds))
         if len(found) == FEWEST_SIZES and minutes is not None:
             check_minutes(minutes, spent)
     return found
+
+
+def _timed(
+    config: Config, sizes: Sequence[int], device: str | None, at_once: int
+) -> Iterator[tuple[Config, float]]:
+    """A pilot of each size, of the length that is guessed, and the seconds that it takes beside others.
+
+    Raises:
+        InputError: if one cannot be run.
+    """
+    runs = [pilot_config(config, size, guessed_length(size, config), 0) for size in sizes]
+    for run, cost in zip(runs, costs(runs, device=device, threads=1, at_once=at_once), strict=True):
+        if isinstance(cost, InputError):
+            raise cost
+        yield run, cost.seconds(run)
 
 
 def check_minutes(minutes: float, least: float) -> None:

@@ -15,7 +15,7 @@ from memhorizon.theory.equations import Equations
 from memhorizon.theory.model import FeatureModel
 
 MAX_ATOMS = 2000  # the matrix of their differences fits into memory
-_ENOUGH = 1e-8  # of the difference between an integral and the mass that it must give
+_ENOUGH = 1e-11  # of the difference between an integral and the mass that it must give
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
 _NODES, _WEIGHTS = 0.5 * (_NODES + 1), 0.5 * _WEIGHTS  # of the interval from 0 to 1
 
