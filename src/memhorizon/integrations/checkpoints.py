@@ -27,10 +27,10 @@ from torch import nn
 from memhorizon.checks import check_choice
 from memhorizon.denoiser import Denoiser
 from memhorizon.errors import InputError
+from memhorizon.extras import need
 from memhorizon.files.bounds import check_regular, printable
 from memhorizon.files.folders import Skipped
 from memhorizon.files.plain import check_path, read_object
-from memhorizon.extras import need
 
 Which = Literal["auto", "ema", "plain"]
 STEP = re.compile(r"(\d+)$")
