@@ -208,9 +208,8 @@ def cores() -> int:
 
 def _start(place: Place) -> _Worker:
     if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise SystemExit(
-            1
-        )  # we are such a process, importing a script without the line: the first one says so
+        # we are such a process, importing a script without the line: the first one says so
+        raise SystemExit(1)
     main = sys.modules["__main__"]
     script = getattr(main, "__file__", None)
     if script is not None and getattr(main, "__spec__", None) is None and not Path(script).is_file():

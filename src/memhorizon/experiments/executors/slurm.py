@@ -139,7 +139,7 @@ class Slurm:
         folder = (left[0].job.path.parent / OUTPUT).absolute()
         _adopt(left, folder)
         while left:
-            self._submit([entry for entry in left if entry.task is None], folder, device)
+            self._submit(left, folder, device)
             yield None
             time.sleep(self.poll)
             states = _states()
@@ -155,7 +155,7 @@ class Slurm:
         Raises:
             InputError: if Slurm refuses it.
         """
-        due = [entry for entry in entries if entry.not_before <= time.monotonic()]
+        due = [entry for entry in entries if entry.task is None and entry.not_before <= time.monotonic()]
         if not due:
             return
         submitit = _package()
@@ -175,22 +175,20 @@ class Slurm:
 
     def _parameters(self) -> dict[str, object]:
         """What submitit is told."""
+        further: dict[str, object] = {"requeue": True}  # also where the default of a cluster is another
+        if self.memory is not None:
+            further["mem"] = self.memory
         told: dict[str, object] = {
             "job_name": NAME,
             "time": minutes(self.time),
             "cpus_per_task": self.cpus,
             "array_parallelism": self.at_once,
-            "additional_parameters": {
-                "requeue": True,
-                **self.sbatch,
-            },  # also where a cluster's default is not
+            "additional_parameters": further | dict(self.sbatch),
         }
         if self.partition is not None:
             told["partition"] = self.partition
         if self.gpus:
             told["gpus_per_node"] = self.gpus
-        if self.memory is not None:
-            told["additional_parameters"] = {"requeue": True, "mem": self.memory, **self.sbatch}
         return told
 
 
