@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pytest
 import torch
 
 from memhorizon.denoiser import Denoiser
@@ -87,13 +88,34 @@ def test_without_held_out_items_there_is_no_gap():
     assert len(found.levels()) == 9
 
 
-def test_the_stable_rank_is_that_of_the_singular_values():
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        layer = torch.nn.Linear(12, 9)
-    values = torch.linalg.svdvals(layer.weight.detach())
-    exact = float(values.square().sum() / values[0].square())
-    # the power method has (s_2/s_1)^40 left of the start
-    assert math.isclose(stable_rank([layer]), exact, rel_tol=0.02)
-    assert stable_rank([layer]) >= exact * (1 - 1e-5)
+def layer_of(values):
+    """A layer 6 -> 4 whose weights U diag(values) V' have these four singular values."""
+    generator = torch.Generator().manual_seed(1)
+    left = torch.linalg.qr(torch.randn(4, 4, generator=generator, dtype=torch.float64)).Q
+    right = torch.linalg.qr(torch.randn(6, 4, generator=generator, dtype=torch.float64)).Q
+    weight = left * torch.tensor(values) @ right.T
+    layer = torch.nn.Linear(6, 4, bias=False, device="meta")
+    layer.weight = torch.nn.Parameter(weight.float())
+    return layer
+
+
+# in float32, in units of half an eps: 24 for the sum of 6 x 4 squares, 2 * 6 * sqrt(4) for |W v|^2, of which
+# each entry is a sum of 6 products; as many again for |v| = 1 and for the weights
+ROUNDING = 3 * 24 * torch.finfo(torch.float32).eps / 2
+
+
+@pytest.mark.parametrize(("others", "rank"), [(1.0, 1.75), (2.0, 4.0)])
+def test_the_stable_rank_is_that_of_the_singular_values(others, rank):
+    """(2^2 + 3 s^2)/2^2: the power method leaves (s/2)^40 of other ones, which for s = 2 are as good."""
+    assert math.isclose(stable_rank([layer_of([2.0] + [others] * 3)]), rank, rel_tol=ROUNDING)
+
+
+def test_the_stable_rank_comes_from_above():
+    """Between s_2 and s_1 lies |W v| for any v, and with s_2 = 0.95 s_1 the power method is not done yet."""
+    found = stable_rank([layer_of([20.0] + [19.0] * 3)])
+    exact = (20**2 + 3 * 19**2) / 20**2
+    assert exact * (1 - ROUNDING) <= found <= exact * 20**2 / 19**2 * (1 + ROUNDING)
+
+
+def test_a_network_without_matrices_has_no_stable_rank():
     assert math.isnan(stable_rank([torch.nn.LayerNorm(4)]))
