@@ -252,13 +252,7 @@ class Looking:
             unlimited: draw whatever the budget.
         """
         memory = self._memory
-        drawn, found = self._sampled(subject, count, certified=certified, tested=tested)
-        if certified and self._judge.asks_more(found):
-            more = self._judge.second_size - count
-            if unlimited or memory.purse.may_certify(more):
-                others, seen = self._sampled(subject, more, certified=True, tested=tested)
-                drawn = drawn.joined(others)
-                found = found.joined(seen)
+        drawn, found = self._sampled(subject, count, certified=certified, tested=tested, unlimited=unlimited)
         if tested:
             memory.next_sample = next_step(look.step, self.settings.plan.sample_ratio)
             look = replace(look, log_e=memory.test.log_e)
@@ -271,8 +265,22 @@ class Looking:
         sheet = self._sheet(look.step, drawn, found)
         return replace(self._judge.judged(look, drawn.samples, found, certified=certified), sheet=sheet)
 
-    def _sampled(self, subject: Subject, count: int, *, certified: bool, tested: bool) -> tuple[Drawn, Found]:
-        """Fresh samples and what they are nearest to."""
+    def _sampled(
+        self, subject: Subject, count: int, *, certified: bool, tested: bool, unlimited: bool
+    ) -> tuple[Drawn, Found]:
+        """Fresh samples and what they are nearest to; for a certificate, up to its second limit if asked."""
+        drawn, found = self._sampled_once(subject, count, certified=certified, tested=tested)
+        more = self._judge.second_size - count
+        asks_more = certified and self._judge.asks_more(found)
+        if not (asks_more and (unlimited or self._memory.purse.may_certify(more))):
+            return drawn, found
+        others, seen = self._sampled_once(subject, more, certified=True, tested=tested)
+        return drawn.joined(others), found.joined(seen)
+
+    def _sampled_once(
+        self, subject: Subject, count: int, *, certified: bool, tested: bool
+    ) -> tuple[Drawn, Found]:
+        """So many fresh samples, paid for, and what they are nearest to."""
         memory = self._memory
         with self._meter.timed() as seconds:
             drawn = self._draw(subject, memory.seeds(count))
@@ -298,34 +306,56 @@ class Looking:
         )
 
     def _conclude(self, look: Look, subject: Subject) -> None:
-        """Reach the verdict, and write down what was seen."""
+        """Reach the verdict, keep what is worth keeping, and write down what was seen."""
         memory = self._memory
-        before = best_look(memory.looks, self.settings.target)
-        was = memory.verdict.stop
-        verdict = self._verdict_with(look)
-        looks = [*memory.looks, look]
-        is_early = len(looks) < EARLY or verdict.phase is not Phase.CANNOT_TELL
-        if not (is_early or any(map(has_learned, looks))):
-            self._failures.once(memory, "untrained", f"step {look.step:,}: {verdict.reason}")
-        look = replace(
-            look,
-            phase=verdict.phase,
-            stop=verdict.stop,
-            train_seconds=memory.purse.train_seconds,
-            monitor_seconds=memory.purse.spent,
-        )
-        memory.looks.append(look)
-        memory.verdict = verdict
         best = best_look(memory.looks, self.settings.target)
-        if best is not None and best is not before:
-            self._keeper.keep_best(memory, best, subject)
-        self._keeper.keep_candidate(memory, look, subject)
-        if look.stop is not Stop.NO and was is Stop.NO and memory.purse.may_end_with(self._judge.first_size):
+        was = memory.verdict.stop
+        look = self._remembered(look)
+        self._warn_untrained()
+        self._keep(look, subject, best)
+        is_new_stop = look.stop is not Stop.NO and was is Stop.NO
+        if is_new_stop and memory.purse.may_end_with(self._judge.first_size):
             self._certify_kept(subject)
         self._write(always=look.stop is not was)
         if self._log is not None:
             with self._failures.noted(memory, "log"):
                 self._log(tags_of(look, memory), look.step)
+
+    def _remembered(self, look: Look) -> Look:
+        """Remember a look with the verdict after it."""
+        memory = self._memory
+        memory.verdict = self._verdict_with(look)
+        look = replace(
+            look,
+            phase=memory.verdict.phase,
+            stop=memory.verdict.stop,
+            train_seconds=memory.purse.train_seconds,
+            monitor_seconds=memory.purse.spent,
+        )
+        memory.looks.append(look)
+        return look
+
+    def _warn_untrained(self) -> None:
+        """Warn of a network that after a few looks is no better than a constant output."""
+        looks = self._memory.looks
+        verdict = self._memory.verdict
+        is_early = len(looks) < EARLY or verdict.phase is not Phase.CANNOT_TELL
+        if not (is_early or any(map(has_learned, looks))):
+            self._failures.once(self._memory, "untrained", f"step {looks[-1].step:,}: {verdict.reason}")
+
+    def _keep(self, look: Look, subject: Subject, before: Look | None) -> None:
+        """Keep the weights of the last look if it is the best, or a candidate.
+
+        Args:
+            look: that was remembered.
+            subject: the network.
+            before: the best look without this one.
+        """
+        memory = self._memory
+        best = best_look(memory.looks, self.settings.target)
+        if best is not None and best is not before:
+            self._keeper.keep_best(memory, best, subject)
+        self._keeper.keep_candidate(memory, look, subject)
 
     def _verdict_with(self, look: Look) -> Verdict:
         """The verdict after a look; a training that was to stop is to stop ever after."""
