@@ -17,7 +17,7 @@ from memhorizon.recipes.pictures import (
     steps_axis,
 )
 from memhorizon.recipes.tables import of_kind, rows_of
-from memhorizon.recipes.tangent_forecast.rows import KINDS, LinearRow, Row, RunRow
+from memhorizon.recipes.tangent_forecast.rows import KINDS, LinearRow, Row, RunRow, of_largest_kernels
 
 NAME = "tangent_forecast"
 RUN = Look(color="#222222", linestyle="-", marker="")
@@ -111,18 +111,11 @@ def _factors(axes: Axes, rows: Sequence[Row]) -> None:
         axes.plot([row.n_train * 1.12], [row.law], **LAW)
         if row.theory is not None:
             axes.plot([row.n_train * 1.24], [row.theory], **THEORY)
-    linear = of_kind(rows, LinearRow)
-    for row in linear:
-        if (row.noises or 0) in (0, most_noises(linear, row.n_train)):
-            _factor(axes, row)
+    for row in of_largest_kernels(of_kind(rows, LinearRow)):
+        _factor(axes, row)
     style.log_scale(axes.yaxis)
     sizes_axis(axes, sorted({row.n_train for row in runs}), "training items n", margin=1.6)
     axes.set_title(f"forecast / measured {style.TAU_MEM}")
-
-
-def most_noises(rows: Sequence[LinearRow], n_train: int) -> int:
-    """How many noised versions of each item the largest kernel of one n had."""
-    return max(row.noises or 0 for row in rows if row.n_train == n_train)
 
 
 def _factor(axes: Axes, row: LinearRow) -> None:

@@ -26,7 +26,15 @@ from memhorizon.recipes.pooled import bare
 from memhorizon.recipes.scores import median_or_nan
 from memhorizon.recipes.settings import TINY as TINY_MEASURE
 from memhorizon.recipes.tables import grouped, of_kind, rows_of
-from memhorizon.recipes.tangent_forecast.rows import KINDS, LEVEL, LinearRow, Row, RunRow, Way
+from memhorizon.recipes.tangent_forecast.rows import (
+    KINDS,
+    LEVEL,
+    LinearRow,
+    Row,
+    RunRow,
+    Way,
+    of_largest_kernels,
+)
 from memhorizon.recipes.tangent_forecast.work import Continued, Task, continued
 from memhorizon.recipes.theory_beside_digits.numbers import ROWS as THEORY_ROWS
 from memhorizon.recipes.theory_beside_digits.numbers import RatioRow
@@ -323,26 +331,25 @@ def first_below(step: np.ndarray, values: np.ndarray, level: float) -> float | N
 
 def summarise(rows: Sequence[Row], jobs: Sequence[Job], done: Sequence[Done[Continued]]) -> dict[str, object]:
     """How many runs each way told within a factor of 2, and how far off it was, by sweep."""
-    found: dict[str, object] = {}
     linear = of_kind(rows, LinearRow)
-    for sweep, runs in grouped(of_kind(rows, RunRow), lambda row: row.sweep).items():
-        own = [row for row in linear if row.sweep == sweep]
-        most = {run.n_train: max(noises_of(own, run.n_train)) for run in runs}
-        kept = [row for row in own if row.noises in (None, most[row.n_train])]
-        scores = {way: score(same) for way, same in grouped(kept, lambda row: row.way).items()}
-        found[sweep] = scores | {
-            "in proportion to n": told([row.law for row in runs]),
-            "theory": told([row.theory for row in runs if row.theory is not None]),
-            "loss left at tau_mem": median_or_nan([row.left for row in runs]),
-        }
+    found: dict[str, object] = {
+        sweep: scores_of(runs, [row for row in linear if row.sweep == sweep])
+        for sweep, runs in grouped(of_kind(rows, RunRow), lambda row: row.sweep).items()
+    }
     seconds = grouped(zip(jobs, done, strict=True), lambda pair: f"{pair[0].sweep}, {pair[0].task.way}")
     found["seconds"] = {name: [one.seconds for _, one in pairs] for name, pairs in seconds.items()}
     return found
 
 
-def noises_of(rows: Sequence[LinearRow], n_train: int) -> list[int]:
-    """How many noised versions of each item the kernels of one n had."""
-    return [row.noises for row in rows if row.n_train == n_train and row.noises is not None]
+def scores_of(runs: Sequence[RunRow], linear: Sequence[LinearRow]) -> dict[str, object]:
+    """All ways over the runs of one sweep."""
+    kept = of_largest_kernels(linear)
+    scores = {way: score(same) for way, same in grouped(kept, lambda row: row.way).items()}
+    return scores | {
+        "in proportion to n": told([run.law for run in runs]),
+        "theory": told([run.theory for run in runs if run.theory is not None]),
+        "loss left at tau_mem": median_or_nan([run.left for run in runs]),
+    }
 
 
 def score(rows: Sequence[LinearRow]) -> dict[str, object]:

@@ -1,11 +1,13 @@
 """The rows of the record: runs, and what their networks would do if they were linear in their weights."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Float
 
+from memhorizon.recipes.tables import grouped
 from memhorizon.results import Estimate, Time
 
 Way = Literal["spectrum", "trained"]
@@ -82,3 +84,12 @@ class LinearRow:
 
 Row = RunRow | LinearRow
 KINDS = (RunRow, LinearRow)
+
+
+def of_largest_kernels(rows: Sequence[LinearRow]) -> list[LinearRow]:
+    """The rows of one sweep that were trained, and by n those of the kernel with the most noised versions."""
+    most = {
+        n_train: max(row.noises or 0 for row in same)
+        for n_train, same in grouped(rows, lambda row: row.n_train).items()
+    }
+    return [row for row in rows if row.noises in (None, most[row.n_train])]
