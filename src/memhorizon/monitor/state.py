@@ -118,21 +118,12 @@ class Memory:
         """
         if not isinstance(state, Mapping) or state.get("version") != VERSION:
             raise InputError(f"state: expected the state of a monitor, version {VERSION}, got another")
-        lowest = state.get("lowest")
-        if not isinstance(lowest, Tensor):
-            raise InputError(f"state.lowest: expected a tensor, got {type(lowest).__name__}")
-        numbers = {
-            name: check_whole(f"state.{name}", decode(state.get(name), int, f"state.{name}"), least=least)
-            for name, least in _LEAST.items()
-        }
-        seen = decode(state.get("seen"), Seen, "state.seen")
-        _check_lowest(lowest, numbers["rows"])
-        if not set(seen.candidates) <= {look.step for look in seen.looks}:
-            raise InputError("state.seen.candidates: expected steps of looks, got others")
+        seen = _seen_of(state)
+        numbers = _numbers_of(state)
         return cls(
-            purse=_check_purse(decode(state.get("purse"), Purse, "state.purse")),
+            purse=_purse_of(state),
             test=decode(state.get("test"), EProcess, "state.test"),
-            lowest=lowest.clone().double().cpu(),
+            lowest=_lowest_of(state, numbers["rows"]),
             looks=list(seen.looks),
             verdict=seen.verdict,
             sheets=list(seen.sheets),
@@ -145,14 +136,35 @@ class Memory:
 _LEAST = {"due": 0, "next_sample": 0, "next_seed": 0, "certificates": 0, "kept": -1, "rows": 0}
 
 
-def _check_lowest(lowest: Tensor, rows: int) -> None:
-    """Refuse losses that are not those of the rows of a probe, or of none."""
+def _numbers_of(state: Mapping[str, object]) -> dict[str, int]:
+    """The whole numbers of a state by name."""
+    return {
+        name: check_whole(f"state.{name}", decode(state.get(name), int, f"state.{name}"), least=least)
+        for name, least in _LEAST.items()
+    }
+
+
+def _lowest_of(state: Mapping[str, object], rows: int) -> Tensor:
+    """The losses of a state, which are those of the rows of a probe, or of none."""
+    lowest = state.get("lowest")
+    if not isinstance(lowest, Tensor):
+        raise InputError(f"state.lowest: expected a tensor, got {type(lowest).__name__}")
     if lowest.ndim != 1 or len(lowest) not in (0, rows):
         raise InputError(f"state.lowest: expected 0 or {rows} numbers, got shape {tuple(lowest.shape)}")
+    return lowest.clone().double().cpu()
 
 
-def _check_purse(purse: Purse) -> Purse:
-    """Refuse times that are none."""
+def _seen_of(state: Mapping[str, object]) -> Seen:
+    """What was seen, with candidates among the looks."""
+    seen = decode(state.get("seen"), Seen, "state.seen")
+    if not set(seen.candidates) <= {look.step for look in seen.looks}:
+        raise InputError("state.seen.candidates: expected steps of looks, got others")
+    return seen
+
+
+def _purse_of(state: Mapping[str, object]) -> Purse:
+    """What was spent: times of which none is negative."""
+    purse = decode(state.get("purse"), Purse, "state.purse")
     for name, value in asdict(purse).items():
         if value is not None:
             check_number(f"state.purse.{name}", value, least=0)
