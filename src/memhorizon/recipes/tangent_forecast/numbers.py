@@ -246,36 +246,63 @@ def value_at(step: float, steps: np.ndarray, values: np.ndarray) -> float:
 # --- what the linear networks did ---
 
 
+@dataclass(frozen=True)
+class Told:
+    """What a linear network tells of its run, over the measured tau_mem; None where it tells nothing.
+
+    Attributes:
+        factor: its tau_mem.
+        at_least: a bound of it.
+        same_loss: when its training loss is what that of the run was at tau_mem.
+        third: when its outputs are three times nearer to the perfect memorizer's.
+    """
+
+    factor: Estimate | None
+    at_least: float | None
+    same_loss: float | None
+    third: float | None
+
+
 def linear_row(record: SweepRecord, job: Job, found: Continued, run: RunRow) -> LinearRow:
     """A run continued linearly, beside what it did."""
-    step = np.array([float(shot.step) for shot in found.shown])
-    train = np.array([shot.train for shot in found.shown])
-    count = trusted_count(train, job.task.way)
+    task = job.task
+    count = trusted_count(found.train, task.way)
     predicted = predicted_time(record, job.run, found, count)
-    reached = predicted.status is Status.OBSERVED
-    measured = run.tau_mem
-    at_tau_mem = value_at(measured.value, run.step, run.train)
-    same = first_below(step[:count], train[:count], at_tau_mem)
+    beside = told_by(found, count, predicted, run)
     return LinearRow(
         sweep=job.sweep,
         n_train=run.n_train,
         seed=run.seed,
-        way=job.task.way,
-        noises=job.task.noises if job.task.way == "spectrum" else None,
-        begun=job.task.begun,
-        step=step,
-        train=train,
-        holdout=np.array([shot.holdout for shot in found.shown]),
-        memorized=np.array([shot.copies / shot.total for shot in found.shown]),
-        total=job.task.n_samples,
-        trusted=float(step[count - 1]),
+        way=task.way,
+        noises=task.noises if task.way == "spectrum" else None,
+        begun=task.begun,
+        step=found.step,
+        train=found.train,
+        holdout=found.holdout,
+        memorized=found.memorized,
+        total=task.n_samples,
+        trusted=float(found.step[count - 1]),
         predicted=predicted,
-        factor=over(predicted, measured) if reached else None,
-        at_least=None if reached else float(step[count - 1]) / measured.value,
-        same_loss=None if same is None else same / measured.value,
-        third=None if found.third is None else found.third / measured.value,
+        factor=beside.factor,
+        at_least=beside.at_least,
+        same_loss=beside.same_loss,
+        third=beside.third,
         rates=found.rates or None,
         weights=found.weights or None,
+    )
+
+
+def told_by(found: Continued, count: int, predicted: Time, run: RunRow) -> Told:
+    """What a linear network tells of its run, from the first `count` snapshots."""
+    tau_mem = run.tau_mem
+    step = found.step[:count]
+    same = first_below(step, found.train[:count], value_at(tau_mem.value, run.step, run.train))
+    reached = predicted.status is Status.OBSERVED
+    return Told(
+        factor=over(predicted, tau_mem) if reached else None,
+        at_least=None if reached else float(step[-1]) / tau_mem.value,
+        same_loss=None if same is None else same / tau_mem.value,
+        third=None if found.third is None else found.third / tau_mem.value,
     )
 
 

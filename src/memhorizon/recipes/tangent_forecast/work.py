@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import nn
 
 from memhorizon.datasets.split import Split, load_split
@@ -77,6 +78,26 @@ class Continued:
     third: float | None = None
     rates: tuple[float, ...] = ()
     weights: tuple[float, ...] = ()
+
+    @property
+    def step(self) -> Float[np.ndarray, " m"]:
+        """Of each snapshot."""
+        return np.array([float(shot.step) for shot in self.shown])
+
+    @property
+    def train(self) -> Float[np.ndarray, " m"]:
+        """Training losses."""
+        return np.array([shot.train for shot in self.shown])
+
+    @property
+    def holdout(self) -> Float[np.ndarray, " m"]:
+        """Held-out losses."""
+        return np.array([shot.holdout for shot in self.shown])
+
+    @property
+    def memorized(self) -> Float[np.ndarray, " m"]:
+        """Memorized fractions."""
+        return np.array([shot.copies / shot.total for shot in self.shown])
 
 
 @dataclass(frozen=True)
