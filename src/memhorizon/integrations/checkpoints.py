@@ -122,9 +122,7 @@ def find_checkpoints(
     root = check_path("folder", folder)
     if not root.is_dir():
         raise InputError(f"folder: expected a folder of checkpoints, got {printable(root)!r}")
-    given = None if scheduler is None else _scheduler_at(check_path("scheduler", scheduler))
-    if scheduler is not None and given is None:
-        raise InputError(f"scheduler: expected {SCHEDULER} or its folder, got {printable(scheduler)!r}")
+    given = None if scheduler is None else _scheduler_at(scheduler)
     found: dict[int, Checkpoint] = {}
     skipped = []
     for step, path in _folders(root):
@@ -207,11 +205,17 @@ def _beside(inner: Path, path: Path, root: Path) -> Path:
     raise InputError(f"expected {SCHEDULER} beside it or in the folder of all checkpoints, got none")
 
 
-def _scheduler_at(path: Path) -> Path | None:
+def _scheduler_at(given: Path | str) -> Path:
+    """The file of a scheduler that is given, itself or by a folder that it is in.
+
+    Raises:
+        InputError: if there is none.
+    """
+    path = check_path("scheduler", given)
     for place in (path, path / SCHEDULER, path / "scheduler" / SCHEDULER):
         if place.is_file():
             return place
-    return None
+    raise InputError(f"scheduler: expected {SCHEDULER} or its folder, got {printable(given)!r}")
 
 
 def _built(diffusers: ModuleType, config: Mapping[str, object], where: Path) -> nn.Module:
