@@ -42,6 +42,7 @@ BASE = Config(
 )
 CONFIGS = grid(BASE, seed=range(6))
 KILLS = 3  # of a sweep
+MOST_COMMANDS = 10
 LONGEST = 0.6  # seconds that a run is at work before its process is killed, at most
 
 
@@ -91,26 +92,51 @@ def one(root, seed):
     """A sweep with its kills: what was found."""
     killer = Killer(random.Random(seed))
     bad = 0
-    commands = 0
-    while commands < 10:
-        commands += 1
+    reasons = []
+    for _ in range(MOST_COMMANDS):
         try:
             for _ in execute_sweep(CONFIGS, root=root, executor=Local(2, poll=0.05)):
                 bad += unreadable(root)
                 killer.look(root)
-        except InputError:  # killed twice: the same command again
-            continue
-        break
+            break
+        except InputError as error:  # killed twice: the same command again
+            reasons.append(str(error))
     rows = rows_in(root)
     ends = [[attempt.ended for attempt in row.attempts] for row in rows.values()]
     return {
         "killed": killer.n_killed,
-        "commands": commands,
+        "commands": min(len(reasons) + 1, MOST_COMMANDS),
         "unreadable": bad,
         "missing": len(CONFIGS) - sum(row.state == "done" for row in rows.values()),
         "done_twice": sum(end.count("done") > 1 for end in ends),
         "lost_attempts": sum(end.count("lost") for end in ends),
+        "reasons": reasons,
     }
+
+
+def record_of(rows, total, start):
+    return TableRecord(
+        name="killed_workers",
+        command="python benchmarks/killed_workers.py",
+        columns={
+            "killed": "workers that were killed",
+            "commands": "times that the command was given",
+            "unreadable": "rows that could not be read while the sweep ran",
+            "missing": "rows that did not end as done",
+            "done_twice": "rows that were done more than once",
+            "lost_attempts": "attempts that ended as lost",
+            "reasons": "why a command did not end the sweep, word for word",
+            "differing": "1 where the runs have other bytes than those of one process",
+        },
+        settings={
+            "start": start,
+            "sweeps": len(rows),
+            "runs_of_each": len(CONFIGS),
+        },
+        summary=total,
+        rows=tuple(rows),
+        environment=environment(),
+    )
 
 
 def main():
@@ -134,28 +160,8 @@ def main():
             rows.append(found | {"differing": int(contents(root) != expected)})
             print(seed, rows[-1], flush=True)
             shutil.rmtree(root)
-    total = {name: sum(row[name] for row in rows) for name in rows[0]}
-    record = TableRecord(
-        name="killed_workers",
-        command="python benchmarks/killed_workers.py",
-        columns={
-            "killed": "workers that were killed",
-            "commands": "times that the command was given",
-            "unreadable": "rows that could not be read while the sweep ran",
-            "missing": "rows that did not end as done",
-            "done_twice": "rows that were done more than once",
-            "lost_attempts": "attempts that ended as lost",
-            "differing": "1 where the runs have other bytes than those of one process",
-        },
-        settings={
-            "start": "spawn" if options.spawn else "fork",
-            "sweeps": len(rows),
-            "runs_of_each": len(CONFIGS),
-        },
-        summary=total,
-        rows=tuple(rows),
-        environment=environment(),
-    )
+    total = {name: sum(row[name] for row in rows) for name in rows[0] if name != "reasons"}
+    record = record_of(rows, total, "spawn" if options.spawn else "fork")
     write_record(record, options.out)
     print(total)
 

@@ -371,7 +371,7 @@ def summarise(rows: Sequence[Row], jobs: Sequence[Job], done: Sequence[Done[Cont
 def scores_of(runs: Sequence[RunRow], linear: Sequence[LinearRow]) -> dict[str, object]:
     """All ways over the runs of one sweep."""
     kept = of_largest_kernels(linear)
-    scores = {way: score(same) for way, same in grouped(kept, lambda row: row.way).items()}
+    scores: dict[str, object] = {way: score(same) for way, same in grouped(kept, lambda row: row.way).items()}
     return scores | {
         "in proportion to n": told([run.law for run in runs]),
         "theory": told([run.theory for run in runs if run.theory is not None]),
