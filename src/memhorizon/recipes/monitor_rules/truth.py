@@ -1,5 +1,6 @@
 """What measures a network outside of any rule."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -92,7 +93,14 @@ class Truth:
         features = pca_features(self.train, dim)
         return frechet_distance(samples, self.train, features=features, same_units=True).value
 
-    def checked(self, network: nn.Module, step: int) -> Checked:
+    def checked(self, network: nn.Module, weights: Mapping[str, Tensor], step: int) -> Checked:
+        """The truth about the weights of a step, which the network has from then on if it is not known."""
+        if step not in self.known:
+            network.load_state_dict(weights)
+            self.known[step] = self._checked(network, step)
+        return self.known[step]
+
+    def _checked(self, network: nn.Module, step: int) -> Checked:
         """The truth from many samples."""
         with isolated():
             denoiser = self.training.denoiser(network)

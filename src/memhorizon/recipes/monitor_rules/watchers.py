@@ -8,9 +8,10 @@ from time import process_time
 
 from torch import Tensor, nn
 
+from memhorizon.datasets.split import Split
 from memhorizon.monitor.isolation import synchronize
 from memhorizon.monitor.monitor import Monitor
-from memhorizon.recipes.monitor_rules.suite import Training
+from memhorizon.recipes.monitor_rules.suite import N_HOLDOUT, Training
 from memhorizon.recipes.monitor_rules.truth import SAMPLER, TARGET
 
 
@@ -66,7 +67,9 @@ class Watcher:
         self.weights[best.step] = {**weights_of(network), **kept}
 
     def end(self, step: int, network: nn.Module) -> None:
-        """The training is over for this monitor."""
+        """The training is over for this monitor, if it was not before."""
+        if self.stop_step >= 0:
+            return
         self.stop_step = step
         self.said_stop = self.monitor.should_stop
         self.overhead_at_stop = self.monitor.overhead
@@ -93,6 +96,11 @@ class Watchers:
             with self.standing(but=watcher):
                 watcher.update(step, network)
 
+    def end(self, step: int, network: nn.Module) -> None:
+        """The training is over for all."""
+        for watcher in self.every:
+            watcher.end(step, network)
+
     @contextmanager
     def standing(self, but: Watcher | None = None) -> Iterator[None]:
         """The timers of all watchers but one stand still here."""
@@ -107,14 +115,12 @@ class Watchers:
                 other.timer.left_out += seconds
 
 
-def watcher_of(
-    training: Training, train: Tensor, holdout: Tensor, budget: float, *, n_updates: int | None = None
-) -> Watcher:
+def watcher_of(training: Training, split: Split, budget: float, *, n_updates: int | None = None) -> Watcher:
     """The watcher of a training with a budget."""
     timer = Timer()
     monitor = Monitor(
-        train,
-        holdout=holdout,
+        split.train,
+        holdout=split.holdout[:N_HOLDOUT],
         denoiser=lambda network: training.denoiser(_module(network)),
         sampler=SAMPLER,
         target=TARGET,
