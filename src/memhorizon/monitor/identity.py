@@ -1,14 +1,10 @@
 """What a training is told apart by, so that a monitor goes on from no state but its own."""
 
 from collections.abc import Mapping
-from hashlib import blake2b
-
-from torch import Tensor
 
 from memhorizon.errors import InputError
+from memhorizon.experiments.cache import digest_of
 from memhorizon.monitor.settings import MonitorSets, MonitorSettings
-
-ROWS = 1024  # items at a time, so that memory stays bounded
 
 
 class Identity:
@@ -53,11 +49,3 @@ class Identity:
             raise InputError(
                 f"state: expected that of this training, got one with another {', '.join(other)}"
             )
-
-
-def digest_of(items: Tensor) -> str:
-    """Give a digest of items and their shape."""
-    found = blake2b(repr(tuple(items.shape)).encode(), digest_size=16)
-    for some in items.split(ROWS):
-        found.update(some.cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()

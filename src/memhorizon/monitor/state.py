@@ -14,7 +14,7 @@ from memhorizon.monitor.sequential import EProcess
 from memhorizon.records.codec import decode, encode
 from memhorizon.records.monitor import Look, Phase, Sheet, Verdict
 
-VERSION = 3
+VERSION = 4
 MOST_FAILURES = 20
 SEEDS = 2**32  # seeds of samples are below
 
