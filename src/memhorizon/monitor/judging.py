@@ -8,7 +8,7 @@ which the first samples are a part. With M looks there are K = 2 M limits, each 
 import math
 from dataclasses import replace
 
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from memhorizon.measure.features import PCAFeatures, features_of, pca_features
@@ -78,8 +78,13 @@ class Judge:
         if holdout is None or len(holdout) < FEWEST_FRECHET or len(samples) < FEWEST_SAMPLES:
             return math.nan
         if self._compared is None:
-            dim = min(DIRECTIONS, len(self._sets.train) - 1, holdout[0].numel())
-            features = pca_features(self._sets.train.cpu(), dim)
+            features = main_directions(self._sets.train)
             self._compared = features, features_of(holdout.cpu(), "holdout", features, len(holdout))
         features, others = self._compared
         return frechet_value(features_of(samples, "samples", features, len(samples)), others)
+
+
+def main_directions(train: Float[Tensor, " n *item"]) -> PCAFeatures:
+    """The directions of a training set that Frechet distances are measured in: 16 or as many as it has."""
+    dim = min(DIRECTIONS, len(train) - 1, train[0].numel())
+    return pca_features(train.cpu(), dim)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -9,11 +10,12 @@ from torch import Tensor, nn
 from memhorizon.datasets.split import Split
 from memhorizon.denoiser import Denoiser
 from memhorizon.eval_mode import eval_mode
-from memhorizon.measure.features import pca_features
+from memhorizon.measure.features import PCAFeatures
 from memhorizon.measure.quality import frechet_distance
 from memhorizon.monitor.copies import CopyFinder
 from memhorizon.monitor.drawing import draw
 from memhorizon.monitor.isolation import isolated
+from memhorizon.monitor.judging import main_directions
 from memhorizon.monitor.signals import Losses, Probe, measure_losses, stable_rank
 from memhorizon.monitor.subject import Subject
 from memhorizon.recipes.monitor_rules.seen import Checked, Snapshot
@@ -25,7 +27,6 @@ TARGET = 0.01
 N_TEST_ROWS = 512
 TRUTH_SEED = 3_000_000_000
 SNAPSHOT_SEED = 2_000_000_000
-DIRECTIONS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,9 +90,12 @@ class Truth:
 
     def frechet(self, samples: Tensor) -> float:
         """Distance of samples to the training items in their main directions."""
-        dim = min(DIRECTIONS, len(self.train) - 1, self.train[0].numel())
-        features = pca_features(self.train, dim)
-        return frechet_distance(samples, self.train, features=features, same_units=True).value
+        return frechet_distance(samples, self.train, features=self.directions, same_units=True).value
+
+    @cached_property
+    def directions(self) -> PCAFeatures:
+        """The main directions of the training items."""
+        return main_directions(self.train)
 
     def checked(self, network: nn.Module, weights: Mapping[str, Tensor], step: int) -> Checked:
         """The truth about the weights of a step, which the network has from then on if it is not known."""
