@@ -46,6 +46,13 @@ class Net(nn.Module):
         return self.body(torch.cat([x, index.to(x)[:, None] / 1000], 1))
 
 
+def network(seed=0):
+    """A new network; the global generator stays as it is."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return Net()
+
+
 def loss_of(model):
     """The denoising loss of a batch, drawn from the global generator."""
     x0 = items(N_TRAIN, 0)[torch.randint(N_TRAIN, (8,))]

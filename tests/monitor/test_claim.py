@@ -9,15 +9,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from memhorizon.experiments.locks import BusyError, this_process
+import memhorizon as mh
+from memhorizon.distributions import Gaussian
+from memhorizon.experiments.locks import BusyError, _born, this_process
 from memhorizon.monitor.claim import WRITER, Claim
-from watched_training import Net, items, monitor
+from memhorizon.report.monitor_page import sentence
+from watched_training import items, monitor, network
 
 
 def model(seed=0):
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        net = Net()
+    net = network(seed)
     with torch.no_grad():
         net.body[3].weight.mul_(0.1)
         net.body[3].bias.zero_()
@@ -26,9 +27,6 @@ def model(seed=0):
 
 def learned(net):
     """A network that is a good one, whatever its weights: they are only kept."""
-    import memhorizon as mh
-    from memhorizon.distributions import Gaussian
-
     exact = mh.Denoiser.exact(Gaussian(torch.zeros(6).double(), 0.25 * torch.eye(6).double()))
 
     class Around(torch.nn.Module):
@@ -44,8 +42,6 @@ def learned(net):
 
 
 def watch_in(root):
-    import memhorizon as mh
-
     return mh.Monitor(
         items(20, 0) / 2,
         holdout=items(20, 1) / 2,
@@ -96,8 +92,6 @@ def test_a_folder_of_a_monitor_that_is_gone_is_taken_over(tmp_path):
 
 def test_another_process_holds_it_as_long_as_it_runs(tmp_path):
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        from memhorizon.experiments.locks import _born
-
         row = {**this_process(), "pid": process.pid, "born": _born(process.pid), "token": "another"}
         (tmp_path / WRITER).write_text(json.dumps(row))
         with pytest.raises(BusyError, match=f"another monitor .process {process.pid}"):
@@ -117,8 +111,6 @@ def test_weights_that_could_not_be_written_are_not_said_to_be_kept(tmp_path):
     assert best is not None
     assert best.path == ""
     assert "not be kept" in best.note
-    from memhorizon.report.monitor_page import sentence
-
     assert "not be kept" in sentence(watch.record())
 
 

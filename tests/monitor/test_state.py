@@ -7,15 +7,13 @@ import pytest
 import torch
 
 import memhorizon as mh
-from watched_training import Net, items, monitor
+from watched_training import items, monitor, network
 
 
 @pytest.fixture(scope="module")
 def state():
     watch = monitor()
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = Net()
+    model = network()
     for step in (2, 5, 10):
         watch.update(step, model)
     return watch.state_dict()
