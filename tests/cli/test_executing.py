@@ -4,9 +4,15 @@ import pytest
 
 from memhorizon.cli import main
 from memhorizon.cli.executing import ExecutorFlags
+from memhorizon.cli.output import announce
+from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
+from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.experiments.executors import Local
 from memhorizon.experiments.executors.table import fail, folder_of, queue, rows_in
+from memhorizon.experiments.sweep import grid
+from memhorizon.networks.mlp import MLPConfig
+from memhorizon.training import TrainConfig
 
 TINY = (
     *("--data.name", "gaussian", "--data.dim", "2", "--data.n-holdout", "0", "--train.n-updates", "4"),
@@ -26,6 +32,19 @@ def test_flags_make_the_executor_and_others_are_refused_before_anything_begins(t
     assert main(asked) == 2
     assert "partition: expected an option of local" in capsys.readouterr().err
     assert not root.exists()
+
+
+def test_as_many_runs_are_announced_at_once_as_share_the_devices(tmp_path, monkeypatch, capsys):
+    """One process on the one CUDA device, however many cores there are."""
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    base = Config(
+        data=DataConfig(name="gaussian", dim=2, n_holdout=0),
+        model=MLPConfig(width=8, blocks=1),
+        train=TrainConfig(n_updates=4, batch_size=4),
+        measure=MeasureConfig(snapshots=1, first=2, n_samples=0, repeats=1),
+    )
+    announce(grid(base, seed=range(3)), tmp_path, "cpu", Local(per_gpu=1))
+    assert ", 1 at once on the CPU" in capsys.readouterr().err
 
 
 def test_a_sweep_by_another_executor_and_its_table(tmp_path, capsys):

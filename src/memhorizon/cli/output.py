@@ -19,7 +19,6 @@ from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, encode, to_json
 from memhorizon.experiments.cost import costs, wall_seconds
 from memhorizon.experiments.executors import Executor, Local
-from memhorizon.experiments.executors.processes import cores
 from memhorizon.experiments.run import Progress, execute
 from memhorizon.experiments.run_directory import Row, RunDir
 from memhorizon.experiments.sweep import SweepProgress, execute_sweep
@@ -128,8 +127,7 @@ def announce(
     if not isinstance(executor, Local | None):
         say(f"{left} of {len(configs)} runs in {root}, by {type(executor).__name__}")
         return
-    processes = cores() if executor is None or executor.processes is None else executor.processes
-    at_once = min(processes, len(configs))
+    at_once = _at_once(configs, executor or Local())
     timed = costs(configs, device=device, threads=1, at_once=at_once)
     seconds = [
         0.0 if isinstance(cost, InputError) else cost.seconds(config, done=step)
@@ -138,6 +136,11 @@ def announce(
     about = duration(_wall(configs, seconds, at_once))
     place = _place(device, threads=1)
     say(f"{left} of {len(configs)} runs in {root}: about {about}, {at_once} at once on {place} each")
+
+
+def _at_once(configs: Sequence[Config], executor: Local) -> int:
+    """How many runs of a sweep are done at the same time."""
+    return min(len(executor.places()), len(configs))
 
 
 def _wall(configs: Sequence[Config], seconds: Sequence[float], at_once: int) -> float:
@@ -180,22 +183,17 @@ def dry_run(
         return 0
     for row, config in zip(answer["runs"], configs, strict=True):
         print(f"{row['key']}{_about(row)}\n{to_json(config)}")
-    beside = f", {_at_once(configs)} at once" if side_by_side else ""
+    beside = f", {_at_once(configs, Local())} at once" if side_by_side else ""
     where = f"{beside} on {_place(device, 1 if side_by_side else None)}" if estimate else ""
     print(f"{len(configs)} run{'' if len(configs) == 1 else 's'} in {root}{_about(answer)}{where}")
     return 0
-
-
-def _at_once(configs: Sequence[Config]) -> int:
-    """How many runs of a sweep are done at the same time."""
-    return min(cores(), len(configs))
 
 
 def _estimated(
     answer: Row, configs: Sequence[Config], root: Path, device: str | None, side_by_side: bool
 ) -> Row:
     """The answer with how long each run takes, and all of them, and where."""
-    at_once = _at_once(configs) if side_by_side else 1
+    at_once = _at_once(configs, Local()) if side_by_side else 1
     seconds = _estimates(configs, root, device, at_once, 1 if side_by_side else None)
     return answer | {
         "seconds": _wall(configs, seconds, at_once) if side_by_side else seconds[0],

@@ -43,7 +43,7 @@ class Local:
         """Do the jobs."""
         queue = deque((job, device) for job in jobs)
         killed: Counter[Path] = Counter()
-        with single_threaded(self._places()) as pool:
+        with single_threaded(self.places()) as pool:
             for ended in pool.do(_work_through, queue, poll=self.poll):
                 if ended is None:
                     yield None
@@ -58,8 +58,12 @@ class Local:
                         fail(path, ended.error)
                     yield Outcome(path, ended.error)
 
-    def _places(self) -> list[Place]:
-        """Where each process is to be."""
+    def places(self) -> list[Place]:
+        """Where each process is to be.
+
+        Raises:
+            InputError: if there is no CUDA device to be shared, or no system that keeps a process on a core.
+        """
         return places(self.processes, per_gpu=self.per_gpu, pin=self.pin)
 
 
