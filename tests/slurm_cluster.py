@@ -113,7 +113,8 @@ class Cluster:
 
     def _processes(self, variable):
         """The processes of this user in whose environment a variable is, and the slurmstepd above them."""
-        steps, others = set(), set()
+        steps = set()
+        others = set()
         for folder in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
                 if variable.encode() not in (folder / "environ").read_bytes().split(b"\0"):

@@ -14,6 +14,7 @@ from memhorizon.tangent.products import flattened, pull, trained
 from memhorizon.training import OptimizerConfig, TrainConfig, TrainState, train
 
 SCHEDULE = Schedule.linear(50)
+INDEX = torch.tensor([1, 5, 20, 49])
 CONFIG = TrainConfig(n_updates=5, batch_size=4)
 OPTIMIZERS = [OptimizerConfig("sgd", lr=0.02, momentum=0.9), OptimizerConfig("adam", lr=1e-3)]
 
@@ -38,40 +39,40 @@ def updated(state, data, count):
 def test_at_no_change_it_is_the_network_with_its_gradient():
     net = network()
     tangent = TangentNetwork(net)
-    x, index = random(4, 3), torch.tensor([1, 5, 20, 49])
-    out = tangent(x, index)
-    torch.testing.assert_close(out, net(x, index))
+    x = random(4, 3)
+    out = tangent(x, INDEX)
+    torch.testing.assert_close(out, net(x, INDEX))
     out.backward(random(4, 3, seed=1))
-    torch.testing.assert_close(tangent.change.grad, pull(net, x, index, random(4, 3, seed=1)))
+    torch.testing.assert_close(tangent.change.grad, pull(net, x, INDEX, random(4, 3, seed=1)))
     assert len(list(tangent.parameters())) == 1
 
 
 def test_it_is_linear_and_the_tangent():
     net = network()
     tangent = TangentNetwork(net)
-    x, index = random(4, 3), torch.tensor([1, 5, 20, 49])
+    x = random(4, 3)
     change = random(len(tangent.change), seed=1)
     moved = {}
     for size in (0.0, 1e-3, 2e-3):
         tangent.change.data = size * change
-        moved[size] = tangent(x, index).detach() - net(x, index).detach()
+        moved[size] = tangent(x, INDEX).detach() - net(x, INDEX).detach()
     torch.testing.assert_close(moved[2e-3], 2 * moved[1e-3], rtol=1e-4, atol=1e-6)
     for weight, part in zip(trained(net), change.split([w.numel() for w in trained(net)]), strict=True):
         weight.data += 1e-3 * part.reshape(weight.shape)
-    real = net(x, index).detach()
+    real = net(x, INDEX).detach()
     tangent.change.data = torch.zeros_like(change)
     # the curvature: second order in 1e-3
-    torch.testing.assert_close(real - tangent(x, index).detach(), moved[1e-3], rtol=0.05, atol=1e-4)
+    torch.testing.assert_close(real - tangent(x, INDEX).detach(), moved[1e-3], rtol=0.05, atol=1e-4)
 
 
 def test_the_network_that_goes_on_does_not_move_its_tangent():
     net = network()
     tangent = TangentNetwork(net)
-    x, index = random(4, 3), torch.tensor([1, 5, 20, 49])
-    before = tangent(x, index).detach()
+    x = random(4, 3)
+    before = tangent(x, INDEX).detach()
     for weight in trained(net):
         weight.data += 1
-    torch.testing.assert_close(tangent(x, index).detach(), before)
+    torch.testing.assert_close(tangent(x, INDEX).detach(), before)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda one: one.name)

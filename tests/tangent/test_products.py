@@ -47,7 +47,8 @@ def test_the_size_of_a_chunk_changes_nothing(network, inputs, monkeypatch):
 
 def test_a_network_with_attention_is_differentiated_as_differences_have_it():
     network = SMALL.build((1, 8, 8), seed=0).double()
-    x, index = random(3, 1, 8, 8), torch.tensor([5, 300, 900])
+    x = random(3, 1, 8, 8)
+    index = torch.tensor([5, 300, 900])
     v = random(sum(weight.numel() for weight in trained(network)), seed=1)
     _, moved = push(network, x, index, v)
     step = 1e-6
@@ -71,7 +72,8 @@ def at(network, change, x, index):
 def test_dropout_is_off_and_comes_back():
     network = UNetConfig(width=8, multipliers=(1,), blocks=1, attention=(False,), dropout=0.5)
     built = network.build((1, 4, 4), seed=0).double().train()
-    x, index = random(2, 1, 4, 4), torch.tensor([5, 300])
+    x = random(2, 1, 4, 4)
+    index = torch.tensor([5, 300])
     change = torch.zeros_like(flattened(trained(built)).detach())
     torch.testing.assert_close(push(built, x, index, change)[0], push(built, x, index, change)[0])
     assert built.training

@@ -53,7 +53,8 @@ class Krylov:
         return self.length * (small.to(self.basis) @ self.basis)
 
     def __repr__(self) -> str:
-        low, high = float(self.eigenvalues[0]), float(self.eigenvalues[-1])
+        low = float(self.eigenvalues[0])
+        high = float(self.eigenvalues[-1])
         return f"Krylov({len(self.basis)} nodes from {low:.3g} to {high:.3g})"
 
 
