@@ -10,6 +10,7 @@ is part of the time. With a folder it also writes weights, contact sheets and it
 import argparse
 import statistics
 import tempfile
+from collections import defaultdict
 from itertools import pairwise
 
 import torch
@@ -23,6 +24,9 @@ CASES = (
     Training("digits", 64, 200, width=8),  # a U-Net, 20 ms an update
 )
 ROUNDS = {128: 9, 8: 7}
+WITHOUT = "without"
+WITH = "with a monitor"
+IN_FOLDER = "length planned, with a folder"
 
 
 class Case:
@@ -32,7 +36,7 @@ class Case:
         self.training = training
         self.split = training.split()
         self.weights = []
-        self.monitors = []
+        self.monitors = defaultdict(list)  # by the way
 
     def run(self, monitor=None):
         """Train; tell the monitor of each update."""
@@ -42,7 +46,7 @@ class Case:
                 monitor.update(step, network)
         self.weights.append(torch.cat([value.flatten() for value in network.parameters()]).detach())
 
-    def watched(self, *, planned, root=None):
+    def watched(self, way, *, planned=False, root=None):
         """Train with a monitor."""
         monitor = Monitor(
             self.split.train,
@@ -52,40 +56,44 @@ class Case:
             root=root,
         )
         self.run(monitor)
-        self.monitors.append((planned, root is not None, monitor))
+        self.monitors[way].append(monitor)
 
-    def in_folder(self):
-        """Train with a monitor that writes."""
+    def in_folder(self, way):
+        """Train with a monitor that knows the length and writes."""
         with tempfile.TemporaryDirectory() as root:
-            self.watched(planned=True, root=root)
+            self.watched(way, planned=True, root=root)
 
 
-def deciles(ratios):
-    """Median, first and last decile of the overheads, in per cent."""
+def overheads(own, base):
+    """Median, first and last decile of the overheads over rounds, in per cent."""
+    ratios = [a / b for a, b in zip(own, base, strict=True)]
     cuts = statistics.quantiles(ratios, n=10)
     return [round(100 * (x - 1), 2) for x in (statistics.median(ratios), cuts[0], cuts[-1])]
+
+
+def seen(monitors):
+    """What the monitors of a way measured themselves; zeros without one."""
+    if not monitors:
+        return {"measured_by_monitor_%": 0, "looks": 0}
+    overhead = statistics.median(monitor.overhead for monitor in monitors)
+    looks = statistics.median(len(monitor.history) for monitor in monitors)
+    return {"measured_by_monitor_%": round(100 * overhead, 2), "looks": looks}
 
 
 def rows_of(training):
     """The rows of one training."""
     case = Case(training)
-    ways = {
-        "without": case.run,
-        "with a monitor": lambda: case.watched(planned=False),
-        "length planned, with a folder": case.in_folder,
-    }
+    ways = {WITHOUT: case.run, WITH: lambda: case.watched(WITH), IN_FOLDER: lambda: case.in_folder(IN_FOLDER)}
     times = alternate(ways, rounds=ROUNDS[training.width], warm_up=1)
     equal = all(torch.equal(one, other) for one, other in pairwise(case.weights))
-    base = times["without"]
-    for name, own in times.items():
-        which = ("planned" in name, "folder" in name)
-        seen = [m for planned, folder, m in case.monitors if (planned, folder) == which and name != "without"]
-        wall = deciles([a / b for a, b in zip(own.wall, base.wall, strict=True)])
-        cpu = deciles([a / b for a, b in zip(own.cpu, base.cpu, strict=True)])
+    base = times[WITHOUT]
+    for way, own in times.items():
+        wall = overheads(own.wall, base.wall)
+        cpu = overheads(own.cpu, base.cpu)
         yield {
             "training": training.name,
             "updates": training.n_updates,
-            "way": name,
+            "way": way,
             "wall_s": round(statistics.median(own.wall), 3),
             "overhead_%": wall[0],
             "low": wall[1],
@@ -93,10 +101,7 @@ def rows_of(training):
             "cpu_overhead_%": cpu[0],
             "cpu_low": cpu[1],
             "cpu_high": cpu[2],
-            "measured_by_monitor_%": round(100 * statistics.median(m.overhead for m in seen), 2)
-            if seen
-            else 0,
-            "looks": statistics.median(len(m.history) for m in seen) if seen else 0,
+            **seen(case.monitors[way]),
             "weights_equal": equal,
         }
 
