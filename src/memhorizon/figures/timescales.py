@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,6 +19,7 @@ from memhorizon.records.sweep import RunRecord, SweepRecord
 from memhorizon.results import Curve
 
 LEVEL_LINE_WIDTH = 0.8
+LONGEST = 24  # letters of a line along the height of a panel
 BELOW_CURVES = 0.6  # zorder of levels
 
 
@@ -95,7 +97,7 @@ class TimescalesPicture:
             for axes in row:
                 _level(axes, level)
             _note(row[-1], level, f"level of {style.TAU_GEN}")
-        row[0].set_ylabel(style.label(quality_label(self.record)))
+        row[0].set_ylabel(fill(style.label(quality_label(self.record)), LONGEST))
         style.value_axis(row[0], [value for curve in found for value in curve.value.tolist()])
         if not found:
             style.without(row[0], "not measured")
