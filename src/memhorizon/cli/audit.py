@@ -96,9 +96,7 @@ def audit(
         n_reference=n_reference,
         minutes=minutes,
     )
-    vectors = source if isinstance(source, Mapping) else {}
-    read = sources | {f"the vectors of {name}": str(file) for name, file in vectors.items()}
-    _check_files(_given(output=output, record=record, pairs=pairs), read)
+    _check_files(_given(output=output, record=record, pairs=pairs), sources | _vectors_of(source))
     store = _cache(cache)
     if not quiet:
         say(f"reading {', '.join(sources if private else sources.values())}")
@@ -136,6 +134,12 @@ def _features(given: Sequence[str], sources: Mapping[str, str]) -> FeatureSource
         if not os.path.isfile(split_key(check_path("features", file))[0]):
             raise InputError(f"features: expected a file of vectors, found none at {printable(file)!r}")
     return dict(zip(sources, given, strict=True))
+
+
+def _vectors_of(source: FeatureSource) -> dict[str, str]:
+    """The files of vectors, by what they are; none where features are from elsewhere."""
+    vectors = source if isinstance(source, Mapping) else {}
+    return {f"the vectors of {name}": str(file) for name, file in vectors.items()}
 
 
 def _check_files(files: Mapping[str, Path], sources: Mapping[str, str]) -> None:

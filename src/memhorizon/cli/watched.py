@@ -43,12 +43,11 @@ class _Look(NamedTuple):
 def _looks(path: Path) -> list[_Look]:
     """The runs at a place, or the parts of a recipe, and what the table beside them has on each."""
     rows = rows_in(path)
-    if rows and not any(path.glob("*/config.json")):
-        return [_Look(name, _told(row) or row.state, _is_over(row)) for name, row in rows.items()]
-    looks = [_looked_at(run, look(folder_of(run.path))) for run in find_runs(path)]
+    only_rows = rows and not any(path.glob("*/config.json"))  # parts, or runs that were all refused
+    looks = [] if only_rows else [_looked_at(run, look(folder_of(run.path))) for run in find_runs(path)]
     seen = {found.name for found in looks}
-    refused = {name: row for name, row in rows.items() if name not in seen}
-    return looks + [_Look(name, _told(row) or row.state, _is_over(row)) for name, row in refused.items()]
+    further = {name: row for name, row in rows.items() if name not in seen}
+    return looks + [_Look(name, _told(row) or row.state, _is_over(row)) for name, row in further.items()]
 
 
 def _looked_at(run: RunDir, row: TableRow) -> _Look:
