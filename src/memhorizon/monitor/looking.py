@@ -184,8 +184,8 @@ class Looking:
         if not (force or purse.may_measure_losses()):
             return None
         found = self._prober.losses(self._memory, subject, batch_size=self._batch_size)
-        if not purse.per_sample:  # a sample takes as many calls as its solver has steps
-            calls = self.settings.sampler.n_solver_steps * (1 + (self.settings.sampler.method == "heun"))
+        if not purse.per_sample:  # as many calls as its solver makes
+            calls = self.settings.sampler.n_evaluations
             purse.per_sample = purse.per_losses / self._prober.probe.evaluations * calls
         return found
 
