@@ -16,7 +16,7 @@ from memhorizon.recipes.monitor_rules.truth import SAMPLER, TARGET
 
 
 class Timer:
-    """A timer that stands still while others look, of the processor: what else a machine does is no cost."""
+    """A timer of processor time, stopped while others look: what else the machine does is no cost."""
 
     def __init__(self) -> None:
         self.left_out = 0.0
@@ -28,13 +28,13 @@ class Timer:
 
 @dataclass
 class Watcher:
-    """A monitor, its timer, and the weights at what it said.
+    """A monitor, its timer, and the weights where it stopped and of its best checkpoint.
 
     Attributes:
         monitor: that is told of every update.
         timer: of it.
         stop_step: where the training was over for it; -1 for nowhere so far.
-        said_stop: whether because it said stop.
+        has_stopped: whether because it said to stop.
         best_step: its best checkpoint; -1 for none.
         overhead_at_stop: there.
         weights: of the steps that are to be checked.
@@ -43,7 +43,7 @@ class Watcher:
     monitor: Monitor
     timer: Timer
     stop_step: int = -1
-    said_stop: bool = False
+    has_stopped: bool = False
     best_step: int = -1
     overhead_at_stop: float = math.nan
     weights: dict[int, dict[str, Tensor]] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class Watcher:
         if self.stop_step >= 0:
             return
         self.stop_step = step
-        self.said_stop = self.monitor.should_stop
+        self.has_stopped = self.monitor.should_stop
         self.overhead_at_stop = self.monitor.overhead
         self.weights[step] = weights_of(network)
         self.monitor.finish(network)
@@ -93,7 +93,7 @@ class Watchers:
     def update(self, step: int, network: nn.Module) -> None:
         """Tell each of an update."""
         for watcher in self.every:
-            with self.standing(but=watcher):
+            with self.paused(but=watcher):
                 watcher.update(step, network)
 
     def end(self, step: int, network: nn.Module) -> None:
@@ -102,8 +102,8 @@ class Watchers:
             watcher.end(step, network)
 
     @contextmanager
-    def standing(self, but: Watcher | None = None) -> Iterator[None]:
-        """The timers of all watchers but one stand still here."""
+    def paused(self, but: Watcher | None = None) -> Iterator[None]:
+        """The timers of all watchers but one are stopped here."""
         synchronize()
         start = process_time()
         yield

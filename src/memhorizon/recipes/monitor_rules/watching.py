@@ -46,7 +46,7 @@ def watch(training: Training, sizes: Samples, device: torch.device) -> Run:
     begun = process_time()
     for step in training.steps(network, split.train.to(device)):
         watchers.update(step, network)
-        with watchers.standing():
+        with watchers.paused():
             dvar.update(step, network)
             if step in marks:
                 snapshots.append(truth.snapshot(network, step))
@@ -89,7 +89,7 @@ def _watched(watcher: Watcher, truth: Truth, network: nn.Module) -> Watched:
     first = next((look for look in record.looks if look.stop is not Stop.NO), None)
     return Watched(
         budget=monitor.settings.budget or math.inf,
-        stopped=watcher.said_stop,
+        stopped=watcher.has_stopped,
         reason="" if first is None else str(first.stop),
         stop=stop,
         best=best,
