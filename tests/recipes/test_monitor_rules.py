@@ -2,12 +2,15 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from evidence_records import read
 from memhorizon import recipes
 from memhorizon.experiments.executors import Inline
+from memhorizon.monitor.monitor import Monitor
 from memhorizon.recipes.monitor_rules import rules
 from memhorizon.recipes.monitor_rules.numbers import (
     KINDS,
@@ -20,6 +23,7 @@ from memhorizon.recipes.monitor_rules.numbers import (
 )
 from memhorizon.recipes.monitor_rules.seen import Checked, Run, Snapshot, Watched
 from memhorizon.recipes.monitor_rules.suite import Training, trainings
+from memhorizon.recipes.monitor_rules.watchers import Timer, Watcher
 from memhorizon.recipes.monitor_rules.watching import marks_of
 from memhorizon.recipes.parts import Done
 from memhorizon.recipes.tables import of_kind, typed_rows
@@ -123,6 +127,34 @@ def test_trainings_are_many_and_of_several_kinds():
     assert {training.n_train for training in every} == {16, 32, 64, 128}
     assert {training.width for training in every} == {64, 128, 256}
     assert all(2000 in marks_of(one) for one in every if one.n_updates > 2000)
+
+
+class CertifiesAnother(Monitor):
+    """A monitor that says stop at its best checkpoint, and in `finish` certifies an earlier one."""
+
+    should_stop = True
+    overhead = 0.04
+    best = SimpleNamespace(step=8)
+
+    def __init__(self):
+        self._keeper = SimpleNamespace(
+            candidate_weights=lambda step: {"weight": torch.full((1, 1), step * 1.0)}
+        )
+
+    def update(self, step, network):
+        return "stop"
+
+    def finish(self, network):
+        self.best = SimpleNamespace(step=4)
+
+
+def test_weights_of_the_stop_are_kept_beside_those_of_a_best_checkpoint_from_before():
+    network = torch.nn.Linear(1, 1, bias=False, device="meta")
+    network.weight = torch.nn.Parameter(torch.full((1, 1), 8.0))
+    watcher = Watcher(CertifiesAnother(), Timer())
+    watcher.update(8, network)
+    assert (watcher.stop_step, watcher.best_step) == (8, 4)
+    assert {step: weights["weight"].item() for step, weights in watcher.weights.items()} == {4: 4.0, 8: 8.0}
 
 
 def test_the_tiny_twin_gives_a_record_and_a_picture(tmp_path):

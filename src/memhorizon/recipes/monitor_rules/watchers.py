@@ -61,7 +61,8 @@ class Watcher:
         best = self.monitor.best
         if best is None or best.step == self.best_step:
             return
-        self.weights.pop(self.best_step, None)
+        if self.best_step != self.stop_step:  # those of the stop are checked too
+            self.weights.pop(self.best_step, None)
         self.best_step = best.step
         kept = {} if best.step == step else self.monitor._keeper.candidate_weights(best.step)
         self.weights[best.step] = {**weights_of(network), **kept}
