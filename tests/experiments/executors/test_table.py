@@ -14,6 +14,7 @@ from memhorizon.errors import InputError, MissingExtraError
 from memhorizon.experiments.executors import Inline, Local, Ray, Slurm
 from memhorizon.experiments.executors.named import executor_of
 from memhorizon.experiments.executors.processes import Place, places, single_threaded
+from memhorizon.experiments.executors.ray import _due
 from memhorizon.experiments.executors.slurm import minutes
 from memhorizon.experiments.executors.table import attempt, fail, folder_of, look, queue, read_row, rows_in
 from memhorizon.experiments.executors.task import BUSY, Task
@@ -157,6 +158,13 @@ def test_a_share_of_a_gpu_is_for_ray():
     assert Ray(gpus=0.5).gpus == 0.5
     with pytest.raises(InputError, match="gpus: expected a whole number"):
         unchecked(Slurm, gpus=0.5)
+
+
+def test_jobs_whose_time_comes_at_the_same_moment_are_all_done(tmp_path):
+    one, two, other = (Counted(tmp_path / name) for name in ("one", "two", "other"))
+    later = deque([(0.0, one), (0.0, two), (float("inf"), other)])
+    assert list(_due(later)) == [one, two]
+    assert [job for _, job in later] == [other]
 
 
 def test_executors_by_name():

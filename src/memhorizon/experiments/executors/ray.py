@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,18 +60,18 @@ class Ray:
         with self._connected(ray):
             do = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=RETRIES)(_do)
             running: dict[object, Job] = {}
-            later: dict[float, Job] = {}  # jobs that another process is doing, by when to ask again
+            later: deque[tuple[float, Job]] = deque()  # when to ask again for what another process is doing
             while due or running or later:
                 running |= {do.remote(Task.of(job, device, self.cpus)): job for job in due}
                 for reference in self._ended(ray, list(running)):
                     job = running.pop(reference)
                     result = _result(ray, reference, job)
                     if result == BUSY:
-                        later[time.monotonic() + PAUSE] = job
+                        later.append((time.monotonic() + PAUSE, job))
                     else:
                         yield Outcome(job.path, result)
                 yield None
-                due = [later.pop(when) for when in list(later) if when <= time.monotonic()]
+                due = list(_due(later))
 
     def _ended(self, ray: ModuleType, running: list[object]) -> list[object]:
         """Those of the tasks that have ended, after a wait."""
@@ -107,6 +108,12 @@ class Ray:
 def _package() -> ModuleType:
     """Ray."""
     return need("ray", extra="ray", what="executor: ray")
+
+
+def _due(later: deque[tuple[float, Job]]) -> Iterator[Job]:
+    """Take out the jobs whose time has come, the earliest first."""
+    while later and later[0][0] <= time.monotonic():
+        yield later.popleft()[1]
 
 
 def _do(task: Task) -> str:
