@@ -32,10 +32,15 @@ def has_learned(look: Look) -> bool:
     return loss <= (1 - LEARNED) * look.trivial_loss
 
 
+def with_holdout_loss(looks: Sequence[Look]) -> list[Look]:
+    """Give those of the looks whose held-out loss is known."""
+    return [look for look in looks if not math.isnan(look.holdout_loss)]
+
+
 def best_look(looks: Sequence[Look], target: float) -> Look | None:
     """Give the look whose checkpoint is the best; None where no certified look is below the target."""
     fine = [look for look in looks if look.certified and look.upper <= target]
-    known = [look for look in fine if not math.isnan(look.holdout_loss)]
+    known = with_holdout_loss(fine)
     if known:
         return min(known, key=lambda look: (look.holdout_loss, look.step))
     return fine[-1] if fine else None
@@ -60,7 +65,7 @@ def is_candidate(
         return False
     if math.isnan(loss):
         return best is None or step >= 2 * best.step
-    known = [look for look in earlier if not math.isnan(look.holdout_loss)]
+    known = with_holdout_loss(earlier)
     if not known:
         return False
     lowest = min(look.holdout_loss for look in known)
@@ -74,7 +79,7 @@ def falls(looks: Sequence[Look]) -> bool:
 
     Elsewhere it has slowed, and every look draws samples, if that can be paid for.
     """
-    known = [look for look in looks if not math.isnan(look.holdout_loss)]
+    known = with_holdout_loss(looks)
     if len(known) <= 1:
         return False
     now = known[-1]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from scipy import stats
 
-from memhorizon.monitor.choice import SLOW, has_learned
+from memhorizon.monitor.choice import SLOW, has_learned, with_holdout_loss
 from memhorizon.records.monitor import Look, Phase, Stop, Verdict, percent
 
 RISE = 0.02  # of the held-out loss over its minimum that counts as one
@@ -13,9 +13,7 @@ ERRORS = 2.0  # standard errors that it has to exceed
 LOOKS = 2  # in a row without a fall of the loss, after which signs of copies end the training
 GAP = 0.5  # of the held-out loss: the gap that is such a sign
 LEVEL = 0.05  # at which copies are seen to be more than the null
-STRETCH = (
-    1.5  # factor in steps over which, and over three looks at least, the loss hardly falls in the window
-)
+STRETCH = 1.5  # factor in steps over which, and over three looks, the loss hardly falls in the window
 
 
 def stop_of(looks: Sequence[Look], *, crossed: bool, null: float = 0.0) -> Stop:
@@ -37,7 +35,7 @@ def stop_of(looks: Sequence[Look], *, crossed: bool, null: float = 0.0) -> Stop:
     """
     if crossed:
         return Stop.COPIES
-    known = [look for look in looks if not math.isnan(look.holdout_loss)]
+    known = with_holdout_loss(looks)
     if len(known) <= LOOKS:
         return Stop.NO
     lowest = min(known, key=lambda look: look.holdout_loss)
