@@ -3,14 +3,15 @@
     python dev/mutation.py [--count 120] [--seed 0] [--processes 2] [--only measure/crossing.py ...]
 
 Every place that cosmic-ray's operators can change in the modules below is listed. A random sample of places
-is drawn with the seed, and one change at each. A mutant is tried in a copy of the sources, on the tests of
-its module (the same path under tests/) and, where these let it live, on the others of its room. Prints each
-verdict at once, and at the end the share that was killed with its exact interval. Exits with 1 if less than
-92 % were killed, and with 2 if the tests fail without a mutant.
+is drawn with the seed, and one change at each. A mutant is tried in a copy of the sources, on the tests that
+call the changed function (dev/callers.py): first those of its module (the same path under tests/), then the
+others of its room, each time the quickest first. A change outside of functions is tried on all of them.
+Prints each verdict at once, and at the end the share that was killed with its exact interval. Exits with 1 if
+less than 92 % were killed, and with 2 if the tests fail without a mutant.
 
 Verdicts are kept in build/mutation.jsonl. The same command continues there: a mutant is tried again only
-if its module, or a test that it passed or that killed it, has changed since. (A change elsewhere is not
-noticed: delete the file to begin anew.)
+if its module, or a file of tests that it passed or that killed it, has changed since. (A change elsewhere is
+not noticed: delete the file to begin anew.) Which test calls what is kept in build/callers.
 
 Left out are lines that no test can be asked to notice: imports, signatures with their annotations,
 decorators, and the raising of errors with its messages.
@@ -41,11 +42,14 @@ from memhorizon.results import Fraction
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "memhorizon"
 LOG = ROOT / "build" / "mutation.jsonl"
+CALLERS = ROOT / "build" / "callers"
 ROOMS = ("measure", "metrics", "timescales", "theory", "auditing", "monitor")  # those that exist
 MODULES = ("samplers.py", "schedule.py")
 GOAL = 0.92
-SECONDS = 900  # of processor time: a mutant that has not ended by then hangs, which a user would notice
-PATIENCE = 3_600  # of the wall's time, for a mutant that waits; long, since the machine may be busy
+SECONDS = 60  # of processor time, and
+TIMES = 10  # what the tests take: a mutant that has not ended by then hangs, which a user would notice
+RECORDING = 3_600  # of processor time at most, for the tests of a room without a mutant
+PATIENCE = 5  # times as long by the wall's time, for a mutant that waits; much, since the machine may be busy
 OPERATORS = (  # kinds of change
     "ReplaceBinaryOperator",
     "ReplaceComparisonOperator",
@@ -125,15 +129,65 @@ def by_place(every: list[Mutant]) -> list[list[Mutant]]:
     return list(places.values())
 
 
-def tests_of(module: str) -> list[list[str]]:
-    """The tests that a mutant has to pass, in the order in which they are tried: its module's, its room's."""
+def mirror(module: str) -> str:
+    """The file of a module's own tests, whether or not there is one."""
     path = Path(module)
-    mirror = ROOT / "tests" / path.parent / f"test_{path.name}"
-    near = [mirror] if mirror.exists() else []
-    room = ROOT / "tests" / path.parts[0] if len(path.parts) > 1 else None
-    wide = sorted(room.rglob("test_*.py")) if room else []
-    stages = [near, [test for test in wide if test not in near]]
-    return [[str(test.relative_to(ROOT)) for test in tests] for tests in stages if tests]
+    return str(Path("tests") / path.parent / f"test_{path.name}")
+
+
+def files_of(module: str) -> list[str]:
+    """The files of tests of a module's room; of a module outside of rooms, its own."""
+    parts = Path(module).parts
+    if len(parts) == 1:
+        return [mirror(module)]
+    return [str(path.relative_to(ROOT)) for path in sorted((ROOT / "tests" / parts[0]).rglob("test_*.py"))]
+
+
+@dataclass(frozen=True)
+class Caller:
+    """One test: its name, its processor time in seconds, and the functions that it calls."""
+
+    name: str
+    seconds: float
+    calls: frozenset[tuple[str, int]]
+
+    @property
+    def file(self) -> str:
+        """The file of the test."""
+        return self.name.split("::")[0]
+
+    @property
+    def modules(self) -> set[str]:
+        """The modules of the functions that it calls."""
+        return {module for module, _ in self.calls}
+
+
+def stages(mutant: Mutant, callers: list[Caller]) -> list[list[Caller]]:
+    """The tests that a mutant has to pass, in the order in which they are tried."""
+    inside = function_lines(mutant)
+    if inside is None:
+        touched = [caller for caller in callers if mutant.module in caller.modules]
+        near = [touched, [caller for caller in callers if mutant.module not in caller.modules]]
+    else:
+        touched = [
+            caller for caller in callers if any((mutant.module, line) in caller.calls for line in inside)
+        ]
+        home = mirror(mutant.module)
+        near = [[c for c in touched if c.file == home], [c for c in touched if c.file != home]]
+    return [sorted(tests, key=lambda caller: caller.seconds) for tests in near if tests]
+
+
+def function_lines(mutant: Mutant) -> range | None:
+    """The innermost function around a mutant, its decorators included; None outside of functions."""
+    tree = ast.parse((PACKAGE / mutant.module).read_text(encoding="utf-8"))
+    found = None
+    for node in ast.walk(tree):  # breadth first: inner functions come later
+        if isinstance(node, ast.FunctionDef):
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            lines = range(first, (node.end_lineno or node.lineno) + 1)
+            if mutant.line in lines:
+                found = lines
+    return found
 
 
 @dataclass(frozen=True)
@@ -174,7 +228,7 @@ def digest_of(files: tuple[str, ...]) -> str:
     return total.hexdigest()
 
 
-def verdict_on(mutant: Mutant, folder: Path) -> Verdict:
+def verdict_on(mutant: Mutant, callers: list[Caller], folder: Path) -> Verdict:
     """Try the tests on a copy of the sources with this change."""
     target = folder / "src" / "memhorizon" / mutant.module
     original = (PACKAGE / mutant.module).read_text(encoding="utf-8")
@@ -182,13 +236,14 @@ def verdict_on(mutant: Mutant, folder: Path) -> Verdict:
     module = str((PACKAGE / mutant.module).relative_to(ROOT))
     if changed is None or changed == original:
         return Verdict(mutant, False, (module,), digest_of((module,)))
-    files = [module]
+    files = {module: None}  # in the order of the stages
     lived = True
     target.write_text(changed, encoding="utf-8")
     try:
-        for tests in tests_of(mutant.module):
-            files += tests
-            lived = passes(tests, folder)
+        for tests in stages(mutant, callers):
+            files |= dict.fromkeys(test.file for test in tests)
+            seconds = SECONDS + TIMES * sum(test.seconds for test in tests)
+            lived = run_tests([test.name for test in tests], folder, seconds)
             if not lived:
                 break
     finally:
@@ -196,20 +251,25 @@ def verdict_on(mutant: Mutant, folder: Path) -> Verdict:
     return Verdict(mutant, lived, tuple(files), digest_of(tuple(files)))
 
 
-def passes(tests: list[str], folder: Path) -> bool:
-    """Whether these tests pass with the sources in this folder."""
+def run_tests(tests: list[str], folder: Path, seconds: float, record: Path | None = None) -> bool:
+    """Whether these tests pass with the sources in this folder. What they call is written to `record`."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
-    threads = {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    environment = {**os.environ, **threads, "PYTHONPATH": str(folder / "src")}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment["PYTHONPATH"] = str(folder / "src")
+    if record is not None:
+        command += ["-p", "callers"]
+        environment["CALLERS"] = str(record)
+        environment["PYTHONPATH"] += f"{os.pathsep}{ROOT / 'dev'}"
+    limit = int(seconds)
     try:
         done = subprocess.run(
             command,
             cwd=ROOT,
             env=environment,
             capture_output=True,
-            timeout=PATIENCE,
+            timeout=PATIENCE * limit,
             check=False,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS)),
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (limit, limit)),
         )
     except subprocess.TimeoutExpired:
         return False
@@ -240,17 +300,25 @@ def keep(verdict: Verdict) -> None:
     print(verdict, flush=True)
 
 
-def pass_unchanged(tests: list[str], folder: Path) -> bool:
-    """Whether these tests pass without a mutant; once they did, this is not tried again."""
+def callers_in(files: list[str], folder: Path) -> list[Caller] | None:
+    """What each test in these files calls; None where one fails without a mutant. Kept, and run only once."""
     sources = sorted(path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*.py"))
-    line = json.dumps({"pass unchanged": tests, "digest": digest_of((*sources, *tests))})
-    if line in logged():
-        return True
-    passed = passes(tests, folder)
-    if passed:
-        log(line)
-    print(f"{'pass' if passed else 'fail'} without a mutant: {len(tests)} files as {tests[0]}", flush=True)
-    return passed
+    kept = CALLERS / f"{digest_of((*sources, *files))}.json"
+    if not kept.exists():
+        CALLERS.mkdir(parents=True, exist_ok=True)
+        fresh = kept.with_suffix(".new")
+        passed = run_tests(files, folder, RECORDING, fresh)
+        print(
+            f"{'pass' if passed else 'fail'} without a mutant: {len(files)} files as {files[0]}", flush=True
+        )
+        if not passed:
+            return None
+        fresh.replace(kept)
+    read = json.loads(kept.read_text(encoding="utf-8"))
+    return [
+        Caller(name, seen["seconds"], frozenset((module, line) for module, line in seen["calls"]))
+        for name, seen in read.items()
+    ]
 
 
 def drawn(only: list[str], count: int, seed: int) -> list[Mutant]:
@@ -269,14 +337,17 @@ def try_all(sample: list[Mutant], processes: int) -> list[Verdict] | None:
         for folder in folders:
             shutil.copytree(PACKAGE, folder / "src" / "memhorizon")
         free = list(folders)
-        needed = {tuple(sorted(sum(tests_of(mutant.module), []))) for mutant in sample}
-        if not all(pass_unchanged(list(tests), folders[0]) for tests in sorted(needed) if tests):
-            return None
+        callers = {}
+        for files in sorted({tuple(files_of(mutant.module)) for mutant in sample}):
+            found = callers_in(list(files), folders[0])
+            if found is None:
+                return None
+            callers[files] = found
 
         def tried(mutant: Mutant) -> Verdict:
             folder = free.pop()
             try:
-                verdict = verdict_on(mutant, folder)
+                verdict = verdict_on(mutant, callers[tuple(files_of(mutant.module))], folder)
             finally:
                 free.append(folder)
             keep(verdict)
@@ -287,7 +358,7 @@ def try_all(sample: list[Mutant], processes: int) -> list[Verdict] | None:
 
 def main() -> int:
     """Try the sample and report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--count", type=int, default=120)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
