@@ -66,6 +66,33 @@ def test_where_items_are_repeated_the_error_is_that_of_items():
     assert math.isclose(error, means.std(ddof=1) / math.sqrt(5), rel_tol=1e-9)
 
 
+def of_items(losses, item_of):
+    """The mean over the rows of each item. [items, levels]"""
+    rows = losses.numpy()
+    return np.array([rows[item_of == k].mean(0) for k in np.unique(item_of)])
+
+
+def test_where_items_are_repeated_the_errors_of_the_levels_are_those_of_items_too():
+    """Five and seven items in forty rows: the variances of two means add, at each of the nine levels."""
+    probe = Probe.of(items(5, 1), items(7, 2), 40, seed=3)
+    denoiser = Denoiser.noise(network(), SCHEDULE)
+    with torch.no_grad():
+        found = measure_losses(denoiser, probe, device=torch.device("cpu"), batch_size=9)
+    train = of_items(found.train, probe.train_of.numpy())
+    holdout = of_items(found.holdout, probe.holdout_of.numpy())
+    errors = np.hypot(train.std(0, ddof=1) / math.sqrt(5), holdout.std(0, ddof=1) / math.sqrt(7))
+    levels = found.levels()
+    assert [level.quantile for level in levels] == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+    gaps = (found.holdout.mean(0) - found.train.mean(0)).numpy()
+    np.testing.assert_allclose([level.gap for level in levels], gaps, rtol=1e-9)
+    np.testing.assert_allclose([level.gap_error for level in levels], errors, rtol=1e-9)
+
+
+def test_the_quantiles_of_a_schedule_are_levels_of_it():
+    """Of eleven levels the tenths lie between the first and the last."""
+    assert level_indices(Schedule.linear(11)) == (1, 2, 3, 4, 5, 6, 7, 8, 9)
+
+
 def test_the_noise_drops_out_of_a_change():
     """The same network twice has not changed at all, whatever the noise."""
     found = measured(40)
