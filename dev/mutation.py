@@ -5,9 +5,10 @@
 Every place that cosmic-ray's operators can change in the modules below is listed. A random sample of places
 is drawn with the seed, and one change at each. A mutant is tried in a copy of the sources, on the tests that
 call the changed function (dev/callers.py): first those of its module (the same path under tests/), then the
-others of its room, each time the quickest first. A change outside of functions is tried on all of them.
-Prints each verdict at once, and at the end the share that was killed with its exact interval. Exits with 1 if
-less than 92 % were killed, and with 2 if the tests fail without a mutant.
+others of its room, each time the quickest first, and then the examples in its module. A change outside of
+functions is tried on all tests of the room. Prints each verdict at once, and at the end the share that was
+killed with its exact interval. Exits with 1 if less than 92 % were killed, and with 2 if the tests fail
+without a mutant.
 
 Verdicts are kept in build/mutation.jsonl. The same command continues there: a mutant is tried again only
 if its module, or a file of tests that it passed or that killed it, has changed since. (A change elsewhere is
@@ -246,6 +247,7 @@ def verdict_on(mutant: Mutant, callers: list[Caller], folder: Path) -> Verdict:
             lived = run_tests([test.name for test in tests], folder, seconds)
             if not lived:
                 break
+        lived = lived and run_examples(mutant.module, folder)
     finally:
         target.write_text(original, encoding="utf-8")
     return Verdict(mutant, lived, tuple(files), digest_of(tuple(files)))
@@ -253,27 +255,39 @@ def verdict_on(mutant: Mutant, callers: list[Caller], folder: Path) -> Verdict:
 
 def run_tests(tests: list[str], folder: Path, seconds: float, record: Path | None = None) -> bool:
     """Whether these tests pass with the sources in this folder. What they call is written to `record`."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    environment["PYTHONPATH"] = str(folder / "src")
-    if record is not None:
-        command += ["-p", "callers"]
-        environment["CALLERS"] = str(record)
-        environment["PYTHONPATH"] += f"{os.pathsep}{ROOT / 'dev'}"
+    command = ["-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    if record is None:
+        return run(command, folder, seconds, {}) in (0, 5)  # 5: there is no test
+    path = f"{folder / 'src'}{os.pathsep}{ROOT / 'dev'}"
+    return (
+        run([*command, "-p", "callers"], folder, seconds, {"CALLERS": str(record), "PYTHONPATH": path}) == 0
+    )
+
+
+def run_examples(module: str, folder: Path) -> bool:
+    """Whether the examples in a module's docstrings give what they say, with the sources in this folder."""
+    name = ".".join(["memhorizon", *Path(module).with_suffix("").parts])
+    code = f"import doctest, sys, {name} as module; sys.exit(doctest.testmod(module).failed > 0)"
+    return run(["-c", code], folder, SECONDS, {}) == 0
+
+
+def run(arguments: list[str], folder: Path, seconds: float, environment: dict[str, str]) -> int | None:
+    """Run Python with the sources in this folder; give its exit status, None where it has not ended."""
     limit = int(seconds)
+    usual = {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(folder / "src")}
     try:
         done = subprocess.run(
-            command,
+            [sys.executable, *arguments],
             cwd=ROOT,
-            env=environment,
+            env={**os.environ, **usual, **environment},
             capture_output=True,
             timeout=PATIENCE * limit,
             check=False,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (limit, limit)),
         )
     except subprocess.TimeoutExpired:
-        return False
-    return done.returncode in (0, 5)  # 5: there is no test
+        return None
+    return done.returncode
 
 
 def known() -> dict[Mutant, Verdict]:

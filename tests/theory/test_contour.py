@@ -51,6 +51,18 @@ def test_the_residual_is_the_change_from_half_of_the_nodes(model):
     assert np.max(found.residual / rounding) > 0.1
 
 
+def test_slopes_are_those_of_the_test_loss():
+    """By central differences in log c: errors of h^2, and of rounding, 1e-12 or so, over h."""
+    equations = Equations.of(FeatureModel(4, 64, 0.1))
+    contour = Contour(equations, support_of(equations))
+    c = rate(FeatureModel(4, 64, 0.1), np.array([0.3, 3.0, 30.0, 3e3]))
+    h = 1e-4
+    found = [contour.losses(flow_filter(contour.z, c * np.exp(step))) for step in (h, -h)]
+    up, down = (losses.drop + losses.gap for losses in found)
+    slopes = contour.slopes(flow_filter(contour.z, c), np.exp(-c[:, None] * contour.z))
+    np.testing.assert_allclose(c * slopes, (up - down) / (2 * h), rtol=1e-6, atol=1e-7)
+
+
 @pytest.mark.parametrize(("psi_p", "t"), [(1000.0, 1e-4), (500.0, 1e-5), (1e4, 1e-6)])
 def test_curves_are_solved_where_their_residual_is_below_1e_7(psi_p, t):
     """Groups of U ever further apart: the residual is 2e-9, 4e-7 and 6e-4."""
