@@ -11,7 +11,7 @@ from scipy import optimize, stats
 from evidence_records import SWEEPS, read
 from memhorizon.errors import InputError
 from memhorizon.results import Status, Time
-from memhorizon.timescales.likelihood import LogTimes
+from memhorizon.timescales.likelihood import Fit, LogTimes
 from memhorizon.timescales.power_law import fit_scaling
 
 STUDY = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "coverage.py"), run_name="study")
@@ -292,6 +292,23 @@ def test_the_hazard_of_a_bound_far_out_is_that_of_many_digits():
     with mpmath.workdps(50):
         wanted = [float(mpmath.npdf(x) / mpmath.ncdf(x)) for x in u]
     np.testing.assert_allclose(rows._tail(u)[1], wanted, rtol=1e-9)
+
+
+def curvatures(bounds):
+    """Minus the second derivatives of log Phi at minus these lower bounds of a standard normal variable."""
+    rows = LogTimes(bounds, np.zeros_like(bounds), np.ones_like(bounds), np.ones((len(bounds), 1)))
+    return rows.information(Fit(np.zeros(1), 0.0, 0.0)).weights
+
+
+def test_the_curvature_of_a_bound_far_out_is_that_of_many_digits():
+    """h (h + u), h = phi(u) / Phi(u), loses 1e-16 u^2; beyond 1e8 it is noise, but log Phi stays concave."""
+    bounds = np.array([-30.0, -3.0, 0.0, 3.0, 50.0, 1e3])
+    with mpmath.workdps(50):
+        hazards = [mpmath.npdf(u) / mpmath.ncdf(u) for u in -bounds]
+        wanted = [float(h * (h + u)) for h, u in zip(hazards, -bounds, strict=True)]
+    np.testing.assert_allclose(curvatures(bounds), wanted, rtol=1e-9, atol=1e-300)
+    far = curvatures(np.geomspace(1e3, 1e12, 400))
+    assert np.all((far >= 0) & (far <= 1))
 
 
 def test_a_search_that_starts_at_no_scatter_beside_bounds_stays_finite():
