@@ -184,7 +184,7 @@ def main():
         command = " ".join(["python", "benchmarks/audit.py", *sys.argv[1:]])
         sizes = {"shape": [args.samples, args.train, DIM], "reference": args.reference, "side": args.side}
         found = {"memory_mb": megabytes, "of_inputs_mb": of_inputs}
-        print("wrote", write("audit", command, before, sum(rows, []), goal=GOALS, **sizes, **found))
+        print("wrote", write("audit", command, before, sum(rows, []), goal=GOALS, summary=found, **sizes))
     return None
 
 

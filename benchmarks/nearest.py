@@ -115,7 +115,7 @@ def main():
     if not args.dry:
         command = " ".join(["python", "benchmarks/nearest.py", *sys.argv[1:]])
         found = {"memory_mb": megabytes, "largest_distance_of_a_copy": copies}
-        print("wrote", write("nearest", command, before, rows, shape=[M, N, D], goal=GOALS, **found))
+        print("wrote", write("nearest", command, before, rows, shape=[M, N, D], goal=GOALS, summary=found))
     return None
 
 

@@ -1,16 +1,19 @@
 """Times of several ways to do one thing, taken so that they can be compared: see README.md."""
 
-import json
 import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
 import torch
+
+from memhorizon.records.files import write_record
+from memhorizon.records.plain import Plain
+from memhorizon.records.table import TableRecord
 
 RECORDS = Path(__file__).resolve().parents[1] / "results" / "benchmarks"
 
@@ -50,7 +53,7 @@ def alternate(ways: Mapping[str, Callable[[], object]], *, rounds: int, warm_up:
     return times
 
 
-def environment() -> dict[str, object]:
+def environment() -> dict[str, Plain]:
     """The machine, the versions, and how busy the machine is with other things."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
@@ -65,19 +68,38 @@ def environment() -> dict[str, object]:
     }
 
 
-def write(name: str, command: str, before: Mapping[str, object], rows: list[dict], **more: object) -> Path:
-    """Write the record results/benchmarks/NAME.json."""
-    after = [round(x, 2) for x in os.getloadavg()]
-    record = {
-        "command": command,
-        "environment": {**before, "load_average_after": after},
-        **more,
-        "rows": rows,
-    }
-    path = RECORDS / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=1) + "\n")
-    return path
+def write(
+    name: str,
+    command: str,
+    before: Mapping[str, Plain],
+    rows: Sequence[Mapping[str, Plain]],
+    *,
+    columns: Mapping[str, str] | None = None,
+    summary: Mapping[str, Plain] | None = None,
+    **settings: Plain,
+) -> Path:
+    """Write the record results/benchmarks/NAME.json.
+
+    Args:
+        name: of the benchmark.
+        command: that made it.
+        before: the environment before it.
+        rows: that were measured.
+        columns: the meaning of each entry of a row, with its unit.
+        summary: figures drawn from the rows.
+        settings: what was run, and the goals.
+    """
+    after: list[Plain] = [round(x, 2) for x in os.getloadavg()]
+    record = TableRecord(
+        name=name,
+        command=command,
+        columns=columns or {},
+        settings=settings,
+        summary=summary or {},
+        rows=tuple(rows),
+        environment={**before, "load_average_after": after},
+    )
+    return write_record(record, RECORDS / f"{name}.json")
 
 
 def table(rows: list[dict]) -> str:

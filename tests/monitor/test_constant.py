@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import memhorizon as mh
+from memhorizon.distributions import Gaussian
 from memhorizon.monitor.constant import Constant
 from memhorizon.monitor.signals import Probe, measure_losses
 from memhorizon.records.monitor import Phase
@@ -49,10 +50,10 @@ class Linear(nn.Module):
         return self.body(x)
 
 
-def watched(denoiser, *, scale=1.0, holdout=True):
+def watched(denoiser, *, scale=1.0, holdout=True, make=items):
     watch = mh.Monitor(
-        scale * items(30, 0),
-        holdout=scale * items(20, 1) if holdout else None,
+        scale * make(30, 0),
+        holdout=scale * make(20, 1) if holdout else None,
         denoiser=denoiser,
         sampler=mh.SamplerConfig("ddim", 4),
         target=0.3,
@@ -66,18 +67,21 @@ def watched(denoiser, *, scale=1.0, holdout=True):
     return watch
 
 
-def exact(prediction, scale=1.0):
-    """A network that has learned the distribution, as one of another prediction and scale sees it."""
-    from memhorizon.distributions import Gaussian
-
-    mean = torch.full((6,), 0.8 * scale).double()
-    learned = mh.Denoiser.exact(Gaussian(mean, (0.4 * scale) ** 2 * torch.eye(6).double()))
+def moments(mean, covariance):
+    """The exact denoiser of a Gaussian, x and the index of a level -> E[x_0 | x]."""
+    learned = mh.Denoiser.exact(Gaussian(mean.double(), covariance.double()))
 
     def network(x, index):
         alpha_bar = SCHEDULE.alpha_bar[index]
         a = alpha_bar.sqrt()[:, None].float()
         return learned(x / a, ((1 - alpha_bar) / alpha_bar).sqrt())
 
+    return network
+
+
+def exact(prediction, scale=1.0):
+    """A network that has learned the distribution, as one of another prediction and scale sees it."""
+    network = moments(torch.full((6,), 0.8 * scale), (0.4 * scale) ** 2 * torch.eye(6))
     return getattr(mh.Denoiser, prediction)(network, SCHEDULE)
 
 
@@ -106,3 +110,29 @@ def test_what_has_learned_gets_one():
     watch = watched(exact("x0"))
     assert watch.verdict.phase is Phase.WINDOW
     assert watch.best is not None
+
+
+def white(n, seed):
+    return torch.randn(n, 6, generator=torch.Generator().manual_seed(seed))
+
+
+def test_what_has_learned_its_training_items_alone_gets_one_and_the_verdict_says_so():
+    """White data leave nothing to predict of v; the moments of a training set are better on that alone."""
+    train = white(30, 0)
+    learned = moments(train.mean(0), train.T.cov())
+
+    def network(x, index):
+        a, b = (
+            part.sqrt()[:, None].float()
+            for part in (SCHEDULE.alpha_bar[index], 1 - SCHEDULE.alpha_bar[index])
+        )
+        # x_0 = a x - b v
+        return (a * x - learned(x, index)) / b
+
+    watch = watched(mh.Denoiser.v(network, SCHEDULE), make=white)
+    looks = watch.record().looks
+    assert all(look.train_loss < 0.99 * look.trivial_train_loss for look in looks)
+    assert all(look.holdout_loss > look.trivial_loss for look in looks)
+    assert watch.best is not None
+    assert watch.verdict.phase is Phase.CANNOT_TELL
+    assert "does not hold for others" in watch.verdict.reason

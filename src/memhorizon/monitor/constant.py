@@ -39,7 +39,17 @@ class Constant:
             probe: the rows.
             mean: of the training items, m.
         """
-        rows = probe.holdout if probe.has_holdout else probe.train
+        return cls.on(probe.holdout if probe.has_holdout else probe.train, probe, mean)
+
+    @classmethod
+    def on(cls, rows: Float[Tensor, " q *item"], probe: Probe, mean: Float[Tensor, " *item"]) -> "Constant":
+        """The moments on rows of a probe, whose noise it has.
+
+        Args:
+            rows: the held-out or the training rows.
+            probe: that they are of.
+            mean: of the training items, m.
+        """
         noise = probe.noise[: len(rows)].double()
         centred = rows.double() - mean.cpu().double()
         moments = (noise.square(), centred.square(), noise * centred)

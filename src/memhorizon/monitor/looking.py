@@ -196,6 +196,7 @@ class Looking:
         if losses is None:
             return look
         gap, gap_error = losses.gap()
+        trivial_loss, trivial_train_loss = self._prober.trivial_losses(subject)
         look = replace(
             look,
             losses=losses.levels(),
@@ -203,7 +204,8 @@ class Looking:
             holdout_loss=losses.holdout_loss,
             gap=gap,
             gap_error=gap_error,
-            trivial_loss=self._prober.trivial_loss(subject),
+            trivial_loss=trivial_loss,
+            trivial_train_loss=trivial_train_loss,
         )
         if not self._prober.probe.has_holdout:
             return look
@@ -377,7 +379,7 @@ class Looking:
             return
         with self._meter.timed() as seconds:
             self._keeper.write(self._memory, self.record)
-        purse.on_files += seconds[0]
+        purse.paid_files(seconds[0])
 
     def _finish(self, model: object) -> None:
         self._certify_kept(Subject.of(denoiser_of(model, self._denoiser)))

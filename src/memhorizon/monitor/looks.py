@@ -114,6 +114,8 @@ class Purse:
         whole_seconds: all of the planned training; 0 where its length is not known.
         tried_step: step at which it was tried what losses cost.
         tried_seconds: time of training at that step.
+        per_rest: estimated time of everything else in one look; 0 where unknown.
+        per_files: estimated time of writing files once; 0 where unknown.
     """
 
     budget: float | None
@@ -129,6 +131,8 @@ class Purse:
     whole_seconds: float = 0.0
     tried_step: int = 0
     tried_seconds: float = 0.0
+    per_rest: float = 0.0
+    per_files: float = 0.0
 
     @property
     def base(self) -> float:
@@ -149,7 +153,7 @@ class Purse:
         """Whether losses can be paid for; those are whose cost nobody knows."""
         if not self.per_losses:
             return True
-        wanted = self.on_losses + self.on_rest + self.per_losses
+        wanted = self.on_losses + self.on_rest + self.per_losses + self.per_rest
         return wanted <= SHARE_OF_LOSSES * self.limit and self._fits(self.per_losses)
 
     def may_draw(self, samples: int, *, suspected: bool) -> bool:
@@ -171,7 +175,7 @@ class Purse:
 
     def may_write(self) -> bool:
         """Whether files may be written."""
-        return self.on_files <= SHARE_OF_FILES * self.limit
+        return self.on_files + self.per_files <= SHARE_OF_FILES * self.limit
 
     def step_seconds(self, step: int) -> float:
         """Time of an update, since it was tried what losses cost."""
@@ -180,7 +184,7 @@ class Purse:
         return (self.train_seconds - since) / max(1, steps)
 
     def _fits(self, cost: float) -> bool:
-        return self.spent + cost <= self.limit
+        return self.spent + cost + self.per_rest <= self.limit
 
     def paid_losses(self, seconds: float) -> None:
         """Note what the losses of a look took."""
@@ -194,6 +198,17 @@ class Purse:
         else:
             self.on_samples += seconds
         self.per_sample = _smoothed(self.per_sample, seconds / count)
+
+    def paid_files(self, seconds: float) -> None:
+        """Note what writing files took."""
+        self.on_files += seconds
+        self.per_files = _smoothed(self.per_files, seconds)
+
+    def paid_rest(self, seconds: float, *, looked: bool) -> None:
+        """Note what everything else took, at a step where there was a look or none."""
+        self.on_rest += seconds
+        if looked:
+            self.per_rest = _smoothed(self.per_rest, seconds)
 
 
 def _smoothed(before: float, now: float) -> float:

@@ -48,7 +48,8 @@ class Meter:
         finally:
             self._last = self._timer()
             # what was not counted as losses or samples
-            purse.on_rest += max(0.0, self._last - start - (purse.spent - spent))
+            counted = purse.spent - spent
+            purse.paid_rest(max(0.0, self._last - start - counted), looked=counted > 0)
 
     @contextmanager
     def timed(self) -> Iterator[list[float]]:

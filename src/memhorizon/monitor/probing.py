@@ -30,7 +30,7 @@ class Prober:
         self._wanted = settings.plan.n_probe
         self._whole = Probe.of(sets.train, sets.holdout, self._wanted, seed=settings.seed)
         self._mean = sets.train.mean(0)
-        self._constant: Constant | None = None
+        self._constants: tuple[Constant, ...] = ()
         self._meter = meter
         self._n_updates = n_updates or ASSUMED
         self.probe = self._whole
@@ -38,7 +38,7 @@ class Prober:
     def resume(self, memory: Memory) -> None:
         """Take the items that a state says."""
         self.probe = self._whole.first(memory.rows or self._wanted)
-        self._constant = None
+        self._constants = ()
 
     @staticmethod
     def is_ready(purse: Purse) -> bool:
@@ -79,11 +79,15 @@ class Prober:
             return ""
         return f"losses of {memory.rows} items: the budget pays for no more"
 
-    def trivial_loss(self, subject: Subject) -> float:
-        """The loss of the best constant output on the items that losses are measured on."""
-        if self._constant is None:
-            self._constant = Constant.of(self.probe, self._mean)
-        return self._constant.loss(subject.denoiser)
+    def trivial_losses(self, subject: Subject) -> tuple[float, ...]:
+        """The losses of the best constant output on the items that losses are measured on.
+
+        On held-out items where there are any, and on training items.
+        """
+        if not self._constants:
+            of_train = Constant.on(self.probe.train, self.probe, self._mean)
+            self._constants = (Constant.of(self.probe, self._mean), of_train)
+        return tuple(constant.loss(subject.denoiser) for constant in self._constants)
 
     def losses(self, memory: Memory, subject: Subject, *, batch_size: int) -> Losses:
         """Measure the losses, and note what that took."""

@@ -3,16 +3,22 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 from scipy import stats
 
-from memhorizon.monitor.choice import SLOW, has_learned, with_holdout_loss
+from memhorizon.monitor.choice import SLOW, generalizes, has_learned, with_holdout_loss
 from memhorizon.records.monitor import Look, Phase, Stop, Verdict, percent
 
 RISE = 0.02  # of the held-out loss over its minimum that counts as one
 ERRORS = 2.0  # standard errors that it has to exceed
-LOOKS = 2  # in a row without a fall of the loss, after which signs of copies end the training
+FEWEST = 4  # looks that a course of the loss is read from
+SPAN = 2.5  # factor in steps over which it is read
+PATIENCE = 1.5  # factor in steps over its minimum after which a loss that does not fall ends the training
+SLOWLY = 0.03  # fall of the loss while the steps grow by half, up to which signs of copies end the training
 GAP = 0.5  # of the held-out loss: the gap that is such a sign
 LEVEL = 0.05  # at which copies are seen to be more than the null
+RECENT = 7  # looks that their scatter is read from
+SMALLEST = 1e-30  # loss whose logarithm is taken
 STRETCH = 1.5  # factor in steps over which, and over three looks, the loss hardly falls in the window
 
 
@@ -20,13 +26,18 @@ def stop_of(looks: Sequence[Look], *, crossed: bool, null: float = 0.0) -> Stop:
     """Whether a training should stop after these looks, and why.
 
     It should where copies are proven (the e-process has crossed), or where the best checkpoint lies behind.
-    That is so in either of these cases:
+    That is so in any of these cases, of four looks at least:
 
     1. The held-out loss is above its minimum, by 2 % and by two standard errors, while the training loss is
        below what it was at that minimum. (Where both have risen the training is unstable, not over.)
-    2. The held-out loss was not below its minimum at two looks in a row, and training images are denoised
-       with less than half of the loss of others, or more samples are copies than the null explains, at a
-       level of 5 %: nothing is gained any more, and copies begin.
+    2. Half as many steps have passed again since that minimum, and the loss does not fall.
+    3. The loss falls by at most 3 % while the steps grow by half, and training images are denoised with less
+       than half of the loss of others, or more samples are copies than the null explains, at a level of 5 %:
+       little is gained any more, and copies begin.
+
+    Weights are noisy from step to step where the learning rate does not fall, so one look says little of the
+    course of the loss: it is read from a line through all looks within a factor of 2.5 in steps, and the
+    standard error of the rise holds the scatter of looks beside that over items.
 
     Args:
         looks: so far, in order.
@@ -35,19 +46,55 @@ def stop_of(looks: Sequence[Look], *, crossed: bool, null: float = 0.0) -> Stop:
     """
     if crossed:
         return Stop.COPIES
-    known = with_holdout_loss(looks)
-    if len(known) <= LOOKS:
+    known = [look for look in with_holdout_loss(looks) if math.isfinite(look.holdout_loss)]
+    if len(known) < FEWEST:
         return Stop.NO
     lowest = min(known, key=lambda look: look.holdout_loss)
-    if _has_risen(known[-1], lowest):
-        return Stop.PASSED
-    rests = all(look.step > lowest.step for look in known[-LOOKS:])
-    is_late = known[-1].gap >= GAP or _copies_begin(looks, null)
-    return Stop.PASSED if rests and is_late else Stop.NO
+    fall = fall_of(known)
+    rests = fall <= 0 and known[-1].step >= PATIENCE * lowest.step
+    is_late = fall <= SLOWLY and (known[-1].gap >= GAP or _copies_begin(looks, null))
+    return Stop.PASSED if rests or is_late or _has_risen(known, lowest) else Stop.NO
 
 
-def _has_risen(look: Look, lowest: Look) -> bool:
-    is_above = look.rise >= RISE and look.rise >= ERRORS * look.rise_error
+def fall_of(known: Sequence[Look]) -> float:
+    """Give the share by which the held-out loss falls while the steps grow by half.
+
+    Where log(loss) = c - b log(step), by least squares over the last looks, the fall is 1 - 1.5^-b.
+
+    Args:
+        known: looks with a held-out loss, four at least; those within a factor of 2.5 in steps count, and the
+            last four.
+    """
+    recent = [look for look in known if SPAN * look.step >= known[-1].step]
+    used = max(recent, known[-FEWEST:], key=len)
+    steps = np.log([max(look.step, 1) for look in used])
+    losses = np.log([max(look.holdout_loss, SMALLEST) for look in used])
+    centred = steps - steps.mean()
+    b = -float(centred @ losses / (centred @ centred))
+    return 1 - 1.5**-b
+
+
+def scatter_of(known: Sequence[Look]) -> float:
+    """Give the standard deviation of the held-out loss from look to look, as a share of it.
+
+    By second differences of x = log(loss), which a steady course leaves alone: where x is a line with
+    independent errors of variance s^2,
+        E (x_(i-1) - 2 x_i + x_(i+1))^2 = 6 s^2,
+    and the last seven looks are used.
+
+    Args:
+        known: looks with a held-out loss, three at least.
+    """
+    x = np.log([max(look.holdout_loss, SMALLEST) for look in known[-RECENT:]])
+    bends = x[:-2] - 2 * x[1:-1] + x[2:]
+    return math.sqrt(float((bends**2).mean()) / 6)
+
+
+def _has_risen(known: Sequence[Look], lowest: Look) -> bool:
+    look = known[-1]
+    # var(rise) = error over items^2 + 2 s^2, of this look and of the lowest
+    error = math.hypot(look.rise_error, math.sqrt(2) * scatter_of(known))
+    is_above = look.rise >= RISE and look.rise >= ERRORS * error
     return is_above and look.step > lowest.step and look.train_loss < lowest.train_loss
 
 
@@ -120,7 +167,7 @@ def _is_broken(look: Look) -> bool:
 
 
 def _without_holdout(looks: Sequence[Look], measured: Sequence[Look]) -> str:
-    if measured and not any(map(has_learned, measured)):
+    if measured and not any(map(generalizes, measured)):
         return f"{_nothing_learned(measured[-1])} {_seen(looks)}"
     return f"Without held-out images learning cannot be seen. {_seen(looks)}"
 
@@ -137,7 +184,7 @@ def _phase_of_losses(looks: Sequence[Look], known: Sequence[Look]) -> tuple[Phas
     if fall > SLOW:
         words = f"{loss}, down from {before.holdout_loss:.4g} at step {before.step:,}."
         return Phase.LEARNING, f"{words} {_seen(looks)}"
-    if not any(map(has_learned, known)):
+    if not any(map(generalizes, known)):
         return Phase.CANNOT_TELL, f"{_nothing_learned(now)} {_seen(looks)}"
     if _is_short(known, before):
         words = f"{loss}; whether it still falls takes three looks over a factor of {STRETCH:g} in steps."
@@ -162,10 +209,12 @@ def _nothing_learned(look: Look) -> str:
     has_holdout = not math.isnan(look.holdout_loss)
     loss = look.holdout_loss if has_holdout else look.train_loss
     which = "held-out" if has_holdout else "training"
+    seen = f"The {which} loss is {loss:.4g}, not below the {look.trivial_loss:.4g} of a constant output"
+    if has_learned(look):
+        return f"{seen}: what the network has learned of its training images does not hold for others."
     return (
-        f"The {which} loss is {loss:.4g}, not below the {look.trivial_loss:.4g} of a constant output: the "
-        "network is not trained yet, the Denoiser is made with another prediction than it has, or the images "
-        "have another scale than those it is trained on."
+        f"{seen}: the network is not trained yet, the Denoiser is made with another prediction than it has, "
+        "or the images have another scale than those it is trained on."
     )
 
 

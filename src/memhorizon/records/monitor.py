@@ -8,7 +8,7 @@ from memhorizon.errors import InputError
 from memhorizon.records.plain import Plain
 from memhorizon.results import Fraction, Worded
 
-PROTOCOL = 1  # of the monitor: what a look measures and how a verdict follows
+PROTOCOL = 2  # of the monitor: what a look measures and how a verdict follows
 
 
 def percent(share: float) -> str:
@@ -96,6 +96,7 @@ class Look:
         note: what failed or was left out; empty where nothing was.
         trivial_loss: loss of the best constant output on the same items and noise, held-out ones where there
             are any: a network that has learned something is below it; NaN where not measured.
+        trivial_train_loss: loss of the best constant output on the training items; NaN where not measured.
     """
 
     step: int
@@ -119,6 +120,7 @@ class Look:
     sheet: str = ""
     note: str = ""
     trivial_loss: float = math.nan
+    trivial_train_loss: float = math.nan
 
     def __post_init__(self) -> None:
         if self.step < 0:

@@ -185,6 +185,9 @@ def _digits() -> Iterator[Training]:
     yield Training("digits", 64, 3500, width=128, prediction="velocity")
     yield Training("digits", 64, 8000, width=128, optimizer="sgd", lr=3e-2)
     yield Training("digits", 128, 8000, width=256)
+    yield Training("digits", 32, 2500, width=8, seed=1)
+    yield Training("digits", 64, 3000, width=8, prediction="v")
+    yield Training("digits", 64, 2500, width=16)
 
 
 def _fashion() -> Iterator[Training]:
