@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from memhorizon.checks import check_flag, check_kind, check_number, check_whole
-from memhorizon.experiments.cache import digest_of
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.executors import Executor
 from memhorizon.experiments.executors.processes import cores
@@ -26,6 +25,7 @@ from memhorizon.experiments.planning import (
 )
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import SweepProgress, execute_sweep
+from memhorizon.files.digests import digest_of
 from memhorizon.files.images import ImageSet, ImageSource
 from memhorizon.files.plain import check_path, write_at
 from memhorizon.forecasting.answers import Forecast

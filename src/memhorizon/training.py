@@ -19,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from memhorizon.checks import check_choice, check_kind, check_number, check_tuple, check_whole
 from memhorizon.diffusion import Model, Prediction, check_prediction, item_losses
 from memhorizon.errors import InputError
+from memhorizon.files.mapped import blocks
 from memhorizon.launching import Launch, RecordedUpdate, Update, check_launch
 from memhorizon.schedule import Schedule
 
@@ -351,7 +352,7 @@ def _check_data(data: object) -> None:
         got = data.dtype if isinstance(data, Tensor) else type(data).__name__
         raise InputError(f"data: expected a tensor of floats, got {got}")
     filled = data.ndim >= 2 and data.numel() > 0
-    if not (filled and bool(torch.isfinite(data).all())):
+    if not (filled and all(bool(torch.isfinite(part).all()) for part in blocks(data))):
         wanted = "at least one item, [n, *item], and finite values"
         raise InputError(f"data: expected {wanted}, got shape {tuple(data.shape)}")
 

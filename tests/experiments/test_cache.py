@@ -11,7 +11,9 @@ import torch
 
 from memhorizon.errors import InputError
 from memhorizon.experiments import cache as module
-from memhorizon.experiments.cache import Cache, cached, digest_of
+from memhorizon.experiments.cache import Cache, cached
+from memhorizon.files import digests
+from memhorizon.files.digests import digest_of
 from memhorizon.files.plain import user_cache
 
 MADE = {
@@ -226,7 +228,7 @@ def test_strides_and_chunks_change_no_digest(monkeypatch):
     strided = tensor.permute(2, 1, 0).contiguous().permute(2, 1, 0)
     assert digest_of(strided) == wanted
     for chunk in (1, 15, 16, 100, 10**6):
-        monkeypatch.setattr(module, "DIGESTED", chunk)
+        monkeypatch.setattr(digests, "DIGESTED", chunk)
         assert digest_of(tensor) == wanted
 
 

@@ -8,7 +8,6 @@ import torch
 
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, from_json, to_json
-from memhorizon.experiments.tensors import checksum, read_tensors, write_tensors
 from memhorizon.files.plain import (
     append_lines,
     check_file,
@@ -17,6 +16,7 @@ from memhorizon.files.plain import (
     read_object,
     write_atomically,
 )
+from memhorizon.files.tensor_files import checksum, read_tensors, write_tensors
 
 TENSORS = {
     "weight": torch.linspace(-1, 1, 12).reshape(3, 4),

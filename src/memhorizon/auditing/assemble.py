@@ -18,8 +18,8 @@ from memhorizon.auditing.reference import duplicates_of, first_members
 from memhorizon.auditing.scores import Scores
 from memhorizon.auditing.statistics import Discoveries, benjamini_hochberg, smallest_reportable
 from memhorizon.auditing.views.base import View
-from memhorizon.experiments.cache import digest_of
 from memhorizon.experiments.run import environment
+from memhorizon.files.digests import digest_of
 from memhorizon.files.images import ImageSet
 from memhorizon.records.audit import (
     AuditedSample,

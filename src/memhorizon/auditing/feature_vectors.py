@@ -18,8 +18,10 @@ from torch import Tensor
 from memhorizon.auditing.views.base import Report
 from memhorizon.errors import InputError
 from memhorizon.eval_mode import device_of_model
-from memhorizon.experiments.cache import Cache, Tensors, cached, digest_of
+from memhorizon.experiments.cache import Cache, Tensors, cached
+from memhorizon.files.digests import digest_of
 from memhorizon.files.images import ImageSet
+from memhorizon.files.mapped import blocks, by_blocks, is_mapped
 from memhorizon.measure.extractors.base import Extractor
 from memhorizon.measure.extractors.loading import NetworkSource, load_features
 from memhorizon.measure.features import Function, features_of
@@ -209,7 +211,15 @@ def _given_for(name: str, source: Numbers, items: ImageSet) -> Float[Tensor, "n 
             f"{which}: expected a vector for each of the {len(items):,} items, [{len(items)}, d], got shape "
             f"{tuple(rows.shape)}"
         )
-    return _narrow(features_of(rows, which, None, len(rows)), name)
+
+    def in_32_bits(part: Shaped[Tensor, "b d"]) -> Float[Tensor, "b d"]:
+        return _narrow(features_of(part, which, None, len(part)), name)
+
+    if not is_mapped(rows) or rows.dtype != torch.float32:
+        return by_blocks(in_32_bits, rows)
+    for part in blocks(rows):
+        in_32_bits(part)  # only looked at: what is on the disk stays there
+    return rows
 
 
 def _check_vectors(vectors: Mapping[str, Tensor]) -> None:
@@ -223,5 +233,5 @@ def _check_vectors(vectors: Mapping[str, Tensor]) -> None:
         words = ", ".join(f"{size} for {name}" for name, size in sizes.items())
         raise InputError(f"features: expected vectors of one size, got {words}")
     train = vectors["train"]
-    if bool((train == train[0]).all()):
+    if all(bool((part == train[0]).all()) for part in blocks(train)):
         raise InputError("features: expected vectors that tell items apart, got the same for all of train")

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Float64, Int, Shaped
 from torch import Tensor
 
 from memhorizon.errors import InputError
-from memhorizon.measure.neighbors import nearest_of
+from memhorizon.measure.neighbors import Report, nearest_of
 
 _SPARE = 2  # neighbours looked at beyond those needed; duplicates take the places of others
 _LARGE = 32  # groups of more items are searched one by one, so that they cannot fill a list of neighbours
@@ -37,6 +37,7 @@ def nearest_groups(
     group: Int[Tensor, " n"],
     k: int,
     left_out: Int[Tensor, " q"] | None = None,
+    report: Report | None = None,
 ) -> Nearby:
     """Find the nearest item of each of the k nearest groups.
 
@@ -46,6 +47,7 @@ def nearest_groups(
         group: number of the group of each of them, from 0.
         k: how many groups; at most as many as there are, less one where groups are left out.
         left_out: number of the group that is not searched, for each query.
+        report: told how many training items were searched for all queries, where they lie in a file.
 
     Raises:
         InputError: if there are fewer groups.
@@ -57,7 +59,8 @@ def nearest_groups(
     is_small = sizes[group] <= _LARGE
     parts = []
     if bool(is_small.any()):
-        parts.append(_among_small(queries, train, group, k, left_out, is_small.nonzero().flatten()))
+        members = is_small.nonzero().flatten()
+        parts.append(_among_small(queries, train, group, k, left_out, members, report))
     for number in (sizes > _LARGE).nonzero().flatten().tolist():
         parts.append(_within_group(queries, train, group, number, left_out))
     return _nearest_first(parts, k)
@@ -70,12 +73,14 @@ def _among_small(
     k: int,
     left_out: Int[Tensor, " q"] | None,
     members: Int[Tensor, " s"],
+    report: Report | None,
 ) -> Nearby:
     """The nearest item of each of the k nearest groups that are small; infinity where there are fewer."""
-    searched = train if len(members) == len(train) else train[members]
+    among = None if len(members) == len(train) else members
 
     def search(rows: Int[Tensor, " r"], size: int) -> Ordered:
-        return nearest_of(queries[rows], searched, size)
+        told = report if len(rows) == len(queries) else None
+        return nearest_of(queries[rows], train, size, among=among, report=told)
 
     spare = _SPARE + (left_out is not None)
     distance, place = first_in_groups(search, len(queries), group[members], left_out, k, spare=spare)
@@ -137,7 +142,7 @@ def _within_group(
 ) -> Nearby:
     """The nearest item of one group, at infinity where this group is left out."""
     members = (group == number).nonzero().flatten()
-    found, place = nearest_of(queries, train[members], 1)
+    found, place = nearest_of(queries, train, 1, among=members)
     distance = found.double()
     if left_out is not None:
         distance[left_out == number] = torch.inf

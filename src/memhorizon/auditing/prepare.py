@@ -13,8 +13,10 @@ from memhorizon.auditing.reference import RARE, Design, Duplicates, alike_distan
 from memhorizon.auditing.views.base import Progress
 from memhorizon.auditing.views.reduced import reduced, side_for
 from memhorizon.errors import InputError
-from memhorizon.experiments.cache import Cache, cached, digest_of
+from memhorizon.experiments.cache import Cache, cached
+from memhorizon.files.digests import digest_of
 from memhorizon.files.images import ImageSet
+from memhorizon.files.mapped import ends
 from memhorizon.measure.duplicates import linked_groups, near_distance
 from memhorizon.measure.items import as_pair
 from memhorizon.records.plain import Plain
@@ -99,7 +101,7 @@ def prepare(
 
 def _limits(train: Float[Tensor, " n *item"]) -> tuple[float, float]:
     """The smallest and the largest value; two different ones where these are equal."""
-    low, high = (float(end) for end in torch.aminmax(train))
+    low, high = ends(train)
     return low, high if high > low else low + 1
 
 

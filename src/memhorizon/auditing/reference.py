@@ -9,6 +9,7 @@ from torch import Tensor
 
 from memhorizon.auditing.nearby import Nearby
 from memhorizon.errors import InputError
+from memhorizon.files.mapped import ends, rows_of
 from memhorizon.measure.duplicates import direct_groups, rule
 from memhorizon.measure.neighbors import nearest_of
 
@@ -68,11 +69,10 @@ def alike_distance(limits: tuple[float, float], d: int) -> float:
 
 def equal_groups(train: Float[Tensor, " n *item"], near: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
     """Groups of items that are equal, or alike as a picture stored again, among near-duplicates."""
-    low, high = torch.aminmax(train)
-    reach = alike_distance((float(low), float(high)), train[0].numel())
+    reach = alike_distance(ends(train), train[0].numel())
     first = torch.arange(len(train))  # the first item of each one's group
     for members in duplicates_of(near):
-        group = direct_groups(train[members], reach)
+        group = direct_groups(rows_of(train, members), reach)
         first[members] = members[first_members(group)[group]]
     return torch.unique(first, return_inverse=True)[1]
 
@@ -134,8 +134,9 @@ def first_members(group: Int[Tensor, " n"]) -> Int[Tensor, " g"]:
 def duplicates_of(group: Int[Tensor, " n"]) -> list[Int[Tensor, " s"]]:
     """The groups of more than one item, the largest first."""
     order = group.sort(stable=True).indices
-    groups = order.split(group.bincount().tolist())
-    several = [members for members in groups if len(members) > 1]
+    size = group.bincount()
+    end = size.cumsum(0)
+    several = [order[end[i] - size[i] : end[i]] for i in (size > 1).nonzero().flatten().tolist()]
     return sorted(several, key=lambda members: (-len(members), int(members[0])))
 
 

@@ -21,8 +21,10 @@ from memhorizon.auditing.views.build import ORDER, Material, build
 from memhorizon.auditing.views.features import NAME as FEATURES
 from memhorizon.auditing.views.reduced import LARGEST_ALIGNED, SMALLEST_ALIGNED, is_registered, reduced
 from memhorizon.errors import InputError
-from memhorizon.experiments.cache import Cache, digest_of
+from memhorizon.experiments.cache import Cache
+from memhorizon.files.digests import digest_of
 from memhorizon.files.images import ImageSet
+from memhorizon.files.mapped import rows_of
 from memhorizon.measure.neighbors import nearest_of
 from memhorizon.records.audit import AuditRecord
 from memhorizon.results import Fraction
@@ -163,7 +165,7 @@ def _reference(prepared: Prepared, config: AuditConfig) -> tuple[Reference, Tens
     Training items, or held-out items where these are more; the null is counted among others.
     """
     design = prepared.design
-    trained = Reference(prepared.train[design.reference], design.group[design.reference])
+    trained = Reference(rows_of(prepared.train, design.reference), design.group[design.reference])
     if prepared.holdout is None:
         return trained, None
     for_null = n_for_null(len(prepared.fresh))
@@ -217,7 +219,7 @@ def _leaning(prepared: Prepared, seed: int) -> Leaning | None:
     first = first_members(prepared.design.group)
     size = min(len(first), len(prepared.fresh), MOST_FOR_LEANING)
     drawn = torch.randperm(len(first), generator=torch.Generator().manual_seed(seed))[:size]
-    records = torch.cat([prepared.train[first[drawn]], prepared.holdout[prepared.fresh[:size]]])
+    records = torch.cat([rows_of(prepared.train, first[drawn]), prepared.holdout[prepared.fresh[:size]]])
     index = nearest_of(prepared.samples.flatten(1), records.flatten(1), 1)[1][:, 0]
     counts = index.bincount(minlength=2 * size).numpy()
     is_train = np.arange(2 * size) < size

@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import torch
-from jaxtyping import Shaped
 from torch import Tensor
 
 from memhorizon.checks import check_whole
 from memhorizon.errors import InputError
-from memhorizon.experiments.tensors import read_tensors_and_note, write_tensors
 from memhorizon.files.plain import SUFFIX, check_path, make_folder
+from memhorizon.files.tensor_files import read_tensors_and_note, write_tensors
 from memhorizon.records.audit import PROTOCOL
 from memhorizon.records.plain import Plain
 
@@ -33,7 +32,6 @@ Key: TypeAlias = Mapping[str, Plain]  # what tensors are computed from
 Tensors: TypeAlias = dict[str, Tensor]
 
 MOST_BYTES = 2 * 10**9  # of all files; beyond it those that were not used for longest are removed
-DIGESTED = 2**24  # numbers brought to the CPU at a time
 STALE = 86_400.0  # seconds after which what a killed process was writing is removed
 _OURS = re.compile(r"[0-9a-f]{64}\.safetensors|\.[0-9a-f]{16}" + re.escape(SUFFIX))
 
@@ -141,26 +139,3 @@ def cached(cache: Cache | None, key: Key, compute: Callable[[], Mapping[str, Ten
     if cache is None:
         return {name: _settled(tensor) for name, tensor in compute().items()}
     return cache.tensors(key, compute)
-
-
-def digest_of(tensor: Shaped[Tensor, "..."]) -> str:
-    """SHA-256 of a tensor: its type, its shape and its bytes in order, in hexadecimal digits.
-
-    Device and strides change nothing; a few million numbers are in memory at a time.
-
-    >>> digest_of(torch.zeros(2, 3))[:12] != digest_of(torch.zeros(3, 2))[:12]
-    True
-    """
-    total = hashlib.sha256(json.dumps([str(tensor.dtype), list(tensor.shape)]).encode())
-    for part in _parts(tensor.detach()):
-        total.update(part.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return total.hexdigest()
-
-
-def _parts(tensor: Tensor) -> Iterator[Tensor]:
-    """A tensor along its first axis, so many numbers at a time."""
-    if tensor.ndim < 2 or not tensor.numel():
-        yield tensor
-        return
-    rows = max(1, DIGESTED * len(tensor) // tensor.numel())
-    yield from tensor.split(rows)

@@ -22,7 +22,8 @@ from memhorizon.datasets.sources import source_of
 from memhorizon.datasets.split import Split
 from memhorizon.devices import with_threads
 from memhorizon.errors import InputError
-from memhorizon.experiments.cache import Cache, cached, digest_of
+from memhorizon.experiments.cache import Cache, cached
+from memhorizon.files.digests import digest_of
 from memhorizon.files.plain import user_cache
 from memhorizon.measure.quality import Distance, frechet_distance
 from memhorizon.measure.snapshot import Quality

@@ -13,10 +13,10 @@ import torch
 from memhorizon.datasets.config import DataConfig
 from memhorizon.errors import InputError
 from memhorizon.experiments import demo
-from memhorizon.experiments.cache import digest_of
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.cost import costs
 from memhorizon.experiments.executors.processes import cores
+from memhorizon.files.digests import digest_of
 from memhorizon.files.images import ImageSet, ImageSource, load_images
 from memhorizon.files.plain import check_path, write_at
 from memhorizon.forecasting.fitting import Question, fit

@@ -12,9 +12,9 @@ from memhorizon.errors import InputError
 from memhorizon.experiments.rows import rows_of, tensors_of
 from memhorizon.experiments.run import environment
 from memhorizon.experiments.run_directory import RunDir
-from memhorizon.experiments.tensors import checksum
 from memhorizon.experiments.written import WrittenConfig
 from memhorizon.files.plain import Row, check_path
+from memhorizon.files.tensor_files import checksum
 from memhorizon.measure.items import Items
 from memhorizon.measure.snapshot import MeasureConfig, Observation, Quality, Reference, observe
 from memhorizon.records.check import LAST_STEP

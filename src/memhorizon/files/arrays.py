@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from io import BufferedIOBase
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from memhorizon.errors import InputError
 from memhorizon.files.bounds import check_regular, check_unpacked, printable
+from memhorizon.files.mapped import MAPPED_FROM, can_map, map_file
 from memhorizon.files.pictures import PICTURE_SUFFIXES
 
 BROKEN = (
@@ -56,8 +57,12 @@ def split_key(source: str | os.PathLike[str]) -> tuple[Path, str | None]:
     return Path(match[1]), match[2]
 
 
-def load_array(source: str | os.PathLike[str]) -> np.ndarray | Tensor:
+def load_array(source: str | os.PathLike[str], *, mapped: bool = False) -> np.ndarray | Tensor:
     """Read the array of a .npy, .npz or .safetensors file; of several, the one of "FILE.npz::KEY".
+
+    Args:
+        source: the file.
+        mapped: leave a large array of a .npy file on the disk (`memhorizon.files.mapped`).
 
     Raises:
         InputError: if it is missing, damaged, pickled, of another kind, larger than the bounds of
@@ -71,19 +76,19 @@ def load_array(source: str | os.PathLike[str]) -> np.ndarray | Tensor:
     if suffix not in _SUFFIXES:
         raise InputError(f"{where}: expected a folder, a .npy, .npz or .safetensors file{_hint(suffix)}")
     try:
-        return _read(path, suffix, where, key)
+        return _read(path, suffix, where, key, mapped)
     except InputError:
         raise
     except BROKEN as error:
         raise InputError(f"{where}: damaged, or no {suffix} file ({printable(error)[:200]})") from error
 
 
-def _read(path: Path, suffix: str, where: str, key: str | None) -> np.ndarray | Tensor:
+def _read(path: Path, suffix: str, where: str, key: str | None, mapped: bool) -> np.ndarray | Tensor:
     """Read a file by its suffix."""
     size = check_regular(path)
     if suffix == ".safetensors":
         return _read_safetensors(path, where, key)
-    return _read_numpy(path, size, where, key)
+    return _read_numpy(path, size, where, key, mapped)
 
 
 def _hint(suffix: str) -> str:
@@ -98,13 +103,15 @@ def _read_safetensors(path: Path, where: str, key: str | None) -> Tensor:
         return file.get_tensor(_choose(list(file.keys()), where, key))
 
 
-def _read_numpy(path: Path, size: int, where: str, key: str | None) -> np.ndarray:
+def _read_numpy(path: Path, size: int, where: str, key: str | None, mapped: bool) -> np.ndarray | Tensor:
     """Read a .npy or .npz file, whichever it is called."""
     with path.open("rb") as raw:
         is_archive = raw.read(2) == b"PK"
         if is_archive:
             return _read_npz(raw, size, where, key)
         raw.seek(0)
+        if mapped and size >= MAPPED_FROM:
+            return _map_npy(path, raw, size, where)
         return _read_npy(raw, size, where)
 
 
@@ -129,33 +136,65 @@ def _arrays_in(archive: zipfile.ZipFile, where: str) -> dict[str, zipfile.ZipInf
     return members
 
 
+def _map_npy(path: Path, file: BufferedIOBase, size: int, where: str) -> np.ndarray | Tensor:
+    """Leave an array on the disk; one in the order of Fortran, or of another processor, is read."""
+    header = _header(file)
+    if header.is_plain:
+        _check_size(header, size - file.tell(), where)
+        return map_file(path, file.tell(), header.shape, header.dtype)
+    file.seek(0)
+    return _read_npy(file, size, where)
+
+
 def _read_npy(file: BufferedIOBase, size: int, where: str) -> np.ndarray:
     """Read an array that takes `size` bytes with its header, which must state so."""
-    shape, dtype = _header(file)
-    unpacked = math.prod(shape) * dtype.itemsize
-    check_unpacked(unpacked, where)
-    held = size - file.tell()
-    if min(shape, default=0) < 0 or unpacked != held:
-        raise InputError(
-            f"{where}: damaged, expected {unpacked:,} bytes for shape {shape} of {dtype}, got {held:,}"
-        )
+    header = _header(file)
+    check_unpacked(header.bytes, where)
+    _check_size(header, size - file.tell(), where)
     file.seek(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # NumPy's remark on headers of Python 2
         return np.lib.format.read_array(file, allow_pickle=False)
 
 
-def _header(file: BufferedIOBase) -> tuple[tuple[int, ...], np.dtype]:
+def _check_size(header: "_Header", held: int, where: str) -> None:
+    """Refuse a file that does not hold the bytes that its header states."""
+    if min(header.shape, default=0) < 0 or header.bytes != held:
+        raise InputError(
+            f"{where}: damaged, expected {header.bytes:,} bytes for shape {header.shape} of {header.dtype}, "
+            f"got {held:,}"
+        )
+
+
+class _Header(NamedTuple):
+    """What a .npy file says of its array."""
+
+    shape: tuple[int, ...]
+    is_fortran: bool
+    dtype: np.dtype
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the array can be used as it lies there."""
+        return not self.is_fortran and can_map(self.dtype)
+
+    @property
+    def bytes(self) -> int:
+        """What the array takes."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def _header(file: BufferedIOBase) -> _Header:
     version = np.lib.format.read_magic(file)
     read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in read:
         raise ValueError(f"an array with named columns, version {version}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        shape, _, dtype = read[version](file)
-    if dtype.hasobject:
+        header = _Header(*read[version](file))
+    if header.dtype.hasobject:
         raise ValueError("it holds Python objects as a pickle, which is never opened")
-    return shape, dtype
+    return header
 
 
 def _choose(keys: list[str], where: str, key: str | None) -> str:

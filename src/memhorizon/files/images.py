@@ -101,7 +101,22 @@ def load_images(
         InputError: if there is nothing to load, or it cannot be made into one finite tensor.
     """
     _check_options(size, grey, channels)
-    found = _load(source, size, grey, channels)
+    return _checked(source, _load(source, size, grey, channels))
+
+
+def load_mapped(source: ImageSource) -> ImageSet:
+    """Do as `load_images` does, but leave the items of a large .npy file on the disk.
+
+    For use within a function: they change with the file. Only 32-bit floats can be left there.
+
+    Raises:
+        InputError: as `load_images`.
+    """
+    return _checked(source, _load(source, None, False, None, mapped=True))
+
+
+def _checked(source: ImageSource, found: "_Loaded") -> ImageSet:
+    """What was loaded, if its values can be used."""
     if not isinstance(source, ImageSet):
         check_values(found.items.images, found.where, torch.tensor(found.positions))
     return found.items
@@ -110,13 +125,14 @@ def load_images(
 def load_usable(source: ImageSource, *, size: int | None = None, grey: bool = False) -> ImageSet:
     """Do as `load_images` does, but pass over single items of an array as well, and list them in `skipped`.
 
-    Those are items that hold NaN or infinity, and pictures of one single colour.
+    Those are items that hold NaN or infinity, and pictures of one single colour. As `load_mapped`, it leaves
+    the items of a large .npy file on the disk.
 
     Raises:
         InputError: as `load_images`; where no item is left, naming the first reason.
     """
     _check_options(size, grey, None)
-    found = _load(source, size, grey, None)
+    found = _load(source, size, grey, None, mapped=True)
     reasons = _why_unusable(found.items.images)
     if not reasons:
         return found.items
@@ -159,13 +175,15 @@ class _Loaded(NamedTuple):
     positions: Sequence[int]
 
 
-def _load(source: ImageSource, size: int | None, grey: bool, channels: Channels) -> _Loaded:
+def _load(
+    source: ImageSource, size: int | None, grey: bool, channels: Channels, *, mapped: bool = False
+) -> _Loaded:
     """Read items, whatever their values are."""
     if isinstance(source, ImageSet):
         prepared = replace(source, images=prepare(source.images, size=size, grey=grey))
         return _Loaded(prepared, "images", range(len(source)))
     if isinstance(source, str | os.PathLike):
-        return _load_path(source, size, grey, channels)
+        return _load_path(source, size, grey, channels, mapped)
     if isinstance(source, Tensor | np.ndarray):
         return _load_array(as_tensor(source, "images", channels=channels), "images", size, grey)
     if isinstance(source, Sequence) and not isinstance(source, bytes | bytearray | memoryview):
@@ -184,12 +202,15 @@ def _check_options(size: object, grey: object, channels: object) -> None:
         raise InputError(f'channels: expected "first", "last" or None, got {channels!r}')
 
 
-def _load_path(source: str | os.PathLike[str], size: int | None, grey: bool, channels: Channels) -> _Loaded:
+def _load_path(
+    source: str | os.PathLike[str], size: int | None, grey: bool, channels: Channels, mapped: bool
+) -> _Loaded:
     path = Path(source)
     if os.path.isdir(source):
         return _load_folder(list_pictures(path), size, grey)
     where = printable("::".join(str(part) for part in split_key(path) if part is not None))
-    return _load_array(as_tensor(load_array(path), where, channels=channels), where, size, grey)
+    array = load_array(path, mapped=mapped)
+    return _load_array(as_tensor(array, where, channels=channels), where, size, grey)
 
 
 def _load_folder(files: PictureFiles, size: int | None, grey: bool) -> _Loaded:

@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from memhorizon.files.bounds import MOST_PIXELS, check_regular, printable
+from memhorizon.files.mapped import by_blocks
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # only these decoders ever see a file
 _READ = "png jpg jpeg jpe jfif webp bmp gif tif tiff ppm pgm pbm pnm"
@@ -91,6 +92,10 @@ def constant(images: Float[Tensor, " n *item"]) -> Bool[Tensor, " n"]:
     """Tell which pictures are one single colour; never so for vectors and single pixels."""
     if images.ndim != 4 or images.shape[-2:].numel() == 1:
         return torch.zeros(len(images), dtype=torch.bool, device=images.device)
+    return by_blocks(_constant, images)
+
+
+def _constant(images: Float[Tensor, "n c h w"]) -> Bool[Tensor, " n"]:
     return (images.amin((-2, -1)) == images.amax((-2, -1))).all(1)
 
 

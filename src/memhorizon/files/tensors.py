@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from torch import Tensor
 
 from memhorizon.errors import InputError
+from memhorizon.files.mapped import as_mapped, by_blocks
 from memhorizon.files.pictures import constant
 from memhorizon.files.ranges import leaves_range_unused, unused_message
 
@@ -97,7 +98,12 @@ def _from_numpy(array: np.ndarray, where: str) -> Tensor:
         )
     if array.dtype.kind not in "fub" or array.dtype.itemsize > 8:
         raise InputError(f"{where}: {_EXPECTED_TYPE}, got {array.dtype}")
-    return torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), ["C", "W"]))
+    mapped = as_mapped(array)
+    return (
+        mapped
+        if mapped is not None
+        else torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), ["C", "W"]))
+    )
 
 
 def integer_bits(array: Tensor | np.ndarray) -> int | None:
@@ -185,6 +191,10 @@ def check_values(
 
 def finite(images: Float[Tensor, " n *item"]) -> Bool[Tensor, " n"]:
     """Tell which items hold neither NaN nor infinity."""
+    return by_blocks(_finite, images)
+
+
+def _finite(images: Float[Tensor, " n *item"]) -> Bool[Tensor, " n"]:
     rows = images.flatten(1)
     return (rows.amin(1) + rows.amax(1)).isfinite()  # NaN passes through both
 

@@ -13,6 +13,8 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from memhorizon.checks import check_choice, check_number
+from memhorizon.files.digests import row_digests
+from memhorizon.files.mapped import blocks, rows_of
 from memhorizon.measure.features import pca_features
 from memhorizon.measure.items import Items, as_items
 from memhorizon.measure.neighbors import check_finite, nearest_of, pairs_within
@@ -24,6 +26,7 @@ FEWEST = 3  # smallest k that a scale is read from
 LOOKED_AT = 1024  # items that the scale is read from
 DIRECTIONS = (64, 256)  # main directions of a first, coarse search
 LINKS = 100  # pairs per item that it may leave to be looked at again
+MOST_LINKS = 10_000_000  # such pairs of all items, which are in memory together
 _ROUNDING = 4 * torch.finfo(torch.float32).eps  # of a distance between two rounded vectors, per their length
 
 
@@ -122,10 +125,11 @@ def linked_groups(items: Shaped[Tensor, "n ..."], distance: float) -> Int[Tensor
 
 def direct_groups(items: Shaped[Tensor, "n ..."], distance: float) -> Int[Tensor, " n"]:
     """Do what `linked_groups` does by one search in all directions."""
-    points, label = torch.unique(items.flatten(1), dim=0, return_inverse=True)
-    label = label.cpu().numpy()
+    rows = items.flatten(1)
+    _, first, label = np.unique(row_digests(rows), return_index=True, return_inverse=True)
     if distance > 0:
-        label = _components(points, distance)[label]
+        points = rows if len(first) == len(rows) else rows[torch.from_numpy(first)]
+        label = _components(points, distance)[np.arange(len(rows)) if points is rows else label]
     return _by_appearance(label)
 
 
@@ -155,14 +159,19 @@ def _coarse_groups(rows: Shaped[Tensor, "n d"], distance: float) -> Int[Tensor, 
             return None
         main = _main_directions(rows, count)
         reach = distance + _ROUNDING * float(main.norm(dim=1).amax())
-        if _expected_pairs(main, reach) <= LINKS * len(main):
+        if _expected_pairs(main, reach) <= min(LINKS * len(main), MOST_LINKS):
             return direct_groups(main, reach)
     return None
 
 
 def _main_directions(rows: Shaped[Tensor, "n d"], count: int) -> Shaped[Tensor, "n count"]:
     project = pca_features(rows[: 2 * count], count)
-    return torch.cat([project(part) for part in rows.split(LOOKED_AT)]).float()
+    main = torch.empty(len(rows), count)
+    done = 0
+    for part in blocks(rows, rows=LOOKED_AT):
+        main[done : done + len(part)] = project(part)
+        done += len(part)
+    return main
 
 
 def _expected_pairs(rows: Shaped[Tensor, "n d"], reach: float) -> float:
@@ -176,10 +185,12 @@ def _refined(rows: Shaped[Tensor, "n d"], coarse: Int[Tensor, " n"], distance: f
     """Search within each coarse group."""
     first = torch.arange(len(rows))  # the first item of each one's group
     order = coarse.sort(stable=True).indices
-    for members in order.split(coarse.bincount().tolist()):
-        if len(members) > 1:
-            group = direct_groups(rows[members], distance)
-            first[members] = members[_first_of(group)]
+    size = coarse.bincount()
+    end = size.cumsum(0)
+    for number in (size > 1).nonzero().flatten().tolist():
+        members = order[end[number] - size[number] : end[number]]
+        group = direct_groups(rows_of(rows, members), distance)
+        first[members] = members[_first_of(group)]
     return torch.unique(first, return_inverse=True)[1]
 
 

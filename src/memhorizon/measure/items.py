@@ -17,7 +17,8 @@ from torch import Tensor
 from memhorizon.errors import InputError
 from memhorizon.files.arrays import load_array
 from memhorizon.files.folders import Skipped
-from memhorizon.files.images import ImageSet, load_images
+from memhorizon.files.images import ImageSet, load_mapped
+from memhorizon.files.mapped import as_mapped, is_mapped
 from memhorizon.measure.units import Values, in_one_unit
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def as_pair(
 
 def _check_fit(a: Tensor, b: Tensor, names: tuple[str, str], *, one_shape: bool) -> None:
     both = ", ".join(names)
-    if a.device != b.device:
+    if a.device != b.device and not (is_mapped(a) or is_mapped(b)):
         raise InputError(f"{both}: expected one device, got {a.device} and {b.device}")
     are_pictures = min(a.ndim, b.ndim) > 2  # vectors are of any layout
     if a.shape[1:] != b.shape[1:] and (one_shape or are_pictures):
@@ -137,7 +138,7 @@ def _holds_paths(x: object) -> bool:
 
 def _read(source: object, name: str) -> Tensor:
     """Read a path, or paths; where something has to be passed over, the caller shall know."""
-    found = _loaded(load_images, source, name)
+    found = _loaded(load_mapped, source, name)
     if found.skipped:
         raise InputError(f"{name}: {_passed_over(found.skipped)}")
     return found.images
@@ -161,12 +162,16 @@ def _loaded(load: Callable[..., _Loaded], source: object, name: str) -> _Loaded:
 
 def _array_given(x: Numbers, name: str) -> Tensor:
     if isinstance(x, str | os.PathLike):
-        x = _loaded(load_array, x, name)
+        x = _loaded(_load_array, x, name)
     tensor = x if isinstance(x, Tensor) else _stacked(_tensors_in(x), name)
     if tensor is None:
         tensor = _of_array(x, name)
     _check_dense(tensor, name)
     return tensor.detach()
+
+
+def _load_array(source: str | os.PathLike[str]) -> np.ndarray | Tensor:
+    return load_array(source, mapped=True)
 
 
 def _check_dense(tensor: Tensor, name: str) -> None:
@@ -196,6 +201,9 @@ def _of_array(x: object, name: str) -> Tensor:
     _check_unmasked(x, name)
     array = _numpy_of(x, name)
     _check_real(array, type(x).__name__, name)
+    mapped = as_mapped(x)
+    if mapped is not None:
+        return mapped
     return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("=")))
 
 

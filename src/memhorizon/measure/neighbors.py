@@ -8,8 +8,9 @@ within the bound.
 """
 
 import math
-from collections.abc import Iterator
-from typing import SupportsIndex
+import os
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, SupportsIndex, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float, Float64, Int, Shaped
@@ -18,11 +19,23 @@ from torch import Tensor
 from memhorizon.checks import check_number, check_whole
 from memhorizon.devices import wide, widest_float
 from memhorizon.errors import InputError
+from memhorizon.files.mapped import blocks, ends, give_back, is_mapped
+from memhorizon.files.plain import check_path, make_folder
 from memhorizon.measure.items import Items, as_items, as_pair
+from memhorizon.measure.leaves import Leaf, leaves
 from memhorizon.measure.ranking import Frame, pairs_below, piece_rows, rank
+from memhorizon.measure.search import Found, Keeper
+
+if TYPE_CHECKING:
+    Report: TypeAlias = Callable[[int, int], object]  # how many are done, of how many
+else:  # checked by `nearest`
+    Report = object
 
 _SPARE = 4  # candidates kept beyond k; with fewer, near ties send more rows to the second search
 _CHUNK = 1 << 26  # entries of samples placed at a time: 256 MB
+# Where the training points are searched in spans, of which one at a time is in memory:
+_SPAN = 1 << 25  # entries of one: 128 MB
+_CHUNK_OF_SPAN = 1 << 24  # entries of samples placed at a time: 64 MB
 _LARGEST = 1e150  # the squares of larger numbers overflow in 64 bits
 _LARGEST_NARROW = 1e30  # distances between larger numbers may overflow in 32 bits
 _TINY = 1e-140  # the squares of differences below this lose digits in 64 bits, below 1e-162 all of them
@@ -37,11 +50,17 @@ def nearest(
     k: SupportsIndex = 2,
     chunk: SupportsIndex | None = None,
     same_units: bool = False,
+    folder: str | os.PathLike[str] | None = None,
+    progress: Report | None = None,
 ) -> tuple[Float[Tensor, "m k"], Int[Tensor, "m k"]]:
     """Find the k nearest training points of every sample, exactly.
 
     Distances are Euclidean over all entries of an item and come from direct differences in 64 bits: an exact
     copy is at distance exactly 0. Neighbours come nearest first, equal distances by the lower index.
+
+    A set may be larger than the memory: of an array that NumPy has mapped (`np.load(..., mmap_mode="r")`),
+    and of a .npy file of 32-bit floats of 256 MB or more, a part at a time is read. Beside the answer that
+    takes about half a gigabyte. The other set may then be on a GPU, which does the work.
 
     Args:
         samples: the points asked about, [m, *item]: tensor or array of any real type, path or ImageSet.
@@ -51,14 +70,17 @@ def nearest(
         chunk: samples handled at a time; by default as many as fit 256 MB. It never changes the result.
         same_units: vouch that both sets have one unit; their ranges are then not compared, and nothing is
             brought to another range.
+        folder: where a file keeps what was found, so that the same search goes on where it was ended, with
+            the same result to the bit.
+        progress: called with the number of training points that were searched, and that of all.
 
     Returns:
         Distances [m, k] (32-bit; 64-bit if an input has more than 24 bits or values above 1e30) and indices
         into `train` [m, k], on the device of the inputs (on the CPU where that has no 64 bits).
 
     Raises:
-        InputError: if types, shapes, devices or evidently the units do not match, k is not within 1..n, or a
-            value is not finite.
+        InputError: if types, shapes, devices or evidently the units do not match, k is not within 1..n, a
+            value is not finite, or no file can be written in `folder`.
     """
     a, b = as_pair(samples, train, ("samples", "train"), same_units=same_units)
     check_whole("k", k)
@@ -67,25 +89,85 @@ def nearest(
         raise InputError(f"k: expected 1 to {len(b)} (the number of training points), got {k}")
     if chunk is not None:
         check_whole("chunk", chunk, least=1)
-    return nearest_of(a, b, k, chunk)
+    if progress is not None and not callable(progress):
+        raise InputError(f"progress: expected a function of two numbers, got {progress!r:.100}")
+    keeper = None if folder is None else _keeper(folder, a, b, k)
+    return nearest_of(a, b, k, chunk, keeper=keeper, report=progress)
+
+
+def _keeper(folder: object, a: Shaped[Tensor, "..."], b: Shaped[Tensor, "..."], k: int) -> Keeper:
+    place = check_path("folder", folder)
+    make_folder(place, "folder")
+    return Keeper.of(place, a, b, k)
 
 
 def nearest_of(
-    samples: Shaped[Tensor, "..."], train: Shaped[Tensor, "..."], k: int, chunk: SupportsIndex | None = None
+    samples: Shaped[Tensor, "..."],
+    train: Shaped[Tensor, "..."],
+    k: int,
+    chunk: SupportsIndex | None = None,
+    *,
+    among: Int[Tensor, " s"] | None = None,
+    keeper: Keeper | None = None,
+    report: Report | None = None,
 ) -> tuple[Float[Tensor, "m k"], Int[Tensor, "m k"]]:
     """Do as `nearest`, for tensors that are known to fit each other.
+
+    Training points that lie in a file are searched in spans, as are all where what was found is kept.
+
+    Args:
+        samples: as for `nearest`.
+        train: likewise.
+        k: likewise.
+        chunk: likewise.
+        among: numbers of the training points that are searched, ascending; the indices of the answer then
+            count these. None for all.
+        keeper: of what was found.
+        report: told how many of the training points were searched.
 
     Raises:
         InputError: if a value is not finite.
     """
-    largest = max(check_finite(samples, "samples"), check_finite(train, "train"))
-    a = _on_wide_device(samples)
-    b = _on_wide_device(train)
-    frame = Frame.of(b, largest, _rank_type({a.dtype, b.dtype}, largest))
-    size = int(chunk or _rows_at_a_time(b))
-    parts = [_search(part, b, k, frame) for part in a.split(min(size, len(a)))]
-    distances, indices = (torch.cat(column) for column in zip(*parts, strict=True))
-    return distances.to(frame.center.dtype), indices
+    a = samples.reshape(len(samples), -1)
+    b = train.reshape(len(train), -1)
+    place = _place(a, b)
+    in_spans = keeper is not None or is_mapped(b)
+    size = int(chunk or _rows_at_a_time(b, _CHUNK_OF_SPAN if in_spans else _CHUNK))
+    total = len(b) if among is None else len(among)
+    found = (keeper and keeper.read()) or Found.none(len(a), check_finite(samples, "samples"), place)
+    while found.done < total:
+        stop = min(total, found.done + _rows_at_a_time(b, _SPAN)) if in_spans else total
+        points = b[found.done : stop] if among is None else b[among[found.done : stop]]
+        found = _searched(a, points.to(place), k, size, found)
+        give_back(b)
+        if keeper is not None:
+            keeper.write(found)
+        if report is not None:
+            report(found.done, total)
+    return found.distance.to(_rank_type({a.dtype, b.dtype}, found.largest)), found.index
+
+
+def _searched(
+    samples: Shaped[Tensor, "m d"], points: Shaped[Tensor, "s d"], k: int, size: int, before: Found
+) -> Found:
+    """Search further points, which follow those that were searched before."""
+    largest = max(before.largest, check_finite(points, "train", first=before.done))
+    frame = Frame.of(points, largest, _rank_type({samples.dtype, points.dtype}, largest))
+    some = min(k, len(points))
+    parts = [_search(part.to(points.device), points, some, frame) for part in blocks(samples, rows=size)]
+    distance, index = (torch.cat(column) for column in zip(*parts, strict=True))
+    done = before.done + len(points)
+    if not before.done:
+        return Found(distance, index, done, largest)
+    distance = torch.cat([before.distance, distance], 1)
+    index = torch.cat([before.index, index + before.done], 1)
+    return Found(*_in_order(distance, index, k), done, largest)
+
+
+def _place(a: Shaped[Tensor, "m d"], b: Shaped[Tensor, "n d"]) -> torch.device:
+    """Where a search computes: on the device of what is in memory, if that has 64 bits."""
+    device = a.device if is_mapped(b) else b.device
+    return device if widest_float(device) == torch.float64 else torch.device("cpu")
 
 
 def pairs_within(points: Items, distance: float) -> tuple[Int[Tensor, " p"], Int[Tensor, " p"]]:
@@ -99,28 +181,40 @@ def pairs_within(points: Items, distance: float) -> tuple[Int[Tensor, " p"], Int
     largest = check_finite(items, "points")
     x = _on_wide_device(items)
     frame = Frame.of(x, largest, _rank_type({x.dtype}, largest))
-    size = _rows_at_a_time(x)
-    parts = [_pairs_from(x, slice(start, start + size), distance, frame) for start in range(0, len(x), size)]
+    parts = [_pairs_of(x, leaf, distance, frame) for leaf in leaves(x, distance)]
     i, j = (torch.cat(side) for side in zip(*parts, strict=True))
     return i, j
 
 
-def _pairs_from(
-    x: Shaped[Tensor, "n d"], rows: slice, distance: float, frame: Frame
+def _pairs_of(
+    x: Shaped[Tensor, "n d"], leaf: Leaf, distance: float, frame: Frame
 ) -> tuple[Int[Tensor, " p"], Int[Tensor, " p"]]:
-    """Find the pairs of which the first point is one of `rows`."""
-    start = rows.start
-    a, radius = frame.queries(x[rows])
-    limit = frame.limit(radius, torch.full_like(radius, distance))
-    first = [torch.empty(0, dtype=torch.int64, device=x.device)]
-    second = [torch.empty(0, dtype=torch.int64, device=x.device)]
-    for row, column in pairs_below(a, x[start:], frame, limit):
-        i = row[row < column] + start
-        j = column[row < column] + start
-        near = _direct(x, x, i, j) <= distance
-        first.append(i[near])
-        second.append(j[near])
+    """Find the pairs of a visitor and a member of a leaf, the lower number of the two a visitor."""
+    first = [leaf.members[:0]]
+    second = [leaf.members[:0]]
+    for visitors in leaf.visitors.split(_rows_at_a_time(x, _CHUNK)):
+        members = leaf.members[leaf.members > visitors[0]]
+        if not len(members):
+            break
+        a, radius = frame.queries(_picked(x, visitors))
+        limit = frame.limit(radius, torch.full_like(radius, distance))
+        for row, column in pairs_below(a, _picked(x, members), frame, limit):
+            i = visitors[row]
+            j = members[column]
+            once = i < j
+            near = _direct(x, x, i[once], j[once]) <= distance
+            first.append(i[once][near])
+            second.append(j[once][near])
     return torch.cat(first), torch.cat(second)
+
+
+def _picked(x: Shaped[Tensor, "n d"], index: Int[Tensor, " s"]) -> Shaped[Tensor, "s d"]:
+    """Points by their ascending numbers, not copied where these are a range."""
+    if not len(index):
+        return x[:0]
+    start = int(index[0])
+    stop = int(index[-1]) + 1
+    return x[start:stop] if stop - start == len(index) else x[index]
 
 
 def pairs_in_balls(
@@ -138,7 +232,7 @@ def pairs_in_balls(
     b = _on_wide_device(points)
     reach = radius.to(a.device)
     frame = Frame.of(b, largest, _rank_type({a.dtype, b.dtype}, largest))
-    size = _rows_at_a_time(b)
+    size = _rows_at_a_time(b, _CHUNK)
     for start in range(0, len(a), size):
         rows = slice(start, start + size)
         for row, column in _pairs_in_balls_of(a[rows], b, reach[rows], frame):
@@ -165,28 +259,28 @@ def kth_among(index: Int[Tensor, "m K"], allowed: Bool[Tensor, " n"], k: int) ->
     return (allowed[index].cumsum(1) < k).sum(1, keepdim=True).clamp(max=index.shape[1] - 1)
 
 
-def check_finite(x: Shaped[Tensor, "n ..."], name: str) -> float:
-    """Give the largest absolute value of a set.
+def check_finite(x: Shaped[Tensor, "n ..."], name: str, *, first: int = 0) -> float:
+    """Give the largest absolute value of a set, whose rows are counted from `first`.
 
     Raises:
         InputError: naming its rows, if a value is not finite, or too large to be squared.
     """
     largest = _largest(x)
     if not largest < _LARGEST:  # also catches NaN
-        rows = _rows_out_of_range(x)
-        raise InputError(f"{name}: expected finite values below {_LARGEST:g}, got others in rows {rows[:5]}")
+        rows = [first + row for row in _rows_out_of_range(x)[:5]]
+        raise InputError(f"{name}: expected finite values below {_LARGEST:g}, got others in rows {rows}")
     return largest
 
 
 def _largest(x: Shaped[Tensor, "n ..."]) -> float:
     """The largest absolute value; NaN where there is one."""
-    low, high = (float(end) for end in torch.aminmax(x))
+    low, high = ends(x)
     return max(abs(low), abs(high))
 
 
 def _rows_out_of_range(x: Shaped[Tensor, "n ..."]) -> list[int]:
-    is_fine = wide(x.flatten(1)).abs().lt(_LARGEST).all(1)
-    return is_fine.logical_not().nonzero().flatten().tolist()
+    is_fine = [wide(part.flatten(1)).abs().lt(_LARGEST).all(1) for part in blocks(x)]
+    return torch.cat(is_fine).logical_not().nonzero().flatten().tolist()
 
 
 def _on_wide_device(x: Shaped[Tensor, "n ..."]) -> Shaped[Tensor, "n d"]:
@@ -195,8 +289,8 @@ def _on_wide_device(x: Shaped[Tensor, "n ..."]) -> Shaped[Tensor, "n d"]:
     return rows if widest_float(rows.device) == torch.float64 else rows.cpu()
 
 
-def _rows_at_a_time(x: Shaped[Tensor, "n d"]) -> int:
-    return max(256, _CHUNK // x.shape[1])
+def _rows_at_a_time(x: Shaped[Tensor, "n d"], entries: int) -> int:
+    return max(256, entries // x.shape[1])
 
 
 def _rank_type(dtypes: set[torch.dtype], largest: float) -> torch.dtype:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from memhorizon.devices import wide
 from memhorizon.errors import InputError
+from memhorizon.files.mapped import blocks, ends
 from memhorizon.files.ranges import leaves_range_unused, unused_message
 
 _WHITE = {torch.uint8: 255, torch.uint16: 65535}  # in pixels of these types
@@ -47,8 +48,8 @@ class Values:
     @classmethod
     def of(cls, data: Tensor, name: str, given: torch.dtype | None = None) -> "Values":
         """Look through a set, which was given in the type `given`."""
-        low, high = torch.aminmax(data)
-        return cls(data, name, _WHITE.get(given or data.dtype), float(low), float(high))
+        low, high = ends(data)
+        return cls(data, name, _WHITE.get(given or data.dtype), low, high)
 
     @property
     def width(self) -> float:
@@ -96,10 +97,10 @@ class Values:
 
     @cached_property
     def _moments(self) -> tuple[float, float]:
-        parts = self.data.split(_ROWS)
         count = self.data.numel()
-        mean = sum(float(wide(part).sum()) for part in parts) / count
-        square = sum(float((wide(part) - mean).square().sum()) for part in parts) / count
+        mean = sum(float(wide(part).sum()) for part in blocks(self.data, rows=_ROWS)) / count
+        distances = (wide(part) - mean for part in blocks(self.data, rows=_ROWS))
+        square = sum(float(part.square().sum()) for part in distances) / count
         return mean, square**0.5
 
     def __str__(self) -> str:

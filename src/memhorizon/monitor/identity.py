@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from memhorizon.errors import InputError
-from memhorizon.experiments.cache import digest_of
+from memhorizon.files.digests import digest_of
 from memhorizon.monitor.settings import MonitorSets, MonitorSettings
 
 

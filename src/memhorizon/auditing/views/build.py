@@ -17,7 +17,8 @@ from memhorizon.auditing.views.base import Report, View
 from memhorizon.auditing.views.features import features
 from memhorizon.auditing.views.pixels import coarse, pixels
 from memhorizon.auditing.views.reduced import LARGEST_ALIGNED, in_unit, is_registered, reduced
-from memhorizon.experiments.cache import Cache, cached, digest_of
+from memhorizon.experiments.cache import Cache, cached
+from memhorizon.files.digests import digest_of
 from memhorizon.files.images import ImageSet
 from memhorizon.records.plain import Plain
 

@@ -4,9 +4,9 @@ Each item goes through the network once, as it was read. An audit asks about ite
 views compare them; their vectors are then looked up.
 """
 
-import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
@@ -15,12 +15,13 @@ from memhorizon.auditing.feature_vectors import FeatureSource, feature_vectors
 from memhorizon.auditing.views.base import Report
 from memhorizon.auditing.views.vectors import VectorView
 from memhorizon.errors import InputError
-from memhorizon.experiments.cache import Cache, digest_of
+from memhorizon.experiments.cache import Cache
+from memhorizon.files.digests import digest_of, row_digests
 from memhorizon.files.images import ImageSet
+from memhorizon.files.mapped import rows_of
 
 NAME = "features"
 _WORDS = "features of an item"
-_DIGEST = 16  # bytes: of 10^9 different items no two have the same one
 
 
 def features(
@@ -59,11 +60,11 @@ class LookUp:
     """The vectors of items that are known, by their bytes; of equal items those of the first."""
 
     def __init__(self, items: Mapping[str, Tensor], vectors: Mapping[str, Tensor]) -> None:
-        self._vectors = vectors
-        self._place: dict[bytes, tuple[str, int]] = {}
-        for name in sorted(items, key=lambda name: name != "train"):  # the training items first
-            for row, digest in enumerate(_digests(items[name])):
-                self._place.setdefault(digest, (name, row))
+        names = sorted(items, key=lambda name: name != "train")  # the training items first
+        digests = np.concatenate([row_digests(items[name].flatten(1)) for name in names])
+        self._vectors = [vectors[name] for name in names]
+        self._starts = np.cumsum([0, *(len(items[name]) for name in names)])
+        self._digests, self._places = np.unique(digests, return_index=True)  # of equal ones the first place
 
     def __call__(self, items: Shaped[Tensor, " q *item"]) -> Float[Tensor, "q d"]:
         """The vectors of some of the items.
@@ -71,14 +72,18 @@ class LookUp:
         Raises:
             InputError: if one is none of them.
         """
-        places = [self._place.get(digest) for digest in _digests(items)]
-        rows = [self._vectors[place[0]][place[1]] for place in places if place is not None]
-        if len(rows) < len(places):
-            raise InputError(f"features: expected items of the audit, got {len(places) - len(rows)} others")
-        return torch.stack(rows) if rows else next(iter(self._vectors.values()))[:0]
+        digests = row_digests(items.flatten(1))
+        rank = np.searchsorted(self._digests, digests).clip(max=len(self._digests) - 1)
+        others = int((self._digests[rank] != digests).sum())
+        if others:
+            raise InputError(f"features: expected items of the audit, got {others} others")
+        return self._at(self._places[rank])
 
-
-def _digests(items: Shaped[Tensor, " q *item"]) -> Iterator[bytes]:
-    """A digest of the bytes of each item."""
-    for row in items.flatten(1).contiguous().view(torch.uint8).numpy():
-        yield hashlib.blake2b(row.data, digest_size=_DIGEST).digest()
+    def _at(self, places: Int[np.ndarray, " q"]) -> Float[Tensor, "q d"]:
+        """The vectors at places, counted through all sets."""
+        found = torch.empty(len(places), self._vectors[0].shape[1])
+        for vectors, start, stop in zip(self._vectors, self._starts, self._starts[1:], strict=False):
+            inside = np.flatnonzero((start <= places) & (places < stop))
+            if len(inside):
+                found[torch.from_numpy(inside)] = rows_of(vectors, torch.from_numpy(places[inside] - start))
+        return found

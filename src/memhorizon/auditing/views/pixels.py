@@ -5,7 +5,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from memhorizon.auditing.views.vectors import VectorView
-from memhorizon.experiments.cache import digest_of
+from memhorizon.files.digests import digest_of
+from memhorizon.files.mapped import by_blocks, rows_of
 
 MOST_DIRECTIONS = 96  # fewer are blinder to noise, more to compression
 _LEAST = 1e-10  # of the largest variance: directions of less have no numbers to be read from
@@ -31,13 +32,13 @@ def coarse(
         note: what the items were reduced to.
     """
     rows = train.flatten(1)
-    mean, directions = main_directions(rows[rest[:LOOKED_AT]], MOST_DIRECTIONS)
+    mean, directions = main_directions(rows_of(rows, rest[:LOOKED_AT]), MOST_DIRECTIONS)
 
     def embed(items: Float[Tensor, " q *item"]) -> Float[Tensor, "q d"]:
         return (items.flatten(1) - mean) @ directions
 
     words = f"an item in the {directions.shape[1]} main directions of the training set"
-    return VectorView("coarse", words, note, embed, embed(train), group, digest_of(directions))
+    return VectorView("coarse", words, note, embed, by_blocks(embed, train), group, digest_of(directions))
 
 
 def main_directions(

@@ -12,6 +12,7 @@ from memhorizon.auditing.nearby import nearest_groups, squared_distances_to_firs
 from memhorizon.auditing.position import position
 from memhorizon.auditing.scores import Changes
 from memhorizon.auditing.views.base import Found, Report
+from memhorizon.files.mapped import rows_of
 
 NEIGHBOURS = 4  # K of the statistic; 3 lose power against noise, 12 gain none
 _NUMBERS = 1 << 24  # numbers in memory at a time
@@ -58,7 +59,8 @@ class VectorView:
         for start in range(0, len(vectors), rows):
             some = slice(start, start + rows)
             own = None if left_out is None else left_out[some]
-            parts.append(nearest_groups(vectors[some], self.train, self.group, self.neighbours, own))
+            within = _within(report, start, min(rows, len(vectors) - start), len(vectors))
+            parts.append(nearest_groups(vectors[some], self.train, self.group, self.neighbours, own, within))
             report(min(start + rows, len(vectors)), len(vectors))
         distance = torch.cat([part.distance for part in parts])
         index = torch.cat([part.index for part in parts])
@@ -71,7 +73,7 @@ class VectorView:
         """The statistics of items among training items."""
         rows = self._rows()
         pairs = zip(vectors.split(rows), index.split(rows), strict=True)
-        return torch.cat([_statistic(some, self.train[i]) for some, i in pairs]).numpy()
+        return torch.cat([_statistic(some, rows_of(self.train, i)) for some, i in pairs]).numpy()
 
     def _rows(self) -> int:
         """Queries whose neighbours are in memory at a time."""
@@ -92,10 +94,15 @@ class VectorView:
         item, row = _pairs_within(vectors, others, found.state["reach"])
         values = [np.empty(0)]
         for i, j in zip(item.split(self._rows()), row.split(self._rows()), strict=True):
-            points = torch.cat([self.train[index[i]], others[j][:, None]], 1)
+            points = torch.cat([rows_of(self.train, index[i]), others[j][:, None]], 1)
             values.append(_statistic(vectors[i], points, index.shape[1]).numpy())
             report(sum(map(len, values)), len(item))
         return Changes(row.numpy(), item.numpy(), np.concatenate(values))
+
+
+def _within(report: Report, start: int, count: int, total: int) -> Report:
+    """Tells of some queries of all, for which so many of the training items were searched."""
+    return lambda done, of: report(start + count * done // of, total)
 
 
 def _statistic(
