@@ -98,6 +98,14 @@ def test_runs_of_a_training_of_ones_own(tmp_path):
     assert pilot.tau_mem.status is Status.NOT_MEASURED
 
 
+def test_a_data_frame_is_told_how_to_be_rows():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame([{"n": 50, "time": 900}, {"n": 100, "time": 2000}])
+    with pytest.raises(mh.InputError, match=r"got a DataFrame: give its .to_dict\("):
+        mh.forecast(frame, n_train=400)
+    assert mh.forecast(frame.to_dict("records"), n_train=400).n_train == 400
+
+
 @pytest.mark.parametrize(
     ("bad", "words"),
     [

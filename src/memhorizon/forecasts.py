@@ -109,6 +109,9 @@ def _listed(sources: Source | Iterable[Source]) -> list[Source]:
         raise InputError(
             'pilots: expected a list of rows, [{"n": 50, "time": 900}, ...], got a dict of lists'
         )
+    if hasattr(sources, "to_dict"):  # a DataFrame, whose entries are the names of its columns
+        kind = type(sources).__name__
+        raise InputError(f'pilots: expected a list of rows, got a {kind}: give its .to_dict("records")')
     if isinstance(sources, str | Path | RunDir | Sweep | SweepRecord | RunRecord | Mapping):
         return [sources]  # pyright: ignore[reportReturnType]  a mapping of whatever kind
     if not isinstance(sources, Iterable):

@@ -71,4 +71,7 @@ def test_watch_shows_the_parts_of_a_recipe(tmp_path, capsys):
         ' [{"host": "a", "pid": 1, "since": "", "ended": "", "until": ""}]}'
     )
     assert main(("watch", str(tmp_path), "--once")) == 0
-    assert capsys.readouterr().out.splitlines() == ["one: lost, waits to be gone on with", "two: failed: no"]
+    assert capsys.readouterr().out.splitlines() == [
+        "one: lost, the same command continues it",
+        "two: failed: no",
+    ]

@@ -126,7 +126,7 @@ def test_a_training_from_its_file_says_that_it_is_a_new_run(old, tmp_path, capsy
     words = ["train", "--dry-run", "--quiet", "--root", str(tmp_path / "new"), "--load"]
     assert main([*words, str(directory.path / "config.json")]) == 0
     said = capsys.readouterr().err
-    assert "is of a run of version 0.1, which is read and measured but not gone on with" in said
+    assert "is of a run of version 0.1, which is read and measured, not continued" in said
     assert f"this is a new run, {NEW.key}" in said
     assert main([*words, str(today.path / "config.json")]) == 0
     assert "version 0.1" not in capsys.readouterr().err

@@ -264,14 +264,14 @@ def _file_of_load(arguments: Sequence[str]) -> Path | None:
 
 
 def _config_in(path: Path) -> Config:
-    """The configuration in a file, said to be a new one where its run cannot be gone on with."""
+    """The configuration in a file, said to be a new one where its run cannot be continued."""
     if path.exists() and not path.is_file():  # a folder, or a pipe that would be waited for
         raise InputError(f"load: expected a file, got {str(path)!r}")
     text = read_text(path)
     config = from_json(text)
     if is_of_older_run(path.absolute().parent.name, text, config):
         say(
-            f"{path} is of a run of version 0.1, which is read and measured but not gone on with; "
+            f"{path} is of a run of version 0.1, which is read and measured, not continued; "
             f"this is a new run, {config.key}"
         )
     return config

@@ -65,7 +65,7 @@ def _told(row: TableRow) -> str:
     if row.state == "failed":
         return f"failed: {' '.join(row.reason.split())[:200]}"
     if row.state == "waiting" and row.attempts:
-        return f"{row.attempts[-1].ended}, waits to be gone on with"
+        return f"{row.attempts[-1].ended}, the same command continues it"
     if row.state == "running" and row.n_lost:
         return f"running again after {row.n_lost} lost worker{'' if row.n_lost == 1 else 's'}"
     return ""

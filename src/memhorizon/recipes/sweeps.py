@@ -199,6 +199,18 @@ TABLE = (
         note="The paper's size is its image network with Adam.",
     ),
     Entry(
+        name="n_mixture_large",
+        claim="Gaussian mixture, Adam: where the best quality hardly improves with n_train, tau_gen is "
+        "independent of n_train",
+        paper_figure="Fig. 9",
+        base=MIXTURE,
+        updates={512: 12_000, 1024: 12_000, 2048: 12_000, 4096: 12_000},
+        tiny=(8, 16),
+        paper=PAPER_ADAM,
+        paper_n=PAPER_N,
+        note="The runs end before copying begins: it is the quality that is looked at.",
+    ),
+    Entry(
         name="n_mixture_sgd",
         claim="Gaussian mixture, full batch, SGD with momentum as in the paper: "
         "tau_gen is independent of n_train; tau_mem is proportional to n_train",
