@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from memhorizon.checks import check_choice, check_kind, check_number, check_tuple, check_whole
 from memhorizon.diffusion import Model, Prediction, check_prediction, item_losses
 from memhorizon.errors import InputError
-from memhorizon.files.mapped import blocks
+from memhorizon.files.mapped import as_mapped, blocks, rows_of
 from memhorizon.launching import Launch, RecordedUpdate, Update, check_launch
 from memhorizon.schedule import Schedule
 
@@ -193,7 +193,7 @@ class Step:
 
 def train(
     state: TrainState,
-    data: Shaped[Tensor, "..."],
+    data: Shaped[Tensor, "..."] | np.memmap,
     *,
     schedule: Schedule,
     config: TrainConfig,
@@ -207,7 +207,8 @@ def train(
 
     Args:
         state: updated in place; save it whenever you like.
-        data: training items, floats. [n, *item]
+        data: training items, floats; or an array that NumPy has mapped (`np.load(..., mmap_mode="r")`), of
+            which no more than the rows of a batch are in memory. [n, *item]
         schedule: the noise schedule.
         config: how long and on what.
         seed: of everything that is random here.
@@ -227,11 +228,12 @@ def train(
     check_kind("state", state, TrainState)
     check_kind("schedule", schedule, Schedule)
     check_kind("config", config, TrainConfig)
-    _check_data(data)
+    items = as_mapped(data)
+    items = _checked_data(data if items is None else items)
     check_whole("seed", seed, least=0)
-    launch = check_launch(launch, data.device)
-    draws = _Draws(data, len(schedule), _fixed_index(schedule, config), config.batch_size, seed)
-    update = _launched(launch, _Trainer(state, schedule, config, state.model), data.device)
+    launch = check_launch(launch, items.device)
+    draws = _Draws(items, len(schedule), _fixed_index(schedule, config), config.batch_size, seed)
+    update = _launched(launch, _Trainer(state, schedule, config, state.model), items.device)
     return _updates(state, draws, update, config.n_updates)
 
 
@@ -313,7 +315,7 @@ class _Draws:
         if batch_size == n:
             return self.data
         rows = batch_rows(step, n, batch_size, self.seed)
-        return self.data[rows.to(self.data.device, non_blocking=True)]
+        return rows_of(self.data, rows.to(self.data.device, non_blocking=True))
 
     def _index(self, count: int) -> Tensor:
         place = self.data.device
@@ -347,7 +349,7 @@ def at_marks(steps: Iterator[Step], marks: Collection[int]) -> Iterator[Step]:
             return
 
 
-def _check_data(data: object) -> None:
+def _checked_data(data: object) -> Tensor:
     if not isinstance(data, Tensor) or not data.is_floating_point():
         got = data.dtype if isinstance(data, Tensor) else type(data).__name__
         raise InputError(f"data: expected a tensor of floats, got {got}")
@@ -355,6 +357,7 @@ def _check_data(data: object) -> None:
     if not (filled and all(bool(torch.isfinite(part).all()) for part in blocks(data))):
         wanted = "at least one item, [n, *item], and finite values"
         raise InputError(f"data: expected {wanted}, got shape {tuple(data.shape)}")
+    return data
 
 
 def _fixed_index(schedule: Schedule, config: TrainConfig) -> int | None:

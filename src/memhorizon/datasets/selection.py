@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from memhorizon.datasets.config import DataConfig
-from memhorizon.datasets.sources import Source, Taken
+from memhorizon.datasets.sources import Gathering, Source, Taken
 from memhorizon.errors import InputError
 from memhorizon.measure.duplicates import near_distance
 from memhorizon.measure.neighbors import nearest
@@ -68,7 +68,7 @@ def _with_training(config: DataConfig, source: Source, walk: Iterator[int], hold
     near = near_distance(holdout.items)
     passed = 0
     left_out = 0
-    parts = []
+    gathering = Gathering(config.n_train)
     while passed < end:
         taken = source.take(walk, min(end - passed, CHUNK))
         if not len(taken):
@@ -77,9 +77,9 @@ def _with_training(config: DataConfig, source: Source, walk: Iterator[int], hold
         fresh = taken.keep(_are_far(taken.items, holdout.items, near))
         left_out += len(taken) - len(fresh)
         place = torch.arange(passed, passed + len(fresh))
-        parts.append(fresh.keep(place >= start))
+        gathering.add(fresh.keep(place >= start))
         passed += len(fresh)
-    train = Taken.joined(parts)
+    train = gathering.taken()
     return Selection(train, holdout, min(near, near_distance(train.items) or near), left_out)
 
 

@@ -20,11 +20,13 @@ from torch import Tensor
 
 from memhorizon.datasets.config import DataConfig
 from memhorizon.errors import InputError
+from memhorizon.files import mapped
 from memhorizon.files.arrays import split_key
 from memhorizon.files.bounds import printable, problem_with
 from memhorizon.files.folders import PictureFiles, Skipped, list_pictures
-from memhorizon.files.images import ImageSource, load_images
+from memhorizon.files.images import ImageSource, load_images, load_mapped
 from memhorizon.files.layouts import list_celeba, read_cifar10, read_digits, read_mnist
+from memhorizon.files.mapped import blocks, rows_of
 from memhorizon.files.resizing import prepare
 from memhorizon.files.stacking import stack, usable
 from memhorizon.files.tensors import check_values, to_floats
@@ -70,6 +72,43 @@ class Taken:
         kept = which.nonzero().flatten().tolist()
         positions = [self.positions[i] for i in kept]
         return Taken(self.items[which], positions, [self.hashes[i] for i in kept])
+
+
+class Gathering:
+    """Items that come in parts; on the disk where all of them may be larger than the memory."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._parts: list[Taken] = []
+        self._on_disk: Tensor | None = None
+        self._done = 0
+
+    def add(self, part: Taken) -> None:
+        """Take some more, in the end `count` of them."""
+        if not len(part):
+            return
+        size = self.count * part.items[0].numel() * part.items.element_size()
+        if size >= mapped.MAPPED_FROM:
+            part = replace(part, items=self._spilled(part.items))
+        self._parts.append(part)
+
+    def _spilled(self, items: Tensor) -> Tensor:
+        """The same items in the file of all."""
+        if self._on_disk is None:
+            self._on_disk = mapped.spilled((self.count, *items.shape[1:]))
+        place = self._on_disk[self._done : self._done + len(items)]
+        place.copy_(items)
+        mapped.give_back(place)
+        self._done += len(items)
+        return place
+
+    def taken(self) -> Taken:
+        """All of them."""
+        if self._on_disk is None:
+            return Taken.joined(self._parts)
+        positions = [position for part in self._parts for position in part.positions]
+        hashes = [digest for part in self._parts for digest in part.hashes]
+        return Taken(self._on_disk[: self._done], positions, hashes)
 
 
 @dataclass(frozen=True)
@@ -120,7 +159,7 @@ class ArraySource:
         self.images = images
         self.labels = labels
         if config.name == "file":
-            self.order = _order_of([hash_item(item, config.seed) for item in images])
+            self.order = _order_of([hash_item(item, config.seed) for part in blocks(images) for item in part])
         else:
             self.order = order(len(images), config.seed).tolist()
 
@@ -129,14 +168,14 @@ class ArraySource:
         positions = list(islice(walk, count))
         if not positions:
             return Taken.none()
-        raw = to_floats(self.images[positions], self.config.name, channels="first")
+        raw = to_floats(rows_of(self.images, torch.tensor(positions)), self.config.name, channels="first")
         items = prepare(raw, size=self.config.size, grey=self.config.grey)
         check_values(items, self.config.name, torch.tensor(positions))
         return Taken(items, positions, [hash_item(item) for item in raw])
 
     def distinct(self) -> int:
         """Count by the values."""
-        return len({hash_item(item) for item in self.images})
+        return len({hash_item(item) for part in blocks(self.images) for item in part})
 
     def passed_over(self) -> PassedOver:
         """Nothing, in an array."""
@@ -221,7 +260,7 @@ def source_of(config: DataConfig, items: ImageSource | None = None) -> Source:
     path = _folder(config)
     if os.path.isdir(path):  # by either name, so that what is passed over is listed
         return FileSource(config, list_pictures(path))
-    return ArraySource(config, load_images(path).images, None)
+    return ArraySource(config, load_mapped(path).images, None)
 
 
 def _given(config: DataConfig, items: ImageSource) -> Source:

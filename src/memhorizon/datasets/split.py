@@ -31,6 +31,7 @@ from memhorizon.datasets.synthetic import covariance, draw, power_law, sign_vect
 from memhorizon.distributions import Gaussian, GaussianMixture
 from memhorizon.files.folders import Skipped
 from memhorizon.files.images import ImageSource
+from memhorizon.files.mapped import blocks, is_mapped
 from memhorizon.measure.duplicates import linked_groups, rule
 
 LISTED = 50  # pictures that were passed over and are named in the facts
@@ -169,18 +170,20 @@ def _loaded(config: DataConfig, source: Source) -> Split:
     center = float(np.float32(train.numpy().mean(dtype=np.float64)))  # a sum that needs no threads
     train_index = torch.tensor(found.train.positions)
     labels = None if source.labels is None else source.labels[train_index]
+    group = linked_groups(train, found.near)
+    holdout_group = linked_groups(holdout, found.near)
     passed = source.passed_over()
     return Split(
         config.name,
-        (train - center).mul_(config.scale),
-        (holdout - center).mul_(config.scale),
+        _centred(train, center, config.scale),
+        _centred(holdout, center, config.scale),
         train_index,
         torch.tensor(found.holdout.positions, dtype=torch.int64),
         center,
         config.scale,
         labels,
-        group=linked_groups(train, found.near),
-        holdout_group=linked_groups(holdout, found.near),
+        group=group,
+        holdout_group=holdout_group,
         near=found.near,
         left_out=found.left_out,
         fingerprint=_fingerprint(config, found.train.hashes, found.holdout.hashes),
@@ -188,6 +191,15 @@ def _loaded(config: DataConfig, source: Source) -> Split:
         ignored=passed.ignored,
         suffixes=passed.suffixes,
     )
+
+
+def _centred(items: Float[Tensor, " n *item"], center: float, scale: float) -> Float[Tensor, " n *item"]:
+    """Items less the center, times the scale; those on the disk are changed there."""
+    if not is_mapped(items):
+        return (items - center).mul_(scale)
+    for part in blocks(items):
+        part.sub_(center).mul_(scale)
+    return items
 
 
 def _drawn(config: DataConfig) -> Split:

@@ -5,22 +5,39 @@ What goes through all of a tensor does so by `blocks`, which gives the pages bac
 memory of one block, however large the file is.
 """
 
+import math
 import mmap
 import os
 import sys
+import tempfile
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 MAPPED_FROM = 2**28  # bytes: array files of less are read into memory
 BLOCK = 2**24  # numbers of a block: 64 MB in 32 bits
 
-_mappings: dict[int, mmap.mmap] = {}  # of the tensors that are in use, by the address of their storage
+
+@dataclass(frozen=True)
+class _Mapping:
+    """What lies below a tensor.
+
+    Attributes:
+        pages: of the file.
+        is_private: whether what is written into the tensor reaches no file.
+    """
+
+    pages: mmap.mmap
+    is_private: bool
+
+
+_mappings: dict[int, _Mapping] = {}  # of the tensors that are in use, by the address of their storage
 
 
 def can_map(dtype: np.dtype) -> bool:
@@ -42,9 +59,20 @@ def map_file(
         dtype: of its numbers, one that `can_map`.
     """
     array = np.memmap(path, dtype, mode="c", offset=offset, shape=shape)
-    mapping = _mapping_of(array)
-    assert mapping is not None  # NumPy has just made it
-    return _tensor_over(array, mapping)
+    return _tensor_over(array)
+
+
+def spilled(shape: tuple[int, ...]) -> Float[Tensor, "..."]:
+    """A tensor of 32-bit floats on the disk of temporary files, for what may be larger than the memory.
+
+    Its file has no name and ends with the tensor.
+
+    Raises:
+        OSError: if the disk has no room.
+    """
+    with tempfile.TemporaryFile() as file:
+        os.posix_fallocate(file.fileno(), 0, 4 * math.prod(shape))
+        return _tensor_over(np.memmap(file, np.float32, mode="r+", shape=shape))
 
 
 def as_mapped(array: object) -> Shaped[Tensor, "..."] | None:
@@ -54,23 +82,24 @@ def as_mapped(array: object) -> Shaped[Tensor, "..."] | None:
     """
     if not isinstance(array, np.memmap) or array.mode == "c" or not can_map(array.dtype):
         return None
-    mapping = _mapping_of(array)
-    if mapping is None or not array.flags.c_contiguous or not array.size:
+    if _pages_of(array) is None or not array.flags.c_contiguous or not array.size:
         return None
-    return _tensor_over(array, mapping)
+    return _tensor_over(array)
 
 
-def _tensor_over(array: np.memmap, mapping: mmap.mmap) -> Shaped[Tensor, "..."]:
+def _tensor_over(array: np.memmap) -> Shaped[Tensor, "..."]:
+    pages = _pages_of(array)
+    assert pages is not None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the array must not be written
         tensor = torch.from_numpy(array)
     address = tensor.untyped_storage().data_ptr()
-    _mappings[address] = mapping
+    _mappings[address] = _Mapping(pages, is_private=array.mode == "c")
     weakref.finalize(array, _mappings.pop, address, None).atexit = False
     return tensor
 
 
-def _mapping_of(array: np.ndarray) -> mmap.mmap | None:
+def _pages_of(array: np.ndarray) -> mmap.mmap | None:
     """What lies below an array and all that it is a view of."""
     base: object = array
     while isinstance(base, np.ndarray):
@@ -86,10 +115,13 @@ def is_mapped(x: Shaped[Tensor, "..."]) -> bool:
 def give_back(x: Shaped[Tensor, "..."]) -> None:
     """Let the system take the memory of a mapped tensor; its numbers are read again when they are asked for.
 
-    Nothing happens to other tensors, nor to one in which something was written, which is in no file.
+    Nothing happens to other tensors, nor to one in which something was written that is in no file.
     """
-    if sys.platform == "linux" and is_mapped(x) and not _was_written(x):
-        _mappings[x.untyped_storage().data_ptr()].madvise(mmap.MADV_DONTNEED)
+    if sys.platform != "linux" or not is_mapped(x):
+        return
+    mapping = _mappings[x.untyped_storage().data_ptr()]
+    if not (mapping.is_private and _was_written(x)):
+        mapping.pages.madvise(mmap.MADV_DONTNEED)
 
 
 def _was_written(x: Shaped[Tensor, "..."]) -> bool:

@@ -21,6 +21,7 @@ from memhorizon.denoiser import Denoiser, as_denoiser
 from memhorizon.diffusion import Model, Prediction
 from memhorizon.distributions import Distribution, Gaussian, GaussianMixture
 from memhorizon.errors import InputError
+from memhorizon.files.mapped import blocks, rows_of
 from memhorizon.measure.duplicates import duplicate_groups
 from memhorizon.measure.features import PCAFeatures, pca_features
 from memhorizon.measure.items import Items, as_items
@@ -179,14 +180,14 @@ class Reference:
         )
 
     @cached_property
-    def distinct_train(self) -> Float[Tensor, " n *item"]:
-        """The first training item of each group of duplicates."""
-        return _distinct(self.train, self.train_group)
+    def first_of_groups(self) -> Int[Tensor, " g"]:
+        """The number of the first training item of each group of duplicates."""
+        return _first_of_groups(self.train_group)
 
     @cached_property
     def distinct_holdout(self) -> Float[Tensor, " n *item"]:
         """The first held-out item of each group of duplicates."""
-        return _distinct(self.holdout, self.holdout_group)
+        return self.holdout[_first_of_groups(self.holdout_group).to(self.holdout.device)]
 
     @cached_property
     def has_second(self) -> bool:
@@ -392,7 +393,8 @@ def _losses(
     def measured(items: Tensor, seed: int) -> DenoisingLosses:
         return denoising_losses(denoiser, items, indices=indices, repeats=settings.repeats, seed=seed)
 
-    train = measured(reference.distinct_train[: settings.n_train_loss], LOSS_SEED)
+    first = reference.first_of_groups[: settings.n_train_loss]
+    train = measured(rows_of(reference.train, first.to(reference.train.device)), LOSS_SEED)
     if not len(reference.holdout):
         return train, None
     return train, measured(reference.distinct_holdout, LOSS_SEED + 1)
@@ -491,18 +493,18 @@ def _shown(valid: Tensor, reference: Reference) -> Shown:
     first = valid[:SHOWN]
     _, index = nearest(first, reference.train, k=1, same_units=True)
     ratio = reference.ratios(first) if reference.has_second else torch.zeros(len(first))
-    return Shown(first, reference.train[index[:, 0]], ratio)
+    return Shown(first, rows_of(reference.train, index[:, 0]), ratio)
 
 
-def _distinct(items: Tensor, group: Tensor) -> Tensor:
-    """The first item of every group of duplicates, in their order."""
+def _first_of_groups(group: Int[Tensor, " n"]) -> Int[Tensor, " g"]:
+    """The number of the first item of every group of duplicates, ascending."""
     first = np.unique(group.cpu().numpy(), return_index=True)[1]
-    return items[torch.from_numpy(np.sort(first)).to(items.device)]
+    return torch.from_numpy(np.sort(first))
 
 
 def _floats(items: Items, name: str) -> Tensor:
     found = as_items(items, name)
-    if not found.is_floating_point() or not bool(found.isfinite().all()):
+    if not found.is_floating_point() or not all(bool(part.isfinite().all()) for part in blocks(found)):
         wanted = "finite floats in the unit of the network"
         raise InputError(f"{name}: expected {wanted}, got {found.dtype} of shape {tuple(found.shape)}")
     return found
