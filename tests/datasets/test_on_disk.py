@@ -1,4 +1,4 @@
-"""Data sets that are larger than the memory: the split, the training and the run of the same items in memory."""
+"""Data sets larger than the memory: the split, the training and the run of the same items in memory."""
 
 import numpy as np
 import pytest
