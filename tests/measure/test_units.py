@@ -114,6 +114,17 @@ def test_signed_bytes_are_compared_with_their_own_values():
         assert memorized_fraction(gap_ratios(copies, signed)).value == 1.0
 
 
+@pytest.mark.parametrize(("lowest", "is_refused"), [(-1, True), (0, False)])
+def test_bytes_with_a_sign_that_fall_below_0_are_none_from_0_to_255(lowest, is_refused):
+    dark = (PIXELS // 2).to(torch.int8)
+    dark[0, 0, 0, 0] = lowest
+    if is_refused:
+        with pytest.raises(InputError, match="of -1 to 127, as of 8-bit integers"):
+            gap_ratios(PIXELS, dark)
+    else:
+        assert len(gap_ratios(PIXELS, dark)) == len(PIXELS)
+
+
 NARROW_INTEGERS = {  # integers of fewer bits than their type has
     "8 of 16 bits": (UNIT * 255, torch.uint16),
     "12 of 16 bits": (UNIT * 4095, torch.uint16),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from memhorizon.errors import InputError
-from memhorizon.measure.memorization import gap_ratios
+from memhorizon.measure.memorization import gap_ratios, intrinsic_dimension
 from memhorizon.monitor.copies import CopyFinder, compared, expected_null
 
 
@@ -64,6 +64,40 @@ def test_in_few_dimensions_the_threshold_is_lower_and_the_null_is_small(dim):
     share = found.find(fresh).count / 20_000
     assert share <= 2 * 0.01
     assert found.rule.allowed <= 0.04
+
+
+def uniform_rule(n, dim, target):
+    train = torch.rand(n, dim, generator=torch.Generator().manual_seed(0))
+    return CopyFinder.of(train, None, target=target, seed=0).rule
+
+
+@pytest.mark.parametrize("target", [0.01, 0.04])
+@pytest.mark.parametrize("dim", [1, 2, 4])
+def test_the_model_leaves_a_quarter_of_the_target_to_honest_items(dim, target):
+    rule = uniform_rule(60, dim, target)
+    assert math.isclose(rule.threshold**rule.dimension, target / 4, rel_tol=1e-9)
+
+
+def test_the_threshold_is_a_third_where_that_is_rare_enough():
+    rule = uniform_rule(60, 4, 0.2)
+    assert rule.threshold == 1 / 3
+    assert (1 / 3) ** rule.dimension < 0.2 / 4
+
+
+@pytest.mark.parametrize(
+    ("n", "dim", "target", "which"), [(60, 2, 0.2, 0), (60, 4, 0.2, 1), (400, 1, 0.2, 2)]
+)
+def test_what_is_allowed_is_what_the_model_or_the_share_says_but_no_more_than_exchangeability(
+    n, dim, target, which
+):
+    """One case each: the rank of one more item among them, the model, the share that was seen."""
+    rule = uniform_rule(n, dim, target)
+    dimension = intrinsic_dimension(torch.rand(n, dim, generator=torch.Generator().manual_seed(0)))
+    model = rule.threshold**dimension.low
+    numbers = ((rule.null.count + 1) / (n + 1), model, rule.null.count / n)
+    assert math.isclose(rule.allowed, numbers[which], rel_tol=1e-9)
+    assert max(numbers[1:]) >= numbers[which]
+    assert numbers[0] >= numbers[which]
 
 
 def test_what_is_allowed_is_no_more_than_exchangeability_says():
