@@ -12,6 +12,7 @@ from memhorizon.theory import (
     overfitting_threshold,
     timescales,
 )
+from memhorizon.theory.timescales import _Curves
 
 TABLE = [  # docs/theory.md, "Timescales": t, psi_n, argmin, E_min, onset, g10, g50, g90, as printed
     (0.01, 4, 112, 0.0785, 2.7e3, 4.4e4, 1.7e5, 5.0e5),
@@ -72,6 +73,16 @@ def test_a_flat_minimum_has_an_interval():
     assert found.low <= found.value <= found.high
     assert np.ptp(curve.E_score[:3]) < 1e-12 * curve.E_score[1]
     assert curve.E_score[3] >= curve.E_score[1] * (1 - 1e-14)
+
+
+@pytest.mark.parametrize(("tau", "low", "high"), [(4.0, 3, 5), (2.5, 2.5, 5), (5.5, 3, 5.5)])
+def test_the_interval_of_a_flat_minimum_has_the_times_as_low_as_its_lowest(tau, low, high):
+    """Six times, of which three are as low as one another but for rounding."""
+    curves = _Curves(FeatureModel(4, 64, 0.1))
+    curves.tau = np.arange(1.0, 7.0)
+    curves.values = np.array([np.zeros(6), np.zeros(6), [3, 2, 1 + 2e-16, 1, 1 + 2e-16, 1 + 1e-12]])
+    found = curves._flat(tau, "flat")
+    assert (found.value, found.low, found.high) == (tau, low, high)
 
 
 def test_generalisation_time_in_closed_form():

@@ -242,7 +242,7 @@ class Curve:
         """Halve the steps that `where` picks until it picks none."""
         for _ in range(rounds):
             i = where(points)
-            if len(i) == 0:
+            if not len(i):
                 break
             points = self._halved(points, i)
         return points

@@ -54,7 +54,7 @@ def collapse_quality(
     if not np.isfinite(exponent):
         raise InputError(f"exponent: expected a finite number, got {exponent}")
     m = len(matched.log_factor)
-    value = float(matched.quality(np.arange(m)[None], exponent)[0])
+    value = float(matched.quality(np.arange(m)[None], exponent).item())
     if m < 3:
         return Estimate(value, 0.0, np.inf, confidence)
     found = matched.quality(_draws(matched, draws, seed), exponent)
