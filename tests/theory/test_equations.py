@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from memhorizon.errors import InputError
 from memhorizon.theory import FeatureModel, Spectrum
 from memhorizon.theory.equations import Equations
 
@@ -22,6 +23,19 @@ def test_a_point_off_the_solution_is_not_called_one(which, error, solved):
     assert np.all(checked.solved == solved)
     assert np.all(checked.residual < 100 * error)
     assert solved or np.all(checked.residual > 0.01 * error)
+
+
+@pytest.mark.parametrize("activation", [np.abs, np.cos])
+def test_an_even_activation_learns_nothing(activation):
+    """Its moments a and b are those of an odd integrand, 0 but for rounding."""
+    with pytest.raises(InputError, match="activation, spectrum: expected an activation with a linear part"):
+        Equations.of(FeatureModel(4, 16, 0.1, activation))
+
+
+def test_a_linear_part_that_is_small_is_learned():
+    """|x| + eps x has a = eps, and the data come with (a exp(-t))^2."""
+    equations = Equations.of(FeatureModel(4, 16, 0.1, lambda x: np.abs(x) + 1e-4 * x))
+    assert equations.al[0] == pytest.approx(1e-8 * np.exp(-0.2), rel=1e-6)
 
 
 def test_the_mirror_image_is_not_physical():
