@@ -159,6 +159,21 @@ def test_one_item_alone_and_items_all_alike_are_refused():
             metric(torch.eye(3), torch.ones(4, 3))
 
 
+@pytest.mark.parametrize("has_holdout", [True, False])
+@pytest.mark.parametrize("name", ["f_mem", "calibrated_l2", "auth_pct"])
+def test_sets_are_compared_as_they_are_where_their_unit_is_vouched_for(name, has_holdout):
+    """Pixels of 0..1 beside those of 0..255: as the same points, moved to where there are no pixels."""
+    sets = [uniform(20, 3, 4, 4), uniform(40, 3, 4, 4, seed=1) * 255, uniform(20, 3, 4, 4, seed=2) * 255]
+    moved = [x - 1000 for x in sets]
+    metric = getattr(metrics, name)
+    with pytest.raises(InputError, match="expected values of one unit"):
+        metric(sets[0], sets[1], holdout=sets[2] if has_holdout else None)
+    found = metric(sets[0], sets[1], holdout=sets[2] if has_holdout else None, same_units=True)
+    plain = metric(moved[0], moved[1], holdout=moved[2] if has_holdout else None)
+    assert found.value == plain.value
+    np.testing.assert_allclose(found.per_sample, plain.per_sample, rtol=1e-6)
+
+
 def test_two_items_have_no_closed_form_null():
     found = metrics.f_mem(torch.ones(1, 3), torch.eye(3)[:2])
     assert found.null is None
