@@ -82,8 +82,12 @@ def test_a_network_that_has_learned_nothing_is_not_in_the_window():
     looks = [replace(look(step, 1.3, copies=CLEAN), trivial_loss=1.0) for step in (100, 120, 150)]
     reason = verdict_of(looks, target=0.01, crossed=False).reason
     assert all(cause in reason for cause in causes)
-    unseen = [replace(one, holdout_loss=NAN, losses=(LevelLoss(0.5, 1, 1.3),)) for one in looks]
-    assert "not below the 1 of a constant" in verdict_of(unseen, target=0.01, crossed=False).reason
+    unseen = [
+        replace(one, holdout_loss=NAN, train_loss=loss, losses=(LevelLoss(0.5, 1, loss),))
+        for one, loss in zip(looks, (1.5, 1.4, 1.3), strict=True)
+    ]
+    reason = verdict_of(unseen, target=0.01, crossed=False).reason
+    assert "training loss is 1.3, not below the 1 of a constant" in reason  # that of the latest look
 
 
 def test_values_that_are_not_finite_are_the_reason():
@@ -198,6 +202,7 @@ def test_at_rest_copies_beyond_the_null_end_a_training():
 
     assert stop_of(rests(2), crossed=False, null=0.003) is Stop.PASSED
     assert stop_of(rests(1), crossed=False, null=0.003) is Stop.NO
+    assert stop_of(rests(0), crossed=False, null=0.003) is Stop.NO
 
 
 def test_a_loss_that_does_not_fall_any_more_ends_a_training_after_half_as_many_steps_again():
