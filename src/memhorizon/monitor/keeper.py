@@ -26,7 +26,7 @@ from memhorizon.records.monitor import Look, MonitorRecord, Sheet, Stop
 
 MOST_BYTES = 2**28  # of the weights of a candidate that are kept in memory
 MOST = 2  # candidates
-GAIN = 0.02  # fall of the held-out loss below that of the last candidate that makes another
+GAIN = 0.01  # fall of the held-out loss below that of the last candidate that makes another
 
 
 class Keeper:

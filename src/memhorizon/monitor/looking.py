@@ -316,8 +316,8 @@ class Looking:
         self._warn_untrained()
         self._keep(look, subject, best)
         is_new_stop = look.stop is not Stop.NO and was is Stop.NO
-        if is_new_stop and memory.purse.may_end_with(self._judge.first_size):
-            self._certify_kept(subject)
+        if is_new_stop:
+            self._certify_kept(subject, unlimited=False)
         self._write(always=look.stop is not was)
         if self._log is not None:
             with self._failures.noted(memory, "log"):
@@ -382,12 +382,18 @@ class Looking:
         purse.paid_files(seconds[0])
 
     def _finish(self, model: object) -> None:
-        self._certify_kept(Subject.of(denoiser_of(model, self._denoiser)))
+        self._certify_kept(Subject.of(denoiser_of(model, self._denoiser)), unlimited=True)
         self._write(always=True)
 
-    def _certify_kept(self, subject: Subject) -> None:
-        """Certify the candidates whose weights were kept, the lowest first, until one has a certificate."""
+    def _certify_kept(self, subject: Subject, *, unlimited: bool) -> None:
+        """Certify the candidates whose weights were kept, the lowest first, until one has a certificate.
+
+        Args:
+            subject: the network.
+            unlimited: draw whatever the budget; else as far as it pays.
+        """
         memory = self._memory
+        size = self._judge.first_size
         for step in reversed(memory.candidates):
             look = next(look for look in memory.looks if look.step == step)
             best = best_look(memory.looks, self.settings.target)
@@ -396,10 +402,12 @@ class Looking:
             is_spent = memory.certificates >= self.settings.most_certificates
             if look.certified or is_spent or not has_learned(look):
                 continue
+            if not (unlimited or memory.purse.may_end_with(size)):
+                return
             now = weights_of(subject.networks)
             try:
                 put_back(subject.networks, self._keeper.candidate_weights(step))
-                self._certify(look, subject)
+                self._certify(look, subject, unlimited=unlimited)
             finally:
                 put_back(subject.networks, now)
 
@@ -411,12 +419,12 @@ class Looking:
         told = reason.replace(before, now) if before and before in reason else f"{reason} {now}"
         memory.verdict = replace(memory.verdict, reason=told.strip())
 
-    def _certify(self, look: Look, subject: Subject) -> None:
+    def _certify(self, look: Look, subject: Subject, *, unlimited: bool) -> None:
         """Draw the samples of a certificate of an earlier look, whose weights the network has."""
         memory = self._memory
         place = memory.looks.index(look)
         size = self._judge.first_size
-        look = self._with_samples(look, subject, size, certified=True, tested=False, unlimited=True)
+        look = self._with_samples(look, subject, size, certified=True, tested=False, unlimited=unlimited)
         before = samples_of(memory.looks[place])
         memory.looks[place] = look
         self._tell_of(look, before)

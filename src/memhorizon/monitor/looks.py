@@ -171,7 +171,7 @@ class Purse:
         """Whether so many samples can be paid for at the end of a training, with all that is left."""
         cost = samples * self.per_sample
         whole = math.inf if self.budget is None else self.budget * max(self.base, self.whole_seconds)
-        return self.spent + cost <= whole
+        return self.spent + cost + self.per_rest <= whole
 
     def may_write(self) -> bool:
         """Whether files may be written."""
