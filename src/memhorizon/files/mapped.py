@@ -71,7 +71,8 @@ def spilled(shape: tuple[int, ...]) -> Float[Tensor, "..."]:
         OSError: if the disk has no room.
     """
     with tempfile.TemporaryFile() as file:
-        os.posix_fallocate(file.fileno(), 0, 4 * math.prod(shape))
+        if sys.platform == "linux":  # a full disk is an error here, and would end the process later
+            os.posix_fallocate(file.fileno(), 0, 4 * math.prod(shape))
         return _tensor_over(np.memmap(file, np.float32, mode="r+", shape=shape))
 
 
