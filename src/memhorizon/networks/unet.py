@@ -15,6 +15,8 @@ from memhorizon.checks import check_flag, check_number, check_tuple, check_whole
 from memhorizon.errors import InputError
 from memhorizon.networks.embedding import TimeTable, check_even, check_positive, seeded
 
+MANY_PIXELS = 128  # of an image: with fewer, all ways to normalise take the same time
+
 
 @dataclass(frozen=True)
 class UNetConfig:
@@ -143,7 +145,15 @@ class Norm(nn.GroupNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise the channels of each group together, over all pixels of an image."""
-        return super().forward(input.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        images = input.permute(0, 3, 1, 2)  # [batch, channels, height, width]
+        if self._scattered(images):
+            return super().forward(images.contiguous()).permute(0, 2, 3, 1).contiguous()
+        return super().forward(images).permute(0, 2, 3, 1)
+
+    def _scattered(self, images: Tensor) -> bool:
+        """Whether groups are so narrow that the CPU's kernel for channels last is slower than two copies."""
+        narrow = self.num_channels <= 2 * self.num_groups
+        return narrow and images.shape[2] * images.shape[3] >= MANY_PIXELS and images.device.type == "cpu"
 
 
 class Attention(nn.Module):
