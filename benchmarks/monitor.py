@@ -30,7 +30,7 @@ COLUMNS = {
     "updates": "length of the training",
     "way": "without a monitor, with one, with one that knows the length and has a folder",
     "wall_s": "median time of the training and its monitor over the rounds, seconds",
-    "overhead_%": "median over the rounds of the time beside that of the same round without a monitor, per cent",
+    "overhead_%": "median over the rounds of what the time is above that without a monitor, per cent",
     "low": "of the interval of that median, from order statistics, at 95 % or more",
     "high": "of the same",
     "cpu_overhead_%": "the same for the time of the processor",
@@ -83,8 +83,8 @@ class Case:
 def overheads(own, base):
     """Median of the overheads over rounds, in per cent, and the ends of its interval.
 
-    Of N ratios x_(1) <= ... <= x_(N) the median lies in [x_(k), x_(N+1-k)] with 1 - 2 P(X < k), X binomial of N
-    and 1/2; k is the largest with 95 % or more.
+    Of N ratios x_(1) <= ... <= x_(N) the median lies in [x_(k), x_(N+1-k)] with 1 - 2 P(X < k), X binomial
+    of N and 1/2; k is the largest with 95 % or more.
     """
     ratios = sorted(a / b for a, b in zip(own, base, strict=True))
     N = len(ratios)
