@@ -125,7 +125,7 @@ def test_trainings_are_many_and_of_several_kinds():
     assert {training.prediction for training in every} == {"noise", "v", "velocity"}
     assert len({training.optimizer for training in every}) == 3
     assert {training.n_train for training in every} == {16, 32, 64, 128}
-    assert {training.width for training in every} == {64, 128, 256}
+    assert {training.width for training in every} == {8, 16, 64, 128, 256}
     assert all(2000 in marks_of(one) for one in every if one.n_updates > 2000)
 
 
