@@ -13,7 +13,6 @@ The variances of the vectors fall as 1/k^1.5, k = 1 to 1,024, about as those of 
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -43,9 +42,11 @@ def make(folder, count):
     """Files of references, all and the first half, and of queries."""
     places = {size: folder / f"references{size}.npy" for size in (count, count // 2)}
     for size, place in places.items():
-        file = np.lib.format.open_memmap(place, "w+", np.float32, (size, D))
-        for start in range(0, size, PART):
-            file[start : start + PART] = vectors(min(PART, size - start), [1, start])
+        with place.open("wb") as file:
+            header = {"descr": "<f4", "fortran_order": False, "shape": (size, D)}
+            np.lib.format.write_array_header_1_0(file, header)
+            for start in range(0, size, PART):
+                vectors(min(PART, size - start), [1, start]).tofile(file)
     queries = vectors(M, 0)
     queries[:COPIES] = np.load(places[count // 2], mmap_mode="r")[:COPIES]
     np.save(folder / "queries.npy", queries)
@@ -83,8 +84,13 @@ def alone(folder, place, what):
         found = audited(folder, place).copies.count
     else:
         found = int((neighbours(folder, place)[0][:, 0] == 0).sum())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps([time.process_time() - before, peak, found]))
+    print(json.dumps([time.process_time() - before, peak_mb(), found]))
+
+
+def peak_mb():
+    """Of this process alone: what `getrusage` gives begins with the memory of the process that started it."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 def fresh(folder, place, what):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from memhorizon.cli import main
+from memhorizon.cli import main, output
 from memhorizon.cli.output import START, fitting_threads
 from memhorizon.cli.watched import seconds_left
 from memhorizon.datasets.split import DataConfig
@@ -63,8 +63,21 @@ def test_dry_run_says_what_and_how_long_and_does_nothing(tmp_path, config, capsy
     assert main(["train", "--load", config, "--root", str(tmp_path / "runs"), "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert SMALL.key in out
-    assert " s" in out
+    assert " s, " in out
+    assert " MB of memory" in out
+    assert "of disk" in out
     assert not (tmp_path / "runs").exists()
+
+
+def test_dry_run_says_what_a_run_needs_by_another_executor(config, capsys):
+    words = ["sweep", "--load", config, "--n-train", "8", "12", "--executor", "inline"]
+    shown = dry(words, capsys)
+    assert shown["disk"] == sum(run["disk"] for run in shown["runs"])
+    assert shown["memory"] >= max(run["memory"] for run in shown["runs"]) > 50e6
+    output.print_needs(shown["runs"], "Slurm")
+    line = capsys.readouterr().out
+    assert "by Slurm each run needs at most about" in line
+    assert output.size(max(run["memory"] for run in shown["runs"])) in line
 
 
 def test_a_reader_that_leaves_early_is_no_error():

@@ -1,11 +1,12 @@
 """What commands show: how long it will take, progress, and the file to open at the end."""
 
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, encode, to_json
 from memhorizon.experiments.cost import costs, wall_seconds
 from memhorizon.experiments.executors import Executor, Local
+from memhorizon.experiments.footprint import Footprint, footprints
 from memhorizon.experiments.run import Progress, execute
 from memhorizon.experiments.run_directory import Row, RunDir
 from memhorizon.experiments.sweep import SweepProgress, execute_sweep
@@ -170,10 +172,21 @@ def dry_run(
     *,
     device: str | None = None,
     side_by_side: bool = False,
+    executor: Executor | None = None,
     estimate: bool = True,
     as_json: bool = False,
 ) -> int:
-    """Show what would be run and, unless it is meant for another machine, how long it would take here."""
+    """Show what would be run and, unless it is meant for another machine, what it would take here.
+
+    Args:
+        configs: the runs.
+        root: where they would be.
+        device: on which they would compute.
+        side_by_side: whether they would be done at once, as in a sweep.
+        executor: who would do them; with one of other machines it is said what each run needs there.
+        estimate: whether to look how long they take, and what they need of memory and disk.
+        as_json: print one object.
+    """
     check_reader()
     answer: Row = {"root": str(root), "runs": [{"key": config.key} for config in configs]}
     if estimate:
@@ -186,7 +199,15 @@ def dry_run(
     beside = f", {_at_once(configs, Local())} at once" if side_by_side else ""
     where = f"{beside} on {_place(device, 1 if side_by_side else None)}" if estimate else ""
     print(f"{len(configs)} run{'' if len(configs) == 1 else 's'} in {root}{_about(answer)}{where}")
+    if estimate and not isinstance(executor, Local | None):
+        print_needs(answer["runs"], type(executor).__name__)
     return 0
+
+
+def print_needs(rows: Sequence[Row], executor: str) -> None:
+    """Say what a run needs on another machine: the most of each that one of them needs."""
+    most = {name: max(row[name] for row in rows) for name in ("seconds", "memory", "disk", "device_memory")}
+    print(f"by {executor} each run needs at most{_about(most)[1:]}, if a core there is as fast as one here")
 
 
 def _estimated(
@@ -195,17 +216,58 @@ def _estimated(
     """The answer with how long each run takes, and all of them, and where."""
     at_once = _at_once(configs, Local()) if side_by_side else 1
     seconds = _estimates(configs, root, device, at_once, 1 if side_by_side else None)
+    needs = _needs(configs, device)
+    rows = [
+        row | {"seconds": took + need.start if took else 0.0, **asdict(need)}
+        for row, took, need in zip(answer["runs"], seconds, needs, strict=True)
+    ]
+    largest = sorted((need.memory for need in needs), reverse=True)[:at_once]
+    wall = _wall(configs, seconds, at_once) if side_by_side else seconds[0]
     return answer | {
-        "seconds": _wall(configs, seconds, at_once) if side_by_side else seconds[0],
+        "seconds": wall + needs[0].start,
+        "memory": sum(largest),
+        "disk": sum(need.disk for need in needs),
         "device": str(device_of(device)),
         "at_once": at_once,
-        "runs": [row | {"seconds": took} for row, took in zip(answer["runs"], seconds, strict=True)],
+        "runs": rows,
     }
 
 
-def _about(timed: Row) -> str:
-    """How long something takes, in words; nothing where that was not estimated."""
-    return f": about {duration(timed['seconds'])}" if "seconds" in timed else ""
+def _needs(configs: Sequence[Config], device: str | None) -> list[Footprint]:
+    """What each run needs of memory and disk, shown as it is found.
+
+    Raises:
+        InputError: if a run cannot be done.
+    """
+    found = []
+    with bar("memory and disk", unit="run", total=len(configs)) as shown:
+        for need in footprints(configs, device=device):
+            if isinstance(need, InputError):
+                raise need
+            found.append(need)
+            shown.update()
+    return found
+
+
+def _about(row: Row) -> str:
+    """What something takes, in words; nothing where that was not estimated."""
+    if "seconds" not in row:
+        return ""
+    words = [duration(row["seconds"]), f"{size(row['memory'])} of memory", f"{size(row['disk'])} of disk"]
+    if row.get("device_memory"):
+        words.insert(2, f"{size(row['device_memory'])} of the GPU's")
+    return f": about {', '.join(words)}"
+
+
+def size(count: int) -> str:
+    """Bytes in the unit that one would use.
+
+    >>> size(900), size(52_000_000), size(3_200_000_000)
+    ('1 kB', '52 MB', '3.2 GB')
+    """
+    if count < 1e6:
+        return f"{math.ceil(count / 1e3)} kB"
+    return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
 
 
 def _with_configs(answer: Row, configs: Sequence[Config]) -> Row:

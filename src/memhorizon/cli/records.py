@@ -15,6 +15,7 @@ from memhorizon.cli.output import announce, rule_text, say
 from memhorizon.cli.output import dry_run as show_dry_run
 from memhorizon.cli.typed import remember
 from memhorizon.errors import InputError
+from memhorizon.experiments.executors import Executor
 from memhorizon.experiments.recipe import Progress, Recipe, Size
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.figures import registry
@@ -48,7 +49,7 @@ def reproduce(
         records: folder with the records that some recipes read.
         by: who does its runs and parts.
         device: where to compute, such as cpu, cuda, cuda:1 or mps; the accelerator of the machine by default.
-        dry_run: print the configurations and the estimated time (at the paper's sizes without it), and stop.
+        dry_run: print the configurations and what each takes (at the paper's sizes without that), and stop.
         quiet: show no progress.
     """
     if not name:
@@ -56,7 +57,7 @@ def reproduce(
     recipe = recipes.load(name)
     executor = by.build()
     if dry_run:
-        return _plan(recipe, size, out, root, device)
+        return _plan(recipe, size, out, root, device, executor)
     if recipe.is_sweep and not quiet:
         announce(recipe.plan(size), root / name, device, executor)
     watch = partial(_shown, name, quiet)
@@ -72,12 +73,16 @@ def reproduce(
     return 1 if made.failed else 0
 
 
-def _plan(recipe: Recipe, size: Size, out: Path, root: Path, device: str | None) -> int:
-    """What would be done; where a recipe is a sweep, how long it would take here."""
+def _plan(
+    recipe: Recipe, size: Size, out: Path, root: Path, device: str | None, executor: Executor | None
+) -> int:
+    """What would be done; where a recipe is a sweep, what it would take here."""
     print(f"Write {recipe.record_path(out, size)}. {recipe.takes}")
     estimate = recipe.is_sweep and size != "paper"
     folder = root / recipe.name
-    return show_dry_run(recipe.plan(size), folder, device=device, side_by_side=True, estimate=estimate)
+    return show_dry_run(
+        recipe.plan(size), folder, device=device, side_by_side=True, executor=executor, estimate=estimate
+    )
 
 
 def _shown(name: str, quiet: bool, events: Iterable[Progress]) -> Iterator[Progress]:

@@ -149,7 +149,7 @@ def train(
         load: a config.json to begin from; flags beside it win over what it says.
         rules: how the two times are read.
         device: where to compute, such as cpu, cuda, cuda:1 or mps; the accelerator of the machine by default.
-        dry_run: print the configuration and the estimated time, and stop.
+        dry_run: print the configuration and what it takes (time, memory, disk), and stop.
         json: print the record.
         quiet: show no progress.
     """
@@ -196,7 +196,7 @@ def sweep(
         rules: how the two times are read.
         by: who does the runs.
         device: where to compute, such as cpu, cuda, cuda:1 or mps; the accelerator of the machine by default.
-        dry_run: print the configurations and the estimated time, and stop.
+        dry_run: print the configurations and what each takes (time, memory, disk), and stop.
         json: print the record.
         quiet: show no progress.
     """
@@ -205,7 +205,7 @@ def sweep(
     check_rules(configs, asked)
     executor = by.build()
     if dry_run:
-        return show_dry_run(configs, root, device=device, side_by_side=True, as_json=json)
+        return show_dry_run(configs, root, device=device, side_by_side=True, executor=executor, as_json=json)
     runs, failed = follow_sweep(configs, root, executor=executor, device=device, quiet=quiet)
     made = record(runs, asked, name=root.absolute().name)
     return finish(made, runs, root, failed=failed, as_json=json)
