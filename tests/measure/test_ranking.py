@@ -40,6 +40,18 @@ def test_scores_stay_within_their_slack(d, scale):
     assert float(error.max()) > 0  # there is rounding to bound
 
 
+@pytest.mark.parametrize("d", [3, 12, 1500])
+def test_the_slack_holds_the_roundings_that_are_counted(d):
+    """In units of u (2A + distance)^2: 2 of centring, K + 5 of lengths, K + L + 1 of the score, 8 of room."""
+    frame = ranking.Frame.of(normal(50, d), 4.0, torch.float32)
+    one = torch.ones(1, dtype=torch.float64)
+    runs = 1 if d < 1024 else 2  # of at most 1,024 columns
+    terms = -(-(d + 1) // runs)
+    in_units = float(frame.slack(one, one)) / (9 * 2.0**-24)
+    # the rest are sums in 64 bits, d units of 2^-51
+    assert in_units == pytest.approx(2 + terms + 5 + terms + runs + 1 + 8, abs=d * 2.0**-26)
+
+
 def test_shortened_products_widen_the_slack():
     frame = ranking.Frame.of(normal(10, 8), 4.0, torch.float32)
     one = torch.ones(1, dtype=torch.float64)

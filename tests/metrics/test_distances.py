@@ -25,6 +25,15 @@ def test_they_are_those_of_measure_beside_that_of_held_out_items():
         assert found.null == distance(holdout, train)
 
 
+def test_a_distance_is_printed_with_its_correction_where_that_has_an_error():
+    many = metrics.frechet(1.5 * normal(200, 2), normal(200, 2, seed=1))
+    few = metrics.frechet(normal(3, 2), normal(3, 2, seed=1))
+    assert f"{many.value.value:.4g} (corrected {many.value.corrected})" in str(many)
+    assert few.value.corrected.standard_error == math.inf
+    assert f"{few.value.value:.4g}" in str(few)
+    assert "corrected" not in str(few)
+
+
 def test_gaussians_have_their_closed_form():
     """N(0, I) and N(mu, s^2 I): d (s - 1)^2 + |mu|^2, within 4 standard errors of the corrected number."""
     d = 8

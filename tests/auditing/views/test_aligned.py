@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from audit_views import changed_statistics, drawn_descriptor, joined_statistics, quiet, with_one_more
+from memhorizon.auditing.alignment import Fit
 from memhorizon.auditing.planted import EDITS
 from memhorizon.auditing.views import aligned
-from memhorizon.auditing.views.aligned import AlignedView
+from memhorizon.auditing.views.aligned import AlignedView, _of_fit
 from scenes import scenes
 
 
@@ -132,6 +133,20 @@ def test_the_number_of_pictures_together_changes_little(monkeypatch):
     monkeypatch.setattr(aligned, "TOGETHER", 2)
     monkeypatch.setattr(aligned, "_NUMBERS", 100)
     np.testing.assert_allclose(view.find(asked, None, quiet).statistic, whole, atol=2e-3)
+
+
+def test_the_brightness_of_what_is_fitted_changes_nothing():
+    """What counts as no distance at all is a share of the variance of the picture, not of its square."""
+    y = pictures(4, 12, 12)
+    noise = torch.randn(4, 8, 144, generator=seeded(1))
+    fitted = y.flatten(1)[:, None] + torch.tensor([1e-3, *torch.linspace(0.05, 0.1, 7)])[:, None] * noise
+    numbers = torch.ones(4, 8)
+    plain, order = _of_fit(y, Fit(fitted, torch.ones_like(fitted), torch.zeros(4, 8, 4), numbers, numbers))
+    assert order[:, 0].tolist() == [0] * 4
+    moved = Fit(fitted + 8, torch.ones_like(fitted), torch.zeros(4, 8, 4), numbers, numbers)
+    assert bool((plain < 0.05).all())  # copies of the first
+    # beside 8, pixels have 2^-20 of rounding, and the nearest candidate is 1e-3 away
+    torch.testing.assert_close(_of_fit(y + 8, moved)[0], plain, rtol=0.01, atol=1e-4)
 
 
 def test_white_noise_has_no_structure():
