@@ -39,8 +39,9 @@ def samples_wanted(
         has_holdout: whether there are held-out items.
         force: certify, whatever is due and whatever the budget.
     """
-    kept = settings.most_certificates // 2 if has_holdout and not force else 0  # for the end
-    if memory.certificates < settings.most_certificates - kept:
+    most = settings.most_certificates
+    kept = math.ceil(most / 2) if has_holdout and not force else 0  # for the end
+    if memory.certificates < most - kept:
         wanted = force or _is_candidate(memory, settings, look, has_holdout=has_holdout)
         if wanted and has_learned(look) and (force or memory.purse.may_certify(size)):
             return size, True

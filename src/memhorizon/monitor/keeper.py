@@ -25,7 +25,7 @@ from memhorizon.records.files import to_text
 from memhorizon.records.monitor import Look, MonitorRecord, Sheet, Stop
 
 MOST_BYTES = 2**28  # of the weights of a candidate that are kept in memory
-MOST = 2  # candidates
+MOST = 3  # candidates
 GAIN = 0.01  # fall of the held-out loss below that of the last candidate that makes another
 
 
@@ -115,8 +115,8 @@ class Keeper:
     def keep_candidate(self, memory: Memory, look: Look, subject: Subject) -> None:
         """Keep the weights of a look whose held-out loss is clearly the smallest so far.
 
-        Clearly is by 2 %, so that of a long flat minimum an early checkpoint is kept, which copies less; the
-        one before it is kept too, for where that one copies.
+        Clearly is by 1 %, so that of a long flat minimum an early checkpoint is kept, which copies less; the
+        two before it are kept too, for where that one copies.
         """
         if look.rise != 0 or look.stop is not Stop.NO or not self._is_gain(memory, look):
             return
