@@ -16,7 +16,7 @@ LAYERS = [
     {"errors"},
     {"results"},
     {"checks", "extras", "devices", "eval_mode"},
-    {"launching"},
+    {"launching", "processes"},
     {"theory", "timescales"},
     {"forecasting"},
     {"schedule", "distributions"},

@@ -21,6 +21,7 @@ from memhorizon.diffusion import Model, Prediction, check_prediction, item_losse
 from memhorizon.errors import InputError
 from memhorizon.files.mapped import as_mapped, blocks, rows_of
 from memhorizon.launching import Launch, RecordedUpdate, Update, check_launch
+from memhorizon.processes import ALONE, Processes
 from memhorizon.schedule import Schedule
 
 Optimizer = Literal["sgd", "adam", "adamw"]
@@ -199,6 +200,7 @@ def train(
     config: TrainConfig,
     seed: int,
     launch: Launch = "eager",
+    processes: Processes = ALONE,
 ) -> Iterator[Step]:
     """Minimise the denoising loss, one update per yield, from `state.step` to `config.n_updates`.
 
@@ -215,13 +217,15 @@ def train(
         launch: how updates reach a CUDA device (see `memhorizon.launching`): "graph" needs a network that
             never waits for the device, "compiled" one that `torch.compile` takes; with either it is not
             tested that a state which was saved goes on bit for bit. Elsewhere it says nothing.
+        processes: those that train together, each of which calls this with the same state, data and settings.
 
     Returns:
         One `Step` after each update, as it is asked for.
 
     Raises:
         InputError: if `data` is not a float tensor of at least one item with finite values, the schedule has
-            no level to train at, or `config.diffusion_time` is none of its times.
+            no level to train at, `config.diffusion_time` is none of its times, or several processes are to
+            record their updates or have fewer items than they are.
 
     Source: [bonnaire2025] Eq. (4)
     """
@@ -233,7 +237,7 @@ def train(
     check_whole("seed", seed, least=0)
     launch = check_launch(launch, items.device)
     draws = _Draws(items, len(schedule), _fixed_index(schedule, config), config.batch_size, seed)
-    update = _launched(launch, _Trainer(state, schedule, config, state.model), items.device)
+    update = _launched(launch, _Trainer(state, schedule, config, state.model, processes), items.device)
     return _updates(state, draws, update, config.n_updates)
 
 
@@ -245,18 +249,29 @@ class _Trainer:
     schedule: Schedule
     config: TrainConfig
     network: Model
+    processes: Processes = ALONE
 
     def __call__(self, rows: Tensor, index: Tensor, noise: Tensor) -> Tensor:
         """Do it and give the loss of the batch, before the step."""
+        part = self.processes.part(len(rows))
         with _precision(self.config.precision, rows.device):
-            losses = item_losses(
-                self.network, rows, index, noise, schedule=self.schedule, prediction=self.config.prediction
-            )
-        loss = losses.float().mean()
+            losses = self._losses(rows[part], index[part], noise[part])
+        loss = losses.float().sum() / len(rows)  # of this part: those of all add up to the mean of the batch
         self.state.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        total = loss.detach()
+        if self.processes.count > 1:
+            self.processes.add_up([total, *self._gradients()])
         self.state.optimizer.step()
-        return loss.detach()
+        return total
+
+    def _losses(self, rows: Tensor, index: Tensor, noise: Tensor) -> Tensor:
+        return item_losses(
+            self.network, rows, index, noise, schedule=self.schedule, prediction=self.config.prediction
+        )
+
+    def _gradients(self) -> list[Tensor]:
+        return [p.grad for p in self.state.model.parameters() if p.grad is not None]
 
     def allow_recording(self) -> None:
         """Let Adam be recorded in a CUDA graph; SGD does not look at it."""

@@ -25,6 +25,7 @@ from memhorizon.experiments.run_directory import Row, RunDir
 from memhorizon.launching import Launch
 from memhorizon.measure.snapshot import Reference
 from memhorizon.measure.snapshot import snapshot_steps as snapshot_steps
+from memhorizon.processes import ALONE, Processes, device_here, join
 from memhorizon.schedule import Schedule
 from memhorizon.training import Step, TrainState, train
 
@@ -51,6 +52,9 @@ def run(
 ) -> RunDir:
     """Do (or finish) a run and return its directory; a finished one is returned as it is.
 
+    Called by each process that `torchrun` started, on one disk, it is done by all of them together: each
+    takes a part of every batch. The first one writes and measures, while the others wait.
+
     It computes with as many threads as torch has, and goes on with as many as it began with. A network of
     fewer than a million parameters is faster with one, on a busy machine by far: torch.set_num_threads(1).
 
@@ -65,14 +69,31 @@ def run(
         InputError: if the configuration cannot be run, which is found before anything is written; if the
             directory is damaged, or its data have been replaced; if another process is writing it.
     """
-    directory = RunDir.create(root, config)
-    for _ in execute(directory, device=device, launch=launch):
+    processes = join(device)
+    directory = _directory(root, config, processes)
+    place = device if processes is ALONE else device_here(device)
+    doing = execute if processes.first else _follow
+    for _ in doing(directory, device=place, launch=launch, processes=processes):
         pass
     return directory
 
 
+def _directory(root: Path | str, config: Config, processes: Processes) -> RunDir:
+    """The directory of a run, which the first process makes before the others look."""
+    if processes.first:
+        directory = RunDir.create(root, config)
+        processes.wait()
+        return directory
+    processes.wait()
+    return RunDir.create(root, config)
+
+
 def execute(
-    directory: RunDir, *, device: str | torch.device | None = None, launch: Launch = "eager"
+    directory: RunDir,
+    *,
+    device: str | torch.device | None = None,
+    launch: Launch = "eager",
+    processes: Processes = ALONE,
 ) -> Iterator[Progress]:
     """Do (or finish) the run of a directory, yielding its progress a few hundred times.
 
@@ -84,6 +105,7 @@ def execute(
         device: where to compute; None for the accelerator of this machine, or where the run began.
         launch: how updates reach a CUDA device (see `memhorizon.launching`); elsewhere it says nothing. With
             "graph" and "compiled" it is not tested that an interrupted run ends with the same bytes.
+        processes: those that do it together, of which this is the first.
 
     Raises:
         InputError: as `run`.
@@ -92,17 +114,38 @@ def execute(
     finished = Progress(config.train.n_updates, config.train.n_updates, directory)
     if directory.done:
         check_finished(directory)
+        processes.agree(False)
         yield finished
         return
     with directory.locked() as hold:
         if directory.done:  # another process has just done it
+            processes.agree(False)
             yield finished
             return
         with _threads_of(directory):
             ready = _prepare(directory, config, device)
-            for progress in _execute(directory, config, ready, launch):
+            processes.agree(True)  # so that the others read the state
+            processes.wait()  # until they have
+            for progress in _execute(directory, config, ready, launch, processes):
                 hold.check()
                 yield progress
+
+
+def _follow(
+    directory: RunDir, *, device: str | torch.device | None, launch: Launch, processes: Processes
+) -> Iterator[Step]:
+    """Train as the first process does, without writing anything."""
+    if not processes.agree(False):  # there is nothing to do
+        return
+    config = directory.config
+    with _threads_of(directory):
+        split, schedule, model = _load(directory, config, device)
+        state = TrainState.new(model, config.optimizer, ema=config.train.ema)
+        place = split.train.device
+        streams = _resume(state, directory, config, place)
+        processes.wait()
+        ready = _Ready(split, schedule, state, streams, place)
+        yield from _steps(config, ready, launch, processes)
 
 
 def check_finished(directory: RunDir) -> None:
@@ -199,7 +242,9 @@ def _device(directory: RunDir, device: str | torch.device | None) -> torch.devic
         raise InputError(f"{error}; {directory.path} began there, name another device to go on") from error
 
 
-def _execute(directory: RunDir, config: Config, ready: _Ready, launch: Launch) -> Iterator[Progress]:
+def _execute(
+    directory: RunDir, config: Config, ready: _Ready, launch: Launch, processes: Processes
+) -> Iterator[Progress]:
     state = ready.state
     split = ready.split
     directory.make_folders()
@@ -208,12 +253,12 @@ def _execute(directory: RunDir, config: Config, ready: _Ready, launch: Launch) -
     if ready.streams is not None:
         yield from _repair(directory, config, ready)
     yield Progress(state.step, config.train.n_updates, directory)
-    yield from _train(directory, config, ready, launch)
+    yield from _train(directory, config, ready, _steps(config, ready, launch, processes))
     directory.finish({"step": state.step, "skipped": [vars(item) for item in split.skipped]})
     yield Progress(state.step, config.train.n_updates, directory)
 
 
-def _train(directory: RunDir, config: Config, ready: _Ready, launch: Launch) -> Iterator[Progress]:
+def _train(directory: RunDir, config: Config, ready: _Ready, steps: Iterator[Step]) -> Iterator[Progress]:
     """Train from the state on, with a row of the log, a snapshot and a state where they are due."""
     state = ready.state
     marks = config.measure.marks(config.train.n_updates)
@@ -221,7 +266,7 @@ def _train(directory: RunDir, config: Config, ready: _Ready, launch: Launch) -> 
     settings = directory.measure_config
     reference = _reference(ready.split, config)
     started = last_saved = time.monotonic()
-    for step in _steps(config, ready, launch):
+    for step in steps:
         at_mark = step.step in marks
         if at_mark or step.step % log_every == 0:
             directory.append_step(_log_row(step, time.monotonic() - started))
@@ -233,7 +278,7 @@ def _train(directory: RunDir, config: Config, ready: _Ready, launch: Launch) -> 
             last_saved = time.monotonic()
 
 
-def _steps(config: Config, ready: _Ready, launch: Launch) -> Iterator[Step]:
+def _steps(config: Config, ready: _Ready, launch: Launch, processes: Processes) -> Iterator[Step]:
     """The updates that are left."""
     return train(
         ready.state,
@@ -242,6 +287,7 @@ def _steps(config: Config, ready: _Ready, launch: Launch) -> Iterator[Step]:
         config=config.train,
         seed=config.seed,
         launch=launch,
+        processes=processes,
     )
 
 
