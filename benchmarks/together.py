@@ -3,7 +3,7 @@
     python benchmarks/together.py        (five minutes)
 
 Goal: 2 times faster on one thread, so that a sweep could train its small networks in groups. Bare steps are
-compared (forward, backward, one update by Adam): batch, noise and levels of each network have to be drawn from
+compared (forward, backward, an update by Adam): batch, noise and levels of each network have to be drawn from
 its seed either way. With one process per core each would do this, so two cores change nothing in the ratio.
 """
 
