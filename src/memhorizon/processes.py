@@ -1,8 +1,8 @@
 """Several processes for one training: each takes a part of every batch, and the gradients are summed.
 
 They are started by `torchrun`, or another launcher that sets the environment which torch.distributed reads.
-All draw the whole batch of an update from (seed, step) and compute on their part of it, so weights and moments
-are the same in all of them, and any other number of processes can go on from a state.
+All draw the whole batch of an update from (seed, step) and compute on their part of it, so the weights and
+moments are the same in all of them, and any other number of processes can go on from a state.
 """
 
 import atexit
