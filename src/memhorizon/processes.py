@@ -63,9 +63,9 @@ class Processes:
         """Give what the first process says, which the others wait for."""
         if self.count == 1:
             return value
-        told = [value]
-        dist.broadcast_object_list(told)
-        return told[0]
+        told = torch.tensor(int(value), device="cuda" if dist.get_backend() == "nccl" else "cpu")
+        dist.broadcast(told, 0)
+        return bool(told)
 
     def wait(self) -> None:
         """Wait until all are here."""
