@@ -90,10 +90,13 @@ def test_a_pass_by_blocks_keeps_no_page(tmp_path):
     assert most < 8192
     assert resident(tensor) < 256
     assert float(tensor.sum()) == tensor.numel()
-    assert resident(tensor) == pytest.approx(16 * 1024, rel=0.01)
+    assert resident(tensor) >= 16 * 1024
     give_back(tensor)
     assert resident(tensor) < 256
-    assert float(rows_of(tensor, torch.tensor([5, 4000])).sum()) == 2048
+    some = torch.tensor([[5, 4000], [0, 77]])
+    assert torch.equal(rows_of(tensor, some), torch.ones(2, 2, 1024))
+    assert rows_of(tensor, some[:0]).shape == (0, 2, 1024)
+    assert resident(tensor) < 256
 
 
 def test_what_was_written_into_a_tensor_is_kept_and_not_in_the_file(saved, all_mapped):

@@ -21,7 +21,8 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 MAPPED_FROM = 2**28  # bytes: array files of less are read into memory
-BLOCK = 2**24  # numbers of a block: 64 MB in 32 bits
+BLOCK = 2**22  # numbers of a block: 16 MB in 32 bits
+ROWS = 32  # single rows read together: with each one the system may map the 2 MB around it
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def blocks(x: Shaped[Tensor, "n ..."], *, rows: int | None = None) -> Iterator[S
 
     Args:
         x: any tensor.
-        rows: in a block; by default those of 64 MB.
+        rows: in a block; by default those of 16 MB.
     """
     size = rows or BLOCK * len(x) // max(1, x.numel())
     for part in x.split(max(1, min(size, len(x)))):
@@ -164,10 +165,14 @@ def by_blocks(
 
 
 def rows_of(x: Shaped[Tensor, "n ..."], index: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
-    """Some rows of a tensor, by their numbers or a mask, in memory."""
-    found = x[index]
-    give_back(x)
-    return found
+    """Some rows of a tensor, by their numbers, in memory."""
+    if not is_mapped(x):
+        return x[index]
+    found = x.new_empty(index.numel(), *x.shape[1:])
+    for place, some in zip(found.split(ROWS), index.flatten().split(ROWS), strict=True):
+        torch.index_select(x, 0, some, out=place)
+        give_back(x)
+    return found.view(*index.shape, *x.shape[1:])
 
 
 def ends(x: Shaped[Tensor, "n ..."]) -> tuple[float, float]:
