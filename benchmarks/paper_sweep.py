@@ -3,10 +3,10 @@
     python benchmarks/paper_sweep.py        (a second)
 
 Measured: an update of the network at W = 32, batch 512, 28 x 28 pixels (results/benchmarks/gpu_step.json).
-Computed: everything else. Pixels enter in proportion (32 x 32 against 28 x 28), a sample of a solver step is a
-third of an update on one item (forward without backward), every network counts as one of W = 32, and a run
-has one GPU; the longest begins first. Runs are of 2 million updates, and of 11 million the one with
-n = 32,768; or all of 11 million.
+Computed: everything else. Pixels enter in proportion (32 x 32 against 28 x 28), a step of a solver is a third
+of an update on one item (forward without backward), every network counts as one of W = 32, and a run has one
+GPU; the longest begins first. Runs are of 2 million updates, and of 11 million the one with n = 32,768; or
+all of 11 million.
 """
 
 import argparse
