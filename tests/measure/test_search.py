@@ -92,14 +92,12 @@ def test_a_search_that_was_ended_goes_on_with_the_same_bits(tmp_path, small_span
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        nearest(samples, points, k=3, folder=tmp_path / "kept", progress=end)
+        nearest(samples, points, k=3, cache=tmp_path / "kept", progress=end)
     told = []
-    found = nearest(
-        samples, points, k=3, folder=tmp_path / "kept", progress=lambda done, _: told.append(done)
-    )
+    found = nearest(samples, points, k=3, cache=tmp_path / "kept", progress=lambda done, _: told.append(done))
     assert told == [1024, 1280, 1500]
     assert all(map(torch.equal, found, wanted))
-    again = nearest(samples, points, k=3, folder=tmp_path / "kept", progress=lambda *_: told.append(0))
+    again = nearest(samples, points, k=3, cache=tmp_path / "kept", progress=lambda *_: told.append(0))
     assert all(map(torch.equal, again, wanted))
     assert 0 not in told
 
@@ -107,17 +105,15 @@ def test_a_search_that_was_ended_goes_on_with_the_same_bits(tmp_path, small_span
 def test_what_was_kept_belongs_to_one_search(tmp_path, small_spans):
     """Another k, other samples or other points begin anew; a damaged file counts as none."""
     samples, points = sets()
-    nearest(samples, points, k=3, folder=tmp_path)
+    nearest(samples, points, k=3, cache=tmp_path)
     for some, others, k in ((samples, points, 2), (samples[1:], points, 3), (samples, points + 1, 3)):
-        found = nearest(some, others, k=k, folder=tmp_path)
+        found = nearest(some, others, k=k, cache=tmp_path)
         assert all(map(torch.equal, found, nearest(some, others, k=k)))
     files = sorted(tmp_path.iterdir())
     assert len(files) == 4
     for file in files:
         file.write_bytes(file.read_bytes()[:-7])
-    assert all(
-        map(torch.equal, nearest(samples, points, k=3, folder=tmp_path), nearest(samples, points, k=3))
-    )
+    assert all(map(torch.equal, nearest(samples, points, k=3, cache=tmp_path), nearest(samples, points, k=3)))
 
 
 KILLED = """
@@ -130,7 +126,7 @@ def end(done, total):
         os.kill(os.getpid(), signal.SIGKILL)
 samples = np.load(sys.argv[1] + "/s.npy")
 points = np.load(sys.argv[1] + "/points.npy", mmap_mode="r")
-neighbors.nearest(samples, points, folder=sys.argv[1] + "/kept", progress=end)
+neighbors.nearest(samples, points, cache=sys.argv[1] + "/kept", progress=end)
 """
 
 
@@ -140,6 +136,6 @@ def test_a_killed_process_leaves_what_it_found(tmp_path, small_spans):
     file = on_disk(tmp_path, points)
     assert subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)]).returncode == -signal.SIGKILL
     told = []
-    found = nearest(samples, file, folder=tmp_path / "kept", progress=lambda done, _: told.append(done))
+    found = nearest(samples, file, cache=tmp_path / "kept", progress=lambda done, _: told.append(done))
     assert told == [1024, 1280, 1500]
     assert all(map(torch.equal, found, nearest(samples, points)))

@@ -50,7 +50,7 @@ def nearest(
     k: SupportsIndex = 2,
     chunk: SupportsIndex | None = None,
     same_units: bool = False,
-    folder: str | os.PathLike[str] | None = None,
+    cache: str | os.PathLike[str] | None = None,
     progress: Report | None = None,
 ) -> tuple[Float[Tensor, "m k"], Int[Tensor, "m k"]]:
     """Find the k nearest training points of every sample, exactly.
@@ -70,8 +70,8 @@ def nearest(
         chunk: samples handled at a time; by default as many as fit 256 MB. It never changes the result.
         same_units: vouch that both sets have one unit; their ranges are then not compared, and nothing is
             brought to another range.
-        folder: where a file keeps what was found, so that the same search goes on where it was ended, with
-            the same result to the bit.
+        cache: a folder where a file keeps what was found, so that the same search goes on where it was ended,
+            with the same result to the bit.
         progress: called with the number of training points that were searched, and that of all.
 
     Returns:
@@ -80,7 +80,7 @@ def nearest(
 
     Raises:
         InputError: if types, shapes, devices or evidently the units do not match, k is not within 1..n, a
-            value is not finite, or no file can be written in `folder`.
+            value is not finite, or no file can be written in `cache`.
     """
     a, b = as_pair(samples, train, ("samples", "train"), same_units=same_units)
     check_whole("k", k)
@@ -91,14 +91,14 @@ def nearest(
         check_whole("chunk", chunk, least=1)
     if progress is not None and not callable(progress):
         raise InputError(f"progress: expected a function of two numbers, got {progress!r:.100}")
-    keeper = None if folder is None else _keeper(folder, a, b, k)
+    keeper = None if cache is None else _keeper(cache, a, b, k)
     return nearest_of(a, b, k, chunk, keeper=keeper, report=progress)
 
 
-def _keeper(folder: object, a: Shaped[Tensor, "..."], b: Shaped[Tensor, "..."], k: int) -> Keeper:
-    place = check_path("folder", folder)
-    make_folder(place, "folder")
-    return Keeper.of(place, a, b, k)
+def _keeper(cache: object, a: Shaped[Tensor, "..."], b: Shaped[Tensor, "..."], k: int) -> Keeper:
+    folder = check_path("cache", cache)
+    make_folder(folder, "cache")
+    return Keeper.of(folder, a, b, k)
 
 
 def nearest_of(
