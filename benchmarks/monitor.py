@@ -1,6 +1,6 @@
 """A training with a monitor at its default budget of 5 % against the same training without one.
 
-    python benchmarks/monitor.py        (about eight minutes of one core)
+    python benchmarks/monitor.py        (about five minutes of one core)
 
 The goal: at most 5 % more time, and weights that are equal to the bit. The training is not ended where the
 monitor says stop, so that both are equally long; what it then takes, the samples of a certificate included,
@@ -24,7 +24,7 @@ CASES = (
     Training("digits", 64, 2000, width=128),  # a residual MLP, 1.5 ms an update
     Training("digits", 64, 500, width=8),  # a U-Net, 10 ms an update
 )
-ROUNDS = {128: 17, 8: 9}
+ROUNDS = {128: 11, 8: 7}
 COLUMNS = {
     "training": "data, n, width, prediction, optimizer, learning rate, seed",
     "updates": "length of the training",

@@ -8,6 +8,7 @@ moments are the same in all of them, and any other number of processes can go on
 import atexit
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -19,6 +20,7 @@ from memhorizon.devices import device_of
 from memhorizon.errors import InputError
 
 PATIENCE = timedelta(days=1)  # of the others while the first one measures
+LEAVING = timedelta(seconds=20)
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,18 @@ def join(device: str | torch.device | None) -> Processes:
         place = device_here(device)
         kind = "nccl" if place.type == "cuda" else "gloo"
         dist.init_process_group(kind, timeout=PATIENCE)
-        atexit.register(dist.destroy_process_group)
+        atexit.register(_leave)
     return Processes(dist.get_rank(), dist.get_world_size())
+
+
+def _leave() -> None:
+    """Leave when all do, or after a while: a process may abort whose connections end while it is at work."""
+    if not _in_use():
+        return
+    if dist.get_backend() == "gloo":
+        with suppress(RuntimeError):  # another one has failed, and says so itself
+            dist.monitored_barrier(timeout=LEAVING)
+    dist.destroy_process_group()
 
 
 def _started(environment: Mapping[str, str]) -> bool:
