@@ -10,6 +10,7 @@ is part of the time. With a folder it also writes weights, contact sheets and it
 import argparse
 import statistics
 import tempfile
+import time
 from collections import defaultdict
 from itertools import pairwise
 
@@ -36,6 +37,9 @@ COLUMNS = {
     "cpu_overhead_%": "the same for the time of the processor",
     "cpu_low": "of its interval",
     "cpu_high": "of the same",
+    "calls_%": "median of the time of the calls of the monitor over all other time of the training, per cent",
+    "calls_low": "of its interval",
+    "calls_high": "of the same",
     "measured_by_monitor_%": "median of what the monitor says itself, per cent",
     "looks": "median number",
     "weights_equal": "whether all trainings end with the same weights, to the bit",
@@ -53,13 +57,19 @@ class Case:
         self.split = training.split()
         self.weights = []
         self.monitors = defaultdict(list)  # by the way
+        self.shares = defaultdict(list)  # time of the calls over all other time of the same training
 
-    def run(self, monitor=None):
-        """Train; tell the monitor of each update."""
+    def run(self, monitor=None, way=WITHOUT):
+        """Train; tell the monitor of each update, and time these calls from outside."""
         network = self.training.network(self.split.item_shape)
+        calls = 0.0
+        begun = time.perf_counter()
         for step in self.training.steps(network, self.split.train):
             if monitor is not None:
+                called = time.perf_counter()
                 monitor.update(step, network)
+                calls += time.perf_counter() - called
+        self.shares[way].append(1 + calls / (time.perf_counter() - begun - calls))
         self.weights.append(torch.cat([value.flatten() for value in network.parameters()]).detach())
 
     def watched(self, way, *, planned=False, root=None):
@@ -71,7 +81,7 @@ class Case:
             n_updates=self.training.n_updates if planned else None,
             root=root,
         )
-        self.run(monitor)
+        self.run(monitor, way)
         self.monitors[way].append(monitor)
 
     def in_folder(self, way):
@@ -110,6 +120,7 @@ def rows_of(training):
     base = times[WITHOUT]
     for way, own in times.items():
         wall = overheads(own.wall, base.wall)
+        calls = overheads(case.shares[way], [1.0] * len(case.shares[way]))
         cpu = overheads(own.cpu, base.cpu)
         yield {
             "training": training.name,
@@ -122,6 +133,9 @@ def rows_of(training):
             "cpu_overhead_%": cpu[0],
             "cpu_low": cpu[1],
             "cpu_high": cpu[2],
+            "calls_%": calls[0],
+            "calls_low": calls[1],
+            "calls_high": calls[2],
             **seen(case.monitors[way]),
             "weights_equal": equal,
         }
