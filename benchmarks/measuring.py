@@ -9,14 +9,12 @@ apart, at the first measurement.
 """
 
 import argparse
-import os
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 
 import torch
-from timing import RECORDS, environment, table
+from timing import environment, table, write
 
 from memhorizon.datasets.split import load_split
 from memhorizon.experiments import demo
@@ -25,8 +23,6 @@ from memhorizon.experiments.rows import observed, reference_of
 from memhorizon.measure import snapshot
 from memhorizon.recipes.settings import MIXTURE, at_each_n
 from memhorizon.recipes.sweeps import ENTRIES
-from memhorizon.records.files import write_record
-from memhorizon.records.table import TableRecord
 from memhorizon.training import TrainState, train
 
 PARTS = {"losses": "_losses", "samples": "_generated"}  # functions of memhorizon.measure.snapshot
@@ -116,27 +112,14 @@ def row_of(name: str, config: Config, spent: dict[str, list[float]]) -> dict[str
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
-    about = environment()
+    before = environment()
     torch.set_num_threads(1)
     spent: dict[str, list[float]] = {}
     noting(spent)
     rows = [row_of(name, config, spent) for name, config in configs()]
     print(table(rows))
-    about["load_average_after"] = [round(x, 2) for x in os.getloadavg()]
-    write_record(record_of(rows, about), RECORDS / "measuring.json")
-
-
-def record_of(rows: list[dict[str, object]], about: dict[str, object]) -> TableRecord:
-    """The record."""
-    return TableRecord(
-        "measuring",
-        command=" ".join(["python", "benchmarks/measuring.py", *sys.argv[1:]]),
-        columns=COLUMNS,
-        settings={"goal": {"share": 0.1}},
-        summary={},
-        rows=tuple(rows),
-        environment=about,
-    )
+    command = "python benchmarks/measuring.py"
+    print("wrote", write("measuring", command, before, rows, columns=COLUMNS, goal={"share": 0.1}))
 
 
 if __name__ == "__main__":

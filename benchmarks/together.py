@@ -8,19 +8,16 @@ its seed either way. With one process per core each would do this, so two cores 
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Mapping
 
 import torch
-from timing import RECORDS, alternate, environment, table
+from timing import alternate, environment, table, write
 from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional as F  # noqa: N812
 
 from memhorizon.networks.mlp import MLPConfig, ResidualMLP
-from memhorizon.records.files import write_record
-from memhorizon.records.table import TableRecord
 from memhorizon.training import OptimizerConfig
 
 COUNT = 8
@@ -82,29 +79,25 @@ def together(width: int, x: Tensor, index: Tensor, noise: Tensor) -> Callable[[]
     """The same as one step on stacked weights; Adam works entry by entry, so one does for all."""
     nets = networks(width)
     weights, _ = stack_module_state(nets)
-    optimizer = torch.optim.Adam(list(weights.values()), 1e-3, fused=True)
     time = nets[0].time.table
-
-    def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        found = outputs(weights, x, time[index], len(nets[0].blocks))
-        (found - noise).square().flatten(1).mean(1).sum().backward()
-        optimizer.step()
-
-    return step
+    return stacked(weights, noise, lambda: outputs(weights, x, time[index], len(nets[0].blocks)))
 
 
 def mapped(width: int, x: Tensor, index: Tensor, noise: Tensor) -> Callable[[], None]:
     """The same by torch.func.vmap over the network."""
     nets = networks(width)
     weights, buffers = stack_module_state(nets)
-    optimizer = torch.optim.Adam(list(weights.values()), 1e-3, fused=True)
     call = vmap(lambda *part: functional_call(nets[0], part[:2], part[2:]))
+    return stacked(weights, noise, lambda: call(weights, buffers, x, index))
+
+
+def stacked(weights: dict[str, Tensor], noise: Tensor, found: Callable[[], Tensor]) -> Callable[[], None]:
+    """A step of Adam on stacked weights, by the sum of the losses of all networks."""
+    optimizer = torch.optim.Adam(list(weights.values()), 1e-3, fused=True)
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        found = call(weights, buffers, x, index)
-        (found - noise).square().flatten(1).mean(1).sum().backward()
+        (found() - noise).square().flatten(1).mean(1).sum().backward()
         optimizer.step()
 
     return step
@@ -147,21 +140,9 @@ def main() -> None:
             rows += [{**case, "way": name, **t.row(times["alone"])} for name, t in times.items()]
     print(table(rows))
     if not args.dry:
-        about = {**before, "load_average_after": [round(x, 2) for x in os.getloadavg()]}
-        write_record(record_of(rows, about), RECORDS / "together.json")
-
-
-def record_of(rows: list[dict[str, object]], about: dict[str, object]) -> TableRecord:
-    """The record."""
-    return TableRecord(
-        "together",
-        command=" ".join(["python", "benchmarks/together.py", *sys.argv[1:]]),
-        columns=COLUMNS,
-        settings={"goal": {"faster_wall": 2.0}, "networks": COUNT, "dim": DIM},
-        summary={},
-        rows=tuple(rows),
-        environment=about,
-    )
+        command = " ".join(["python", "benchmarks/together.py", *sys.argv[1:]])
+        settings = {"goal": {"faster_wall": 2.0}, "networks": COUNT, "dim": DIM}
+        print("wrote", write("together", command, before, rows, columns=COLUMNS, **settings))
 
 
 if __name__ == "__main__":

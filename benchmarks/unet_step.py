@@ -7,20 +7,17 @@ attention have one width at all resolutions, so its coarsest has eight where our
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
 
 import torch
 from diffusers.models.unets.unet_2d import UNet2DModel
-from timing import RECORDS, alternate, environment, table
+from timing import alternate, environment, table, write
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from memhorizon.networks.unet import UNetConfig
-from memhorizon.records.files import write_record
-from memhorizon.records.table import TableRecord
 from memhorizon.training import OptimizerConfig
 
 CASES = [(16, 8, 32), (8, 16, 64), (32, 32, 16)]  # width, image size, batch
@@ -100,23 +97,9 @@ def main() -> None:
         ]
     print(table(rows))
     if not args.dry:
-        about = {**before, "load_average_after": [round(x, 2) for x in os.getloadavg()]}
-        write_record(
-            record_of(rows, {**about, "diffusers": version("diffusers")}), RECORDS / "unet_step.json"
-        )
-
-
-def record_of(rows: list[dict[str, object]], about: dict[str, object]) -> TableRecord:
-    """The record."""
-    return TableRecord(
-        "unet_step",
-        command=" ".join(["python", "benchmarks/unet_step.py", *sys.argv[1:]]),
-        columns=COLUMNS,
-        settings={"goal": {"faster_wall": GOALS}},
-        summary={},
-        rows=tuple(rows),
-        environment=about,
-    )
+        command = " ".join(["python", "benchmarks/unet_step.py", *sys.argv[1:]])
+        about = {**before, "diffusers": version("diffusers")}
+        print("wrote", write("unet_step", command, about, rows, columns=COLUMNS, goal={"faster_wall": GOALS}))
 
 
 if __name__ == "__main__":
