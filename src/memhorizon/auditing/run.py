@@ -74,9 +74,7 @@ def audited(
         InputError: if there are too few items, or the sets do not fit each other.
     """
     tell = progress or _quiet
-    given = {"samples": samples, "train": train}
-    if holdout is not None:
-        given["holdout"] = holdout
+    given = _given(samples, train, holdout)
     prepared = prepare(given, config, same_units=same_units, cache=cache, progress=tell)
     material = Material(given, prepared, config, features, cache)
     work = _Work.of(material, tell)
@@ -90,6 +88,12 @@ def audited(
     facts = Facts(given, sources, config, prepared, reference.left_out is None, work.views)
     record = record_of(facts, calibrated, found, null, edits, lean)
     return Audited(record, {j: edit.registered for j, edit in edits.items()})
+
+
+def _given(samples: ImageSet, train: ImageSet, holdout: ImageSet | None) -> dict[str, ImageSet]:
+    """The sets that there are, by name."""
+    given = {"samples": samples, "train": train}
+    return given if holdout is None else {**given, "holdout": holdout}
 
 
 def _quiet(what: str, done: int, total: int) -> None:

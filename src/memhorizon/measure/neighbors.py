@@ -135,16 +135,25 @@ def nearest_of(
     size = int(chunk or _rows_at_a_time(b, _CHUNK_OF_SPAN if in_spans else _CHUNK))
     total = len(b) if among is None else len(among)
     found = (keeper and keeper.read()) or Found.none(len(a), check_finite(samples, "samples"), place)
-    while found.done < total:
-        stop = min(total, found.done + _rows_at_a_time(b, _SPAN)) if in_spans else total
-        points = b[found.done : stop] if among is None else b[among[found.done : stop]]
+    span = _rows_at_a_time(b, _SPAN) if in_spans else total
+    for points in _spans(b, among, found.done, span):
         found = _searched(a, points.to(place), k, size, found)
-        give_back(b)
         if keeper is not None:
             keeper.write(found)
         if report is not None:
             report(found.done, total)
     return found.distance.to(_rank_type({a.dtype, b.dtype}, found.largest)), found.index
+
+
+def _spans(
+    points: Shaped[Tensor, "n d"], among: Int[Tensor, " s"] | None, first: int, size: int
+) -> Iterator[Shaped[Tensor, "b d"]]:
+    """Yield the points that are searched from the first on, `size` at a time, giving back what they took."""
+    total = len(points) if among is None else len(among)
+    for start in range(first, total, max(1, size)):
+        some = slice(start, start + size)
+        yield points[some] if among is None else points[among[some]]
+        give_back(points)
 
 
 def _searched(
