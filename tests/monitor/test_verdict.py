@@ -211,6 +211,12 @@ def test_a_loss_that_does_not_fall_any_more_ends_a_training_after_half_as_many_s
     assert [stop_of(looks[:count], crossed=False) for count in (4, 5, 6)] == [Stop.NO, Stop.NO, Stop.PASSED]
 
 
+def test_looks_at_one_step_have_no_course():
+    looks = [look(100, loss, train=0.4, gap=0.9) for loss in (0.5, 0.49, 0.51, 0.5)]
+    assert math.isnan(fall_of(looks))
+    assert stop_of(looks, crossed=False) is Stop.NO
+
+
 def test_losses_that_are_not_finite_end_no_training():
     looks = [*course(0.2), look(5000, math.inf)]
     assert stop_of(looks, crossed=False) is Stop.NO

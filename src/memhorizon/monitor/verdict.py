@@ -26,7 +26,7 @@ def stop_of(looks: Sequence[Look], *, crossed: bool, null: float = 0.0) -> Stop:
     """Whether a training should stop after these looks, and why.
 
     It should where copies are proven (the e-process has crossed), or where the best checkpoint lies behind.
-    That is so in any of these cases, of four looks at least:
+    From the fourth look on, that is so in any of these cases:
 
     1. The held-out loss is above its minimum, by 2 % and by two standard errors, while the training loss is
        below what it was at that minimum. (Where both have risen the training is unstable, not over.)
@@ -59,7 +59,8 @@ def stop_of(looks: Sequence[Look], *, crossed: bool, null: float = 0.0) -> Stop:
 def fall_of(known: Sequence[Look]) -> float:
     """Give the share by which the held-out loss falls while the steps grow by half.
 
-    Where log(loss) = c - b log(step), by least squares over the last looks, the fall is 1 - 1.5^-b.
+    Where log(loss) = c - b log(step), by least squares over the last looks, the fall is 1 - 1.5^-b. NaN where
+    all of these are at one step.
 
     Args:
         known: looks with a held-out loss, four at least; those within a factor of 2.5 in steps count, and the
@@ -70,7 +71,10 @@ def fall_of(known: Sequence[Look]) -> float:
     steps = np.log([max(look.step, 1) for look in used])
     losses = np.log([max(look.holdout_loss, SMALLEST) for look in used])
     centred = steps - steps.mean()
-    b = -float(centred @ losses / (centred @ centred))
+    spread = float(centred @ centred)
+    if not spread:
+        return math.nan
+    b = -float(centred @ losses) / spread
     return 1 - 1.5**-b
 
 
