@@ -90,3 +90,15 @@ def test_a_process_that_was_ended_is_said():
         found = module._asked(looker, SMALL)
     assert isinstance(found, InputError)
     assert "memory" in str(found)
+
+
+def test_nothing_is_taken_from_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "torch.py").write_text("raise SystemExit('from the current folder')")
+    (found,) = footprints([replace(SMALL, train=TrainConfig(n_updates=4, batch_size=32))], device="cpu")
+    assert isinstance(found, Footprint)
+
+
+def test_it_is_imported_without_what_windows_lacks():
+    code = "import sys; sys.modules['resource'] = None; import memhorizon.experiments.footprint"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -9,7 +9,6 @@ snapshot, and a row for every so many updates.
 import json
 import math
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -43,6 +42,13 @@ _LEAST = Config(  # a run that takes no time, but for what is loaded at the firs
     measure=MeasureConfig(snapshots=1, first=1, n_samples=8, sampler=SamplerConfig(n_solver_steps=2)),
 )
 SOLVER_STEPS = 2
+# nothing is imported from the current folder, which `-c` puts first as an empty path
+_LOOK = f"""
+import sys
+sys.path[:] = [place for place in sys.path if place]
+from {__name__} import _serve
+_serve(sys.stdin, sys.stdout, sys.argv[1])
+"""
 _PER_SNAPSHOT = ("snapshots", "samples", "measures.jsonl")  # of a run, what grows with them
 
 
@@ -52,7 +58,7 @@ class Footprint:
 
     Attributes:
         start: seconds of its process until what a run uses at the first time is loaded.
-        memory: bytes at its peak, with Python and all packages.
+        memory: bytes at its peak, with Python and all packages; 0 on Windows, which does not tell.
         device_memory: bytes that it allocates of a GPU at its peak; 0 without one.
         disk: bytes of all its files in the end.
     """
@@ -135,7 +141,7 @@ def _looker(device: str) -> Iterator["subprocess.Popen[str]"]:
     """A process that does trials, one thread each, and is ended with the last one."""
     one = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [sys.executable, "-m", __name__, device],
+        [sys.executable, "-c", _LOOK, device],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -206,13 +212,13 @@ def _peak() -> int:
     with suppress(OSError):
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    try:
+        import resource  # not on Windows
+    except ModuleNotFoundError:
+        return 0
     unit = 1 if sys.platform == "darwin" else 1024
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _device_peak() -> int:
     return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
-
-
-if __name__ == "__main__":
-    _serve(sys.stdin, sys.stdout, sys.argv[1])
