@@ -14,13 +14,14 @@ from memhorizon.auditing.edits import Edit
 from memhorizon.auditing.evalues import guaranteed_copies
 from memhorizon.auditing.leaning import Leaning
 from memhorizon.auditing.prepare import Prepared
-from memhorizon.auditing.reference import duplicates_of, first_members
+from memhorizon.auditing.reference import duplicates_of
 from memhorizon.auditing.scores import Scores
 from memhorizon.auditing.statistics import Discoveries, benjamini_hochberg, smallest_reportable
 from memhorizon.auditing.views.base import View
 from memhorizon.experiments.run import environment
 from memhorizon.files.digests import digest_of
 from memhorizon.files.images import ImageSet
+from memhorizon.measure.duplicates import first_members
 from memhorizon.records.audit import (
     AuditedSample,
     AuditRecord,

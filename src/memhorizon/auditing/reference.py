@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -10,7 +9,7 @@ from torch import Tensor
 from memhorizon.auditing.nearby import Nearby
 from memhorizon.errors import InputError
 from memhorizon.files.mapped import ends, rows_of
-from memhorizon.measure.duplicates import direct_groups, rule
+from memhorizon.measure.duplicates import direct_groups, first_members, rule, several
 from memhorizon.measure.neighbors import nearest_of
 
 FEWEST = 10  # groups of duplicates that an audit can be made with
@@ -126,18 +125,9 @@ def divide(duplicates: Duplicates, n_reference: int, seed: int, *, n_holdout: in
     return Design(duplicates, order[:count].sort().values, order[count:])
 
 
-def first_members(group: Int[Tensor, " n"]) -> Int[Tensor, " g"]:
-    """The first item of each group."""
-    return torch.from_numpy(np.unique(group.numpy(), return_index=True)[1])
-
-
 def duplicates_of(group: Int[Tensor, " n"]) -> list[Int[Tensor, " s"]]:
     """The groups of more than one item, the largest first."""
-    order = group.sort(stable=True).indices
-    size = group.bincount()
-    end = size.cumsum(0)
-    several = [order[end[i] - size[i] : end[i]] for i in (size > 1).nonzero().flatten().tolist()]
-    return sorted(several, key=lambda members: (-len(members), int(members[0])))
+    return sorted(several(group), key=lambda members: (-len(members), int(members[0])))
 
 
 def shared_items(

@@ -14,7 +14,6 @@ from memhorizon.auditing.edits import Edit, edit_of
 from memhorizon.auditing.feature_vectors import FeatureSource
 from memhorizon.auditing.leaning import Leaning, leaning
 from memhorizon.auditing.prepare import FEWEST_FOR_NULL, Prepared, n_for_null, prepare
-from memhorizon.auditing.reference import first_members
 from memhorizon.auditing.statistics import Discoveries, benjamini_hochberg, smallest_reportable
 from memhorizon.auditing.views.base import Found, Progress, View
 from memhorizon.auditing.views.build import ORDER, Material, build
@@ -25,6 +24,7 @@ from memhorizon.experiments.cache import Cache
 from memhorizon.files.digests import digest_of
 from memhorizon.files.images import ImageSet
 from memhorizon.files.mapped import rows_of
+from memhorizon.measure.duplicates import first_members
 from memhorizon.measure.neighbors import nearest_of
 from memhorizon.records.audit import AuditRecord
 from memhorizon.results import Fraction

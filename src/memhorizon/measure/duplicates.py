@@ -5,6 +5,8 @@ neighbours grows as N(r) = k (r / r_k)^D; two distances, r_k and r_2k, give the 
 neighbour, not the first, sets the scale, so that it stays the same where every item occurs up to k times.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from jaxtyping import Float64, Int, Shaped
@@ -184,18 +186,21 @@ def _expected_pairs(rows: Shaped[Tensor, "n d"], reach: float) -> float:
 def _refined(rows: Shaped[Tensor, "n d"], coarse: Int[Tensor, " n"], distance: float) -> Int[Tensor, " n"]:
     """Search within each coarse group."""
     first = torch.arange(len(rows))  # the first item of each one's group
-    order = coarse.sort(stable=True).indices
-    size = coarse.bincount()
-    end = size.cumsum(0)
-    for number in (size > 1).nonzero().flatten().tolist():
-        members = order[end[number] - size[number] : end[number]]
+    for members in several(coarse):
         group = direct_groups(rows_of(rows, members), distance)
-        first[members] = members[_first_of(group)]
+        first[members] = members[first_members(group)[group]]  # groups are numbered from 0 on
     return torch.unique(first, return_inverse=True)[1]
 
 
-def _first_of(group: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
-    """Give the place of the first item of each one's group; groups are numbered by first appearance."""
+def first_members(group: Int[Tensor, " n"]) -> Int[Tensor, " g"]:
+    """The place of the first item of each group, by the number of the group."""
+    return torch.from_numpy(np.unique(group.cpu().numpy(), return_index=True)[1])
+
+
+def several(group: Int[Tensor, " n"]) -> Iterator[Int[Tensor, " s"]]:
+    """Yield the places of the items of each group of more than one, ascending."""
     order = group.sort(stable=True).indices
     size = group.bincount()
-    return order[size.cumsum(0) - size][group]
+    end = size.cumsum(0)
+    for number in (size > 1).nonzero().flatten().tolist():
+        yield order[end[number] - size[number] : end[number]]

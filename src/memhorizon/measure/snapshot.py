@@ -22,7 +22,7 @@ from memhorizon.diffusion import Model, Prediction
 from memhorizon.distributions import Distribution, Gaussian, GaussianMixture
 from memhorizon.errors import InputError
 from memhorizon.files.mapped import blocks, rows_of
-from memhorizon.measure.duplicates import duplicate_groups
+from memhorizon.measure.duplicates import duplicate_groups, first_members
 from memhorizon.measure.features import PCAFeatures, pca_features
 from memhorizon.measure.items import Items, as_items
 from memhorizon.measure.losses import DenoisingLosses, denoising_losses, loss_gap
@@ -498,8 +498,7 @@ def _shown(valid: Tensor, reference: Reference) -> Shown:
 
 def _first_of_groups(group: Int[Tensor, " n"]) -> Int[Tensor, " g"]:
     """The number of the first item of every group of duplicates, ascending."""
-    first = np.unique(group.cpu().numpy(), return_index=True)[1]
-    return torch.from_numpy(np.sort(first))
+    return first_members(group).sort().values
 
 
 def _floats(items: Items, name: str) -> Tensor:

@@ -28,9 +28,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from memhorizon.auditing.nearby import Nearby, nearest_groups
-from memhorizon.auditing.reference import duplicates_of, first_members
+from memhorizon.auditing.reference import duplicates_of
 from memhorizon.errors import InputError
-from memhorizon.measure.duplicates import linked_groups, near_distance
+from memhorizon.measure.duplicates import first_members, linked_groups, near_distance
 from memhorizon.measure.memorization import intrinsic_dimension, null_fraction
 from memhorizon.records.monitor import CopyRule
 from memhorizon.results import Fraction
