@@ -72,6 +72,9 @@ def test_dry_run_says_what_and_how_long_and_does_nothing(tmp_path, config, capsy
 def test_dry_run_says_what_a_run_needs_by_another_executor(config, capsys):
     words = ["sweep", "--load", config, "--n-train", "8", "12", "--executor", "inline"]
     shown = dry(words, capsys)
+    assert shown["at_once"] == 1
+    assert shown["memory"] == max(run["memory"] for run in shown["runs"])
+    assert dry([*words[:-2], "--processes", "2"], capsys)["at_once"] == 2
     assert shown["disk"] == sum(run["disk"] for run in shown["runs"])
     assert shown["memory"] >= max(run["memory"] for run in shown["runs"]) > 50e6
     output.print_needs(shown["runs"], "Slurm")

@@ -19,7 +19,7 @@ from memhorizon.devices import device_of, with_threads
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, encode, to_json
 from memhorizon.experiments.cost import costs, wall_seconds
-from memhorizon.experiments.executors import Executor, Local
+from memhorizon.experiments.executors import Executor, Inline, Local
 from memhorizon.experiments.footprint import Footprint, footprints
 from memhorizon.experiments.run import Progress, execute
 from memhorizon.experiments.run_directory import Row, RunDir
@@ -129,7 +129,7 @@ def announce(
     if not isinstance(executor, Local | None):
         say(f"{left} of {len(configs)} runs in {root}, by {type(executor).__name__}")
         return
-    at_once = _at_once(configs, executor or Local())
+    at_once = _at_once(configs, executor)
     timed = costs(configs, device=device, threads=1, at_once=at_once)
     seconds = [
         0.0 if isinstance(cost, InputError) else cost.seconds(config, done=step)
@@ -140,9 +140,12 @@ def announce(
     say(f"{left} of {len(configs)} runs in {root}: about {about}, {at_once} at once on {place} each")
 
 
-def _at_once(configs: Sequence[Config], executor: Local) -> int:
-    """How many runs of a sweep are done at the same time."""
-    return min(len(executor.places()), len(configs))
+def _at_once(configs: Sequence[Config], executor: Executor | None) -> int:
+    """How many runs of a sweep are done at the same time, if on this machine."""
+    if isinstance(executor, Inline):
+        return 1
+    here = executor if isinstance(executor, Local) else Local()
+    return min(len(here.places()), len(configs))
 
 
 def _wall(configs: Sequence[Config], seconds: Sequence[float], at_once: int) -> float:
@@ -189,17 +192,18 @@ def dry_run(
     """
     check_reader()
     answer: Row = {"root": str(root), "runs": [{"key": config.key} for config in configs]}
+    at_once = _at_once(configs, executor) if side_by_side else 1
     if estimate:
-        answer = _estimated(answer, configs, root, device, side_by_side)
+        answer = _estimated(answer, configs, root, device, at_once=at_once, side_by_side=side_by_side)
     if as_json:
         print(json.dumps(_with_configs(answer, configs)))
         return 0
     for row, config in zip(answer["runs"], configs, strict=True):
         print(f"{row['key']}{_about(row)}\n{to_json(config)}")
-    beside = f", {_at_once(configs, Local())} at once" if side_by_side else ""
+    beside = f", {at_once} at once" if side_by_side else ""
     where = f"{beside} on {_place(device, 1 if side_by_side else None)}" if estimate else ""
     print(f"{len(configs)} run{'' if len(configs) == 1 else 's'} in {root}{_about(answer)}{where}")
-    if estimate and not isinstance(executor, Local | None):
+    if estimate and not isinstance(executor, Local | Inline | None):
         print_needs(answer["runs"], type(executor).__name__)
     return 0
 
@@ -211,10 +215,15 @@ def print_needs(rows: Sequence[Row], executor: str) -> None:
 
 
 def _estimated(
-    answer: Row, configs: Sequence[Config], root: Path, device: str | None, side_by_side: bool
+    answer: Row,
+    configs: Sequence[Config],
+    root: Path,
+    device: str | None,
+    *,
+    at_once: int,
+    side_by_side: bool,
 ) -> Row:
     """The answer with how long each run takes, and all of them, and where."""
-    at_once = _at_once(configs, Local()) if side_by_side else 1
     seconds = _estimates(configs, root, device, at_once, 1 if side_by_side else None)
     needs = _needs(configs, device)
     rows = [
