@@ -21,8 +21,9 @@ class Failures:
         if kind in self._warned:
             return
         self._warned.add(kind)
+        told = text.rstrip(".")
         with suppress(Warning):  # even where warnings are errors
-            warnings.warn(f"memhorizon.Monitor: {text}; the training goes on", stacklevel=5)
+            warnings.warn(f"memhorizon.Monitor: {told}; the training goes on", stacklevel=5)
 
     def once(self, memory: Memory, kind: str, text: str) -> None:
         """Note the first failure of a kind, and warn of it; others of the kind are passed over."""
