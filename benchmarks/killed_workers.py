@@ -20,18 +20,17 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from timing import environment, write
+
 from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.experiments.executors import Inline, Local
 from memhorizon.experiments.executors.table import FOLDER, TableRow, rows_in
-from memhorizon.experiments.run import environment
 from memhorizon.experiments.sweep import execute_sweep, grid, sweep
 from memhorizon.files.plain import read_object
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.records.codec import decode
-from memhorizon.records.files import write_record
-from memhorizon.records.table import TableRecord
 from memhorizon.training import TrainConfig
 
 BASE = Config(
@@ -41,8 +40,19 @@ BASE = Config(
     measure=MeasureConfig(snapshots=3, first=10, n_samples=8, repeats=1, diffusion_times=(0.1,)),
 )
 CONFIGS = grid(BASE, seed=range(6))
+SWEEPS = 50
 KILLS = 3  # of a sweep
 MOST_COMMANDS = 10
+COLUMNS = {
+    "killed": "workers that were killed",
+    "commands": "times that the command was given",
+    "unreadable": "rows that could not be read while the sweep ran",
+    "missing": "rows that did not end as done",
+    "done_twice": "rows that were done more than once",
+    "lost_attempts": "attempts that ended as lost",
+    "reasons": "why a command did not end the sweep, word for word",
+    "differing": "1 where the runs have other bytes than those of one process",
+}
 LONGEST = 0.6  # seconds that a run is at work before its process is killed, at most
 
 
@@ -114,41 +124,19 @@ def one(root, seed):
     }
 
 
-def record_of(rows, total, start):
-    return TableRecord(
-        name="killed_workers",
-        command="python benchmarks/killed_workers.py",
-        columns={
-            "killed": "workers that were killed",
-            "commands": "times that the command was given",
-            "unreadable": "rows that could not be read while the sweep ran",
-            "missing": "rows that did not end as done",
-            "done_twice": "rows that were done more than once",
-            "lost_attempts": "attempts that ended as lost",
-            "reasons": "why a command did not end the sweep, word for word",
-            "differing": "1 where the runs have other bytes than those of one process",
-        },
-        settings={
-            "start": start,
-            "sweeps": len(rows),
-            "runs_of_each": len(CONFIGS),
-        },
-        summary=total,
-        rows=tuple(rows),
-        environment=environment(),
-    )
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sweeps", type=int, default=50)
-    parser.add_argument("--out", type=Path, default=Path("results/benchmarks/killed_workers.json"))
+    parser.add_argument("--sweeps", type=int, default=SWEEPS)
+    parser.add_argument(
+        "--out", type=Path, help="the record; default: results/benchmarks/killed_workers.json"
+    )
     parser.add_argument("--spawn", action="store_true")
     options = parser.parse_args()
     os.fsync = lambda descriptor: None
     if not options.spawn:
         forking = multiprocessing.get_context("fork")
         multiprocessing.get_context = lambda name: forking
+    before = environment()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         reference = Path(folder) / "reference"
@@ -161,8 +149,17 @@ def main():
             print(seed, rows[-1], flush=True)
             shutil.rmtree(root)
     total = {name: sum(row[name] for row in rows) for name in rows[0] if name != "reasons"}
-    record = record_of(rows, total, "spawn" if options.spawn else "fork")
-    write_record(record, options.out)
+    settings = {
+        "start": "spawn" if options.spawn else "fork",
+        "sweeps": len(rows),
+        "runs_of_each": len(CONFIGS),
+    }
+    command = "python benchmarks/killed_workers.py"
+    if options.sweeps != SWEEPS:
+        command += f" --sweeps {options.sweeps}"
+    write(
+        "killed_workers", command, before, rows, columns=COLUMNS, summary=total, out=options.out, **settings
+    )
     print(total)
 
 

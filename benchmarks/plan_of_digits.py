@@ -9,25 +9,30 @@ the time of a plan that was interrupted is not known and left out.
 """
 
 import argparse
-import os
 import time
 from dataclasses import replace
 from pathlib import Path
 
+from timing import environment, write
+
 import memhorizon as mh
 from memhorizon.devices import with_threads
 from memhorizon.experiments.planning import pilot_config
-from memhorizon.experiments.run import environment
 from memhorizon.forecasting.pilots import Pilot
 from memhorizon.forecasts import read_pilots
 from memhorizon.plans import RULES
 from memhorizon.records.codec import encode_object
-from memhorizon.records.files import write_record
 from memhorizon.records.plain import Plain
-from memhorizon.records.table import TableRecord
 
 COUNT = 300
 LONGER = 1.6  # the long run over the forecast
+COLUMNS = {
+    "n_train": "training items",
+    "seed": "of a pilot; of the long run 0",
+    "n_updates": "length",
+    "tau_mem": "step at which the share of copies is 0.1 above its null",
+    "seconds": "time that the run took, beside others",
+}
 
 
 def planned(root: Path) -> tuple[mh.Plan, float | None]:
@@ -57,35 +62,26 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--root", type=Path, default=Path("build/plan-of-digits"))
-    parser.add_argument("--out", type=Path, default=Path("results/benchmarks/plan_of_digits.json"))
+    parser.add_argument(
+        "--out", type=Path, help="the record; default: results/benchmarks/plan_of_digits.json"
+    )
     options = parser.parse_args()
-    load = os.getloadavg()[0]
+    before = environment()
     plan, seconds = planned(options.root / "plan")
     said = plan.forecast.tau_mem.step
     print(f"plan: {said} in {seconds or float('nan'):.0f} s", flush=True)
     run = long_run(plan, options.root / "long")
     print(f"long run: {run.tau_mem}")
-    record = TableRecord(
-        name="plan_of_digits",
-        command="python benchmarks/plan_of_digits.py",
-        columns={
-            "n_train": "training items",
-            "seed": "of a pilot; of the long run 0",
-            "n_updates": "length",
-            "tau_mem": "step at which the share of copies is 0.1 above its null",
-            "seconds": "time that the run took, beside others",
-        },
-        settings={"images": COUNT, "minutes": 20, "load at the last call": round(load, 1)},
-        summary={
-            "seconds of the plan": seconds,
-            "forecast": encode_object(said),
-            "long run": encode_object(run.tau_mem),
-            "inside": said.low <= run.tau_mem.value <= said.high,
-        },
-        rows=tuple(row_of(pilot) for pilot in (*read_pilots(plan.root, RULES), run)),
-        environment=environment(),
-    )
-    write_record(record, options.out)
+    rows = [row_of(pilot) for pilot in (*read_pilots(plan.root, RULES), run)]
+    summary = {
+        "seconds of the plan": seconds,
+        "forecast": encode_object(said),
+        "long run": encode_object(run.tau_mem),
+        "inside": said.low <= run.tau_mem.value <= said.high,
+    }
+    command = "python benchmarks/plan_of_digits.py"
+    known = {"images": COUNT, "minutes": 20}
+    write("plan_of_digits", command, before, rows, columns=COLUMNS, summary=summary, out=options.out, **known)
 
 
 def row_of(pilot: Pilot) -> dict[str, Plain]:

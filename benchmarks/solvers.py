@@ -10,24 +10,31 @@ distance of 100 steps of DDIM, within its standard error, with at most a sixth o
 """
 
 import argparse
-import os
 from pathlib import Path
 from time import process_time
 
 import torch
+from timing import environment, write
 
 import memhorizon as mh
 from memhorizon.experiments.perception import perception_of
-from memhorizon.experiments.run import environment
 from memhorizon.networks.unet import UNetConfig
-from memhorizon.records.files import write_record
 from memhorizon.records.plain import Plain
-from memhorizon.records.table import TableRecord
 from memhorizon.training import OptimizerConfig, TrainConfig, TrainState, train
 
 STEPS = {"ddim": (8, 16, 25, 50, 100), "dpm++": (8, 10, 12, 16, 20, 25), "heun": (5, 8, 13)}
 EXACT = mh.SamplerConfig("heun", 200)
 SEEDS = range(1000)
+COLUMNS = {
+    "method": "of the sampler",
+    "n_solver_steps": "steps from noise to sample",
+    "evaluations": "of the network for each sample",
+    "frechet": "corrected Frechet distance to 512 held-out items, in the features of the classifier",
+    "se": "its standard error",
+    "off": "root mean square distance to the samples of the same seeds in 200 steps of Heun, in "
+    "standard deviations of the pixels",
+    "cpu_s": "processor seconds for 1,000 samples",
+}
 DATA = mh.DataConfig(name="digits", n_train=1024, n_holdout=512, scale=2.0)
 
 
@@ -48,10 +55,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--updates", type=int, default=4000)
-    parser.add_argument("--out", type=Path, default=Path("results/benchmarks/solvers.json"))
+    parser.add_argument("--out", type=Path, help="the record; default: results/benchmarks/solvers.json")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    load = os.getloadavg()[0]
+    before = environment()
     denoiser = trained(options.updates)
     split = mh.load_split(DATA)
     perception = perception_of(DATA)
@@ -78,25 +85,10 @@ def main() -> None:
                 }
             )
             print(rows[-1], flush=True)
-    record = TableRecord(
-        name="solvers",
-        command="python benchmarks/solvers.py",
-        columns={
-            "method": "of the sampler",
-            "n_solver_steps": "steps from noise to sample",
-            "evaluations": "of the network for each sample",
-            "frechet": "corrected Frechet distance to 512 held-out items, in the features of the classifier",
-            "se": "its standard error",
-            "off": "root mean square distance to the samples of the same seeds in 200 steps of Heun, in "
-            "standard deviations of the pixels",
-            "cpu_s": "processor seconds for 1,000 samples",
-        },
-        settings={"updates": options.updates, "samples": len(SEEDS), "n_train": 1024, "load": round(load, 1)},
-        summary={},
-        rows=tuple(rows),
-        environment=environment(),
+    settings = {"updates": options.updates, "samples": len(SEEDS), "n_train": 1024}
+    write(
+        "solvers", "python benchmarks/solvers.py", before, rows, columns=COLUMNS, out=options.out, **settings
     )
-    write_record(record, options.out)
 
 
 if __name__ == "__main__":

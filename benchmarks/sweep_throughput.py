@@ -6,17 +6,17 @@ The same rows both ways, taken in turn; starting the processes counts. Goal: at 
 """
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 
+from timing import environment, write
+
 from memhorizon.datasets.split import DataConfig
 from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.experiments.executors import Inline, Local
-from memhorizon.experiments.run import environment
 from memhorizon.experiments.sweep import grid, sweep
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.unet import UNetConfig
@@ -38,6 +38,14 @@ MLP = replace(
     model=MLPConfig(width=128),
     train=TrainConfig(n_updates=8000, batch_size=64),
 )
+COLUMNS = {
+    "net": "the network and its batch",
+    "rows": "runs of the sweep",
+    "one_after_other_s": "seconds of the sweep in one process, median over rounds",
+    "per_core_s": "seconds with a process per core, median over rounds",
+    "ratio": "one after the other over a process per core, median over rounds",
+    "ratios": "of each round",
+}
 
 
 def timed(configs, executor):
@@ -50,8 +58,9 @@ def timed(configs, executor):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=Path("results/benchmarks/sweep_throughput.json"))
+    parser.add_argument("--out", type=Path, help="default: results/benchmarks/sweep_throughput.json")
     options = parser.parse_args()
+    before = environment()
     rows = []
     for name, base in (("U-Net width 16, 8x8, batch 32", UNET), ("residual MLP width 128, batch 64", MLP)):
         configs = grid(base, seed=(0, 1, 2, 3))
@@ -61,9 +70,8 @@ def main():
         rows.append({"net": name, "rows": len(configs), "one_after_other_s": after, "per_core_s": beside})
         rows[-1] |= {"ratio": ratio, "ratios": [a / b for a, b in pairs]}
         print(f"{name:36} {after:7.1f} s {beside:7.1f} s   ratio {ratio:.2f}")
-    record = {"command": "python benchmarks/sweep_throughput.py", "environment": environment(), "rows": rows}
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(record, indent=1))
+    command = "python benchmarks/sweep_throughput.py"
+    write("sweep_throughput", command, before, rows, columns=COLUMNS, out=options.out, rounds=options.rounds)
 
 
 if __name__ == "__main__":

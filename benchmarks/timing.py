@@ -76,9 +76,10 @@ def write(
     *,
     columns: Mapping[str, str] | None = None,
     summary: Mapping[str, Plain] | None = None,
+    out: Path | None = None,
     **settings: Plain,
 ) -> Path:
-    """Write the record results/benchmarks/NAME.json.
+    """Write the record of a benchmark.
 
     Args:
         name: of the benchmark.
@@ -87,6 +88,7 @@ def write(
         rows: that were measured.
         columns: the meaning of each entry of a row, with its unit.
         summary: figures drawn from the rows.
+        out: the file; None for results/benchmarks/NAME.json.
         settings: what was run, and the goals.
     """
     after: list[Plain] = [round(x, 2) for x in os.getloadavg()]
@@ -99,7 +101,7 @@ def write(
         rows=tuple(rows),
         environment={**before, "load_average_after": after},
     )
-    return write_record(record, RECORDS / f"{name}.json")
+    return write_record(record, out or RECORDS / f"{name}.json")
 
 
 def table(rows: list[dict]) -> str:

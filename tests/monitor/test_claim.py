@@ -3,7 +3,10 @@
 import json
 import subprocess
 import sys
+import threading
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -12,6 +15,7 @@ from safetensors.torch import load_file
 import memhorizon as mh
 from memhorizon.distributions import Gaussian
 from memhorizon.experiments.locks import BusyError, _born, this_process
+from memhorizon.files.plain import write_atomically
 from memhorizon.monitor.claim import WRITER, Claim
 from memhorizon.report.monitor_page import sentence
 from watched_training import items, monitor, network
@@ -98,6 +102,29 @@ def test_another_process_holds_it_as_long_as_it_runs(tmp_path):
             Claim(tmp_path).take()
         process.communicate(b"\n")
     assert Claim(tmp_path).take()
+
+
+def test_of_several_that_come_at_once_one_gets_it(tmp_path, monkeypatch):
+    """The disk is slow, so that all have looked before the first has written, if they may."""
+
+    def slowly(path, content):
+        time.sleep(0.2)
+        write_atomically(path, content)
+
+    monkeypatch.setattr("memhorizon.monitor.claim.write_atomically", slowly)
+    together = threading.Barrier(3)
+    claims = [Claim(tmp_path) for _ in range(3)]
+
+    def is_taken(claim):
+        together.wait()
+        try:
+            return claim.take()
+        except BusyError:
+            return False
+
+    with ThreadPoolExecutor(len(claims)) as pool:
+        assert sum(pool.map(is_taken, claims)) == 1
+    assert [path.name for path in tmp_path.iterdir()] == [WRITER]
 
 
 def test_weights_that_could_not_be_written_are_not_said_to_be_kept(tmp_path):

@@ -25,12 +25,12 @@ from memhorizon.checks import check_whole
 from memhorizon.errors import InputError
 from memhorizon.files.plain import SUFFIX, check_path, make_folder
 from memhorizon.files.tensor_files import read_tensors_and_note, write_tensors
-from memhorizon.records.audit import PROTOCOL
 from memhorizon.records.plain import Plain
 
 Key: TypeAlias = Mapping[str, Plain]  # what tensors are computed from
 Tensors: TypeAlias = dict[str, Tensor]
 
+PROTOCOL = 1  # of what computes the tensors; another where the same key would give other tensors
 MOST_BYTES = 2 * 10**9  # of all files; beyond it those that were not used for longest are removed
 STALE = 86_400.0  # seconds after which what a killed process was writing is removed
 _OURS = re.compile(r"[0-9a-f]{64}\.safetensors|\.[0-9a-f]{16}" + re.escape(SUFFIX))

