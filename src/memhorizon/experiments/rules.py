@@ -11,7 +11,7 @@ from memhorizon.experiments.perception import NAME as CLASSIFIER
 from memhorizon.measure.snapshot import KL_NEIGHBOURS
 from memhorizon.records.files import load_record
 from memhorizon.records.sweep import SweepRecord
-from memhorizon.timescales.rules import AT_A_TIME, DEFAULT_T, QUALITIES, Rules
+from memhorizon.timescales.rules import AT_A_TIME, QUALITIES, Rules
 
 LEAST_FOR_KL = 2 * KL_NEIGHBOURS + 1  # samples
 
@@ -24,7 +24,7 @@ def check_rules(configs: Sequence[Config], rules: Rules | None) -> None:
     Raises:
         InputError: if a run will not have the curve; it says what that needs.
     """
-    if rules is None or (rules.quality, rules.t) == (Rules.quality, DEFAULT_T):
+    if rules is None or rules.is_of_default_curve:
         return
     for config in configs:
         lack = _lack(config, rules)

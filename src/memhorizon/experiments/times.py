@@ -23,9 +23,10 @@ def check_measured(readings: Sequence[Reading], rules: Rules | None) -> None:
     Raises:
         InputError: if the curve is none of the measured ones.
     """
-    default = rules is None or (rules.quality, rules.t) == (Rules.quality, DEFAULT_T)
+    if rules is None or rules.is_of_default_curve:
+        return
     known = sorted({name for reading in readings for name in reading.curves})
-    if not default and rules is not None and rules.curve not in known:
+    if rules.curve not in known:
         raise InputError(f"rules: {readings[0].key} has no curve {rules.curve!r}; there are {known}")
 
 

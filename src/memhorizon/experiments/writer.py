@@ -16,7 +16,7 @@ from memhorizon.experiments.written import WrittenConfig
 from memhorizon.files.plain import Row, check_path
 from memhorizon.files.tensor_files import checksum
 from memhorizon.measure.items import Items
-from memhorizon.measure.snapshot import MeasureConfig, Observation, Quality, Reference, observe
+from memhorizon.measure.snapshot import MeasureConfig, Observation, Quality, Reference, observe, reference_of
 from memhorizon.records.check import LAST_STEP
 from memhorizon.records.plain import Plain
 from memhorizon.schedule import Schedule
@@ -71,7 +71,7 @@ class RunWriter:
         Raises:
             InputError: if an argument cannot be used, or the directory holds another run.
         """
-        self._reference = _reference(train, holdout, qualities)
+        self._reference = reference_of(train, holdout, qualities)
         self._run = RunDir(check_path("path", path))
         self._settings = settings or MeasureConfig()
         items = self._reference
@@ -178,16 +178,6 @@ class RunWriter:
         count = len(self.steps)
         seen = f"{count} snapshot{'' if count == 1 else 's'} up to step {self.last_step}"
         return f"RunWriter({self._run.path.name}: {sizes}, {seen})"
-
-
-def _reference(
-    train: Items | Reference, holdout: Items | None, qualities: Mapping[str, Quality] | None
-) -> Reference:
-    if not isinstance(train, Reference):
-        return Reference.of(train, holdout, qualities=qualities)
-    if holdout is not None or qualities is not None:
-        raise InputError("holdout, qualities: expected None beside a Reference, which holds its own")
-    return train
 
 
 def _facts(items: Reference, fingerprint: str) -> Row:

@@ -323,13 +323,17 @@ def observe(
     if not isinstance(asked, MeasureConfig):
         raise InputError(f"settings: expected a MeasureConfig, got {type(asked).__name__}")
     denoiser = as_denoiser(model, schedule, prediction)
-    return _observed(denoiser, _reference(train, holdout, qualities), asked)
+    return _observed(denoiser, reference_of(train, holdout, qualities), asked)
 
 
-def _reference(
+def reference_of(
     train: Items | Reference, holdout: Items | None, qualities: Mapping[str, Quality] | None
 ) -> Reference:
-    """The one that is given, or that of the sets."""
+    """The reference that is given, or that of the sets.
+
+    Raises:
+        InputError: if sets cannot be used, or a held-out set or qualities come beside a Reference.
+    """
     if not isinstance(train, Reference):
         return Reference.of(train, holdout, qualities=qualities)
     if holdout is not None or qualities is not None:

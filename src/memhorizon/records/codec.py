@@ -86,8 +86,7 @@ def check_plain(tree: object, where: str = "record", *, depth: int = DEPTH) -> N
         raise InputError(f"{where}: expected at most {DEPTH} levels, got more")
     if isinstance(tree, Mapping):
         for name, entry in tree.items():
-            if not isinstance(name, str):
-                raise InputError(f"{where}: expected names that are text, got {show(name)}")
+            _check_name(name, where)
             check_plain(entry, f"{where}.{word(name)}", depth=depth - 1)
     elif isinstance(tree, list | tuple):
         if not _all_finite(tree):
@@ -227,9 +226,13 @@ class _Decoder:
         if not isinstance(tree, Mapping):
             raise InputError(f"{where}: expected an object, got {show(tree)}")
         for name in tree:
-            if not isinstance(name, str):
-                raise InputError(f"{where}: expected names that are text, got {show(name)}")
+            _check_name(name, where)
         return {name: self.build(entry, inner, f"{where}.{word(name)}") for name, entry in tree.items()}
+
+
+def _check_name(name: object, where: str) -> None:
+    if not isinstance(name, str):
+        raise InputError(f"{where}: expected names that are text, got {show(name)}")
 
 
 def _is_tag(name: object, value: object, kind: type) -> bool:

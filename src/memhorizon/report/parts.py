@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from memhorizon.errors import InputError
 from memhorizon.figures.labels import printable
@@ -31,6 +31,12 @@ def paragraphs(lines: Sequence[str], kind: str = "") -> str:
     """Lines of markup as a list; empty where there are none."""
     look = f' class="{kind}"' if kind else ""
     return f"<ul{look}>" + "".join(f"<li>{line}</li>" for line in lines) + "</ul>" if lines else ""
+
+
+def facts_list(lines: Mapping[str, str], kind: str = "facts") -> str:
+    """Facts, each by its name, both markup; empty where there are none."""
+    facts = "".join(f"<dt>{name}</dt><dd>{fact}</dd>" for name, fact in lines.items())
+    return f'<dl class="{kind}">{facts}</dl>' if facts else ""
 
 
 def advice(statuses: Iterable[Status]) -> str:

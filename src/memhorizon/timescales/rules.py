@@ -87,6 +87,11 @@ class Rules:
         """The name of the curve that tau_gen is read from."""
         return f"{self.quality}@{self.t:g}" if self.quality in AT_A_TIME else self.quality
 
+    @property
+    def is_of_default_curve(self) -> bool:
+        """Whether tau_gen is read from the default curve, for which another is taken where it is missing."""
+        return (self.quality, self.t) == (Rules.quality, DEFAULT_T)
+
 
 def _can_be_quality(name: object) -> bool:
     """Whether a curve of this name can be a quality: one of ours, or one that a user's function gave."""

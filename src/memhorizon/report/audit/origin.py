@@ -2,7 +2,7 @@
 
 from memhorizon.records.audit import AuditRecord
 from memhorizon.report.audit.sets import NAMES
-from memhorizon.report.parts import section, text_of
+from memhorizon.report.parts import facts_list, section, text_of
 
 
 def origin(record: AuditRecord, *, private: bool) -> str:
@@ -16,11 +16,10 @@ def origin(record: AuditRecord, *, private: bool) -> str:
     for one in record.sets:
         source = f"{text_of(one.source)}<br>" if one.source else ""
         lines[NAMES[one.name].capitalize()] = f"{source}<code>{text_of(one.digest)}</code>"
-    facts = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in lines.items())
     again = (
         "The same protocol, seed and items give the same numbers; a digest is the SHA-256 of a set's values."
     )
-    return section("Where it comes from", f'<dl class="facts">{facts}</dl>', f"<p>{again}</p>")
+    return section("Where it comes from", facts_list(lines), f"<p>{again}</p>")
 
 
 def _environment(record: AuditRecord) -> str:

@@ -107,21 +107,24 @@ def _of_rate(record: AuditRecord) -> str:
 
 
 def _of_guarantee(record: AuditRecord) -> str:
-    count = record.guaranteed.count
-    which = "No sample is" if not count else f"{count:,} {'is' if count == 1 else 'are'}"
     return (
-        f"{which} reported with a guarantee: by e-BH the rate holds however the samples depend on one "
-        "another. It asks for smaller p-values."
+        f"{_which(record.guaranteed.count)} reported with a guarantee: by e-BH the rate holds however the "
+        "samples depend on one another. It asks for smaller p-values."
     )
 
 
 def _of_confidence(record: AuditRecord) -> str:
-    count = record.confident
-    which = "No sample is" if not count else f"{count:,} {'is' if count == 1 else 'are'}"
     return (
-        f"{which} reported with 95 % confidence: for the {record.n_reference:,} reference items that were "
-        "drawn, and not only on average over their draw (Simes)."
+        f"{_which(record.confident)} reported with 95 % confidence: for the {record.n_reference:,} reference "
+        "items that were drawn, and not only on average over their draw (Simes)."
     )
+
+
+def _which(count: int) -> str:
+    """The subject of a sentence and its verb."""
+    if not count:
+        return "No sample is"
+    return "1 is" if count == 1 else f"{count:,} are"
 
 
 def _of_p(record: AuditRecord) -> str:

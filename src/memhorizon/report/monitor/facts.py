@@ -4,7 +4,7 @@ import math
 
 from memhorizon.records.monitor import Look, MonitorRecord, percent
 from memhorizon.report.audit.words import number_text, share_of, share_text_of
-from memhorizon.report.parts import folded, paragraphs, section, table, text_of
+from memhorizon.report.parts import facts_list, folded, paragraphs, section, table, text_of
 
 LONG = 15  # looks from which on their table is folded
 HEADS = ("step", "verdict", "training loss", "held-out loss", "gap", "copies", "limit", "stable rank", "note")
@@ -91,5 +91,4 @@ def origin(record: MonitorRecord) -> str:
         "Made with": text_of(environment or "not recorded"),
         "Command": f"<code>{text_of(record.command)}</code>" if record.command else "not recorded",
     }
-    listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in lines.items())
-    return section("Where it comes from", f'<dl class="facts">{listed}</dl>')
+    return section("Where it comes from", facts_list(lines))

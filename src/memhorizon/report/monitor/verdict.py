@@ -4,7 +4,7 @@ import math
 
 from memhorizon.records.monitor import Best, MonitorRecord, Phase, Stop, percent
 from memhorizon.report.audit.words import share_of
-from memhorizon.report.parts import folded, section, text_of
+from memhorizon.report.parts import facts_list, folded, section, text_of
 
 HEADS = {
     Phase.LEARNING: "Still learning",
@@ -62,10 +62,8 @@ def _head(record: MonitorRecord) -> str:
 def _evidence(record: MonitorRecord) -> str:
     """The numbers that the verdict rests on."""
     known = {name: value for name, value in record.verdict.evidence.items() if not math.isnan(value)}
-    facts = "".join(
-        f"<dt>{text_of(name.replace('_', ' '))}</dt><dd>{value:,.4g}</dd>" for name, value in known.items()
-    )
-    return folded("The numbers behind it", f'<dl class="facts">{facts}</dl>') if facts else ""
+    facts = facts_list({text_of(name.replace("_", " ")): f"{value:,.4g}" for name, value in known.items()})
+    return folded("The numbers behind it", facts) if facts else ""
 
 
 def certificate(record: MonitorRecord) -> str:
@@ -99,8 +97,7 @@ def _facts(record: MonitorRecord, best: Best) -> str:
         else f"{best.quality:.4g}",
         "Weights": text_of(best.path) if best.path else text_of(best.note or "were not kept by the monitor"),
     }
-    listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in lines.items())
-    return f'<dl class="facts certificate">{listed}</dl>'
+    return facts_list(lines, "facts certificate")
 
 
 def _meaning(record: MonitorRecord) -> str:

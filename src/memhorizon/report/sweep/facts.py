@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from memhorizon.figures.labels import label_of
 from memhorizon.records.reading import entry_of, part_of
 from memhorizon.records.sweep import RunRecord, SweepRecord
-from memhorizon.report.parts import folded, paragraphs, text_of
+from memhorizon.report.parts import facts_list, folded, paragraphs, text_of
 from memhorizon.report.words import counted
 
 NETWORKS = {"UNetConfig": "U-Net", "MLPConfig": "MLP", "FeaturesConfig": "random features"}
@@ -23,7 +23,7 @@ def facts(record: SweepRecord) -> str:
         "Training": text_of(_training(record.runs)),
         "Command": f"<code>{text_of(record.command or 'not recorded')}</code>",
     }
-    return '<dl class="facts">' + "".join(f"<dt>{k}</dt><dd>{v}</dd>" for k, v in lines.items()) + "</dl>"
+    return facts_list(lines)
 
 
 def _data(record: SweepRecord) -> str:
