@@ -2,9 +2,11 @@
 
 import inspect
 import json
+import shutil
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +50,16 @@ def test_a_plot_of_the_theory_does_without_torch(tmp_path):
     code = f"import sys; from memhorizon.cli import main; main({words!r}); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=tmp_path)
     assert (tmp_path / "times.svg").is_file()
+
+
+@pytest.mark.parametrize("name", ["n_digits", "theory/exponent"])
+def test_a_figure_of_a_sweep_or_of_the_theory_does_without_torch(name, tmp_path):
+    record = Path(__file__).resolve().parents[2] / "results" / f"{name}.json"
+    shutil.copy(record, tmp_path)
+    words = ["figure", record.name]
+    code = f"import sys; from memhorizon.cli import main; main({words!r}); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=tmp_path)
+    assert list(tmp_path.glob("*.png"))
 
 
 def test_the_package_imports_nothing():

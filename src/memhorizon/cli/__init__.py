@@ -68,9 +68,9 @@ COMMANDS = {
         "From a folder of images to the number of steps after which a training would copy them.",
     ),
     "theory": Command("theory", "The random-features model in the high-dimensional limit."),
-    "figure": Command("records", "Redraw the pictures of a record from the numbers in it."),
+    "figure": Command("figure", "Redraw the pictures of a record from the numbers in it."),
     "reproduce": Command(
-        "records", "Run a recipe, write its record and draw its figures; without a name, list the recipes."
+        "reproduce", "Run a recipe, write its record and draw its figures; without a name, list the recipes."
     ),
 }
 

@@ -16,7 +16,7 @@ from memhorizon.audits import AuditReport, audit_of, config_of, features_of
 from memhorizon.checks import check_number
 from memhorizon.cli import sentence
 from memhorizon.cli.bars import bar
-from memhorizon.cli.output import say
+from memhorizon.cli.terminal import say
 from memhorizon.cli.typed import command, remember
 from memhorizon.errors import InputError
 from memhorizon.experiments.cache import Cache

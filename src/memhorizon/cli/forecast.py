@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from memhorizon.cli.output import say
+from memhorizon.cli.terminal import say
 from memhorizon.cli.typed import command, remember
 from memhorizon.errors import InputError
 from memhorizon.figures.forecast import forecast as drawn

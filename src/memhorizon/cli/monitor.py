@@ -10,7 +10,7 @@ import tyro
 from torch import Tensor
 from tqdm import tqdm
 
-from memhorizon.cli.output import say
+from memhorizon.cli.terminal import say
 from memhorizon.cli.typed import command, remember
 from memhorizon.devices import device_of
 from memhorizon.errors import InputError

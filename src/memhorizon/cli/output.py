@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -13,7 +12,7 @@ from pathlib import Path
 import torch
 
 from memhorizon.cli.bars import bar
-from memhorizon.cli.terminal import check_reader
+from memhorizon.cli.terminal import check_reader, say
 from memhorizon.cli.typed import command
 from memhorizon.devices import device_of, with_threads
 from memhorizon.errors import InputError
@@ -38,11 +37,6 @@ START = 3.0  # seconds until a process of a sweep has imported torch
 # Parameters below which one thread computes a network: a second one brings little, and where other programs
 # are busy the two wait for each other at every step (10 to 30 times slower in a trial, dev/LOG.md).
 SMALL = 2**20
-
-
-def say(text: str) -> None:
-    """Say something beside the answer, on the error stream."""
-    print(text, file=sys.stderr)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from memhorizon.cli.output import say
+from memhorizon.cli.terminal import say
 from memhorizon.cli.typed import command, remember
 from memhorizon.files.plain import check_file
 from memhorizon.plans import Plan

@@ -37,6 +37,11 @@ SIGNS = {
 }
 
 
+def say(text: str) -> None:
+    """Say something beside the answer, on the error stream."""
+    print(text, file=sys.stderr)
+
+
 @runtime_checkable
 class Stream(Protocol):
     """What a terminal, a pipe or a file is to the texts that are written to it."""

@@ -5,10 +5,14 @@ and the command line. A new field of a configuration becomes an axis with its la
 other field is an axis by its dotted name.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from memhorizon.experiments.config import Config
+from memhorizon.records.sweep import RunRecord
+
+if TYPE_CHECKING:  # it imports torch, and figures read this table
+    from memhorizon.experiments.config import Config
 
 Role = Literal["power", "contrast"]
 Value = float | int | str | None
@@ -49,12 +53,12 @@ class Hyperparameter:
         """
         return f"{self.part}.{self.name}"
 
-    def exists_in(self, config: Config) -> bool:
+    def exists_in(self, config: "Config") -> bool:
         """Whether the network and the optimizer of a configuration have it as an axis."""
         used = not self.optimizers or config.optimizer.name in self.optimizers
         return used and hasattr(getattr(config, self.part), self.name)
 
-    def value_in(self, config: Config) -> Value:
+    def value_in(self, config: "Config") -> Value:
         """Its value in a configuration; None where the network lacks it."""
         part = getattr(config, self.part)
         value = getattr(part, self.name, None)
@@ -79,13 +83,23 @@ POWERS = tuple(entry.name for entry in _TABLE if entry.role == "power")
 CONTRASTS = tuple(entry.name for entry in _TABLE if entry.role == "contrast")
 
 
-def axes_of(config: Config) -> list[str]:
+def axes_of(config: "Config") -> list[str]:
     """The hyperparameters that a configuration has: not every network has all, and only SGD has momentum.
 
+    >>> from memhorizon.experiments.config import Config
     >>> axes_of(Config())
     ['n_train', 'width', 'dropout', 'lr', 'weight_decay', 'batch_size', 'ema']
     """
     return [name for name, entry in HYPERPARAMETERS.items() if entry.exists_in(config)]
+
+
+def varied(runs: Sequence[RunRecord]) -> list[str]:
+    """Which of the factors in powers of which times are fitted take more than one value.
+
+    A batch that changes because there are fewer items than it could hold is not a factor by itself.
+    """
+    by = [factor for factor in POWERS if len({run.factor(factor) for run in runs} - {None}) > 1]
+    return [factor for factor in by if factor != "batch_size" or "n_train" not in by]
 
 
 def symbol_of(name: str) -> str:

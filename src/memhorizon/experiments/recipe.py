@@ -8,18 +8,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias, cast, get_args, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast, get_args, runtime_checkable
 
 from memhorizon.checks import check_choice
 from memhorizon.errors import InputError
-from memhorizon.experiments.config import Config
-from memhorizon.experiments.executors import Executor
-from memhorizon.experiments.run import environment
-from memhorizon.experiments.run_directory import RunDir
 from memhorizon.files.plain import check_path, make_folder
 from memhorizon.records.files import write_record
 from memhorizon.records.sweep import SweepRecord
 from memhorizon.records.table import TableRecord
+
+if TYPE_CHECKING:  # they import torch, which a recipe of the theory does without
+    from memhorizon.experiments.config import Config
+    from memhorizon.experiments.executors import Executor
+    from memhorizon.experiments.run_directory import RunDir
 
 Size = Literal["here", "tiny", "paper"]
 
@@ -73,7 +74,7 @@ class Request:
     size: Size
     work: Path
     records: Path
-    executor: Executor | None = None
+    executor: "Executor | None" = None
     device: str | None = None
     watch: Watch = iter
 
@@ -94,7 +95,7 @@ class Found:
     """
 
     record: SweepRecord | TableRecord
-    runs: tuple[RunDir, ...] = ()
+    runs: "tuple[RunDir, ...]" = ()
     failed: str = ""
 
 
@@ -109,7 +110,7 @@ class Reproduced(Found):
     path: Path = Path()
 
 
-def trains_nothing(size: Size) -> Sequence[Config]:
+def trains_nothing(size: Size) -> "Sequence[Config]":
     """The plan of a recipe without runs."""
     return ()
 
@@ -135,7 +136,7 @@ class Recipe:
     claim: str
     make: Callable[[Request], Found]
     paper_figure: str = ""
-    plan: Callable[[Size], Sequence[Config]] = trains_nothing
+    plan: "Callable[[Size], Sequence[Config]]" = trains_nothing
     figures: Mapping[str, Callable[[TableRecord], Picture]] = field(default_factory=dict)
     reads: tuple[str, ...] = ()
     takes: str = "Seconds; nothing is trained."
@@ -164,7 +165,7 @@ class Recipe:
         *,
         root: Path | str = "runs",
         records: Path | str = "results",
-        executor: Executor | None = None,
+        executor: "Executor | None" = None,
         device: str | None = None,
     ) -> Path:
         """Make the record and write it; the same call goes on where it was cut off.
@@ -196,7 +197,7 @@ class Recipe:
         *,
         root: Path | str = "runs",
         records: Path | str = "results",
-        executor: Executor | None = None,
+        executor: "Executor | None" = None,
         device: str | None = None,
         watch: Watch = iter,
     ) -> Reproduced:
@@ -259,6 +260,8 @@ class Recipe:
         made = datetime.now(timezone.utc).isoformat(timespec="seconds")
         took = seconds if record.seconds is None else record.seconds
         stamped = replace(record, command=command, claim=self.claim, made=made, seconds=took)
-        if isinstance(stamped, TableRecord):
-            return replace(stamped, tiny=size == "tiny", environment=stamped.environment or environment())
-        return replace(stamped, size=size)
+        if isinstance(stamped, SweepRecord):
+            return replace(stamped, size=size)
+        from memhorizon.experiments.run import environment
+
+        return replace(stamped, tiny=size == "tiny", environment=stamped.environment or environment())

@@ -7,7 +7,7 @@ from memhorizon.checks import check_kind
 from memhorizon.errors import InputError
 from memhorizon.experiments.comparable import apart, batch_of, differs, once, same_data, setting
 from memhorizon.experiments.config import Config, config_of
-from memhorizon.experiments.hyperparameters import CONTRASTS, HYPERPARAMETERS, POWERS, axes_of
+from memhorizon.experiments.hyperparameters import CONTRASTS, HYPERPARAMETERS, axes_of, varied
 from memhorizon.experiments.laws import collapse_of, contrasts_of, laws_by
 from memhorizon.experiments.reading import Reading, curves, key_of, null_fraction, read_run
 from memhorizon.experiments.rules import rules_of
@@ -20,7 +20,7 @@ from memhorizon.records.sweep import LeftOut, RunRecord, SweepRecord
 from memhorizon.results import Status, Time, Timescales
 from memhorizon.timescales.rules import Rules
 
-__all__ = ["curves", "factors", "null_fraction", "read_again", "read_times", "record", "rules_of", "varied"]
+__all__ = ["curves", "factors", "null_fraction", "read_again", "read_times", "record", "rules_of"]
 
 Factors = dict[str, float | int | str | None]
 
@@ -117,15 +117,6 @@ def factors(config: Config | WrittenConfig) -> Factors:
     if "momentum" not in axes_of(config):
         del known["momentum"]
     return {**known, "batch_size": batch_of(config), "optimizer": config.optimizer.name}
-
-
-def varied(runs: Sequence[RunRecord]) -> list[str]:
-    """Which of the factors in powers of which times are fitted take more than one value.
-
-    A batch that changes because there are fewer items than it could hold is not a factor by itself.
-    """
-    by = [factor for factor in POWERS if len({run.factor(factor) for run in runs} - {None}) > 1]
-    return [factor for factor in by if factor != "batch_size" or "n_train" not in by]
 
 
 # --- which runs ---

@@ -1,7 +1,7 @@
 """What figures and pages ask of the record of a sweep, beside `records.reading`."""
 
 from memhorizon.errors import InputError
-from memhorizon.experiments.record import varied as varied_among
+from memhorizon.experiments.hyperparameters import varied as varied_among
 from memhorizon.records.reading import measured_by
 from memhorizon.records.sweep import RunRecord, SweepRecord
 from memhorizon.results import Time

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from memhorizon.experiments.run_directory import RunDir
 from memhorizon.figures.audit import p_values, statistics
 from memhorizon.figures.collapse import collapse
 from memhorizon.figures.contrasts import contrasts
@@ -23,6 +23,9 @@ from memhorizon.records.audit import AuditRecord
 from memhorizon.records.forecast import ForecastRecord
 from memhorizon.records.monitor import MonitorRecord
 from memhorizon.records.sweep import SweepRecord
+
+if TYPE_CHECKING:  # it imports torch
+    from memhorizon.experiments.run_directory import RunDir
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ SWEEP_FIGURES = {
 }
 
 
-def of(record: object, runs: Sequence[RunDir] = ()) -> dict[str, Picture]:
+def of(record: object, runs: Sequence["RunDir"] = ()) -> dict[str, Picture]:
     """All figures of a sweep, an audit, a forecast or a monitored training by name.
 
     Args:

@@ -2,18 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from memhorizon.errors import InputError
-from memhorizon.experiments.run_directory import RunDir
 from memhorizon.figures import style
 from memhorizon.figures.groups import Group, groups
 from memhorizon.figures.images import draw_image, pixels_of
 from memhorizon.figures.picture import Row
 from memhorizon.figures.reading import copy_threshold, sweep_of
 from memhorizon.records.sweep import RunRecord
+
+if TYPE_CHECKING:  # it imports torch
+    from memhorizon.experiments.run_directory import RunDir
 
 SHOWN = 8  # pictures in a row
 SETTINGS = 4  # blocks at most
@@ -109,13 +112,13 @@ def _block(figure: Figure, sheet: Sheet, left: float, top: float) -> None:
             draw_image(figure, pixels, corner, SHARE * PICTURE, copied=copied, frame=COPIED)
 
 
-def shows_images(run: RunDir) -> bool:
+def shows_images(run: "RunDir") -> bool:
     """Whether a run directory holds samples that can be drawn: those of a mixture are vectors."""
     kept = (run.read_samples(step) for step in run.sample_steps())
     return any("samples" in tensors and tensors["samples"].ndim == 4 for tensors in kept)
 
 
-def samples(record: object, runs: Sequence[RunDir]) -> Samples:
+def samples(record: object, runs: Sequence["RunDir"]) -> Samples:
     """Samples kept early (at the best quality) and late (the last snapshot), the first seed of a setting.
 
     Of more than four settings four are shown, evenly spread.
@@ -139,7 +142,7 @@ def samples(record: object, runs: Sequence[RunDir]) -> Samples:
     return Samples(tuple(sheets))
 
 
-def _sheets(group: Group, folder: RunDir | None) -> Iterator[Sheet]:
+def _sheets(group: Group, folder: "RunDir | None") -> Iterator[Sheet]:
     """The early and the late sheet of the first run of a group, where its directory has them."""
     steps = [] if folder is None else folder.sample_steps()
     if folder is None or not steps:
@@ -158,7 +161,7 @@ def _early(run: RunRecord, steps: Sequence[int]) -> int:
     return min(steps, key=lambda step: abs(np.log(step / best.value)))
 
 
-def _sheet(folder: RunDir, step: int, group: Group, when: str) -> Sheet | None:
+def _sheet(folder: "RunDir", step: int, group: Group, when: str) -> Sheet | None:
     """The closest samples that were kept at a step; None where they are no images."""
     tensors = folder.read_samples(step)
     if tensors.keys() < TENSORS or tensors["samples"].ndim != 4:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from memhorizon.errors import InputError
-from memhorizon.experiments.run_directory import RunDir
 from memhorizon.figures import style
 from memhorizon.figures.groups import Group, groups
 from memhorizon.figures.images import draw_image, pixels_of
@@ -15,6 +15,9 @@ from memhorizon.figures.picture import Row
 from memhorizon.figures.reading import copy_threshold, sweep_of
 from memhorizon.figures.window import Window, window_of
 from memhorizon.records.sweep import RunRecord
+
+if TYPE_CHECKING:  # it imports torch
+    from memhorizon.experiments.run_directory import RunDir
 
 COLUMNS = 6  # pictures of a sheet side by side
 ROWS = 2  # and one below the other
@@ -128,7 +131,7 @@ def _draw_images(figure: Figure, page: Page, left: float, top: float) -> None:
         draw_image(figure, pixels, corner, SHARE * PICTURE, copied=bool(page.copied[i]), frame=COPIED)
 
 
-def sheets(record: object, runs: Sequence[RunDir]) -> Sheets:
+def sheets(record: object, runs: Sequence["RunDir"]) -> Sheets:
     """Samples of the first seed of each setting at the three times.
 
     Grey levels are those of the training images nearest to the samples: their smallest is black, their
@@ -148,7 +151,7 @@ def sheets(record: object, runs: Sequence[RunDir]) -> Sheets:
     return Sheets(tuple(pages))
 
 
-def _pages(group: Group, folders: dict[str, RunDir]) -> Iterator[Page]:
+def _pages(group: Group, folders: dict[str, "RunDir"]) -> Iterator[Page]:
     run = group.runs[0]
     folder = folders.get(run.key)
     steps = [] if folder is None else folder.sample_steps()
@@ -182,7 +185,7 @@ def _middle(window: Window, steps: Sequence[int], when: str) -> Place:
     return Place(when, min(steps, key=lambda step: abs(np.log(step / half))))
 
 
-def _page(folder: RunDir, place: Place, group: Group) -> Page | None:
+def _page(folder: "RunDir", place: Place, group: Group) -> Page | None:
     """The samples kept at a step; None where they are no images."""
     if place.step is None:
         return Page(group.label, place, np.zeros((0, 1, 1)), np.zeros(0, dtype=bool))

@@ -4,6 +4,7 @@ A new recipe is a new file or folder here: nothing else lists it.
 """
 
 import pkgutil
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import cache
@@ -46,8 +47,15 @@ def figures_of(record: Record) -> dict[str, Picture]:
     """
     if not isinstance(record, TableRecord):
         return {}
-    makers = [recipe for recipe in _every().values() if recipe.record_name == record.name]
-    return {label: draw(record) for recipe in makers for label, draw in recipe.figures.items()}
+    return {label: draw(record) for recipe in _makers(record) for label, draw in recipe.figures.items()}
+
+
+def _makers(record: TableRecord) -> list[Recipe]:
+    """The recipes that make a record of this name; the one in its command is looked at first, and alone."""
+    named = re.match(r"memhorizon reproduce (\w+)", record.command)
+    alone = list(_recipes_of(named[1])) if named and named[1] in _modules() else []
+    found = [recipe for recipe in alone if recipe.record_name == record.name]
+    return found or [recipe for recipe in _every().values() if recipe.record_name == record.name]
 
 
 @cache

@@ -4,19 +4,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-import torch
-
-from memhorizon.devices import device_of
 from memhorizon.errors import InputError
-from memhorizon.experiments.jobs import PartJob, do_jobs
 from memhorizon.experiments.recipe import Found, Progress, Request
-from memhorizon.experiments.run import environment
 from memhorizon.files.plain import read_object
 from memhorizon.recipes.tables import table
 from memhorizon.records.codec import decode, encode
 from memhorizon.records.plain import Plain
+
+if TYPE_CHECKING:  # a picture of parts that are done needs no torch
+    import torch
+
+    from memhorizon.experiments.jobs import PartJob
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ class Part(Generic[T]):
 
     name: str
     settings: Mapping[str, Plain]
-    make: Callable[[torch.device], T]
+    make: "Callable[[torch.device], T]"
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,8 @@ def do_parts(parts: Sequence[Part[T]], kind: type[T], request: Request) -> list[
     Raises:
         InputError: if parts failed; the others are made all the same.
     """
+    from memhorizon.experiments.jobs import PartJob
+
     jobs = [
         PartJob(request.work / f"{part.name}.json", part.settings, partial(_timed, part.make))
         for part in parts
@@ -97,8 +99,10 @@ def _check_done(failed: Sequence[str], total: int) -> None:
         raise InputError(f"{len(failed)} of {total} parts failed (the others are done):\n{lines}")
 
 
-def _progress(jobs: Sequence[PartJob], request: Request, failed: list[str]) -> Iterator[Progress]:
+def _progress(jobs: "Sequence[PartJob]", request: Request, failed: list[str]) -> Iterator[Progress]:
     """Do the jobs, adding to `failed`."""
+    from memhorizon.experiments.jobs import do_jobs
+
     done = 0
     for outcome in do_jobs(jobs, executor=request.executor, device=request.device):
         if outcome is not None:
@@ -108,14 +112,17 @@ def _progress(jobs: Sequence[PartJob], request: Request, failed: list[str]) -> I
         yield Progress(done, len(jobs))
 
 
-def _timed(make: Callable[[torch.device], object], device: str | None) -> dict[str, Plain]:
+def _timed(make: "Callable[[torch.device], object]", device: str | None) -> dict[str, Plain]:
+    from memhorizon.devices import device_of
+    from memhorizon.experiments.run import environment
+
     begun = perf_counter()
     place = device_of(device or "cpu")
     found = encode(make(place))
     return {"found": found, "seconds": perf_counter() - begun, "environment": environment(place)}
 
 
-def _read(job: PartJob, kind: type[T]) -> Done[T]:
+def _read(job: "PartJob", kind: type[T]) -> Done[T]:
     tree = read_object(job.path)
     found = decode(tree["found"], kind, f"{job.path.name}: found")
     return Done(found, float(tree["seconds"]), tree["environment"])

@@ -15,8 +15,9 @@ from scipy import stats
 
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config
+from memhorizon.experiments.hyperparameters import varied
 from memhorizon.experiments.recipe import Found, Request, Size
-from memhorizon.experiments.record import record, varied
+from memhorizon.experiments.record import record
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.recipes.inputs import number_of, origin_of, read_sweeps
 from memhorizon.recipes.pooled import Interval, bare, power_of

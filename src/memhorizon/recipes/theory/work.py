@@ -3,15 +3,16 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from functools import partial
-from typing import Generic, TypeVar, cast
-
-import torch
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from memhorizon.experiments.recipe import Request
 from memhorizon.recipes import parts
 from memhorizon.recipes.tables import typed_rows
 from memhorizon.records.codec import encode
 from memhorizon.records.plain import Plain
+
+if TYPE_CHECKING:  # the theory does without it
+    import torch
 
 Row = TypeVar("Row")
 
@@ -71,7 +72,7 @@ def settings_of(part: Part[Row]) -> dict[str, Plain]:
     return {"make": part.make.__qualname__, "arguments": encode(part.arguments)}
 
 
-def plain_rows(part: Part[Row], device: torch.device) -> PlainRows:
+def plain_rows(part: Part[Row], device: "torch.device") -> PlainRows:
     """Make the rows of a part; the device plays no role: everything is exact, in double precision."""
     found = part.make(*part.arguments)
     rows = [found] if is_dataclass(found) or not isinstance(found, Iterable) else found

@@ -1,4 +1,4 @@
-"""Commands about records: run a recipe, redraw figures."""
+"""The command that runs a recipe."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -11,18 +11,14 @@ from memhorizon import recipes
 from memhorizon.cli.bars import bar
 from memhorizon.cli.claims import show_claims
 from memhorizon.cli.executing import ExecutorFlags
-from memhorizon.cli.output import announce, rule_text, say
+from memhorizon.cli.figure import draw
+from memhorizon.cli.output import announce, rule_text
 from memhorizon.cli.output import dry_run as show_dry_run
+from memhorizon.cli.terminal import say
 from memhorizon.cli.typed import remember
-from memhorizon.errors import InputError
 from memhorizon.experiments.executors import Executor
 from memhorizon.experiments.recipe import Progress, Recipe, Size
-from memhorizon.experiments.run_directory import RunDir
-from memhorizon.figures import registry
-from memhorizon.figures.style import save
-from memhorizon.records.files import load_record
 from memhorizon.records.sweep import SweepRecord
-from memhorizon.records.table import TableRecord
 from memhorizon.report import sentence
 
 Positional = tyro.conf.Positional
@@ -65,7 +61,7 @@ def reproduce(
         out, size, root=root, records=records, executor=executor, device=device, watch=watch
     )
     print(made.path)
-    _draw(made.path, made.runs)
+    draw(made.path, made.runs)
     if isinstance(made.record, SweepRecord):
         print(f"{sentence(made.record)}\n{rule_text(made.record.rules)}")
     if made.failed:
@@ -96,51 +92,7 @@ def _shown(name: str, quiet: bool, events: Iterable[Progress]) -> Iterator[Progr
             yield event
 
 
-def figure(name: Positional[str], results: Path = Path("results")) -> int:
-    """Redraw the pictures of a record from the numbers in it.
-
-    Args:
-        name: the record (its file name without .json, or its path), or "all".
-        results: where the records are.
-    """
-    if name.endswith(".json"):
-        _draw(Path(name))
-        return 0
-    every = sorted(results.rglob("*.json"))
-    if name == "all":
-        return _draw_all(every)
-    found = [path for path in every if path.stem == name]
-    if not found:
-        raise InputError(f"name: expected a record in {results}, the path of one, or 'all', got {name!r}")
-    for path in found:
-        _draw(path)
-    return 0
-
-
-def _draw_all(paths: Sequence[Path]) -> int:
-    """Draw what can be drawn, and say what cannot."""
-    if not paths:
-        raise InputError("results: expected a folder with records, got none in it")
-    status = 0
-    for path in paths:
-        try:
-            _draw(path)
-        except InputError as error:
-            say(f"{path}: {error}")
-            status = 1
-    return status
-
-
-def _draw(path: Path, runs: Sequence[RunDir] = ()) -> None:
-    record = load_record(path)
-    found = recipes.figures_of(record) if isinstance(record, TableRecord) else registry.of(record, runs)
-    for label, picture in found.items():
-        target = path.with_name(f"{path.stem}-{label}.png")
-        save(picture.plot(), target)
-        print(target)
-
-
 def commands(arguments: Sequence[str]) -> list[tuple[str, Callable[..., int]]]:
     """The commands of this file by name, for what was typed."""
     remember(arguments)
-    return [("figure", figure), ("reproduce", reproduce)]
+    return [("reproduce", reproduce)]
