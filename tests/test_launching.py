@@ -16,8 +16,10 @@ SCHEDULE = Schedule.linear()
 NETWORK = UNetConfig(width=8, multipliers=(1, 2), blocks=1, attention=(False, True), dropout=0.1)
 
 
-def trained(launch, device="cpu", kind="adam", updates=12):
+def trained(launch, device="cpu", kind="adam", updates=12, begin=None):
     state = TrainState.new(NETWORK.build((1, 8, 8), seed=0).to(device), OptimizerConfig(kind, 1e-3), ema=0.9)
+    if begin is not None:
+        state.load(begin)
     data = torch.randn(20, 1, 8, 8, generator=torch.Generator().manual_seed(1)).to(device)
     config = TrainConfig(n_updates=updates, batch_size=8)
     losses = [
@@ -39,7 +41,7 @@ def test_where_there_are_no_graphs_every_way_is_the_same_to_the_bit():
 
 @pytest.mark.parametrize("function", [train, run, execute])
 def test_graphs_are_asked_for(function):
-    """Resume is tested to the byte kernel by kernel alone."""
+    """They take networks that never wait for the device alone."""
     assert inspect.signature(function).parameters["launch"].default == "eager"
 
 
@@ -62,3 +64,17 @@ def test_a_recorded_update_is_the_update(kind):
     assert left.keys() == right.keys()
     for name in left:
         assert torch.allclose(left[name], right[name], rtol=1e-2, atol=1e-3), name
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("launch", ["eager", "graph"])
+def test_a_training_that_was_stopped_ends_with_the_same_bytes(launch):
+    _, whole = trained(launch, "cuda", updates=24)
+    _, half = trained(launch, "cuda", updates=11)
+    saved = {name: tensor.clone() for name, tensor in half.tensors().items()}
+    _, rest = trained(launch, "cuda", updates=24, begin=saved)
+    left = whole.tensors()
+    right = rest.tensors()
+    assert left.keys() == right.keys()
+    assert all(torch.equal(left[name], right[name]) for name in left)

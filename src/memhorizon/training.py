@@ -215,7 +215,7 @@ def train(
         config: how long and on what.
         seed: of everything that is random here.
         launch: how updates reach a CUDA device (see `memhorizon.launching`): "graph" needs a network that
-            never waits for the device, "compiled" one that `torch.compile` takes; with either it is not
+            never waits for the device, "compiled" one that `torch.compile` takes; with the latter it is not
             tested that a state which was saved goes on bit for bit. Elsewhere it says nothing.
         processes: those that train together, each of which calls this with the same state, data and settings.
 

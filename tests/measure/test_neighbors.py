@@ -237,3 +237,15 @@ def test_the_kth_neighbour_among_those_that_are_allowed():
             expected.append(columns[k - 1] if len(columns) >= k else 6)
         assert kth_among(index, allowed, k).flatten().tolist() == expected
         assert len(set(expected)) > 3
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_finds_the_same_neighbours():
+    generator = torch.Generator().manual_seed(0)
+    train = torch.rand(20_000, 256, generator=generator)
+    samples = torch.rand(200, 256, generator=generator)
+    distance, index = nearest(samples, train)
+    other, there = nearest(samples.cuda(), train.cuda())
+    assert torch.equal(there.cpu(), index)
+    assert other.cpu() == pytest.approx(distance, rel=256 * torch.finfo(torch.float64).eps)

@@ -63,7 +63,7 @@ def run(
         root: the directory of the run is made in here.
         device: where to compute; None for the accelerator of this machine, or where the run began.
         launch: how updates reach a CUDA device (see `memhorizon.launching`); elsewhere it says nothing. With
-            "graph" and "compiled" it is not tested that an interrupted run ends with the same bytes.
+            "compiled" it is not tested that an interrupted run ends with the same bytes.
 
     Raises:
         InputError: if the configuration cannot be run, which is found before anything is written; if the
@@ -104,7 +104,7 @@ def execute(
         directory: of the run.
         device: where to compute; None for the accelerator of this machine, or where the run began.
         launch: how updates reach a CUDA device (see `memhorizon.launching`); elsewhere it says nothing. With
-            "graph" and "compiled" it is not tested that an interrupted run ends with the same bytes.
+            "compiled" it is not tested that an interrupted run ends with the same bytes.
         processes: those that do it together, of which this is the first.
 
     Raises:

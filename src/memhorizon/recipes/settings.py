@@ -55,6 +55,10 @@ WINDOW = replace(  # long enough for good samples, held out so that a distance t
     data=replace(DIGITS.data, n_holdout=512),
     measure=replace(DIGITS.measure, first=100, snapshots=24),
 )
+WINDOW_FASHION = replace(
+    WINDOW,
+    data=replace(FASHION.data, n_holdout=1024),
+)
 
 PAPER = Config(  # one H100 takes days for each of these
     data=DataConfig(name="celeba", path="CelebA", size=32, grey=True, n_train=1024, n_holdout=2048),

@@ -23,6 +23,7 @@ from memhorizon.recipes.settings import (
     PAPER_WIDTHS,
     SGD,
     WINDOW,
+    WINDOW_FASHION,
     WINDOW_RULES,
     Values,
     at_each_n,
@@ -167,7 +168,7 @@ TABLE = (
         "n_train, and copying begins after it",
         paper_figure="Fig. 2",
         base=WINDOW,
-        updates={64: 6000, 128: 9000, 256: 23_500, 512: 23_500, 1024: 23_500},
+        updates={64: 6000, 128: 9000, 256: 23_500, 512: 64_000, 1024: 100_000},
         tiny=(8, 16),
         paper=PAPER,
         paper_n=PAPER_N,
@@ -175,6 +176,18 @@ TABLE = (
         note="Of the committed runs those of n = 1,024, and of seeds 1 and 2 at n = 512, end at step 7,172; "
         "at n = 1,024 all seeds have the same items, at n = 512 seeds 0 and 2.",
         items=DIGITS_ITEMS,
+    ),
+    Entry(
+        name="window_fashion",
+        claim="Fashion-MNIST at 14x14 and larger n_train: tau_gen, by the quality of samples, is independent "
+        "of n_train, and copying begins after it",
+        paper_figure="Fig. 2",
+        base=WINDOW_FASHION,
+        updates={64: 10_000, 128: 14_000, 256: 40_000, 512: 100_000},
+        tiny=(8, 16),
+        paper=PAPER,
+        paper_n=PAPER_N,
+        rules=WINDOW_RULES,
     ),
     Entry(
         name="n_fashion",
