@@ -299,6 +299,18 @@ def _estimates(
     return seconds
 
 
+def sweep_seconds(
+    configs: Sequence[Config], root: Path, device: str | None = None, executor: Executor | None = None
+) -> float:
+    """Seconds until the runs of a sweep would be done here, from where they are.
+
+    Raises:
+        InputError: if a run cannot be done.
+    """
+    at_once = _at_once(configs, executor)
+    return _wall(configs, _estimates(configs, root, device, at_once, 1), at_once)
+
+
 def duration(seconds: float) -> str:
     """Seconds in the unit that one would use.
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import cache
+from graphlib import TopologicalSorter
 from importlib import import_module
 
 from memhorizon.errors import InputError
@@ -19,6 +20,13 @@ from memhorizon.records.table import TableRecord
 def names() -> list[str]:
     """The names of all recipes, sorted."""
     return sorted(_every())
+
+
+def in_order() -> list[Recipe]:
+    """All recipes, those that read records after those that make them."""
+    makers = {recipe.path or recipe.name: recipe.name for recipe in _every().values()}
+    graph = {name: [makers[read] for read in load(name).reads] for name in names()}
+    return [load(name) for name in TopologicalSorter(graph).static_order()]
 
 
 def load(name: str) -> Recipe:

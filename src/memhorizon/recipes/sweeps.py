@@ -183,7 +183,7 @@ TABLE = (
         "of n_train, and copying begins after it",
         paper_figure="Fig. 2",
         base=WINDOW_FASHION,
-        updates={64: 10_000, 128: 14_000, 256: 40_000, 512: 100_000},
+        updates={64: 10_000, 128: 14_000, 256: 60_000, 512: 100_000},
         tiny=(8, 16),
         paper=PAPER,
         paper_n=PAPER_N,

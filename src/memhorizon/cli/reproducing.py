@@ -1,0 +1,145 @@
+"""One recipe, or all of them: what would be done, and doing it."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from memhorizon import recipes
+from memhorizon.cli.bars import bar
+from memhorizon.cli.figure import draw
+from memhorizon.cli.output import announce, duration, rule_text, sweep_seconds
+from memhorizon.cli.output import dry_run as show_dry_run
+from memhorizon.cli.terminal import check_reader, say
+from memhorizon.errors import InputError
+from memhorizon.experiments.executors import Executor
+from memhorizon.experiments.recipe import Progress, Recipe, Reproduced, Size
+from memhorizon.records.sweep import SweepRecord
+from memhorizon.report import sentence
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked of a recipe, or of all.
+
+    Attributes:
+        size: of the runs.
+        out: records and pictures go here.
+        root: run directories and parts are made in here.
+        records: folder with the records that some recipes read.
+        executor: who does runs and parts; None for one process per core.
+        device: where to compute; None for what suits the work.
+        quiet: show no progress.
+    """
+
+    size: Size
+    out: Path
+    root: Path
+    records: Path
+    executor: Executor | None
+    device: str | None
+    quiet: bool
+
+
+def reproduce_one(recipe: Recipe, asked: Asked) -> int:
+    """Run a recipe, write its record and draw its figures.
+
+    Returns:
+        The exit status: 1 where runs failed.
+    """
+    if recipe.is_sweep and not asked.quiet:
+        announce(recipe.plan(asked.size), asked.root / recipe.name, asked.device, asked.executor)
+    made = recipe.reproduce(
+        asked.out,
+        asked.size,
+        root=asked.root,
+        records=asked.records,
+        executor=asked.executor,
+        device=asked.device,
+        watch=partial(_shown, recipe.name, asked.quiet),
+    )
+    _tell(made)
+    return 1 if made.failed else 0
+
+
+def _tell(made: Reproduced) -> None:
+    print(made.path)
+    draw(made.path, made.runs)
+    if isinstance(made.record, SweepRecord):
+        print(f"{sentence(made.record)}\n{rule_text(made.record.rules)}")
+    if made.failed:
+        say(f"memhorizon: {made.failed}")
+
+
+def _shown(name: str, quiet: bool, events: Iterable[Progress]) -> Iterator[Progress]:
+    """Show the progress on its way."""
+    with bar(name, quiet=quiet) as shown:
+        for event in events:
+            shown.unit = event.unit
+            shown.total = event.total
+            shown.set_postfix_str(event.note, refresh=False)
+            shown.update(event.done - shown.n)
+            yield event
+
+
+def plan_one(recipe: Recipe, asked: Asked) -> int:
+    """Say what a recipe would do; where it is a sweep, what it would take here."""
+    print(f"Write {recipe.record_path(asked.out, asked.size)}. {recipe.takes}")
+    return show_dry_run(
+        recipe.plan(asked.size),
+        asked.root / recipe.name,
+        device=asked.device,
+        side_by_side=True,
+        executor=asked.executor,
+        estimate=recipe.is_sweep and asked.size != "paper",
+    )
+
+
+def reproduce_all(asked: Asked) -> int:
+    """Run every recipe that has this size, one after the other; one that fails does not stop the others.
+
+    Returns:
+        The exit status: 1 where a recipe or a run failed.
+    """
+    every = _of_size(asked.size)
+    failed = []
+    for number, recipe in enumerate(every, 1):
+        print(f"{number} of {len(every)}, {recipe.name}: {recipe.claim}", flush=True)
+        try:
+            status = reproduce_one(recipe, asked)
+        except InputError as error:
+            say(f"memhorizon: {error}")
+            status = 1
+        if status:
+            failed.append(recipe.name)
+    if failed:
+        say(f"memhorizon: {len(failed)} of {len(every)} recipes failed, or runs of them: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+def plan_all(asked: Asked) -> int:
+    """Say what every recipe would take: runs that are known beforehand as timed here, the rest in words."""
+    check_reader()
+    every = _of_size(asked.size)
+    total = 0.0
+    for recipe in every:
+        seconds = _seconds_of_runs(recipe, asked)
+        total += seconds
+        count = len(recipe.plan(asked.size))
+        runs = f" {count} run{'' if count == 1 else 's'}{f', about {duration(seconds)}' if seconds else ''}."
+        print(f"{recipe.name}:{runs if count else ''} {recipe.takes}", flush=True)
+    about = f"; their runs about {duration(total)} in all" if total else ""
+    print(f"{len(every)} recipes{about}. Each is a piece of its own: memhorizon reproduce NAME")
+    return 0
+
+
+def _seconds_of_runs(recipe: Recipe, asked: Asked) -> float:
+    """How long the runs would take here; 0 where there are none, or they are meant for another machine."""
+    configs = recipe.plan(asked.size)
+    if not configs or asked.size == "paper":
+        return 0.0
+    return sweep_seconds(configs, asked.root / recipe.name, asked.device, asked.executor)
+
+
+def _of_size(size: Size) -> list[Recipe]:
+    return [recipe for recipe in recipes.in_order() if size in recipe.sizes]
