@@ -13,9 +13,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from memhorizon.checks import check_flag, check_number, check_tuple, check_whole
 from memhorizon.errors import InputError
+from memhorizon.networks import small
 from memhorizon.networks.embedding import TimeTable, check_even, check_positive, seeded
-
-MANY_PIXELS = 128  # of an image: with fewer, all ways to normalise take the same time
 
 
 @dataclass(frozen=True)
@@ -108,12 +107,15 @@ class Conv(nn.Module):
         super().__init__()
         self.stride = stride
         self.padding = size // 2
+        self.covers_four = size == 3 and stride == 1  # pixels of 2 x 2, from each of them
         bound = 1 / math.sqrt(inlet * size**2)
         self.weight = nn.Parameter(torch.empty(outlet, size, size, inlet).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(outlet).uniform_(-bound, bound))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x [batch, height, width, inlet] to [batch, height/stride, width/stride, outlet]."""
+        if self.covers_four and small.is_two_by_two(x):
+            return small.convolution(x, self.weight, self.bias)
         weight = self.weight.permute(0, 3, 1, 2)
         out = F.conv2d(x.permute(0, 3, 1, 2), weight, self.bias, self.stride, self.padding)
         return out.permute(0, 2, 3, 1)
@@ -145,15 +147,9 @@ class Norm(nn.GroupNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise the channels of each group together, over all pixels of an image."""
-        images = input.permute(0, 3, 1, 2)  # [batch, channels, height, width]
-        if self._scattered(images):
-            return super().forward(images.contiguous()).permute(0, 2, 3, 1).contiguous()
-        return super().forward(images).permute(0, 2, 3, 1)
-
-    def _scattered(self, images: Tensor) -> bool:
-        """Whether groups are so narrow that the CPU's kernel for channels last is slower than two copies."""
-        narrow = self.num_channels <= 2 * self.num_groups
-        return narrow and images.shape[2] * images.shape[3] >= MANY_PIXELS and images.device.type == "cpu"
+        if small.has_narrow_groups(input, self.num_groups):
+            return small.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+        return super().forward(input.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
 class Attention(nn.Module):
@@ -172,9 +168,15 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map x [batch, height, width, channels] to the same shape."""
         qkv = self.qkv(self.norm(x)).flatten(1, 2)  # [batch, pixels, 3 channels]
+        return x + self.outlet(self._mixed(qkv)).view(x.shape)
+
+    def _mixed(self, qkv: Tensor) -> Tensor:
+        """Map [batch, pixels, 3 channels] to [batch, pixels, channels]."""
+        if small.has_narrow_heads(qkv, self.heads):
+            return small.attention(qkv, self.heads)
         q, k, v = qkv.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(q, k, v)  # [batch, heads, pixels, channels/heads]
-        return x + self.outlet(mixed.transpose(1, 2).reshape(x.shape))
+        return mixed.transpose(1, 2).flatten(2)
 
 
 class ResidualBlock(nn.Module):
