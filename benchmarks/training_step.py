@@ -4,7 +4,7 @@
 
 The plain net is tests/reference_unet.py: channels first, `nn.MultiheadAttention` as it is called by default,
 a linear layer per time shift, Adam as it is built by default; its weights are those of ours. The ways in
-between show where the difference comes from.
+between show where the difference comes from. Goal: 1.4 times faster.
 """
 
 import argparse
@@ -79,7 +79,7 @@ def main():
     print(table(rows))
     if not args.dry:
         command = " ".join(["python", "benchmarks/training_step.py", *sys.argv[1:]])
-        print("wrote", write("training_step", command, before, rows, goal={"faster_wall": 1.25}))
+        print("wrote", write("training_step", command, before, rows, goal={"faster_wall": 1.4}))
 
 
 if __name__ == "__main__":
