@@ -98,6 +98,7 @@ def test_what_is_allowed_for_is_the_share_called_copies():
         (lambda: EProcess(0.01, 0.05).after(65, 64), "copies"),
         (lambda: EProcess(0.01, 0.05).after(0, 0), "total"),
         (lambda: EProcess(0.01, 0.05, log_products=(0.0,)), "log_products"),
+        (lambda: EProcess(0.01, 0.05, log_products=(0.0,) * 100), "log_products"),
         (lambda: allowed_share(0.0, 0.0), "target"),
         (lambda: upper_limit(1, 0, confidence=0.95), "total"),
         (lambda: samples_needed(1e-9, confidence=0.95), "target"),

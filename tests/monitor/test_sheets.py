@@ -40,6 +40,16 @@ def test_pixels_are_where_they_belong():
         assert tuple(shown[2 * GAP, 2 * GAP]) == (200, 40, 40)  # the frame of a copy
 
 
+def test_small_coloured_pictures_are_enlarged_as_grey_ones():
+    """Of 2 x 2 pixels the side counts, not the number of channels, which is larger."""
+    rows = sheet()[0].rows[:1]
+    sizes = set()
+    for channels in (1, 3):
+        items = SheetItems(torch.zeros(1, channels, 2, 2), torch.ones(1, channels, 2, 2), rows)
+        sizes.add(Image.open(io.BytesIO(picture(items, (0.0, 1.0)))).size)
+    assert len(sizes) == 1
+
+
 def test_items_that_are_no_pictures_have_no_picture():
     assert sheet()[0].are_pictures
     assert not sheet(channels=2)[0].are_pictures
