@@ -42,19 +42,30 @@ torch.set_num_threads(1)
 torch.nn.modules.module.register_module_forward_pre_hook(note)
 for root in sys.argv[2:]:
     seen = set()
-    run(from_json(sys.argv[1]), root=root, device="cpu")
+    made = run(from_json(sys.argv[1]), root=root, device="cpu")
     with open(f"{root}/parts", "a") as file:
-        file.write(f"{os.environ['RANK']} {sorted(seen)}\\n")
+        file.write(f"{os.environ['RANK']} {sorted(seen)} {made.done}\\n")
 """
-COMMAND = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+# on CPUs alone it starts one process, whatever is asked for (accelerate 1.15)
+ACCELERATE = (
+    "-m",
+    "accelerate.commands.launch",
+    "--multi_gpu",
+    "--num_processes",
+    "2",
+    "--num_machines",
+    "1",
+)
+ACCELERATE += ("--main_process_port", "0", "--mixed_precision", "no", "--dynamo_backend", "no")
 
 
-def together(config, folder, *roots):
-    """Do runs by two processes, as torchrun starts them."""
+def together(config, folder, *roots, launcher=TORCHRUN):
+    """Do runs by two processes, as a launcher starts them."""
     path = folder / "train.py"
     path.write_text(SCRIPT)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, *COMMAND, str(path), to_json(config), *map(str, roots)]
+    command = [sys.executable, *launcher, str(path), to_json(config), *map(str, roots)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     for root in roots:
@@ -100,10 +111,17 @@ def test_two_processes_train_as_one_and_go_on_where_one_stopped(tmp_path, alone)
     new, begun, finished = together(CONFIG, tmp_path, *roots)
     for directory, parts in (new, begun):
         assert_same(alone, directory)
-        assert parts == {"0 [2]", "1 [3]"}
-    assert finished[1] == {"0 []", "1 []"}
+        assert parts == {"0 [2] True", "1 [3] True"}
+    assert finished[1] == {"0 [] True", "1 [] True"}
     for name in ("measures.jsonl", "steps.jsonl"):
         assert (finished[0].path / name).read_bytes() == (alone.path / name).read_bytes()
+
+
+def test_accelerate_starts_them_as_torchrun_does(tmp_path, alone):
+    pytest.importorskip("accelerate")
+    (made,) = together(CONFIG, tmp_path, tmp_path, launcher=ACCELERATE)
+    assert_same(alone, made[0])
+    assert made[1] == {"0 [2] True", "1 [3] True"}
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])

@@ -53,7 +53,7 @@ def run(
     """Do (or finish) a run and return its directory; a finished one is returned as it is.
 
     Called by each process that `torchrun` started, on one disk, it is done by all of them together: each
-    takes a part of every batch. The first one writes and measures, while the others wait.
+    takes a part of every batch. The first one writes and measures, while the others wait, also for its end.
 
     It computes with as many threads as torch has, and goes on with as many as it began with. A network of
     fewer than a million parameters is faster with one, on a busy machine by far: torch.set_num_threads(1).
@@ -75,6 +75,7 @@ def run(
     doing = execute if processes.first else _follow
     for _ in doing(directory, device=place, launch=launch, processes=processes):
         pass
+    processes.wait()  # until all is written
     return directory
 
 
