@@ -1,7 +1,7 @@
 """tau_gen of committed sweeps on images, read again from the quality of samples, beside tau_mem."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from memhorizon.experiments.recipe import Found, Request
@@ -16,7 +16,7 @@ from memhorizon.timescales.pooling import Pooled
 from memhorizon.timescales.rules import OF_SAMPLES, Rules
 
 NAME = "windows"
-SWEEPS = ("n_digits", "window_digits", "n_fashion", "width_digits", "dropout_digits")
+SWEEPS = ("n_digits", "window_digits", "n_fashion", "window_fashion", "width_digits", "dropout_digits")
 LOSS = Rules(quality="holdout", t=0.3, tolerance=0.05, memorized=0.1)  # its first descent
 
 
@@ -26,7 +26,7 @@ class Row:
 
     sweep: Annotated[str, "the record that was read"]
     quality: Annotated[str, "the curve that tau_gen is read from"]
-    level: Annotated[float, "twice the best value of any run of the sweep"]
+    level: Annotated[float, "of that curve; by the rules of the record, or twice the best value of any run"]
     n_train: Annotated[int, "number of training items"]
     width: Annotated[float, "of the network"]
     dropout: Annotated[float, "of the network"]
@@ -45,7 +45,7 @@ def make(request: Request) -> Found:
     """The rows of all sweeps; of one where it is tiny."""
     records = read_inputs(SWEEPS, request)
     rows = [row for record in records for row in rows_of(record)]
-    settings = {"inputs": origin_of(records, request.records), "tolerance": Rules.of_samples().tolerance}
+    settings = {"inputs": origin_of(records, request.records)}
     return found_table(NAME, rows, KINDS, settings=settings, summary={"tau_gen": summarise(rows)})
 
 
@@ -54,9 +54,15 @@ def rows_of(record: SweepRecord) -> Iterator[Row]:
     by_loss = {run.key: run.timescales.tau_gen for run in read_again(record, LOSS).runs}
     for quality in OF_SAMPLES:
         if all(quality in run.curves for run in record.runs):
-            again = read_again(record, Rules.of_samples(quality))
+            again = read_again(record, rules_of(record, quality))
             for runs in grouped(again.runs, _setting).values():
                 yield _row(again, quality, runs, [by_loss[run.key] for run in runs])
+
+
+def rules_of(record: SweepRecord, quality: str) -> Rules:
+    """Those of the record where they are of samples, else twice the best value of any run."""
+    is_of_samples = record.rules.quality in OF_SAMPLES
+    return replace(record.rules, quality=quality) if is_of_samples else Rules.of_samples(quality)
 
 
 def _setting(run: RunRecord) -> tuple[int, object, object]:
