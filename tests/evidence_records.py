@@ -59,6 +59,28 @@ def agree(found, kept, rel=1e-4):
     assert found.value == pytest.approx(kept.value, rel=rel, nan_ok=True)
 
 
+def passes_where_its_readings_do(time, curve, level):
+    """A time against the readings alone: where the line between them is first at the level.
+
+    Readings that rise above the level again are pooled, which moves a time to the later ones, but no further
+    than to where all are below, and never past the minimum.
+    """
+    below = np.flatnonzero(curve.value <= level)
+    assert bool(len(below)) == time.observed
+    if not len(below):
+        return
+    first = below[0]
+    before = max(0, first - 1)
+    above = np.flatnonzero(curve.value[: curve.value.argmin() + 1] > level)
+    settled = above[-1] + 1 if len(above) else 0
+    if settled == first:
+        y = np.arcsinh(curve.value[[before, first]] / level)  # distances fall over orders of magnitude
+        share = (y[0] - np.arcsinh(1)) / (y[0] - y[1]) if first else 0.0
+        passes = np.exp(np.interp(share, [0, 1], np.log(curve.step[[before, first]])))
+        assert time.low <= passes <= time.high
+    assert curve.step[before] <= time.value <= curve.step[settled]
+
+
 def inputs_are_those_beside(record):
     """The hashes in a record are those of the files that it read."""
     for name, source in record.settings["inputs"].items():

@@ -9,6 +9,7 @@ from evidence_records import (
     drawn,
     inputs_are_those_beside,
     lines_of,
+    passes_where_its_readings_do,
     read,
     shown,
     without_origin,
@@ -36,20 +37,17 @@ def test_the_committed_record_follows_from_the_sweeps(tmp_path):
     assert without_origin(again) == without_origin(made)
 
 
-def test_an_independent_reading_of_the_curves_finds_the_same_times():
+@pytest.mark.parametrize("name", ["window_digits", "window_fashion"])
+def test_an_independent_reading_of_the_curves_finds_the_same_times(name):
     """By the definition, without intervals: the first time that the line through readings is at the level."""
-    sweep = read("window_digits")
-    rows = [row for row in committed() if (row.sweep, row.quality) == ("window_digits", "frechet_classifier")]
-    level = rows[0].level
+    sweep = read(name)
+    rows = [row for row in committed() if (row.sweep, row.quality) == (name, "frechet")]
+    worst = max(run.curves["frechet"].value.min() for run in sweep.runs)
+    assert rows[0].level == pytest.approx(1.25 * worst, rel=0.2)  # the best value is a mean of those like it
     for row in rows:
         runs = sorted((run for run in sweep.runs if run.n_train == row.n_train), key=lambda run: run.seed)
         for run, time in zip(runs, row.tau_gen, strict=True):
-            curve = run.curves["frechet_classifier"]
-            below = np.flatnonzero(curve.value <= level)
-            assert bool(len(below)) == time.observed
-            if len(below):  # readings are pooled where they rise again, so the time may be a reading later
-                assert curve.step[max(0, below[0] - 1)] <= time.value
-                assert time.low <= curve.step[below[0]] <= time.high
+            passes_where_its_readings_do(time, run.curves["frechet"], row.level)
 
 
 def test_the_level_is_twice_the_best_or_twice_what_noise_can_tell():
@@ -68,9 +66,9 @@ def test_the_level_is_twice_the_best_or_twice_what_noise_can_tell():
 
 
 def test_the_first_descent_of_the_loss_lies_far_before_good_samples():
-    for row in committed():
+    for row in [row for row in committed() if row.quality == "frechet"]:
         pairs = zip(row.tau_loss, row.tau_gen, strict=True)
-        assert all(loss.value < gen.value / 3 for loss, gen in pairs)
+        assert all(loss.value < gen.value / 2 for loss, gen in pairs)
 
 
 def test_the_window_opens_with_n():
@@ -90,12 +88,16 @@ def test_the_pages_say_what_the_record_says():
 
 
 def test_every_time_in_the_table_is_that_of_the_record():
-    """| n | sweep, features | good of 3 | tau_gen | tau_mem |; "> last step" once for all."""
+    """| n | sweep | good of 3 | tau_gen | tau_mem |, in pixels; "> last step" once for all."""
     page = (DOCS / "evidence" / "1-training-set-size.md").read_text()
-    features = {"frechet": "pixels", "frechet_classifier": "classifier"}
+    names = {
+        "n_digits": "n_digits, twice the best",
+        "window_digits": "window_digits",
+        "window_fashion": "window_fashion",
+    }
     for row in committed():
-        name = f"{row.sweep}, {features[row.quality]}"
-        if name in ("n_digits, pixels", "window_digits, classifier"):
+        if row.sweep in names and row.quality == "frechet":
+            name = names[row.sweep]
             (line,) = [line for line in page.splitlines() if line.startswith(f"| {row.n_train:,} | {name} |")]
             _, _, _, good, gen, mem, _ = line.split("|")
             assert good.split()[:3] == [str(row.good), "of", "3"]

@@ -86,7 +86,7 @@ def _times_of_run(reading: Reading, rules: Rules, level: _Level) -> Timescales:
             reading.curves.get("memorized"),
             quality_level=level.value,
             quality_level_sd=level.sd,
-            steep=rules.relative_to == "best" or rules.quality in OF_SAMPLES,
+            steep=rules.is_of_samples,
             memorized_level=rules.memorized,
             null=reading.null or 0.0,
             gap=reading.curves.get(gap),

@@ -50,8 +50,8 @@ def _has_curves(record: SweepRecord) -> bool:
 
 
 def has_window(record: SweepRecord) -> bool:
-    """Whether both curves are there and quality means that of good samples."""
-    return record.rules.relative_to == "best" and _measured(record) >= {record.rules.curve, "memorized"}
+    """Whether both curves are there and the quality is that of samples."""
+    return record.rules.is_of_samples and _measured(record) >= {record.rules.curve, "memorized"}
 
 
 def _collapses(record: SweepRecord) -> bool:

@@ -28,7 +28,7 @@ TOP = 0.3  # names of the columns
 PICTURE = (style.WIDTH - LEFT - 2 * GAP - 0.05) / (3 * COLUMNS)
 SHARE = 0.92  # of its place that a picture fills
 COPIED = 1.6  # points: the frame of a copy
-WHEN = ("when samples are good", "in the window", "after copying began")
+WHEN = ("at tau_gen", "in the window", "after copying began")
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,8 @@ class Sheets:
         figure = Figure(figsize=(style.WIDTH, height))
         for column, when in enumerate(WHEN):
             left = _left_of(column)
-            figure.text(left / style.WIDTH, 1 - 0.16 / height, when, fontsize=8.5, fontweight="bold")
+            name = when.replace("tau_gen", style.TAU_GEN)
+            figure.text(left / style.WIDTH, 1 - 0.16 / height, name, fontsize=8.5, fontweight="bold")
         for page in self.pages:
             top = height - TOP - block * labels.index(page.label)
             _draw(figure, page, top)

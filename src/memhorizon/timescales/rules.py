@@ -88,6 +88,11 @@ class Rules:
         return f"{self.quality}@{self.t:g}" if self.quality in AT_A_TIME else self.quality
 
     @property
+    def is_of_samples(self) -> bool:
+        """Whether tau_gen is read from the quality of samples, which falls over orders of magnitude."""
+        return self.relative_to == "best" or self.quality in OF_SAMPLES
+
+    @property
     def is_of_default_curve(self) -> bool:
         """Whether tau_gen is read from the default curve, for which another is taken where it is missing."""
         return (self.quality, self.t) == (Rules.quality, DEFAULT_T)

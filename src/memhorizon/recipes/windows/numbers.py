@@ -61,8 +61,8 @@ def rows_of(record: SweepRecord) -> Iterator[Row]:
 
 def rules_of(record: SweepRecord, quality: str) -> Rules:
     """Those of the record where they are of samples, else twice the best value of any run."""
-    is_of_samples = record.rules.quality in OF_SAMPLES
-    return replace(record.rules, quality=quality) if is_of_samples else Rules.of_samples(quality)
+    rules = record.rules
+    return replace(rules, quality=quality) if rules.is_of_samples else Rules.of_samples(quality)
 
 
 def _setting(run: RunRecord) -> tuple[int, object, object]:
