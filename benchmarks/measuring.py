@@ -1,11 +1,11 @@
 """How long the measures of a run take beside its training, and where that time goes.
 
-    python benchmarks/measuring.py        (five minutes)
+    python benchmarks/measuring.py        (ten minutes)
 
-Goal: at most a tenth of the time of the updates. Both are processor times on one thread: of updates after the
-first 30, and of measurements of a network, times how many of each a run has. What follows from the sets alone
-(groups of duplicates, the null of the memorized fraction, main directions) is computed once, which is timed
-apart, at the first measurement.
+Goal: at most a tenth of the time of the updates by default; recipes have settings of their own. Both are
+processor times on one thread: of updates after the first 30, and of measurements of a network, times how many
+of each a run has. What follows from the sets alone (groups of duplicates, the null of the memorized fraction,
+main directions) is computed once, which is timed apart, at the first measurement.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 import torch
 from timing import environment, table, write
 
+from memhorizon.cli.runs import DEFAULT
 from memhorizon.datasets.split import load_split
 from memhorizon.experiments import demo
 from memhorizon.experiments.config import Config
@@ -41,7 +42,9 @@ COLUMNS = {
 
 
 def configs() -> Iterator[tuple[str, Config]]:
-    """Runs of the demo, of the sweep window_digits, and over a mixture."""
+    """What mh.run and the command train do by default; runs of the demo, of window_digits, over a mixture."""
+    yield "mh.run by default", Config()
+    yield "train by default", DEFAULT
     for config in demo.configs():
         yield "demo", config
     for config in ENTRIES["window_digits"].configs():
@@ -91,7 +94,7 @@ def row_of(name: str, config: Config, spent: dict[str, list[float]]) -> dict[str
     reference = reference_of(load_split(config.data))
     for times in spent.values():
         times.clear()
-    seconds = [timed(lambda: observed(state.shipped, reference, config)) for _ in range(4)]
+    seconds = [timed(lambda: observed(state.shipped, reference, config)) for _ in range(3)]
     each = statistics.median(seconds[1:])
     once = max(0.0, seconds[0] - each)
     count = len(config.measure.marks(config.train.n_updates))
@@ -111,13 +114,18 @@ def row_of(name: str, config: Config, spent: dict[str, list[float]]) -> dict[str
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--defaults", action="store_true", help="those alone, without a record")
+    only_defaults = parser.parse_args().defaults
     before = environment()
     torch.set_num_threads(1)
     spent: dict[str, list[float]] = {}
     noting(spent)
-    rows = [row_of(name, config, spent) for name, config in configs()]
+    found = list(configs())[: 2 if only_defaults else None]
+    rows = [row_of(name, config, spent) for name, config in found]
     print(table(rows))
+    if only_defaults:
+        return
     command = "python benchmarks/measuring.py"
     print("wrote", write("measuring", command, before, rows, columns=COLUMNS, goal={"share": 0.1}))
 

@@ -52,6 +52,10 @@ Quality = Callable[[Tensor, Tensor], "Distance | Mean | Estimate | float"]
 class MeasureConfig:
     """What is measured at every snapshot, and when snapshots are taken.
 
+    With the defaults all this takes about a tenth of the time of 10,000 updates (benchmarks/measuring.py). A
+    memorized fraction of 0.1 then has a 95 % interval of +- 0.02. More repeats make the standard error of the
+    losses smaller, until it is that of the items.
+
     Attributes:
         snapshots: how many, spaced evenly in the logarithm of the step.
         first: step of the first snapshot.
@@ -64,13 +68,13 @@ class MeasureConfig:
         keep: whether snapshots stay on disk, to be measured again later.
     """
 
-    snapshots: int = 30
+    snapshots: int = 20
     first: int = 50
     n_samples: int = 1000
-    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    sampler: SamplerConfig = SamplerConfig("dpm++", 20)
     threshold: float = 1 / 3
     diffusion_times: tuple[float, ...] = (0.01, 0.1, 0.3, 1.0)
-    repeats: int = 5
+    repeats: int = 2
     n_train_loss: int = 2048
     keep: bool = True
 

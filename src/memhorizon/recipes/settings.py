@@ -77,7 +77,9 @@ PAPER_MIXTURE = Config(  # hours on one GPU
     model=MLPConfig(width=128),
     optimizer=OptimizerConfig("sgd", lr=6e-3, momentum=0.95),
     train=TrainConfig(n_updates=4_000_000, batch_size=None),
-    measure=MeasureConfig(snapshots=40, first=100, n_samples=10_000, sampler=SamplerConfig("ddpm", 1000)),
+    measure=MeasureConfig(
+        snapshots=40, first=100, n_samples=10_000, sampler=SamplerConfig("ddpm", 1000), repeats=5
+    ),
 )
 PAPER_WIDTHS = (8, 16, 32, 48, 64)
 PAPER_N: tuple[int, ...] = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
