@@ -27,22 +27,24 @@ def sentence(record: SweepRecord) -> str:
     item = "images" if has_images(record) else "points"
     text = _copying(every, item)
     text += _growth(record, item) or _quality_reached(record)
-    if record.rules.relative_to == "best":
-        text += _window(max(every, key=lambda group: group.n_train), item)
+    if record.rules.is_of_samples:
+        is_best = record.rules.relative_to == "best"
+        quality = "good" if is_best else "of the quality that every run reaches"
+        text += _window(max(every, key=lambda group: group.n_train), item, quality)
     early = len(unfinished(record))
     if early:
         text += f" ({early} of {len(record.runs)} runs are not finished: this is what is known so far.)"
     return text
 
 
-def _window(group: Group, item: str) -> str:
+def _window(group: Group, item: str, quality: str) -> str:
     """How wide the stretch between good samples and copies is, in the setting with the most items."""
     found = [window_of(run) for run in group.runs]
     opened = [window for window in found if window.is_open]
     setting = f"With {_setting(group, item)}"
     if not opened:
         copied = any(window.end.observed for window in found)
-        return f" {setting} samples were not seen to be good{' before copying began' * copied}."
+        return f" {setting} samples were not seen to be {quality}{' before copying began' * copied}."
     begin = _geometric_mean([window.begin.value for window in opened])
     end = _geometric_mean([window.end.value for window in opened])
     ended = all(window.end.observed for window in opened)
@@ -50,7 +52,7 @@ def _window(group: Group, item: str) -> str:
     least = "" if ended else "at least "
     share = f" ({len(opened)} of {len(found)} seeds)" if len(found) > 1 else ""
     return (
-        f" {setting} samples were good from step {step_text(begin)} on and {copying}: "
+        f" {setting} samples were {quality} from step {step_text(begin)} on and {copying}: "
         f"a window of {least}a factor of {end / begin:.1f}{share}."
     )
 
