@@ -6,7 +6,7 @@ from memhorizon.recipes.quality_levels.numbers import NAME, SWEEPS, make
 
 RECIPE = Recipe(
     name=NAME,
-    claim="Whichever quality is asked of samples, the time until they have it does not grow with n_train; "
+    claim="At no quality that is asked of samples does the time until they have it grow with n_train; "
     "a better quality is reached at larger n_train alone",
     make=make,
     figures={"times": quality_levels},
