@@ -68,7 +68,8 @@ def test_the_level_is_twice_the_best_or_twice_what_noise_can_tell():
 def test_the_first_descent_of_the_loss_lies_far_before_good_samples():
     for row in [row for row in committed() if row.quality == "frechet"]:
         pairs = zip(row.tau_loss, row.tau_gen, strict=True)
-        assert all(loss.value < gen.value / 2 for loss, gen in pairs)
+        share = 1 / 2 if row.sweep == "window_fashion" else 1 / 3  # its quality swings most from look to look
+        assert all(loss.value < share * gen.value for loss, gen in pairs)
 
 
 def test_the_window_opens_with_n():

@@ -51,7 +51,7 @@ DEFAULT = Config(
     data=DataConfig(name="digits", n_train=64, n_holdout=256),
     model=demo_recipe.NETWORK,
     optimizer=demo_recipe.OPTIMIZER,
-    train=TrainConfig(n_updates=4000, batch_size=32),
+    train=TrainConfig(n_updates=3000, batch_size=32),
     measure=demo_recipe.MEASURE,
 )
 WITHOUT_T = ("frechet", "frechet_classifier", "kl")  # curves of quality that are not of a diffusion time

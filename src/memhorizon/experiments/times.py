@@ -48,8 +48,8 @@ def rules_for(readings: Sequence[Reading], rules: Rules | None) -> Rules:
 
 
 def default_rules(readings: Sequence[Reading]) -> Rules:
-    """By the quality of samples where all runs have it, in pixels if there, which see noise; else the loss."""
-    for quality in reversed(OF_SAMPLES):
+    """By the quality of samples where all runs have it, of pixels if they have that, else by the loss."""
+    for quality in OF_SAMPLES:
         curves = [reading.curves.get(quality) for reading in readings]
         if all(curve is not None and _has_errors(curve) for curve in curves):
             return Rules.of_samples(quality)

@@ -10,7 +10,7 @@ from memhorizon.checks import check_choice
 from memhorizon.errors import InputError
 
 QUALITIES = ("holdout", "score_error", "frechet", "frechet_classifier", "kl")  # what tau_gen may be read from
-OF_SAMPLES = ("frechet_classifier", "frechet")  # qualities of samples
+OF_SAMPLES = ("frechet", "frechet_classifier")  # first what sees noise in single samples
 RelativeTo = Literal["worst", "best"]  # of the runs' best values, which one a level is relative to
 NO_QUALITIES = ("memorized", "invalid", "train", "gap")  # curves that say nothing of quality
 NAME = re.compile(r"[A-Za-z]\w{0,39}", re.ASCII)  # of a quality that a user's function gives

@@ -28,13 +28,19 @@ FEWEST_SIZES = 3  # of the n_train at which a run must reach a level for it to b
 
 
 @dataclass(frozen=True, kw_only=True)
-class LawRow:
-    """The law of tau_gen at one level."""
+class _Read:
+    """What was read."""
 
-    part: Annotated[str, "a law over all n_train, or the times at one"] = "law"
     sweep: Annotated[str, "the record that was read"]
     quality: Annotated[str, "the curve that tau_gen is read from"]
     level: Annotated[float, "tau_gen: first time at which the distance is at most this"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LawRow(_Read):
+    """The law of tau_gen at one level."""
+
+    part: Annotated[str, "a law over all n_train, or the times at one"] = "law"
     exponent: Annotated[Interval, "tau_gen ~ n^exponent with 95 % interval, censored times included"]
     observed: Annotated[int, "number of times that were observed"]
     censored: Annotated[int, "number of times that entered as bounds"]
@@ -43,13 +49,10 @@ class LawRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SizeRow:
+class SizeRow(_Read):
     """tau_gen at one level and one n_train."""
 
     part: Annotated[str, "a law over all n_train, or the times at one"] = "size"
-    sweep: Annotated[str, "the record that was read"]
-    quality: Annotated[str, "the curve that tau_gen is read from"]
-    level: Annotated[float, "tau_gen: first time at which the distance is at most this"]
     n_train: Annotated[int, "number of training items"]
     tau_gen: Annotated[tuple[Time, ...], "of each seed"]
     mean: Annotated[Pooled, "geometric mean over the seeds; a bound where some were not observed"]
