@@ -74,7 +74,7 @@ class Rules:
             raise InputError(f"rules.t: expected a positive diffusion time or none, got {self.t!r:.60}")
 
     @classmethod
-    def of_samples(cls, quality: str = "frechet_classifier") -> "Rules":
+    def of_samples(cls, quality: str = "frechet") -> "Rules":
         """The rules where samples are measured: twice the best value of any run.
 
         >>> Rules.of_samples().tolerance
