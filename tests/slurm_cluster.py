@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "srun", "sbatch", "squeue", "scontrol", "setpriv")
+NODES = ("n1", "n2")
 CONFIGURATION = """
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
@@ -77,7 +78,7 @@ class Cluster:
         )
         self.configuration.write_text(text)
         self._run("slurmctld", "-D", "-f", self.configuration)
-        for node in ("n1", "n2"):
+        for node in NODES:
             self._run("slurmd", "-D", "-f", self.configuration, "-N", node, name=node)
         wait_for(lambda: self.ask("sinfo", "-N", "-h", "-o", "%t").split() == ["idle", "idle"], "both nodes")
 
@@ -96,10 +97,21 @@ class Cluster:
         told = subprocess.run(command, env=self.environment(), capture_output=True, text=True, check=False)
         return told.stdout
 
+    @contextmanager
+    def frozen(self):
+        """Hold the tasks of both nodes where they are, so that none ends within this block."""
+        held = [process for node in NODES for process in self._processes(f"SLURMD_NODENAME={node}")[1]]
+        send(signal.SIGSTOP, held)
+        try:
+            yield
+        finally:
+            send(signal.SIGCONT, held)
+
     def lose(self, node):
         """Kill all that runs on a node, as if it had no power any more, and tell Slurm."""
         steps, others = self._processes(f"SLURMD_NODENAME={node}")
-        kill([self.daemons[node].pid, *steps, *others])  # who could report the end of a task goes first
+        reporters = [self.daemons[node].pid, *steps]  # of the end of a task: they go first
+        send(signal.SIGKILL, [*reporters, *others])
         self.daemons[node].wait()
         self.ask("scontrol", "update", f"nodename={node}", "state=down", "reason=lost")
 
@@ -109,7 +121,7 @@ class Cluster:
             daemon.kill()
             daemon.wait()
         steps, others = self._processes(f"SLURM_CONF={self.configuration}")
-        kill([*steps, *others])
+        send(signal.SIGKILL, [*steps, *others])
 
     def _processes(self, variable):
         """The processes of this user in whose environment a variable is, and the slurmstepd above them."""
@@ -150,10 +162,11 @@ def free_ports(count):
     return ports
 
 
-def kill(processes):
+def send(number, processes):
+    """Send a signal to those processes that still live."""
     for process in processes:
         with suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
+            os.kill(process, number)
 
 
 def wait_for(happened, what, seconds=60):

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from dataclasses import replace
 
 import jaxtyping
 import numpy as np
@@ -186,6 +187,20 @@ def test_too_few_training_items_are_refused_at_once(items):
 
 
 # --- forms of the answer ---
+
+
+def test_undecided_samples_count_where_they_are_asked_to(made):
+    """None is reported; those with the smallest possible p-values are undecided."""
+    none = mh.Fraction.of(0, made.record.copies.total)
+    honest = tuple(replace(one, is_copy=False, is_guaranteed=False) for one in made.record.samples)
+    report = mh.AuditReport(replace(made.record, copies=none, guaranteed=none, samples=honest))
+    least = 2 / (made.record.n_reference + 1)
+    unsure = sum(one.p <= least * 1.000001 for one in honest)
+    assert 0 < unsure == len(report.undecided) < len(honest)
+    assert report.passed()
+    assert not report.passed(fail_undecided=True)
+    assert report.passed(unsure / len(honest), fail_undecided=True)
+    assert not report.passed((unsure - 0.5) / len(honest), fail_undecided=True)
 
 
 def test_passing_is_a_share(report, made):

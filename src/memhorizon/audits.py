@@ -91,8 +91,8 @@ class AuditReport:
     def undecided(self) -> list[Row]:
         """The samples with as small a p-value as exact copies have that are too few to be reported.
 
-        No part of `pairs`, and `passed` does not count them: look at them, or audit with fewer samples or
-        more reference items.
+        No part of `pairs`, and `passed` lets them pass unless it is told otherwise: look at them, or audit
+        with fewer samples or more reference items.
         """
         return [dict(vars(one)) for one in self.answer.undecided]
 
@@ -109,20 +109,23 @@ class AuditReport:
 
         return summary(self.answer)
 
-    def passed(self, max_copies: float = 0.0) -> bool:
+    def passed(self, max_copies: float = 0.0, *, fail_undecided: bool = False) -> bool:
         """Whether no larger share of the samples than this is reported as copies.
 
-        An audit that could not have reported any copy passes nothing. Samples that are `undecided` are not
-        reported, and not counted here: `report.passed() and not report.undecided` asks for both.
+        An audit that could not have reported any copy passes nothing.
 
         Args:
             max_copies: a share, from 0 (no copy at all) to 1.
+            fail_undecided: count samples that are `undecided` as copies. Among m honest samples and R
+                reference items some 2 m / (R + 1) are, so that a small audit fails for nothing.
 
         Raises:
             InputError: if it is no share.
         """
         most = check_number("max_copies", max_copies, least=0, most=1)
-        return self.smallest_reportable is not None and self.copies.value <= most
+        unsure = len(self.answer.undecided) if fail_undecided else 0
+        share = (self.copies.count + unsure) / self.copies.total
+        return self.smallest_reportable is not None and share <= most
 
     def record(self) -> AuditRecord:
         """Everything that was found."""

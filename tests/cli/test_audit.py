@@ -112,6 +112,20 @@ def test_honest_samples_pass(here, capsys):
     assert f"None of the {N_SAMPLES} samples is reported" in capsys.readouterr().out
 
 
+def test_undecided_samples_pass_unless_they_are_to_fail(here, capsys):
+    """With 120 reference pictures fewer than 7 copies of 40 cannot be reported: 2 are undecided."""
+    (here / "few").mkdir()
+    for i in range(N_SAMPLES):
+        (here / "few" / f"{i:03d}.png").symlink_to(here / ("train" if i < 2 else "honest") / f"{i:03d}.png")
+    assert run(samples="few") == 0
+    out, err = capsys.readouterr()
+    assert "\nUndecided: " in out
+    assert "with --fail-undecided they count as copies" in err
+    assert run("--fail-undecided", samples="few") == 1
+    assert "--fail-undecided" not in capsys.readouterr().err
+    assert run("--fail-undecided", "--fail-above", "0.5", samples="few") == 0
+
+
 def test_the_numbers_are_json_and_the_same_each_time(here, capsys):
     """25 of 40 are 0.625, no larger share than is allowed."""
     assert run("--json", "--record", "one.json", "--fail-above", "0.625") == 0

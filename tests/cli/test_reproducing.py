@@ -41,14 +41,32 @@ def test_the_plan_names_every_recipe_that_has_the_size(capsys):
 
 def test_the_plan_adds_up_what_the_runs_take_here(only, capsys, tmp_path):
     only("n_mixture_adam", "rates")
-    words = ["--dry-run", "--size", "tiny", "--quiet", "--root", str(tmp_path)]
+    words = ["--dry-run", "--quiet", "--root", str(tmp_path), "--records", str(RECORDS)]
     assert main(["reproduce", "all", *words]) == 0
-    runs, table, total = capsys.readouterr().out.splitlines()
-    count = len(recipes.load("n_mixture_adam").plan("tiny"))
-    (seconds,) = re.findall(rf"^n_mixture_adam: {count} runs, about (\d+ s)\. ", runs)
-    assert table == f"rates: {recipes.load('rates').takes}"
-    assert total.startswith(f"2 recipes; their runs about {seconds} in all.")
+    shown = capsys.readouterr()
+    runs, table, total = shown.out.splitlines()
+    count = len(recipes.load("n_mixture_adam").plan("here"))
+    (about,) = re.findall(rf"^n_mixture_adam: {count} runs, about (\S+ \w+)\. ", runs)
+    rates = recipes.load("rates")
+    assert table == f"rates: {rates.takes} It reads {len(rates.reads)} records of full size."
+    assert total.startswith(f"2 recipes; their runs about {about} in all, what the 1 without runs take")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_plan_of_tiny_recipes_times_nothing_and_names_records_that_are_missing(only, capsys, tmp_path):
+    only("n_mixture_adam", "rates")
+    (tmp_path / "lr_sgd_mixture.json").write_text("{}")
+    assert main(["reproduce", "all", "--dry-run", "--size", "tiny", "--records", str(tmp_path)]) == 0
+    shown = capsys.readouterr()
+    runs, table, total = shown.out.splitlines()
+    assert runs == "n_mixture_adam: 2 runs. Some seconds."
+    others = ", ".join(name for name in recipes.load("rates").reads if name != "lr_sgd_mixture")
+    assert table.startswith("rates: Some seconds. It reads ")
+    assert table.endswith(f" of full size; {tmp_path} does not have {others}.")
+    assert total == "2 recipes. Each is a piece of its own: memhorizon reproduce NAME"
+    assert shown.err == ""
+    assert main(["reproduce", "rates", "--dry-run", "--size", "tiny", "--records", str(tmp_path)]) == 0
+    assert f"does not have {others}" in capsys.readouterr().out
 
 
 def test_a_recipe_that_fails_does_not_stop_the_others(only, capsys, tmp_path):

@@ -4,6 +4,7 @@ import hashlib
 import html as markup
 import io
 import json
+import math
 import re
 from dataclasses import replace
 
@@ -68,7 +69,9 @@ def test_the_verdict_is_in_words_and_comes_first(made, page):
     low, high = (f"{100 * end:.1f}" for end in (record.copies.low, record.copies.high))
     assert f"{record.copies.count:.1f} % [{low}, {high}]" in text
     assert f"the same rule reports {record.null.count} of 100" in text
-    assert f"could have reported is {record.smallest_reportable} (up to twice as many" in text
+    surely = math.ceil(2 * 100 / 401 / 0.05)  # exact copies of reference images have 2 / 401
+    assert f"With fewer than {record.smallest_reportable} copies" in text
+    assert f"with {surely} exact ones it would have reported all" in text
     assert "smallest possible one is 0.0025." in text  # 1 / 401
 
 
@@ -88,8 +91,9 @@ def test_an_audit_that_found_nothing_says_what_it_could_have_found(made):
     record = replace(made.record, copies=none, guaranteed=none, confident=0, samples=honest, most_copied=())
     assert sentence(record) == (
         "None of the 100 samples is reported as a copy of a training image, at a false-discovery rate of "
-        "5 %; this audit could have reported 5 copies or more (up to twice as many where they are of "
-        "reference images)."
+        "5 %. With fewer than 5 copies this audit could have reported none, with 10 exact ones it would have "
+        "reported all (in between it depends on how many are of the training images that calibrate it); "
+        "edits that no view sees are not counted."
     )
     text = text_on(html(light(record), made.pictures))
     assert "0 of 100 samples copies of training images: 0.0 % [0.0, 3.6]" in text
@@ -106,8 +110,13 @@ def test_samples_that_only_the_resolution_keeps_from_being_reported_are_told():
     count = sum(one.p <= 2.001 / 41 for one in record.samples)  # copies of reference items have 2 / 41
     assert count >= 20
     words = f"{count} samples have a p-value as small as those of exact copies (at most 0.049)"
-    assert words in text_on(html(record))
+    text = text_on(html(record, few.pictures))
+    assert words in text
     assert f"Undecided: {words}" in summary(record)
+    shown = text[text.index("Evidence as strong as that of exact copies") :]
+    shown = shown[: shown.index("The closest samples that are not reported")]
+    assert all(one.name in shown for one in record.undecided)
+    assert len(record.undecided) == count
     assert "Undecided" not in summary(light(small().record))
     assert [row["index"] for row in AuditReport(record).undecided] == [
         one.index for one in record.samples if one.p <= 2.001 / 41

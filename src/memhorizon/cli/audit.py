@@ -42,6 +42,7 @@ def audit(
     pairs: Path | None = None,
     private: bool = False,
     fail_above: float = 0.0,
+    fail_undecided: bool = False,
     fdr: float = 0.05,
     views: tuple[str, ...] | None = None,
     n_reference: int | None = None,
@@ -69,6 +70,8 @@ def audit(
         pairs: also write the copies beside their training items to this file, as CSV.
         private: hashes in place of pictures, names and places, in every file and in what is printed.
         fail_above: the largest share of copies that is fine; by default none is.
+        fail_undecided: count samples as copies that only the number of reference items keeps from being
+            reported; in a small audit some honest ones are among them.
         fdr: the false-discovery rate.
         views: what is compared: pixels, coarse, aligned, features; by default coarse and aligned for
             pictures, pixels and coarse for all else.
@@ -107,7 +110,10 @@ def audit(
         found = audit_of(sets, config, features=source, same_units=same_units, cache=store, progress=progress)
     report = replace(found, answer=replace(found.answer, command=command()))
     _tell(report, output, record, pairs, private=private, as_json=json)
-    return 0 if report.passed(fail_above) else 1
+    passed = report.passed(fail_above, fail_undecided=fail_undecided)
+    if passed and report.undecided and not fail_undecided:
+        say("exit status 0: undecided samples pass; with --fail-undecided they count as copies")
+    return 0 if passed else 1
 
 
 def _given(**named: Given | None) -> dict[str, Given]:

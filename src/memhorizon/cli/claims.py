@@ -34,6 +34,7 @@ class Claim:
 def show_claims() -> int:
     """Print every recipe with its claim and the paper's figure."""
     check_reader()
+    print("Each recipe tests a claim, whose record shows whether it holds: memhorizon reproduce NAME")
     for claim in claims():
         print(claim)
     return 0

@@ -280,7 +280,13 @@ def _with_configs(answer: Row, configs: Sequence[Config]) -> Row:
 
 
 def _estimates(
-    configs: Sequence[Config], root: Path, device: str | None, at_once: int, threads: int | None
+    configs: Sequence[Config],
+    root: Path,
+    device: str | None,
+    at_once: int,
+    threads: int | None,
+    *,
+    quiet: bool = False,
 ) -> list[float]:
     """Seconds that each run will take from where it is, shown as they are found.
 
@@ -289,7 +295,7 @@ def _estimates(
     """
     timed = costs(configs, device=device, threads=threads, at_once=at_once)
     seconds = []
-    with bar("estimate", unit="run", total=len(configs)) as shown:
+    with bar("estimate", unit="run", total=len(configs), quiet=quiet) as shown:
         for config in configs:
             cost = next(timed)
             if isinstance(cost, InputError):
@@ -302,13 +308,13 @@ def _estimates(
 def sweep_seconds(
     configs: Sequence[Config], root: Path, device: str | None = None, executor: Executor | None = None
 ) -> float:
-    """Seconds until the runs of a sweep would be done here, from where they are.
+    """Seconds until the runs of a sweep would be done here, from where they are; nothing is shown.
 
     Raises:
         InputError: if a run cannot be done.
     """
     at_once = _at_once(configs, executor)
-    return _wall(configs, _estimates(configs, root, device, at_once, 1), at_once)
+    return _wall(configs, _estimates(configs, root, device, at_once, 1, quiet=True), at_once)
 
 
 def duration(seconds: float) -> str:

@@ -1,6 +1,6 @@
 """One recipe, or all of them: what would be done, and doing it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -84,7 +84,7 @@ def _shown(name: str, quiet: bool, events: Iterable[Progress]) -> Iterator[Progr
 
 def plan_one(recipe: Recipe, asked: Asked) -> int:
     """Say what a recipe would do; where it is a sweep, what it would take here."""
-    print(f"Write {recipe.record_path(asked.out, asked.size)}. {recipe.takes}")
+    print(f"Write {recipe.record_path(asked.out, asked.size)}.{_takes(recipe, asked)}{_reads(recipe, asked)}")
     return show_dry_run(
         recipe.plan(asked.size),
         asked.root / recipe.name,
@@ -125,18 +125,46 @@ def plan_all(asked: Asked) -> int:
     for recipe in every:
         seconds = _seconds_of_runs(recipe, asked)
         total += seconds
-        count = len(recipe.plan(asked.size))
-        runs = f" {count} run{'' if count == 1 else 's'}{f', about {duration(seconds)}' if seconds else ''}."
-        print(f"{recipe.name}:{runs if count else ''} {recipe.takes}", flush=True)
-    about = f"; their runs about {duration(total)} in all" if total else ""
-    print(f"{len(every)} recipes{about}. Each is a piece of its own: memhorizon reproduce NAME")
+        about = f", about {duration(seconds)}" if seconds else ""
+        runs = f" {_counted(len(recipe.plan(asked.size)), 'run')}{about}." if recipe.plan(asked.size) else ""
+        print(f"{recipe.name}:{runs}{_takes(recipe, asked)}{_reads(recipe, asked)}", flush=True)
+    print(_sum(every, total))
     return 0
 
 
+def _sum(recipes_of_size: Sequence[Recipe], total: float) -> str:
+    """What all of them take, and what is not in that sum."""
+    others = sum(not recipe.plan("here") for recipe in recipes_of_size)
+    about = ""
+    if total:
+        about = f"; their runs about {duration(total)} in all"
+        about += f", what the {others} without runs take comes on top" if others else ""
+    counted = _counted(len(recipes_of_size), "recipe")
+    return f"{counted}{about}. Each is a piece of its own: memhorizon reproduce NAME"
+
+
+def _takes(recipe: Recipe, asked: Asked) -> str:
+    """How long it takes; the words of a recipe are about its full size."""
+    return " Some seconds." if asked.size == "tiny" else f" {recipe.takes}"
+
+
+def _reads(recipe: Recipe, asked: Asked) -> str:
+    """Which records it reads, and which of them are missing."""
+    if not recipe.reads:
+        return ""
+    missing = recipe.missing(asked.records)
+    there = f"; {asked.records} does not have {', '.join(missing)}" if missing else ""
+    return f" It reads {_counted(len(recipe.reads), 'record')} of full size{there}."
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
 def _seconds_of_runs(recipe: Recipe, asked: Asked) -> float:
-    """How long the runs would take here; 0 where there are none, or they are meant for another machine."""
+    """How long the runs take here; 0 where there are none, they are tiny, or meant for another machine."""
     configs = recipe.plan(asked.size)
-    if not configs or asked.size == "paper":
+    if not configs or asked.size != "here":
         return 0.0
     return sweep_seconds(configs, asked.root / recipe.name, asked.device, asked.executor)
 

@@ -243,13 +243,18 @@ class Recipe:
             raise InputError(f"size: expected {wanted}, got {size}, which for {self.name} {planned}")
         return known
 
+    def missing(self, records: Path) -> list[str]:
+        """Which of the records that it reads a folder does not have, by name."""
+        return [name for name in self.reads if not (records / f"{name}.json").is_file()]
+
     def _check_inputs(self, records: Path) -> None:
-        missing = [name for name in self.reads if not (records / f"{name}.json").is_file()]
+        missing = self.missing(records)
         if missing:
             names = ", ".join(f"{name}.json" for name in missing)
             raise InputError(
-                f"records: expected a folder with {names}, which {self.name} reads; {records} has none"
-                f" (`memhorizon reproduce {missing[0]}` makes the first)"
+                f"records: expected a folder with {names}, which {self.name} reads; {records} has none: use "
+                "the folder results of the repository, or make them "
+                f"(`memhorizon reproduce {missing[0]}` makes the first)"
             )
 
     def _stamped(

@@ -93,8 +93,7 @@ class Entry:
             partial(run_sweep, self),
             paper_figure=self.paper_figure,
             plan=self.configs,
-            takes="The runs stay in ROOT; finished ones are not done again."
-            + (self.note and f" {self.note}"),
+            takes="Its runs are kept; finished ones are not done again." + (self.note and f" {self.note}"),
             sizes=("here", "tiny", "paper"),
         )
 
@@ -275,6 +274,22 @@ TABLE = (
         paper_axes={"width": PAPER_WIDTHS},
         rules=IMAGE_RULES,
         note="The paper's size is its whole phase diagram.",
+    ),
+    Entry(
+        name="width_window_digits",
+        claim="U-Net on handwritten digits: which networks have copied at multiples of tau_gen, read by the "
+        "quality of samples, where samples are good before they are copies?",
+        paper_figure="Fig. 3",
+        base=WINDOW,
+        updates={64: 6000, 128: 9000, 256: 23_500},
+        axes={"width": (8, 16, 32)},
+        tiny_axes={"width": (8, 16)},
+        paper=PAPER,
+        paper_n=PAPER_N,
+        paper_axes={"width": PAPER_WIDTHS},
+        rules=WINDOW_RULES,
+        note="The runs of width 16 are those of window_digits.",
+        items=DIGITS_ITEMS,
     ),
     Entry(
         name="width_mixture",

@@ -26,7 +26,8 @@ figure .wide { margin: 0; }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; width: 100%; }
 th, td { text-align: right; padding: .3rem .5rem; white-space: nowrap;
   border-bottom: 1px solid var(--line); }
-th { color: var(--soft); font-weight: 500; white-space: normal; vertical-align: bottom; }
+th { color: var(--soft); font-weight: 500; vertical-align: bottom;
+  white-space: normal; overflow-wrap: normal; }
 th:first-child, td:first-child { text-align: left; }
 p, li { font-size: .94rem; }
 section > p, .advice { color: var(--soft); }

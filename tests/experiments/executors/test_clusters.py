@@ -1,6 +1,7 @@
 """Sweeps on a Slurm and on a Ray of two nodes each, one of which is lost in the middle: no mock."""
 
 import shutil
+import signal
 import tempfile
 import time
 from functools import cache
@@ -18,6 +19,7 @@ from memhorizon.experiments.sweep import execute_sweep, grid, sweep
 from memhorizon.files.plain import read_object
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.training import TrainConfig
+from slurm_cluster import send
 
 BASE = Config(
     data=DataConfig(name="gaussian", dim=2, n_holdout=0),
@@ -135,20 +137,33 @@ def test_a_slurm_that_loses_a_node(slurm, local, tmp_path):
         there = slurm.ask("squeue", "-h", "--array", "-w", node, "-o", "%i").split()
         return [key for key in at_work(tmp_path) if task(key) in there]
 
+    def nodes_at_work():
+        return all(at_work_on(node) for node in slurm_cluster.NODES)
+
+    def loses_a_node():
+        if not nodes_at_work():
+            return False
+        with slurm.frozen():  # else a task may end before it is told to
+            if not nodes_at_work():
+                return False
+            kept.extend(at_work_on("n1")[:1])
+            lost.extend(at_work_on("n2"))
+            slurm.ask("scancel", "--signal=USR2", f"{task(kept[0])}.0")  # as Slurm does before a time limit
+            slurm.lose("n2")
+        return True
+
+    kept = []
+    lost = []
     executor = Slurm(time="1h", poll=0.1)
     events = execute_sweep(CONFIGS, root=tmp_path, executor=executor)
-    until(events, lambda: at_work_on("n1") and at_work_on("n2"))
+    until(events, loses_a_node)
     tasks = [task(key) for key in LONG]
-    kept = at_work_on("n1")[0]
-    lost = at_work_on("n2")
-    slurm.ask("scancel", "--signal=USR2", f"{task(kept)}.0")  # as Slurm does before a time limit
-    slurm.lose("n2")
     events.close()  # the command is interrupted
     to_the_end(execute_sweep(CONFIGS, root=tmp_path, executor=executor))  # and given again
     assert_complete_and_equal(tmp_path, local)
     rows = rows_in(tmp_path)
     assert {key: rows[key].n_lost for key in lost} == dict.fromkeys(lost, 1)
-    assert [attempt.ended for attempt in rows[kept].attempts] == ["stopped", "done"]
+    assert [attempt.ended for attempt in rows[kept[0]].attempts] == ["stopped", "done"]
     assert [task(key) for key in LONG] == tasks  # Slurm itself put them back: nothing was submitted twice
 
 
@@ -159,11 +174,19 @@ def test_a_ray_that_loses_a_node(ray, local, tmp_path):
 
     def on_the_second():
         rows = rows_in(tmp_path)
-        return [key for key in at_work(tmp_path) if parent(rows[key]) == raylet]
+        return {key: rows[key].attempts[-1].pid for key in at_work(tmp_path) if parent(rows[key]) == raylet}
 
-    until(events, on_the_second)
-    lost = on_the_second()
-    ray.remove_node(ray.second, allow_graceful=False)
+    def loses_it():
+        workers = on_the_second()
+        send(signal.SIGSTOP, workers.values())  # else a run may end before its node is lost
+        lost.extend(workers.keys() & on_the_second().keys())
+        if lost:
+            ray.remove_node(ray.second, allow_graceful=False)
+        send(signal.SIGKILL if lost else signal.SIGCONT, workers.values())
+        return bool(lost)
+
+    lost = []
+    until(events, loses_it)
     to_the_end(events)
     assert_complete_and_equal(tmp_path, local)
     rows = rows_in(tmp_path)

@@ -9,18 +9,22 @@ from memhorizon.report.parts import folded, section, table, text_of
 
 OPEN = 30  # pairs that are shown
 MOST = 200  # pairs on the page, the folded ones included
-CLOSEST = 6  # pairs that are shown of samples that are not reported
+CLOSEST = 6  # pairs that are shown of samples that are neither reported nor undecided
 OPEN_BYTES = 2_300_000  # of the pictures of the pairs that are shown
 FOLDED_BYTES = 2_300_000  # of those that are folded
 
 
 def pairs(record: AuditRecord, pictures: AuditPictures | None) -> str:
-    """The section about copies, and about the closest of the other samples."""
+    """The section about copies, about undecided samples, and about the closest of the others."""
     copies = by_evidence([one for one in record.samples if one.is_copy])
-    others = by_evidence([one for one in record.samples if not one.is_copy])[:CLOSEST]
+    unsure = by_evidence(record.undecided)
+    set_apart = {one.index for one in (*copies, *unsure)}
+    others = by_evidence([one for one in record.samples if one.index not in set_apart])[:CLOSEST]
     write = _Pairs(record, pictures)
-    return section("The copies", *write.copies(copies)) + section(
-        "The closest samples that are not reported", write.closest(others)
+    return (
+        section("The copies", *write.copies(copies))
+        + section("Undecided", *write.undecided(unsure))
+        + section("The closest samples that are not reported", write.closest(others))
     )
 
 
@@ -49,6 +53,18 @@ class _Pairs:
             self._shown(first, OPEN_BYTES, start=1),
             folded(f"{len(more):,} more pairs", self._shown(more, FOLDED_BYTES, OPEN + 1)) if more else "",
             f"<p>{left:,} further copies are not shown; the CSV of pairs names them.</p>" if left else "",
+        ]
+
+    def undecided(self, samples: Sequence[AuditedSample]) -> list[str]:
+        """Open, for a person has to look at them."""
+        if not samples:
+            return []
+        left = len(samples) - OPEN
+        about = "Evidence as strong as that of exact copies, in too few samples to report them at this rate."
+        return [
+            f"<p>{text_of(about)}</p>",
+            self._shown(samples[:OPEN], OPEN_BYTES, start=0),
+            f"<p>{left:,} further ones are not shown; the record has them.</p>" if left > 0 else "",
         ]
 
     def closest(self, samples: Sequence[AuditedSample]) -> str:

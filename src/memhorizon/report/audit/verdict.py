@@ -1,8 +1,11 @@
 """The verdict of an audit in words, and how sure it is."""
 
+from memhorizon.auditing.statistics import smallest_reportable
 from memhorizon.records.audit import AuditRecord
 from memhorizon.report.audit.words import items_word, number_text, share_of, share_text_of
 from memhorizon.report.parts import paragraphs, section, text_of
+
+BY_VIEWS = "; edits that no view sees are not counted."
 
 
 def sentence(record: AuditRecord) -> str:
@@ -12,8 +15,7 @@ def sentence(record: AuditRecord) -> str:
     if not record.copies.count:
         return (
             f"None of the {record.copies.total:,} samples is reported as a copy of a training "
-            f"{items_word(record, 1)}, at a false-discovery rate of {_rate(record)}; "
-            f"this audit could have reported {_smallest(record)} copies or more{_twice(record)}."
+            f"{items_word(record, 1)}, at a false-discovery rate of {_rate(record)}. {_least(record)}"
         )
     count = record.copies.count
     verb = "is reported as a copy" if count == 1 else "are reported as copies"
@@ -40,17 +42,6 @@ def _no_answer(record: AuditRecord) -> str:
 
 def _rate(record: AuditRecord) -> str:
     return f"{100 * record.fdr:g} %"
-
-
-def _smallest(record: AuditRecord) -> str:
-    return "no" if record.smallest_reportable is None else f"{record.smallest_reportable:,}"
-
-
-def _twice(record: AuditRecord) -> str:
-    """Copies of reference items have twice the smallest p-value, since both then have the lowest ranks."""
-    if record.reference != "train":
-        return ""
-    return f" (up to twice as many where they are of reference {items_word(record)})"
 
 
 def verdict(record: AuditRecord) -> list[str]:
@@ -144,9 +135,21 @@ def _of_p(record: AuditRecord) -> str:
 
 
 def _least(record: AuditRecord) -> str:
-    if record.smallest_reportable is None:
+    """How many copies an audit can miss, and how many exact ones it cannot.
+
+    Copies of reference items have twice the smallest p-value, since both then have the lowest ranks.
+    """
+    fewest = record.smallest_reportable
+    if fewest is None:
         return "No number of copies could have been reported: there are too few reference items."
+    least = f"With fewer than {fewest:,} copies this audit could have reported none"
+    if record.reference != "train":
+        return least + BY_VIEWS
+    which = f"of the training {items_word(record)} that calibrate it"
+    surely = smallest_reportable(record.copies.total, 2 * record.resolution, record.fdr)
+    if surely is None:
+        return f"{least}, and none at all where they are copies {which}{BY_VIEWS}"
     return (
-        f"The smallest number of copies that this audit could have reported is {_smallest(record)}"
-        f"{_twice(record)}; fewer may be there unseen, and edits that no view sees are not counted."
+        f"{least}, with {surely:,} exact ones it would have reported all (in between it depends on how many "
+        f"are {which}){BY_VIEWS}"
     )
