@@ -1,6 +1,7 @@
 """Neighbours and audits among 200,000 vectors of 1,024 numbers that lie on the disk.
 
     python benchmarks/many_references.py        (a quarter of an hour on one core; 1 GB of disk)
+    python benchmarks/many_references.py --references 1000000 --rounds 2   (6 GB: its own record)
 
 First question: the two nearest of 200,000 references in a .npy file for 2,000 queries, against the matrix
 product of the same numbers with the file read once, block by block, and nothing else; in one process, in
@@ -167,7 +168,8 @@ def main():
         command = " ".join(["python", "benchmarks/many_references.py", *sys.argv[1:]])
         shape = [M, args.references, D]
         more = {"shape": shape, "goal": GOALS, "processes": processes}
-        print("wrote", write("many_references", command, before, rows, **more))
+        name = "many_references" if args.references == N else f"many_references_{args.references}"
+        print("wrote", write(name, command, before, rows, **more))
     return None
 
 

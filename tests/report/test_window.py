@@ -5,6 +5,7 @@ from dataclasses import replace
 from evidence_records import not_reached, observed, read
 from memhorizon.report.sweep.sentence import sentence
 from memhorizon.report.sweep_page import page
+from memhorizon.results import Status, Time
 from memhorizon.timescales.rules import Rules
 
 
@@ -33,7 +34,22 @@ def test_a_window_that_had_not_ended_is_a_bound():
 
 def test_a_window_that_ended_is_a_factor():
     record = with_times(read("window_digits"), 1024, observed(1000), observed(2500))
-    assert "copying began at step 2,500: a window of a factor of 2.5 (3 of 3 seeds)" in sentence(record)
+    words = "copying began at step 2,500: a window of a factor of 2.5 [2.5, 2.5] (3 of 3 seeds)"
+    assert words in sentence(record)
+
+
+def test_the_window_of_one_run_has_the_interval_of_its_two_times():
+    """[900, 1200] to [2000, 3000]: from 2000 / 1200 to 3000 / 900."""
+    begin = Time(1000, 900, 1200, Status.OBSERVED)
+    cases = {
+        Time(2500, 2000, 3000, Status.OBSERVED): "a window of a factor of 2.5 [1.7, 3.3].",
+        not_reached(6000): "a window of at least a factor of 5.0.",
+        not_reached(1100): "a window of a factor that these looks do not bound.",
+    }
+    for end, words in cases.items():
+        made = with_times(read("window_digits"), 1024, begin, end)
+        alone = next(run for run in made.runs if run.n_train == 1024)
+        assert words in sentence(replace(made, runs=(alone,)))
 
 
 def test_without_good_samples_before_copies_there_is_none():

@@ -20,6 +20,8 @@ from memhorizon.results import Curve, Status, Time
 PANEL = 1.75  # inches of height for a setting
 FLOOR = 0.4  # of the level: the axis of quality begins there, noise of perfect samples lies below
 SHADE = "#f3e9c6"  # of the window
+DOTTED = ":"  # the levels at which samples are good, and at which copies begin
+ENDED = ">"  # where a run ended in its window
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class WindowPicture:
         """Curves and windows of one setting."""
         left.set_title(style.label(group.label))
         for run in group.runs:
-            _shade(left, window_of(run), len(group.runs))
+            _shade(left, window_of(run), len(group.runs), look)
         quality = [
             _above(curve, self._floor()) for curve in known_curves(group.runs, self.record.rules.curve)
         ]
@@ -91,9 +93,10 @@ class WindowPicture:
         marks.curves(right, known_curves(group.runs, "memorized"), dashed)
         level = level_of(self.record)
         if level is not None:
-            left.axhline(level, color=style.GREY, linewidth=0.8, zorder=0.6)
+            left.axhline(level, color=style.DARK, linestyle=DOTTED, linewidth=1.0, zorder=0.6)
         nulls = [null_of(run) for run in group.runs]
-        right.axhline(max(nulls) + self.record.rules.memorized, color=style.FRAME, linewidth=0.5, alpha=0.6)
+        copied = max(nulls) + self.record.rules.memorized
+        right.axhline(copied, color=style.FRAME, linestyle=DOTTED, linewidth=1.0)
 
     def _floor(self) -> float:
         """Where the axis of quality begins."""
@@ -113,23 +116,37 @@ class WindowPicture:
             axes.set_ylim(-0.02, 1.02)
             axes.spines.right.set_visible(True)
         copies[len(copies) // 2].set_ylabel("memorized fraction")
-        rows[0].figure.legend(
-            [
-                Line2D([], [], color=style.DARK),
-                Line2D([], [], color=style.FRAME, linestyle=style.LINES[1]),
-                Line2D([], [], color=SHADE, linewidth=8),
-            ],
-            ["quality (left)", "memorized fraction (right)", f"from {style.TAU_GEN} to {style.TAU_MEM}"],
-            loc="outside upper center",
-            ncols=3,
-        )
+        entries = {
+            "quality (left)": Line2D([], [], color=style.DARK),
+            "memorized fraction (right)": Line2D([], [], color=style.FRAME, linestyle=style.LINES[1]),
+            f"from {style.TAU_GEN} to {style.TAU_MEM}": Line2D([], [], color=SHADE, linewidth=8),
+            "good from here down": Line2D([], [], color=style.DARK, linestyle=DOTTED),
+            "copied from here up": Line2D([], [], color=style.FRAME, linestyle=DOTTED),
+        }
+        if any(_is_cut_off(window_of(run)) for run in self.record.runs):
+            ended = Line2D([], [], color=style.DARK, marker=ENDED, linestyle="none")
+            entries[f"run ended before {style.TAU_MEM}"] = ended
+        figure = rows[0].figure
+        figure.legend(list(entries.values()), list(entries), loc="outside upper center", ncols=3)
 
 
-def _shade(axes: Axes, window: Window, runs: int) -> None:
-    """Shade from the time of good samples to that of copies; those of several runs lie over one another."""
-    if window.is_open:
-        end = window.end.value
-        axes.axvspan(window.begin.value, end, color=SHADE, alpha=1 / runs**0.5, linewidth=0, zorder=0.1)
+def _is_cut_off(window: Window) -> bool:
+    """Whether the run ended in its window."""
+    return window.is_open and window.end.status is Status.NOT_REACHED
+
+
+def _shade(axes: Axes, window: Window, runs: int, look: Look) -> None:
+    """Shade from the time of good samples to that of copies; those of several runs lie over one another.
+
+    Where a run ended before, an arrow says that its window goes on.
+    """
+    if not window.is_open:
+        return
+    end = window.end.value
+    axes.axvspan(window.begin.value, end, color=SHADE, alpha=1 / runs**0.5, linewidth=0, zorder=0.1)
+    if _is_cut_off(window):
+        top = axes.get_xaxis_transform()  # of y: 0 at the bottom of the panel, 1 at its top
+        axes.plot(end, 0.9, color=look["color"], transform=top, clip_on=False, marker=ENDED)
 
 
 def _above(curve: Curve, floor: float) -> Curve:

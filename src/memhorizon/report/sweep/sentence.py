@@ -8,17 +8,20 @@ import numpy as np
 from memhorizon.figures.groups import Group, groups
 from memhorizon.figures.labels import phrase_of
 from memhorizon.figures.reading import QUALITY_NAMES, timescale
-from memhorizon.figures.window import window_of
+from memhorizon.figures.window import Window, window_of
 from memhorizon.records.reading import has_images, law_of, unfinished
 from memhorizon.records.sweep import SweepRecord
 from memhorizon.report.words import joined, step_text, time_text
 from memhorizon.results import UNKNOWN, Estimate, ScalingLaw, Status, Time
+from memhorizon.timescales.pooling import geometric_mean, log_ratio
 
 REASONS = {
     Status.NOT_MEASURED: "was not measured",
     Status.STILL_IMPROVING: "was still coming down at the last step",
     Status.TRIVIAL_LEVEL: "never came below that of a network that predicts nothing",
 }
+
+UNBOUNDED = "a factor that these looks do not bound"
 
 
 def sentence(record: SweepRecord) -> str:
@@ -49,12 +52,34 @@ def _window(group: Group, item: str, quality: str) -> str:
     end = _geometric_mean([window.end.value for window in opened])
     ended = all(window.end.observed for window in opened)
     copying = f"copying {'began at' if ended else 'had not begun by'} step {step_text(end)}"
-    least = "" if ended else "at least "
     share = f" ({len(opened)} of {len(found)} seeds)" if len(found) > 1 else ""
     return (
         f" {setting} samples were {quality} from step {step_text(begin)} on and {copying}: "
-        f"a window of {least}a factor of {end / begin:.1f}{share}."
+        f"a window of {_factor(opened)}{share}."
     )
+
+
+def _factor(opened: Sequence[Window]) -> str:
+    """How wide windows are: a factor with its interval, or a bound.
+
+    The interval is that of the mean over runs; of one run it is from the ends of the intervals of its two
+    times, which both hold in 90 % of cases at least.
+    """
+    if len(opened) == 1:
+        return _factor_of_one(opened[0])
+    mean = geometric_mean([log_ratio(window.end, window.begin) for window in opened])
+    if mean.status is Status.OBSERVED:
+        return f"a factor of {mean.value:.1f} [{mean.low:.1f}, {mean.high:.1f}]"
+    return f"at least a factor of {mean.value:.1f}" if mean.status is Status.AT_LEAST else UNBOUNDED
+
+
+def _factor_of_one(window: Window) -> str:
+    """The same for one run."""
+    begin, end = window.begin, window.end
+    least = end.low / begin.high
+    if begin.observed and end.observed and begin.low > 0:
+        return f"a factor of {end.value / begin.value:.1f} [{least:.1f}, {end.high / begin.low:.1f}]"
+    return f"at least a factor of {least:.1f}" if least > 1 else UNBOUNDED
 
 
 def _times(group: Group, name: str) -> list[Time]:
