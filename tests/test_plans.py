@@ -111,7 +111,7 @@ def test_a_plan_of_other_images_says_what_differs(made, folder, tmp_path):
     mh.Plan(answer, config, tmp_path / "plan")._keep()
     assert mh.plan(pictures, root=tmp_path / "plan").answer.facts == made.answer.facts
     renamed = pictures.rename(tmp_path / "renamed")
-    with pytest.raises(mh.InputError, match=r"data\.path '.*pictures', now '.*renamed'; it goes on where"):
+    with pytest.raises(mh.InputError, match=r"data\.path '.*pictures', now '.*renamed'; it resumes where"):
         mh.plan(renamed, root=tmp_path / "plan")
     renamed.rename(pictures)
     Image.fromarray(np.arange(SIDE * SIDE, dtype=np.uint8).reshape(SIDE, SIDE)).save(pictures / "005.png")
@@ -167,7 +167,7 @@ def test_lengths_follow_what_has_run(made):
 
 
 def test_an_array_is_planned_as_the_folder_that_holds_it(folder, made, tmp_path):
-    """The same facts; pilots read what was written, the same call goes on with it."""
+    """The same facts; pilots read what was written, the same call resumes with it."""
     pixels = mh.load_images(folder).images.numpy()
     found = mh.plan(pixels, root=tmp_path / "plan", minutes=1e6, device="cpu")
     assert replace(found.answer.facts, source=made.answer.facts.source) == made.answer.facts

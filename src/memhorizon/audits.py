@@ -250,7 +250,7 @@ def audit(
         size: bring every picture to size x size: resized by the short side, then cropped.
         grey: make every picture grey.
         same_units: take the values as they are, whatever their ranges show.
-        cache: a folder where what takes long is kept, so that an audit that was interrupted goes on and the
+        cache: a folder where what takes long is kept, so that an audit that was interrupted resumes and the
             next one of the same training set is faster; None to keep nothing.
         minutes: the longest that a descriptor may be trained; None for as long as it takes.
         progress: called with what is done, how much of it, and of how much.

@@ -149,7 +149,7 @@ class Plan:
         return [pilot_config(self.config, pilot.n_train, length, seed) for seed in range(pilot.seeds)]
 
     def _keep(self) -> None:
-        """Write the plan beside the pilots, so that the same call goes on with it."""
+        """Write the plan beside the pilots, so that the same call resumes with it."""
         self.root.mkdir(parents=True, exist_ok=True)
         write_record(self.answer, self.root / FILE)
 
@@ -187,7 +187,7 @@ def plan(
         minutes: for the pilots, on all cores of this machine, as long as they are guessed to be; by default
             those of the plan in `root`, or 20, or what the two smallest sizes take. A plan whose pilots have
             begun keeps its own.
-        root: the pilots are run in here; the same call goes on with what is there.
+        root: the pilots are run in here; the same call resumes with what is there.
         device: where to compute; None for the accelerator of this machine.
 
     Raises:

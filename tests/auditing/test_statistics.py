@@ -83,18 +83,19 @@ def test_views_of_different_items_are_refused():
         conformal_p_values([one[0], other[2]])
 
 
-def test_a_full_audit_takes_seconds():
+def test_a_full_audit_costs_less_than_to_sort_a_table_of_its_size():
+    """In processor time, the best of three each: 4 to 8 times less where it was tried."""
     rng = np.random.default_rng(0)
-    # three sorts of a table of this size in the same process are the measure
     table = rng.random((1_000, 3_000))
-    start = time.perf_counter()
-    for _ in range(3):
-        np.sort(table, axis=1)
-    literal = time.perf_counter() - start
     views = any_scores(rng, m=1_000, R=3_000, n_changes=3_000, n_views=3)
-    start = time.perf_counter()
-    conformal_p_values(views)
-    assert time.perf_counter() - start < literal
+    sorting = min(_processor_seconds(np.sort, table) for _ in range(3))
+    assert min(_processor_seconds(conformal_p_values, views) for _ in range(3)) < 3 * sorting
+
+
+def _processor_seconds(function, argument):
+    start = time.process_time()
+    function(argument)
+    return time.process_time() - start
 
 
 def test_parts_of_the_samples_give_the_same_answer(monkeypatch):

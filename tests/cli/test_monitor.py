@@ -43,7 +43,7 @@ def test_it_looks_at_each_checkpoint_and_goes_on_with_new_ones(place, capsys):
 
     tiny(7).save_pretrained(place / "run" / "checkpoint-300" / "unet")
     assert monitor() == 0
-    assert "goes on after step 200" in capsys.readouterr().err
+    assert "resumes after step 200" in capsys.readouterr().err
     again = load_record(place / "run" / "memhorizon" / "monitor.json")
     assert [look.step for look in again.looks] == [100, 200, 300]
     assert repr(again.looks[:2]) == repr(first.looks)  # NaN is not equal to itself

@@ -194,7 +194,7 @@ def test_an_interrupt_is_told_in_one_line_and_has_a_status_of_its_own(monkeypatc
     before = sys.stdout, sys.stderr
     assert main(["x"]) == 130
     assert (sys.stdout, sys.stderr) == before
-    assert capsys.readouterr().err == "\nmemhorizon: interrupted; the same command goes on from here\n"
+    assert capsys.readouterr().err == "\nmemhorizon: interrupted; the same command resumes from here\n"
 
 
 @pytest.mark.parametrize(("home", "needed"), [("/nowhere", True), (".", False)])

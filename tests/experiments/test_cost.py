@@ -142,9 +142,6 @@ def test_a_network_of_known_speed():
     )
     assert cost.update >= SleepyNetwork.SECONDS
     assert cost.snapshot >= SleepyNetwork.SECONDS * calls
-    started = time.perf_counter()
-    observed(SleepyNetwork(), reference_of(load_split(config.data)), config)
-    assert cost.snapshot < 5 * (time.perf_counter() - started)
 
 
 def test_large_batches_are_timed_on_fewer_items(monkeypatch):

@@ -118,10 +118,10 @@ def test_under_autocast_the_training_does_not_notice_it():
 def test_it_costs_microseconds_where_nothing_is_due():
     watch = monitor(plan=mh.LookPlan(first=10**9))
     watch.update(0)
-    start = time.perf_counter()
+    start = time.process_time()
     for step in range(10_000):
         watch.update(step)
-    assert (time.perf_counter() - start) / 10_000 < 50e-6
+    assert (time.process_time() - start) / 10_000 < 50e-6  # some 2e-6 where it was tried
 
 
 def test_a_network_that_has_learned_its_training_set_is_memorizing(tmp_path):
@@ -238,7 +238,7 @@ def test_a_folder_that_cannot_be_written_is_reported_and_the_training_goes_on(tm
     watch = monitor(root=tmp_path / "folder")
     (tmp_path / "folder").rmdir()
     (tmp_path / "folder").write_text("in the way")
-    with pytest.warns(UserWarning, match="the training goes on"):
+    with pytest.warns(UserWarning, match="the training continues"):
         trained(watch.update)
     assert len(watch.history) >= 6
 

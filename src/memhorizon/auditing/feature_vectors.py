@@ -1,7 +1,7 @@
 """The vectors of features that an audit compares: what a function makes of its items, or what was given.
 
 Every item goes through the function once, so many at a time; what a network that is known by its file makes
-of them is kept in the cache, in parts, so that an audit that was interrupted goes on.
+of them is kept in the cache, in parts, so that an audit that was interrupted resumes.
 
 The p-values are exact for any function that has not seen the reference items: one that was trained on the
 training set may treat its items in another way than fresh ones.

@@ -112,7 +112,7 @@ def _answered(words: list[str]) -> int:
         _complain(f"memhorizon: {text}")
         return 2
     except KeyboardInterrupt:
-        _complain("\nmemhorizon: interrupted; the same command goes on from here")
+        _complain("\nmemhorizon: interrupted; the same command resumes from here")
         return 130
 
 

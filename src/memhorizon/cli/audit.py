@@ -58,7 +58,7 @@ def audit(
 ) -> int:
     """Find the samples that copy training items, each with an exact p-value, and write a page about them.
 
-    Exit status 1 where more samples are reported as copies than --fail-above allows. The same command goes on
+    Exit status 1 where more samples are reported as copies than --fail-above allows. The same command resumes
     where it was interrupted.
 
     Args:

@@ -17,7 +17,7 @@ class ExecutorFlags:
         per_gpu: of local: how many share a CUDA device.
         pin: of local: each process stays on one core.
         partition: of slurm: where the tasks go.
-        time: of slurm: the time limit of a task, such as 4h or 90m; the next one goes on after it.
+        time: of slurm: the time limit of a task, such as 4h or 90m; the next one resumes after it.
         memory: of slurm: memory of a run, such as 16G.
         at_once: of slurm: how many runs at most at the same time.
         sbatch: of slurm: further options of sbatch, NAME=VALUE.

@@ -48,8 +48,8 @@ def forecast(
         lr: its learning rate, likewise.
         batch_size: items in each of its updates, likewise.
         confidence: one more run lies within the interval in this share of all cases.
-        exponent: mean and standard deviation of what is believed of the exponent of n in tau_mem.
-        accept_prior: answer also where the pilots show no exponent, from what is believed of it alone.
+        exponent: mean and standard deviation of the prior of the exponent of n in tau_mem.
+        accept_prior: answer also where the pilots show no exponent, from that prior alone.
         output: a picture (.png, .svg, .pdf) or a page (.html) of the forecast.
         record: also write all numbers to this file, as JSON.
         json: print all numbers.

@@ -97,7 +97,7 @@ def monitor(
     )
     about = _about(sets, made, checkpoints)
     if read_state(made, place / STATE, about):
-        say(f"goes on after step {made.verdict.step:,}")
+        say(f"resumes after step {made.verdict.step:,}")
     skipped = [*checkpoints.skipped, *_follow(made, checkpoints, place, about, device, quiet)]
     return _finish(made, skipped, output, place, as_json=json)
 

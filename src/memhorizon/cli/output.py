@@ -65,7 +65,7 @@ def follow_run(run: RunDir, *, device: str | None = None, quiet: bool = False) -
     """Do one run: say how long it will take and where, then show its progress."""
     if not (quiet or run.done):
         done = run.last_step()
-        begins = f"goes on after step {done:,}" if done else "begins"
+        begins = f"resumes after step {done:,}" if done else "begins"
         cost = next(costs([run.config], device=device))
         if isinstance(cost, InputError):  # it cannot be done
             raise cost

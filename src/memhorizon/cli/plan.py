@@ -37,7 +37,7 @@ def plan(
     """From a folder of images to the number of steps after which a training would copy them.
 
     Looks at the images, lists the pilots that are worth running and their time on this machine, and, once you
-    agree, runs them and answers. The same command goes on where it was interrupted. Exit status 1 where the
+    agree, runs them and answers. The same command resumes where it was interrupted. Exit status 1 where the
     pilots could not tell.
 
     Args:

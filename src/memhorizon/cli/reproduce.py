@@ -34,7 +34,7 @@ def reproduce(
         name: which recipe; "all" for every one that has this size, those that read records after the others.
         size: "here" for our records, "tiny" to see that it works, "paper" for the paper's sizes, on a GPU.
         out: records and pictures go here.
-        root: run directories and parts are made in here; the same command goes on with them.
+        root: run directories and parts are made in here; the same command resumes them.
         records: folder with the records that some recipes read.
         by: who does its runs and parts.
         device: where to compute, such as cpu, cuda, cuda:1 or mps; the accelerator of the machine by default.

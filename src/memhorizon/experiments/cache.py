@@ -1,7 +1,7 @@
 """Tensors that were computed before, found again by what they were computed from.
 
 A file is named by the SHA-256 of what went into its tensors: digests of the items, settings, versions. So
-nothing in the cache can be out of date: an audit that was interrupted goes on with what is there, and another
+nothing in the cache can be out of date: an audit that was interrupted resumes with what is there, and another
 audit of the same training set finds its descriptor. Files are written whole or not at all; one that is
 damaged counts as missing and is written again; where nothing can be written one does without.
 """

@@ -3,7 +3,7 @@
     run   -> its run directory
     part  -> a JSON file with the settings it was made with and what was found
 
-A job that is done is skipped; the same call again goes on where the last one was cut off.
+A job that is done is skipped; the same call again resumes where the last one was cut off.
 """
 
 import json

@@ -81,5 +81,5 @@ def _differences(found: PlanRecord, config: Config, count: int, digest: str) -> 
     elif found.facts.digest not in ("", digest) and not any(name in names for name in IMAGES):
         told.append("pictures have changed since it was made")
     elif names == ["data.path"]:
-        told.append("it goes on where they have their former name")
+        told.append("it resumes where they have their former name")
     return "; ".join(told)

@@ -64,7 +64,7 @@ class Request:
 
     Attributes:
         size: "here" for the committed records, "tiny" to see that it works, "paper" for the paper's sizes.
-        work: the folder in which it keeps its runs and parts, so that it goes on where it was cut off.
+        work: the folder in which it keeps its runs and parts, so that it resumes where it was cut off.
         records: the folder with the records that it reads.
         executor: who does runs and parts; None for one process per core.
         device: where to compute; None for what suits the work.
@@ -168,7 +168,7 @@ class Recipe:
         executor: "Executor | None" = None,
         device: str | None = None,
     ) -> Path:
-        """Make the record and write it; the same call goes on where it was cut off.
+        """Make the record and write it; the same call resumes where it was cut off.
 
         Args:
             out: folder of the record.

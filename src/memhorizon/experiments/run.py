@@ -1,4 +1,4 @@
-"""One run: train, take snapshots, measure them; the same call again goes on where it was cut off."""
+"""One run: train, take snapshots, measure them; the same call again resumes where it was cut off."""
 
 import math
 import os

@@ -150,7 +150,7 @@ class RunWriter:
             )
 
     def rewind(self, step: int) -> None:
-        """Forget what was observed after a step, where training goes on from a checkpoint before it.
+        """Forget what was observed after a step, where training resumes from a checkpoint before it.
 
         Args:
             step: of the checkpoint; 0 forgets everything.

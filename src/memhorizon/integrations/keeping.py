@@ -40,7 +40,7 @@ def read_state(monitor: Watching, path: Path, about: Mapping[str, object] | None
         about: as it was written; a state of something else is left alone.
 
     Returns:
-        Whether it goes on from there.
+        Whether it resumes from there.
 
     Raises:
         InputError: if there is a file and it holds no state that this version can read.

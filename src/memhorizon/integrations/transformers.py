@@ -91,7 +91,7 @@ class _Callback:
             write_state(self.shared.monitor, _place(args, state))
 
     def on_train_begin(self, args: Arguments, state: State, control: Control, **_: object) -> None:
-        """Go on from the checkpoint that the Trainer goes on from."""
+        """Go on from the checkpoint that the Trainer resumes from."""
         if state.global_step:
             read_state(self.shared.monitor, _place(args, state))
 

@@ -70,7 +70,7 @@ def nearest(
         chunk: samples handled at a time; by default as many as fit 256 MB. It never changes the result.
         same_units: vouch that both sets have one unit; their ranges are then not compared, and nothing is
             brought to another range.
-        cache: a folder where a file keeps what was found, so that the same search goes on where it was ended,
+        cache: a folder where a file keeps what was found, so that the same search resumes where it was ended,
             with the same result to the bit.
         progress: called with the number of training points that were searched, and that of all.
 

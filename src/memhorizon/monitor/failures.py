@@ -23,7 +23,7 @@ class Failures:
         self._warned.add(kind)
         told = text.rstrip(".")
         with suppress(Warning):  # even where warnings are errors
-            warnings.warn(f"memhorizon.Monitor: {told}; the training goes on", stacklevel=5)
+            warnings.warn(f"memhorizon.Monitor: {told}; the training continues", stacklevel=5)
 
     def once(self, memory: Memory, kind: str, text: str) -> None:
         """Note the first failure of a kind, and warn of it; others of the kind are passed over."""
@@ -35,5 +35,5 @@ class Failures:
         """Go on where something fails, and note it."""
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - whatever it is, the training goes on
+        except Exception as error:  # noqa: BLE001 - whatever it is, the training continues
             self.note(memory, what, f"{what}: {type(error).__name__}: {error}")

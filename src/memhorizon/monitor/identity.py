@@ -1,4 +1,4 @@
-"""What a training is told apart by, so that a monitor goes on from no state but its own."""
+"""What a training is told apart by, so that a monitor resumes from no state but its own."""
 
 from collections.abc import Mapping
 

@@ -130,7 +130,7 @@ class Looking:
         )
 
     def _guarded(self, step: int, model: object, *, force: bool) -> Verdict | None:
-        """Look; whatever fails is reported, and the training goes on."""
+        """Look; whatever fails is reported, and the training continues."""
         memory = self._memory
         looks = len(memory.looks)
         with self._meter.aside(memory.purse, step):
@@ -139,7 +139,7 @@ class Looking:
             try:
                 with isolated():
                     self._look(step, model, force=force)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the training goes on
+            except Exception as error:  # noqa: BLE001 - whatever it is, the training continues
                 self._failures.note(memory, "look", f"step {step:,}: {type(error).__name__}: {error}")
                 memory.due = next_step(step, self.settings.plan.ratio)
                 if is_out_of_memory(error):

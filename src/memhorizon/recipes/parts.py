@@ -1,4 +1,4 @@
-"""Parts of a recipe: each is a job that leaves a file, so that the recipe goes on where it was cut off."""
+"""Parts of a recipe: each is a job that leaves a file, so that the recipe resumes where it was cut off."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

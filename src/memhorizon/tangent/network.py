@@ -51,7 +51,7 @@ class _Linear(torch.autograd.Function):
 
 
 def tangent_state(state: TrainState, optimizer: OptimizerConfig) -> TrainState:
-    """Give a training that goes on from here with the tangent of the network in place of the network.
+    """Give a training that resumes from here with the tangent of the network in place of the network.
 
     The optimizer keeps its moments, and `train` draws the same batches and noise: only the network differs.
 

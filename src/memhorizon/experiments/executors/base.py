@@ -12,7 +12,7 @@ from memhorizon.errors import InputError
 class Job(Protocol):
     """A piece of work that leaves a file or a directory; it can be pickled, and it bears to be killed.
 
-    Done again it goes on where it was cut off.
+    Done again it resumes where it was cut off.
     """
 
     @property

@@ -21,7 +21,7 @@ class Ray:
     """Each job as a task of a Ray cluster (extra `ray`), on whatever nodes come and go.
 
     The folder of the runs and the current folder have to be on a disk that all nodes see. The tasks end with
-    this process; the same command goes on with them.
+    this process; the same command resumes them.
 
     Attributes:
         address: of the cluster, such as "auto" or "10.0.0.1:6379"; None for the one that this machine

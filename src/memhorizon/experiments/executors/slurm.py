@@ -1,7 +1,7 @@
 """Jobs through Slurm, by submitit: one array, with the same resources for each of its tasks.
 
 A task that comes near its time limit, is preempted or loses its node is put back into the queue by submitit
-and Slurm, and goes on from the state of its run. A task that ends without an answer is submitted again. The
+and Slurm, and resumes from the state of its run. A task that ends without an answer is submitted again. The
 tasks live on when this process ends; the same command finds them in the queue and waits for them.
 """
 
@@ -29,7 +29,7 @@ NAME = "memhorizon"  # of the tasks in the queue
 OUTPUT = "slurm"  # folder beside the runs, for what submitit needs and what the tasks print
 TIME = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?")
 MEMORY = re.compile(r"\d+[KMGT]?")
-MOST_TIMEOUTS = 1000  # of one row: each goes on from the state of the one before
+MOST_TIMEOUTS = 1000  # of one row: each resumes from the state of the one before
 # States of tasks from which nothing more is to be expected; why submitting one again would not help.
 ENDED = {"BOOT_FAIL", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "PREEMPTED", "REVOKED", "TIMEOUT"}
 HOPELESS = {

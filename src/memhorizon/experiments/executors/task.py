@@ -51,7 +51,7 @@ class Task:
         return ""
 
     def checkpoint(self) -> object:
-        """What is to be done after a time limit: the same, which goes on from the state of the run.
+        """What is to be done after a time limit: the same, which resumes from the state of the run.
 
         The command that puts the task back into the queue is then among what Slurm ends, so it is to inherit
         that SIGTERM is ignored; and where the signal comes twice, one such command is enough.

@@ -1,6 +1,6 @@
 """One training, watched by two monitors and by everything that other rules look at.
 
-Neither is told to stop: the training goes on until copies are common, so that what each rule would have
+Neither is told to stop: the training continues until copies are common, so that what each rule would have
 stopped at is known, and what was there.
 """
 
