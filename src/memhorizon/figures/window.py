@@ -17,7 +17,8 @@ from memhorizon.records.reading import known_curves, level_of, null_of
 from memhorizon.records.sweep import RunRecord, SweepRecord
 from memhorizon.results import Curve, Status, Time
 
-PANEL = 1.75  # inches of height for a setting
+WIDTH = 4.4  # inches: a phone shows all of it
+PANEL = 1.45  # inches of height for a setting
 FLOOR = 0.4  # of the level: the axis of quality begins there, noise of perfect samples lies below
 SHADE = "#f3e9c6"  # of the window
 DOTTED = ":"  # the levels at which samples are good, and at which copies begin
@@ -72,7 +73,7 @@ class WindowPicture:
         """A panel for each setting: quality on the left, the memorized fraction on the right."""
         every = groups(self.record)
         looks = style.looks(group.series for group in every)
-        figure = style.canvas(width=style.WIDTH, height=0.75 + PANEL * len(every))
+        figure = style.canvas(width=WIDTH, height=1.1 + PANEL * len(every))
         rows = figure.subplots(len(every), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
         copies = [axes.twinx() for axes in rows]
         for group, left, right in zip(every, rows, copies, strict=True):
@@ -127,7 +128,7 @@ class WindowPicture:
             ended = Line2D([], [], color=style.DARK, marker=ENDED, linestyle="none")
             entries[f"run ended before {style.TAU_MEM}"] = ended
         figure = rows[0].figure
-        figure.legend(list(entries.values()), list(entries), loc="outside upper center", ncols=3)
+        figure.legend(list(entries.values()), list(entries), loc="outside upper center", ncols=2)
 
 
 def _is_cut_off(window: Window) -> bool:
