@@ -25,7 +25,7 @@ from memhorizon.networks.unet import UNetConfig
 from memhorizon.records.plain import Plain
 from memhorizon.training import OptimizerConfig, TrainConfig, TrainState, train
 
-STEPS = {"ddim": (8, 16, 25, 50, 100, 200), "dpm++": (8, 10, 12, 16, 20, 25, 50), "heun": (5, 8, 13, 25, 200)}
+STEPS = {"ddim": (8, 16, 25, 50, 100, 200), "dpm++": (8, 10, 12, 16, 20, 25, 50), "heun": (5, 8, 13, 25)}
 EXACT = mh.SamplerConfig("heun", 200)
 SEEDS = range(1000)
 COLUMNS = {

@@ -10,7 +10,14 @@ from memhorizon import samplers
 from memhorizon.diffusion import ideal_model
 from memhorizon.distributions import Empirical, Gaussian, GaussianMixture
 from memhorizon.errors import InputError
-from memhorizon.samplers import MOST_SIGNAL, SamplerConfig, sample, sample_path, visited_indices
+from memhorizon.samplers import (
+    LITTLE_SIGNAL,
+    MOST_SIGNAL,
+    SamplerConfig,
+    sample,
+    sample_path,
+    visited_indices,
+)
 from memhorizon.schedule import Schedule
 from typecheck import unchecked
 
@@ -56,7 +63,7 @@ def diffusers_sample(method, schedule, steps, prediction, seeds, monkeypatch, ex
     )
     from diffusers.schedulers import scheduling_ddpm
 
-    indices = visited_indices(schedule, steps)
+    indices = visited_indices(schedule, steps, method)
     settings = {
         "prediction_type": {"noise": "epsilon", "x0": "sample", "v": "v_prediction"}[prediction],
         "num_train_timesteps": len(schedule),
@@ -258,7 +265,7 @@ def flow_error(method, steps):
     The probability flow of a Gaussian stretches each eigendirection: in y = x/sqrt(alpha_bar), y - mean goes
     as sqrt(eigenvalue + sigma^2).
     """
-    law, indices = gaussian(), visited_indices(LINEAR, steps)
+    law, indices = gaussian(), visited_indices(LINEAR, steps, method)
     settings = {"schedule": LINEAR, "seeds": range(20), "sampler": SamplerConfig(method, steps)}
     *_, x, _ = sample_path(in_float64(ideal_model(law, LINEAR)), (3,), **settings)
     start = torch.stack([torch.randn(3, generator=generator(seed)) for seed in range(20)]).double()
@@ -357,6 +364,36 @@ def test_visited_indices_end_at_one_and_start_in_noise():
             assert max(strides, default=1) - min(strides, default=1) <= 1
 
 
+@pytest.mark.parametrize("schedule", [LINEAR, Schedule.cosine(), Schedule.linear(101), Schedule.cosine(40)])
+def test_the_indices_of_a_multistep_solver_are_even_in_the_logarithm_of_signal_to_noise(schedule):
+    """As far as whole numbers allow: each is within half an index of its place, or all below are taken."""
+    levels = len(schedule)
+    log_snr = schedule.alpha_bar.logit() / 2
+    for steps in range(2, levels, 1 + levels // 50):
+        indices = visited_indices(schedule, steps, "dpm++")
+        assert len(indices) == steps
+        assert indices[-1] == 1
+        assert all(a > b for a, b in pairwise(indices))
+        held = float(schedule.alpha_bar[indices[0]].sqrt())
+        assert held <= LITTLE_SIGNAL or indices[0] == levels - 1
+        assert (
+            indices[0] in (steps, levels - 1)
+            or float(schedule.alpha_bar[indices[0] - 1].sqrt()) > LITTLE_SIGNAL
+        )
+        places = torch.linspace(float(log_snr[indices[0]]), float(log_snr[1]), steps, dtype=torch.float64)
+        for k, (index, place) in enumerate(zip(indices, places.tolist(), strict=True)):
+            above, below = (float(log_snr[max(1, min(index + d, levels - 1))]) for d in (1, -1))
+            near = (
+                (above + float(log_snr[index])) / 2 - 1e-9
+                <= place
+                <= (below + float(log_snr[index])) / 2 + 1e-9
+            )
+            crowded = index == steps - k or (k and index == indices[k - 1] - 1)
+            assert near or crowded
+    assert visited_indices(schedule, levels, "dpm++") == list(range(levels - 1, -1, -1))
+    assert visited_indices(schedule, 1, "dpm++") == [levels - 1]
+
+
 # Schedules of few levels that end in noise all the same, the paper's at awkward numbers of steps, cosines.
 STARTS = [(LINEAR, 50, method) for method in METHODS]
 STARTS += [(Schedule.linear(50, 2e-3, 0.4), 40, method) for method in METHODS]
@@ -371,7 +408,7 @@ def test_samples_of_an_exact_model_have_the_mean_of_the_law_but_for_the_shortfal
     law = Gaussian(torch.full((2,), mean).double(), spread**2 * torch.eye(2).double())
     settings = {"schedule": schedule, "sampler": SamplerConfig(method, steps), "batch_size": m}
     x = sample(in_float64(ideal_model(law, schedule)), (2,), seeds=range(m), **settings)
-    signal = math.sqrt(float(schedule.alpha_bar[visited_indices(schedule, steps)[0]]))
+    signal = math.sqrt(float(schedule.alpha_bar[visited_indices(schedule, steps, method)[0]]))
     # The module's formula for many steps: DDIM and Heun end m s sqrt(r) short, DDPM less.
     r = spread**2 / (1 - signal**2 + signal**2 * spread**2)
     shortfall = mean * signal * math.sqrt(r)
@@ -446,7 +483,7 @@ def test_asks_the_model_only_at_visited_indices(method, calls):
     sampler = SamplerConfig(method, 10)
     sample(model, (2, 3), schedule=LINEAR, seeds=[1, 2], sampler=sampler)
     assert len(asked) == sampler.n_evaluations == calls
-    assert list(dict.fromkeys(asked)) == visited_indices(LINEAR, 10)
+    assert list(dict.fromkeys(asked)) == visited_indices(LINEAR, 10, method)
 
 
 def test_evaluates_in_eval_mode_without_gradients():

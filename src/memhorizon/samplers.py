@@ -1,6 +1,6 @@
 """Samplers: DDPM, DDIM, Heun and DPM-Solver++ as generators over steps, with one seed per sample.
 
-All run over the same indices, then to noise zero, without clipping. They equal diffusers' schedulers on
+All run over indices of one table, then to noise zero, without clipping. They equal diffusers' schedulers on
 the same indices and noise, without clipping there too. Models are asked at integer indices only.
 
 Every sampler starts from pure noise, while the level that it starts at still holds the data times
@@ -18,7 +18,7 @@ A step from signal s to s' = G s turns a rounding of the noise, 2^-24 in float32
 and noise are told apart by a difference of numbers of size 1/s. A step of Heun does so twice, G^2/2 times.
 DDPM and DDIM take a G up to 2^20, Heun one up to 2^12, which leaves 2^-4 and 1/2 of a standard deviation.
 DPM-Solver++ corrects the estimate of the data by its last change times h'/(2 h), h and h' the last step and
-this one in log(signal/noise); that is below 3 on the indices of `visited_indices`, so it takes up to 2^18.
+this one in log(signal/noise); that is at most 3 or so on its indices, so it takes up to 2^18.
 """
 
 import math
@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, NamedTuple, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -70,6 +71,7 @@ class SamplerConfig:
 
 
 MOST_SIGNAL = 0.03  # sqrt(alpha_bar) of the level that a sampler starts at, see above
+LITTLE_SIGNAL = 0.01  # the same where a sampler may choose its levels: the mean moves by no more than this
 DEFAULT = SamplerConfig()
 LEAST_SIGNAL = 2.0**-100  # of the same level: float32, from 2^-126 to 2^128, holds it and sigma times noise
 MOST_GAIN = {
@@ -81,12 +83,15 @@ MOST_GAIN = {
 _NOISE_BLOCK = 2**14  # numbers that a sample's generator draws at a time; with 500 samples 33 MB
 
 
-def visited_indices(schedule: Schedule, n_solver_steps: int) -> list[int]:
+def visited_indices(schedule: Schedule, n_solver_steps: int, method: Method = "ddim") -> list[int]:
     """Give the indices at which a sampler of `n_solver_steps` steps asks the model, from noisy to clean.
 
     Every (T // n_solver_steps)-th index, the last one 1 (the paper never trains index 0), where the first of
-    these is noise enough to start from; where it is not, evenly from T - 1 down to 1, rounded. For
-    n_solver_steps = T all of them, down to 0; a single step starts at T - 1.
+    these is noise enough to start from; where it is not, evenly from T - 1 down to 1, rounded. Those of
+    "dpm++" are even in log(signal/noise) instead ("logSNR" in its authors' code), from the first index that
+    holds at most LITTLE_SIGNAL of the data: with indices evenly apart its last steps are so long that it overshoots towards the training
+    items, and counts half as many copies again as there are (benchmarks/solvers.py). For n_solver_steps = T
+    all of them, down to 0; a single step starts at T - 1.
 
     Raises:
         InputError: if `n_solver_steps` is not within 1..T.
@@ -95,6 +100,8 @@ def visited_indices(schedule: Schedule, n_solver_steps: int) -> list[int]:
     [901, 801, 701, 601, 501, 401, 301, 201, 101, 1]
     >>> visited_indices(Schedule.linear(), 4)  # 751 would hold too much of the data
     [999, 666, 334, 1]
+    >>> visited_indices(Schedule.linear(), 10, "dpm++")
+    [954, 846, 723, 576, 396, 206, 82, 28, 8, 1]
     """
     check_whole("n_solver_steps", n_solver_steps)
     levels = len(schedule)
@@ -104,6 +111,8 @@ def visited_indices(schedule: Schedule, n_solver_steps: int) -> list[int]:
         )
     if n_solver_steps == levels:
         return list(range(levels - 1, -1, -1))
+    if method == "dpm++" and n_solver_steps > 1:
+        return _evenly_in_log_snr(schedule, n_solver_steps)
     stride = levels // n_solver_steps
     first = 1 + (n_solver_steps - 1) * stride
     if _signal(schedule, first) <= MOST_SIGNAL:
@@ -117,6 +126,21 @@ def _evenly(last: int, count: int) -> list[int]:
         return [last]
     # last - 1 >= count - 1: no two round to the same
     return [last - _rounded(k * (last - 1), count - 1) for k in range(count)]
+
+
+def _evenly_in_log_snr(schedule: Schedule, count: int) -> list[int]:
+    """So many indices down to 1, each the nearest to its place in log(signal/noise), none of them twice."""
+    log_snr = [_log_snr(level) for level in schedule.alpha_bar[1:].tolist()]  # of the indices from 1 on
+    noisy = (index for index in range(1, len(schedule)) if _signal(schedule, index) <= LITTLE_SIGNAL)
+    first = max(next(noisy, len(schedule) - 1), count)
+    step = (log_snr[0] - log_snr[first - 1]) / (count - 1)
+    places = np.array([log_snr[first - 1] + k * step for k in range(count)])
+    nearest = np.abs(np.array(log_snr) - places[:, None]).argmin(axis=1) + 1
+    indices: list[int] = [first]
+    for k in range(1, count):
+        # count - k indices are needed from this one down to 1
+        indices.append(min(max(int(nearest[k]), count - k), indices[-1] - 1))
+    return indices
 
 
 def _signal(schedule: Schedule, index: int) -> float:
@@ -249,7 +273,7 @@ def visited_levels(schedule: Schedule, sampler: SamplerConfig) -> list[float]:
         InputError: if the schedule has fewer levels than the sampler has steps, or its last level or the
             steps between levels are none that can be sampled (see the module).
     """
-    indices = visited_indices(schedule, sampler.n_solver_steps)
+    indices = visited_indices(schedule, sampler.n_solver_steps, sampler.method)
     check_last_level(schedule)
     levels = [*schedule.alpha_bar[indices].tolist(), 1.0]
     _check_path(schedule, levels, sampler.method)

@@ -13,7 +13,7 @@ NETWORK = UNetConfig(width=16, multipliers=(1, 2), blocks=1, attention=(False, T
 OPTIMIZER = OptimizerConfig(name="adam", lr=2e-3)  # of a single run: quick
 SLOWER = OptimizerConfig(name="adam", lr=1e-3)  # of the demo: samples become better
 MEASURE = MeasureConfig(  # of a single run: a tenth of the time of 3,000 updates
-    snapshots=8, first=100, n_samples=200, sampler=SamplerConfig("ddim", 20), repeats=1
+    snapshots=8, first=100, n_samples=200, sampler=SamplerConfig("dpm++", 16), repeats=1
 )
 LOOKS = MeasureConfig(  # later and closer: where samples become good
     snapshots=12, first=150, n_samples=400, sampler=SamplerConfig("ddim", 20), repeats=1

@@ -53,10 +53,9 @@ class MeasureConfig:
     """What is measured at every snapshot, and when snapshots are taken.
 
     With the defaults all this takes about a tenth of the time of 10,000 updates (benchmarks/measuring.py). A
-    memorized fraction of 0.1 then has a 95 % interval of +- 0.02, which does not cover the error of the
-    sampler: DDIM counts fewer copies in few steps than in many, DPM-Solver++ fewer or more, although its
-    samples are as good (benchmarks/solvers.py). More repeats make the standard error of the losses smaller,
-    until it is that of the items.
+    memorized fraction of 0.1 then has a 95 % interval of +- 0.02. Other samplers need more steps to count
+    copies right, although their samples are as good in fewer (benchmarks/solvers.py). More repeats make the
+    standard error of the losses smaller, until it is that of the items.
 
     Attributes:
         snapshots: how many, spaced evenly in the logarithm of the step.
@@ -70,10 +69,10 @@ class MeasureConfig:
         keep: whether snapshots stay on disk, to be measured again later.
     """
 
-    snapshots: int = 16
+    snapshots: int = 20
     first: int = 50
     n_samples: int = 1000
-    sampler: SamplerConfig = SamplerConfig("ddim", 25)
+    sampler: SamplerConfig = SamplerConfig("dpm++", 16)
     threshold: float = 1 / 3
     diffusion_times: tuple[float, ...] = (0.01, 0.1, 0.3, 1.0)
     repeats: int = 2
