@@ -89,9 +89,9 @@ def visited_indices(schedule: Schedule, n_solver_steps: int, method: Method = "d
     Every (T // n_solver_steps)-th index, the last one 1 (the paper never trains index 0), where the first of
     these is noise enough to start from; where it is not, evenly from T - 1 down to 1, rounded. Those of
     "dpm++" are even in log(signal/noise) instead ("logSNR" in its authors' code), from the first index that
-    holds at most LITTLE_SIGNAL of the data: with indices evenly apart its last steps are so long that it overshoots towards the training
-    items, and counts half as many copies again as there are (benchmarks/solvers.py). For n_solver_steps = T
-    all of them, down to 0; a single step starts at T - 1.
+    holds at most LITTLE_SIGNAL of the data: with indices evenly apart its last steps are so long that it
+    overshoots towards training items, and half as many copies again are counted (dev/LOG.md, 2026-11-26). For
+    n_solver_steps = T all of them, down to 0; a single step starts at T - 1.
 
     Raises:
         InputError: if `n_solver_steps` is not within 1..T.
