@@ -52,6 +52,16 @@ def test_all_sources_tell_the_same(runs, made, tmp_path):
     assert len({pilot.key for pilot in told[0]}) == 6
 
 
+def test_a_run_that_is_given_twice_counts_once(runs, made, tmp_path):
+    path = write_record(made, tmp_path / "made.json")
+    root = runs[0].path.parent
+    once = read_pilots(root, RULES)
+    for sources in ([root, root], [root, path], [path, path], [made, *made.runs]):
+        assert [pilot.tau_mem for pilot in read_pilots(sources, RULES)] == [pilot.tau_mem for pilot in once]
+    rows = [{"n": 50, "time": 900.0}, {"n": 50, "time": 900.0}]
+    assert len(read_pilots(rows)) == 2  # of two runs, as far as a table tells
+
+
 def test_the_law_of_the_runs_is_extended(made):
     """The curves pass 0.1 at 30 n 16 / width / 9^(1/3), times 1.1 for the second seed, within 12 %."""
     steps = mh.forecast(made, n_train=128).tau_mem.step

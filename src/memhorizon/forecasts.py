@@ -81,7 +81,7 @@ def _positive(name: str, value: float | None) -> float | None:
 
 
 def read_pilots(sources: Source | Iterable[Source], rules: Rules | None = None) -> list[Pilot]:
-    """Pilots from runs, records and rows.
+    """Pilots from runs, records and rows; a run that is in several of them counts once.
 
     Raises:
         InputError: if there is none, or one cannot be read.
@@ -100,7 +100,16 @@ def read_pilots(sources: Source | Iterable[Source], rules: Rules | None = None) 
         elif not isinstance(one, Mapping):
             runs += _runs_at(one)
             rules = rules or (rules_of(Path(one)) if isinstance(one, str | Path) else None)
-    return found + (_of_runs(runs, rules) if runs else [])
+    return _once(found + (_of_runs(runs, rules) if runs else []))
+
+
+def _once(pilots: Sequence[Pilot]) -> list[Pilot]:
+    """Pilots without those that are one of the others once more: of one name, with the same times."""
+    seen: dict[tuple[object, ...], Pilot] = {}
+    for place, pilot in enumerate(pilots):
+        times = [(time.status, str(time.value)) for time in (pilot.tau_mem, pilot.tau_gen)]
+        seen.setdefault((pilot.key or place, pilot.seed, *times), pilot)
+    return list(seen.values())
 
 
 def _listed(sources: Source | Iterable[Source]) -> list[Source]:

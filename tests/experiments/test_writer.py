@@ -13,7 +13,7 @@ from memhorizon.experiments.rows import reference_of
 from memhorizon.experiments.run import measure
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.measure.quality import frechet_distance
-from memhorizon.report import report
+from memhorizon.report import report, sentence
 
 SETTINGS = mh.MeasureConfig(
     snapshots=3,
@@ -150,10 +150,33 @@ def test_what_only_its_training_loop_can_do_is_said(tmp_path):
     writer.finish()
     assert writer.run.done
     assert repr(mh.Sweep.of(tmp_path)) == f"Sweep({tmp_path.name}: 1 run, 1 done)"
-    with pytest.raises(mh.InputError, match="is finished"):
+    with pytest.raises(mh.InputError, match=r"is finished, got 1000; rewind\(100\) lets it be trained on"):
         writer.observe(1000, memorizer(items(8)))
     writer.rewind(10)  # and it goes on
     assert not writer.run.done
+
+
+def test_a_folder_of_runs_is_not_made_a_run(tmp_path):
+    write(tmp_path / "one")
+    write(tmp_path / "two", n=7)
+    with pytest.raises(mh.InputError, match="expected the directory of one run"):
+        write(tmp_path)
+    assert len(mh.Sweep.of(tmp_path).runs) == 2
+
+
+def test_a_quality_whose_best_value_is_not_above_zero_gives_no_level(tmp_path):
+    for n in (7, 8):
+        write(tmp_path / str(n), n=n, qualities={"score": lambda samples, holdout: -3.0})
+    made = mh.Sweep.of(tmp_path).record(mh.Rules(quality="score", t=None))
+    assert "score has no best value above 0, to which a level could be relative" in sentence(made)
+    assert "was not measured" not in sentence(made)
+
+
+def test_marks_end_with_the_training():
+    assert SETTINGS.marks(1) == [1]
+    assert mh.MeasureConfig(first=5).marks(3) == [3]
+    with pytest.raises(mh.InputError, match="n_updates: "):
+        SETTINGS.marks(0)
 
 
 def test_two_writers_do_not_mix(tmp_path, monkeypatch):

@@ -101,6 +101,14 @@ def test_few_samples_all_copies_are_punished_here_and_not_by_torchmetrics():
     assert found.value.value > 1e6 * frechet
 
 
+def test_of_an_exact_copy_nothing_is_left_to_punish():
+    """What rounding leaves of a distance of 0 is not divided by 1e-15."""
+    train = positive(60, seed=0)
+    found = metrics.mifid(train, train)
+    assert found.value.value == 0
+    assert found.value.corrected.value == 0
+
+
 def test_in_the_order_of_the_paper_torchmetrics_has_the_same_number():
     """Its function averages over its first argument: give it the samples there."""
     module = pytest.importorskip("torchmetrics.image.mifid")

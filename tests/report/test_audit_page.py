@@ -65,7 +65,7 @@ def test_the_verdict_is_in_words_and_comes_first(made, page):
     text = text_on(page)
     assert record.copies.count >= 15  # of 30 that were planted, else there is nothing to see
     assert f"{record.copies.count} of 100 samples" in text
-    assert text.index(sentence(record)) < text.index("How sure is this?")
+    assert text.index(sentence(record).splitlines()[0]) < text.index("How sure is this?")
     low, high = (f"{100 * end:.1f}" for end in (record.copies.low, record.copies.high))
     assert f"{record.copies.count:.1f} % [{low}, {high}]" in text
     assert f"the same rule reports {record.null.count} of 100" in text
@@ -89,7 +89,9 @@ def test_an_audit_that_found_nothing_says_what_it_could_have_found(made):
     honest = tuple(replace(one, is_copy=False, is_guaranteed=False) for one in made.record.samples)
     none = Fraction.of(0, 100)
     record = replace(made.record, copies=none, guaranteed=none, confident=0, samples=honest, most_copied=())
-    assert sentence(record) == (
+    verdict, undecided = sentence(record).split("\n")
+    assert undecided.startswith("Undecided: 20 samples have")
+    assert verdict == (
         "None of the 100 samples is reported as a copy of a training image, at a false-discovery rate of "
         "5 %. With fewer than 5 copies this audit could have reported none, with 10 exact ones it would have "
         "reported all (in between it depends on how many are of the training images that calibrate it); "

@@ -139,7 +139,7 @@ def law(value, low, high):
         (
             (0.5, -0.5, 1.5),
             (1.0, 0.9, 1.1),
-            ["not settled by these runs (1.41 [0.71, 2.83]", "fixed level later too"],
+            ["not settled by these runs (1.41 [0.71, 2.83]", "fixed level later ("],
         ),
         (
             (-1.0, -2.0, -0.5),

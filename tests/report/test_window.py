@@ -29,12 +29,15 @@ def test_a_window_that_had_not_ended_is_a_bound():
     record = with_times(read("window_digits"), 1024, observed(1000), not_reached(7000))
     text = sentence(record)
     assert "With 1,024 training images samples were good from step 1,000 on" in text
-    assert "copying had not begun by step 7,000: a window of at least a factor of 7.0 (3 of 3 seeds)" in text
+    assert (
+        "copying had not begun by step 7,000: a window of a factor of 7.00 or more, on average (3 of 3 seeds)"
+        in text
+    )
 
 
 def test_a_window_that_ended_is_a_factor():
     record = with_times(read("window_digits"), 1024, observed(1000), observed(2500))
-    words = "copying began at step 2,500: a window of a factor of 2.5 [2.5, 2.5] (3 of 3 seeds)"
+    words = "copying began at step 2,500: a window of a factor of 2.50 [2.50, 2.50] (3 of 3 seeds)"
     assert words in sentence(record)
 
 
@@ -42,14 +45,46 @@ def test_the_window_of_one_run_has_the_interval_of_its_two_times():
     """[900, 1200] to [2000, 3000]: from 2000 / 1200 to 3000 / 900."""
     begin = Time(1000, 900, 1200, Status.OBSERVED)
     cases = {
-        Time(2500, 2000, 3000, Status.OBSERVED): "a window of a factor of 2.5 [1.7, 3.3].",
-        not_reached(6000): "a window of at least a factor of 5.0.",
+        Time(2500, 2000, 3000, Status.OBSERVED): "a window of a factor of 2.50 [1.67, 3.33].",
+        not_reached(6000): "a window of at least a factor of 5.00.",
         not_reached(1100): "a window of a factor that these looks do not bound.",
     }
     for end, words in cases.items():
         made = with_times(read("window_digits"), 1024, begin, end)
         alone = next(run for run in made.runs if run.n_train == 1024)
         assert words in sentence(replace(made, runs=(alone,)))
+
+
+def of_seeds(*times):
+    """What is said of runs of one size with these times."""
+    record = by_the_best(read("window_digits"))
+    base = [run for run in record.runs if run.n_train == 1024]
+    runs = [
+        replace(run, timescales=replace(run.timescales, tau_gen=gen, tau_mem=mem))
+        for run, (gen, mem) in zip(base, times, strict=False)
+    ]
+    return sentence(replace(record, runs=tuple(runs)))
+
+
+def test_where_some_seeds_copied_and_others_were_cut_off_both_are_said():
+    good = observed(100)
+    text = of_seeds((good, observed(1000)), (good, observed(1000)), (good, not_reached(4000)))
+    assert "copying began at step 1,000 in 2 of 3 seeds and not by step 4,000 in the others" in text
+    assert "a window of a factor of 15.9 or more, on average (3 of 3 seeds)" in text  # (10 10 40)^(1/3)
+    text = of_seeds((good, not_reached(7000)), (good, not_reached(4000)))
+    assert "copying had not begun by step 4,000: " in text
+
+
+def test_two_factors_are_told_as_they_are():
+    text = of_seeds((observed(100), observed(1000)), (observed(100), observed(5000)))
+    assert "a window of factors of 10.0 and 50.0 (2 of 2 seeds)" in text
+
+
+def test_copies_before_the_first_look_leave_no_window():
+    early = Time(100, 0.0, 100, Status.BEFORE_FIRST)
+    text = of_seeds((observed(50), early))
+    assert "samples were not seen to be good before copying began" in text
+    assert "had not begun" not in text
 
 
 def test_without_good_samples_before_copies_there_is_none():

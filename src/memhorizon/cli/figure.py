@@ -31,7 +31,7 @@ def figure(name: Positional[str], results: Path = Path("results")) -> int:
     if name.endswith(".json"):
         draw(Path(name))
         return 0
-    every = sorted(results.rglob("*.json"))
+    every = sorted(path for path in results.rglob("*.json") if not (path.parent / "config.json").exists())
     if name == "all":
         return _draw_all(every)
     found = [path for path in every if path.stem == name]

@@ -33,6 +33,7 @@ from memhorizon.records.sweep import SweepRecord
 from memhorizon.report import report, sentence
 from memhorizon.timescales.rules import Rules
 
+IMAGE = b"<img "
 START = 3.0  # seconds until a process of a sweep has imported torch
 # Parameters below which one thread computes a network: a second one brings little, and where other programs
 # are busy the two wait for each other at every step (10 to 30 times slower in a trial, dev/LOG.md).
@@ -172,6 +173,7 @@ def dry_run(
     executor: Executor | None = None,
     estimate: bool = True,
     as_json: bool = False,
+    quiet: bool = False,
 ) -> int:
     """Show what would be run and, unless it is meant for another machine, what it would take here.
 
@@ -183,12 +185,14 @@ def dry_run(
         executor: who would do them; with one of other machines it is said what each run needs there.
         estimate: whether to look how long they take, and what they need of memory and disk.
         as_json: print one object.
+        quiet: show no progress.
     """
     check_reader()
     answer: Row = {"root": str(root), "runs": [{"key": config.key} for config in configs]}
     at_once = _at_once(configs, executor) if side_by_side else 1
     if estimate:
-        answer = _estimated(answer, configs, root, device, at_once=at_once, side_by_side=side_by_side)
+        beside = {"at_once": at_once, "side_by_side": side_by_side}
+        answer = _estimated(answer, configs, root, device, **beside, quiet=quiet)
     if as_json:
         print(json.dumps(_with_configs(answer, configs)))
         return 0
@@ -216,10 +220,11 @@ def _estimated(
     *,
     at_once: int,
     side_by_side: bool,
+    quiet: bool,
 ) -> Row:
     """The answer with how long each run takes, and all of them, and where."""
-    seconds = _estimates(configs, root, device, at_once, 1 if side_by_side else None)
-    needs = _needs(configs, device)
+    seconds = _estimates(configs, root, device, at_once, 1 if side_by_side else None, quiet=quiet)
+    needs = _needs(configs, device, quiet=quiet)
     rows = [
         row | {"seconds": took + need.start if took else 0.0, **asdict(need)}
         for row, took, need in zip(answer["runs"], seconds, needs, strict=True)
@@ -236,14 +241,14 @@ def _estimated(
     }
 
 
-def _needs(configs: Sequence[Config], device: str | None) -> list[Footprint]:
+def _needs(configs: Sequence[Config], device: str | None, *, quiet: bool) -> list[Footprint]:
     """What each run needs of memory and disk, shown as it is found.
 
     Raises:
         InputError: if a run cannot be done.
     """
     found = []
-    with bar("memory and disk", unit="run", total=len(configs)) as shown:
+    with bar("memory and disk", unit="run", total=len(configs), quiet=quiet) as shown:
         for need in footprints(configs, device=device):
             if isinstance(need, InputError):
                 raise need
@@ -362,10 +367,17 @@ def _say_what_is_apart(made: SweepRecord) -> None:
 
 
 def page_beside(path: Path, *, as_json: bool = False) -> int:
-    """Write the page of a record beside its file, and name the file to open."""
+    """Write the page of a record beside its file, and name the file to open.
+
+    Raises:
+        InputError: if a page with images is there, which a record does not hold, or it is no record.
+    """
     made = load_record(path)
     page = path.with_suffix(".html")
-    write_atomically(page, report(made).encode())
+    content = report(made).encode()
+    if page.is_file() and IMAGE not in content and IMAGE in page.read_bytes():
+        raise InputError(f"path: {page} is there with images, which the record does not hold: move it first")
+    write_atomically(page, content)
     print(json.dumps(to_plain(made)) if as_json else f"{sentence(made)}\nopen {page}")
     return 0
 

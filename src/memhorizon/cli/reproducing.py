@@ -92,6 +92,7 @@ def plan_one(recipe: Recipe, asked: Asked) -> int:
         side_by_side=True,
         executor=asked.executor,
         estimate=recipe.is_sweep and asked.size != "paper",
+        quiet=asked.quiet,
     )
 
 

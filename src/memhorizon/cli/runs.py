@@ -157,7 +157,7 @@ def train(
     check_rules([config], asked)
     with fitting_threads(config):
         if dry_run:
-            return show_dry_run([config], root, device=device, as_json=json)
+            return show_dry_run([config], root, device=device, as_json=json, quiet=quiet)
         run = RunDir.create(root, config)
         follow_run(run, device=device, quiet=quiet)
     made = record([run], asked, name=run.path.name)
@@ -205,7 +205,15 @@ def sweep(
     check_rules(configs, asked)
     executor = by.build()
     if dry_run:
-        return show_dry_run(configs, root, device=device, side_by_side=True, executor=executor, as_json=json)
+        return show_dry_run(
+            configs,
+            root,
+            device=device,
+            side_by_side=True,
+            executor=executor,
+            as_json=json,
+            quiet=quiet,
+        )
     runs, failed = follow_sweep(configs, root, executor=executor, device=device, quiet=quiet)
     made = record(runs, asked, name=root.absolute().name)
     return finish(made, runs, root, failed=failed, as_json=json)

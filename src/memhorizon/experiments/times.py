@@ -27,7 +27,8 @@ def check_measured(readings: Sequence[Reading], rules: Rules | None) -> None:
         return
     known = sorted({name for reading in readings for name in reading.curves})
     if rules.curve not in known:
-        raise InputError(f"rules: {readings[0].key} has no curve {rules.curve!r}; there are {known}")
+        where = f"{readings[0].key} has no curve {rules.curve!r} with a finite value"
+        raise InputError(f"rules: {where}; there are {known}")
 
 
 def rules_for(readings: Sequence[Reading], rules: Rules | None) -> Rules:

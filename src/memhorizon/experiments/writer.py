@@ -13,7 +13,7 @@ from memhorizon.experiments.rows import rows_of, tensors_of
 from memhorizon.experiments.run import environment
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.written import WrittenConfig
-from memhorizon.files.plain import Row, check_path
+from memhorizon.files.plain import Row, check_path, is_there
 from memhorizon.files.tensor_files import checksum
 from memhorizon.measure.items import Items
 from memhorizon.measure.snapshot import MeasureConfig, Observation, Quality, Reference, observe, reference_of
@@ -72,7 +72,7 @@ class RunWriter:
             InputError: if an argument cannot be used, or the directory holds another run.
         """
         self._reference = reference_of(train, holdout, qualities)
-        self._run = RunDir(check_path("path", path))
+        self._run = RunDir(_own_folder(check_path("path", path)))
         self._settings = settings or MeasureConfig()
         items = self._reference
         fingerprint = checksum({"train": items.train.cpu(), "holdout": items.holdout.cpu()})
@@ -141,7 +141,8 @@ class RunWriter:
         """Refuse a step at which nothing can be observed any more."""
         if self._run.done:
             raise InputError(
-                f"step: expected one of {self.steps}, for {self._run.path} is finished, got {step}"
+                f"step: expected one of {self.steps}, for {self._run.path} is finished, got {step}; "
+                f"rewind({self.last_step}) lets it be trained on"
             )
         if step < self.last_step:
             raise InputError(
@@ -178,6 +179,21 @@ class RunWriter:
         count = len(self.steps)
         seen = f"{count} snapshot{'' if count == 1 else 's'} up to step {self.last_step}"
         return f"RunWriter({self._run.path.name}: {sizes}, {seen})"
+
+
+def _own_folder(path: Path) -> Path:
+    """Refuse the folder of other runs, which would no longer be found below a run.
+
+    Raises:
+        InputError: if it is one.
+    """
+    try:
+        holds_others = not is_there(path / "config.json") and any(path.glob("*/config.json"))
+    except OSError:  # what no folder can be is said where it is made
+        return path
+    if holds_others:
+        raise InputError(f"path: expected the directory of one run, got {str(path)!r}, which holds others")
+    return path
 
 
 def _facts(items: Reference, fingerprint: str) -> Row:

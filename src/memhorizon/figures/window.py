@@ -40,7 +40,8 @@ class Window:
     @property
     def is_open(self) -> bool:
         """Whether good samples come before copies: both are times, and the first is reached."""
-        return self.is_good and self.end.known and self.begin.value < self.end.value
+        is_after = self.end.status in (Status.OBSERVED, Status.NOT_REACHED)
+        return self.is_good and is_after and self.begin.value < self.end.value
 
     @property
     def is_good(self) -> bool:

@@ -72,6 +72,11 @@ def load_array(source: str | os.PathLike[str], *, mapped: bool = False) -> np.nd
     where = printable(path)
     suffix = path.suffix.lower()
     if not os.path.lexists(path):
+        file, _, name = str(path).rpartition("::")
+        if name and os.path.lexists(file):
+            raise InputError(
+                f"{where}: expected no key, which chooses an array of a .npz or .safetensors file"
+            )
         raise InputError(f"{where}: no such file or folder")
     if suffix not in _SUFFIXES:
         raise InputError(f"{where}: expected a folder, a .npy, .npz or .safetensors file{_hint(suffix)}")

@@ -156,7 +156,8 @@ class Forecast:
         lines = [*_answer_lines(self, "tau_mem"), *_answer_lines(self, "tau_gen")]
         if self.tau_mem.known:
             safe = f"{number_text(self.tau_mem.step.low)} steps"
-            lines.append(f"up to {safe} it copies in at most {(1 - self.confidence) / 2:.0%} of such runs")
+            share = 50 * (1 - self.confidence)
+            lines.append(f"up to {safe} it copies in at most {share:.3g}% of such runs")
         lines += _evidence_lines(self.tau_mem)
         lines += _rule_lines(self)
         if self.next_pilot is not None:
@@ -226,7 +227,7 @@ def _rule_lines(found: Forecast) -> list[str]:
         times = [pilot.tau_mem if name == "tau_mem" else pilot.tau_gen for pilot in found.pilots]
         rules = sorted({time.rule for time in times if time.known and time.rule})
         if rules:
-            others = f", and {len(rules) - 1} rules more" if len(rules) > 1 else ""
+            others = f", and {len(rules) - 1} more" if len(rules) > 1 else ""
             lines.append(f"{name} of the pilots: {rules[0]}{others}")
     return lines
 

@@ -115,10 +115,14 @@ def time_name(t: float) -> str:
 def snapshot_steps(first: int, last: int, count: int) -> list[int]:
     """Steps from `first` to `last`, evenly spaced in the logarithm; fewer where they would coincide.
 
-    >>> snapshot_steps(10, 1000, 5)
-    [10, 32, 100, 316, 1000]
+    Raises:
+        InputError: if `last` is below 1.
+
+    >>> snapshot_steps(10, 1000, 5), snapshot_steps(10, 3, 5)
+    ([10, 32, 100, 316, 1000], [3])
     """
-    return sorted({round(step) for step in np.geomspace(first, last, count)} | {last})
+    check_whole("n_updates", last, least=1)
+    return sorted({round(step) for step in np.geomspace(min(first, last), last, count)} | {last})
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -19,6 +19,7 @@ from memhorizon.measure.quality import Distance, frechet_distance, kernel_distan
 from memhorizon.metrics.measurement import Measurement
 from memhorizon.metrics.sets import BATCH, sets_of
 
+ROUNDED = 1e-12  # of the mean square of a set: distances below it are those of rounding
 _LEAST = 1e-15  # added to a penalty that counts, so that nothing is divided by 0
 
 
@@ -125,6 +126,7 @@ def _penalized(
     """The Frechet distance with its penalty, and the cosine distances that this comes from."""
     near = _cosine_distances(rows, train)
     distance = frechet_distance(rows, train, same_units=True)
+    distance = _beyond_rounding(distance, float(wide(train).square().sum(dim=1).mean()))
     similar = Mean.of(near)
     return (_over(distance, similar) if similar.value < penalty_below else distance), near
 
@@ -154,6 +156,17 @@ def _directions(x: Shaped[Tensor, "n d"]) -> tuple[Float[Tensor, "some d"], Bool
     length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     has_direction = length[:, 0] > 0
     return rows[has_direction] / length[has_direction], has_direction
+
+
+def _beyond_rounding(distance: Distance, scale: float) -> Distance:
+    """A distance of sets whose squares have this mean; what rounding leaves of 0 is 0."""
+    corrected = distance.corrected
+    least = ROUNDED * scale
+    return replace(
+        distance,
+        value=distance.value if distance.value > least else 0.0,
+        corrected=replace(corrected, value=corrected.value if abs(corrected.value) > least else 0.0),
+    )
 
 
 def _over(distance: Distance, similar: Mean) -> Distance:

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 from memhorizon.monitor.choice import best_look
-from memhorizon.monitor.keeping import BEST
+from memhorizon.monitor.keeping import BEST, is_of
 from memhorizon.monitor.settings import MonitorSettings
 from memhorizon.monitor.state import Memory
 from memhorizon.records.monitor import Best, Certificate, Look, Phase, Stop
@@ -27,9 +27,10 @@ def best_of(memory: Memory, settings: MonitorSettings, threshold: float, root: P
     )
     if root is None:
         return Best(look.step, look.holdout_loss, look.copies, certificate)
-    is_kept = memory.kept == look.step and (root / BEST).is_file()
+    is_kept = memory.kept == look.step and is_of(root / BEST, look)
     path = str(root / BEST) if is_kept else ""
-    note = "" if is_kept else "Its weights could not be kept: the failures say why."
+    why = "another checkpoint lies there" if memory.kept == look.step else "the failures say why"
+    note = "" if is_kept else f"Its weights could not be kept: {why}."
     return Best(look.step, look.holdout_loss, look.copies, certificate, path, note)
 
 

@@ -1,5 +1,6 @@
 """The keeper of a monitor: what is kept of a training, in a folder or, without one, in memory."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +12,11 @@ from memhorizon.monitor.failures import Failures
 from memhorizon.monitor.keeping import (
     BEST,
     CANDIDATE,
+    EARLIER,
     RECORD,
     SHEETS,
+    about,
+    is_of,
     keep_bytes,
     keep_tensors,
     kept_tensors,
@@ -43,6 +47,7 @@ class Keeper:
         self.candidates: dict[int, dict[str, Tensor]] = {}
         self._failures = failures
         self._claim = None if root is None else Claim(root)
+        self._exported: set[int] = set()  # candidates that a state names, from which a training may resume
 
     def release(self) -> None:
         """Let other monitors write to the folder; the next look takes it again."""
@@ -52,7 +57,7 @@ class Keeper:
     def _place(self, memory: Memory) -> Path | None:
         """The folder, taken from whoever wrote there before; None without one, or while another writes there.
 
-        Candidates of an earlier training are removed.
+        Candidates and sheets of an earlier training are removed, its best weights get another name.
         """
         if self.root is None or self._claim is None:
             return None
@@ -62,11 +67,20 @@ class Keeper:
             self._failures.once(memory, "root", str(error))
             return None
         if is_new:
-            kept = {self._file(step) for step in memory.candidates}
-            for path in self.root.glob(f"{CANDIDATE}-*.safetensors"):
-                if path not in kept:
-                    path.unlink(missing_ok=True)
+            self._clear(self.root, memory)
         return self.root
+
+    def _clear(self, root: Path, memory: Memory) -> None:
+        """Leave nothing in the folder that could be taken for that of this training."""
+        kept = {self._file(step) for step in memory.candidates}
+        for sheet in memory.sheets:
+            kept |= {root / sheet.arrays, root / sheet.picture}
+        for path in [*root.glob(f"{CANDIDATE}-*.safetensors"), *root.glob(f"{SHEETS}/step-*")]:
+            if path not in kept:
+                path.unlink(missing_ok=True)
+        best = root / BEST
+        if best.is_file() and not any(is_of(best, look) for look in memory.looks):
+            best.replace(root / EARLIER)
 
     def keep_sheet(self, memory: Memory, step: int, items: SheetItems) -> str:
         """Write the contact sheet of a look where there is a folder for it; give the file of its picture.
@@ -103,13 +117,13 @@ class Keeper:
             if root is not None:
                 keep_bytes(to_text(record()).encode(), root / RECORD)
 
-    def keep_best(self, memory: Memory, best: Look, subject: Subject) -> None:
+    def keep_best(self, memory: Memory, best: Look, weights: dict[str, Tensor]) -> None:
         """Write the weights of the best checkpoint, where there is a folder for them."""
         with self._failures.noted(memory, "weights"):
             root = self._place(memory)
             if root is not None:
                 memory.kept = -1  # until the file is there
-                keep_tensors(weights_of(subject.networks), root / BEST)
+                keep_tensors(weights, root / BEST, about(best))
                 memory.kept = best.step
 
     def keep_candidate(self, memory: Memory, look: Look, subject: Subject) -> None:
@@ -123,7 +137,7 @@ class Keeper:
         with self._failures.noted(memory, "weights"):
             weights = weights_of(subject.networks)
             if self._place(memory) is not None:
-                keep_tensors(weights, self._file(look.step))
+                keep_tensors(weights, self._file(look.step), about(look))
             elif sum(value.nbytes for value in weights.values()) <= MOST_BYTES:
                 self.candidates[look.step] = weights
             else:
@@ -132,11 +146,22 @@ class Keeper:
             while len(memory.candidates) > MOST:
                 self._drop(memory.candidates.pop(0))
 
+    def holds(self, candidate: Look) -> bool:
+        """Whether the weights of a candidate are still there."""
+        return candidate.step in self.candidates or is_of(self._file(candidate.step), candidate)
+
     def candidate_weights(self, step: int) -> dict[str, Tensor]:
         """The weights of a candidate that were kept."""
         if step in self.candidates or self.root is None:
             return self.candidates[step]
         return kept_tensors(self._file(step))
+
+    def exported(self, memory: Memory) -> None:
+        """Keep the candidates that a state names until the next state, although others take their place."""
+        stale = self._exported - set(memory.candidates)
+        self._exported = set(memory.candidates)
+        for step in stale:
+            self._drop(step)
 
     def _draw(self, sheet: Sheet, root: Path) -> None:
         """Draw the picture of a contact sheet that is not drawn yet."""
@@ -149,9 +174,12 @@ class Keeper:
 
     def _is_gain(self, memory: Memory, look: Look) -> bool:
         before = [one.holdout_loss for one in memory.looks if one.step in memory.candidates]
+        before = [loss for loss in before if math.isfinite(loss)]
         return not before or look.holdout_loss <= (1 - GAIN) * min(before)
 
     def _drop(self, step: int) -> None:
+        if step in self._exported:
+            return
         is_in_memory = self.candidates.pop(step, None) is not None
         if not is_in_memory and self.root is not None:
             self._file(step).unlink(missing_ok=True)

@@ -7,12 +7,15 @@ from contextlib import suppress
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from memhorizon.files.plain import make_folder, write_atomically
+from memhorizon.records.monitor import Look
 
 BEST = "best.safetensors"
+EARLIER = "earlier-best.safetensors"  # of another training in the same folder
 CANDIDATE = "candidate"  # and its step
 RECORD = "monitor.json"
 SHEETS = "sheets"
@@ -56,7 +59,10 @@ def _live(networks: Sequence[nn.Module]) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     for prefix, network in zip(prefixes, networks, strict=True):
         kept = set(network.state_dict())
-        members = [*network.named_parameters(), *network.named_buffers()]
+        members = [
+            *network.named_parameters(remove_duplicate=False),  # tied ones under each of their names
+            *network.named_buffers(remove_duplicate=False),
+        ]
         found |= {prefix + name: value for name, value in members if name in kept}
     return found
 
@@ -65,12 +71,12 @@ def _is_buffer(value: Tensor) -> bool:
     return not isinstance(value, nn.Parameter)
 
 
-def keep_tensors(tensors: dict[str, Tensor], path: Path) -> None:
-    """Write tensors whole or not at all."""
+def keep_tensors(tensors: dict[str, Tensor], path: Path, about: Mapping[str, str] | None = None) -> None:
+    """Write tensors, and words about them, whole or not at all."""
     make_folder(path.parent, "root")
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        save_file(tensors, temporary)
+        save_file(tensors, temporary, metadata=dict(about or {}))
         os.replace(temporary, path)  # noqa: PTH105
     finally:
         temporary.unlink(missing_ok=True)
@@ -80,6 +86,21 @@ def keep_bytes(content: bytes, path: Path) -> None:
     """Write bytes whole or not at all."""
     make_folder(path.parent, "root")
     write_atomically(path, content)
+
+
+def is_of(path: Path, look: Look) -> bool:
+    """Whether there is a file of weights, and it says that they are those of this look."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() == about(look)
+    except (OSError, SafetensorError):
+        return False
+
+
+def about(look: Look) -> dict[str, str]:
+    """What a file of weights says of them: two trainings do not have the same loss to the last digit."""
+    losses = {"holdout_loss": repr(look.holdout_loss), "train_loss": repr(look.train_loss)}
+    return {"step": str(look.step), **losses}
 
 
 def kept_tensors(path: Path) -> dict[str, Tensor]:

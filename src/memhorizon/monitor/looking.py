@@ -1,5 +1,6 @@
 """One look at a training: what is measured, what it costs, what follows from it, and what is kept."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +30,7 @@ from memhorizon.monitor.signals import Losses, rise, stable_rank
 from memhorizon.monitor.state import Memory, first_seed
 from memhorizon.monitor.steps import Steps
 from memhorizon.monitor.subject import Subject, denoiser_of, is_out_of_memory
-from memhorizon.monitor.verdict import samples_of, verdict_of
+from memhorizon.monitor.verdict import nothing_learned, samples_of, verdict_of
 from memhorizon.records.monitor import Look, MonitorRecord, Phase, Stop, Verdict
 
 EARLY = 3  # looks from which on a network that has learned nothing is warned of
@@ -163,7 +164,7 @@ class Looking:
     def _look(self, step: int, model: object, *, force: bool) -> None:
         memory = self._memory
         plan = self.settings.plan
-        subject = Subject.of(denoiser_of(model, self._denoiser))
+        subject = Subject.of(denoiser_of(model, self._denoiser), model)
         if not (force or self._prober.is_ready(memory.purse)):
             self._prober.try_out(memory, step, subject, batch_size=self._batch_size)
             memory.due = max(plan.first, step + 1)
@@ -177,6 +178,7 @@ class Looking:
             look = self._with_samples(look, subject, count, certified=certified, unlimited=force)
         memory.due = next_step(step, ratio_after(look, plan))
         self._conclude(look, subject)
+        self._warn_untrained(at_once=force)
 
     def _losses(self, subject: Subject, *, force: bool) -> Losses | None:
         """The losses of this look; None where they cannot be paid for."""
@@ -212,7 +214,10 @@ class Looking:
         return self._with_rise(look, losses.holdout_rows)
 
     def _with_rise(self, look: Look, rows: Tensor) -> Look:
+        """The look with the rise over the lowest loss so far; losses that are not finite change nothing."""
         memory = self._memory
+        if not math.isfinite(look.holdout_loss):
+            return look
         if not len(memory.lowest) or float(rows.mean()) < float(memory.lowest.mean()):
             memory.lowest = rows
             return replace(look, rise=0.0, rise_error=0.0)
@@ -313,7 +318,6 @@ class Looking:
         best = best_look(memory.looks, self.settings.target)
         was = memory.verdict.stop
         look = self._remembered(look)
-        self._warn_untrained()
         self._keep(look, subject, best)
         is_new_stop = look.stop is not Stop.NO and was is Stop.NO
         if is_new_stop:
@@ -337,13 +341,13 @@ class Looking:
         memory.looks.append(look)
         return look
 
-    def _warn_untrained(self) -> None:
-        """Warn of a network that after a few looks is no better than a constant output."""
+    def _warn_untrained(self, *, at_once: bool) -> None:
+        """Warn of a network that after a few looks, or at the end, is no better than a constant output."""
         looks = self._memory.looks
-        verdict = self._memory.verdict
-        is_early = len(looks) < EARLY or verdict.phase is not Phase.CANNOT_TELL
-        if not (is_early or any(map(has_learned, looks))):
-            self._failures.once(self._memory, "untrained", f"step {looks[-1].step:,}: {verdict.reason}")
+        is_early = len(looks) < EARLY or self._memory.verdict.phase is not Phase.CANNOT_TELL
+        if looks and (at_once or not is_early) and not any(map(has_learned, looks)):
+            words = f"step {looks[-1].step:,}: {nothing_learned(looks[-1])} No look is certified"
+            self._failures.once(self._memory, "untrained", words)
 
     def _keep(self, look: Look, subject: Subject, before: Look | None) -> None:
         """Keep the weights of the last look if it is the best, or a candidate.
@@ -356,7 +360,7 @@ class Looking:
         memory = self._memory
         best = best_look(memory.looks, self.settings.target)
         if best is not None and best is not before:
-            self._keeper.keep_best(memory, best, subject)
+            self._keeper.keep_best(memory, best, weights_of(subject.networks))
         self._keeper.keep_candidate(memory, look, subject)
 
     def _verdict_with(self, look: Look) -> Verdict:
@@ -382,7 +386,9 @@ class Looking:
         purse.paid_files(seconds[0])
 
     def _finish(self, model: object) -> None:
-        self._certify_kept(Subject.of(denoiser_of(model, self._denoiser)), unlimited=True)
+        self._certify_kept(Subject.of(denoiser_of(model, self._denoiser), model), unlimited=True)
+        self._keep_best_again()
+        self._warn_untrained(at_once=True)
         self._write(always=True)
 
     def _certify_kept(self, subject: Subject, *, unlimited: bool) -> None:
@@ -404,12 +410,29 @@ class Looking:
                 continue
             if not (unlimited or memory.purse.may_end_with(size)):
                 return
+            if not self._keeper.holds(look):
+                words = f"step {step:,}: its weights are not in the folder any more; it is not certified"
+                self._failures.once(memory, "candidate", words)
+                continue
             now = weights_of(subject.networks)
             try:
                 put_back(subject.networks, self._keeper.candidate_weights(step))
                 self._certify(look, subject, unlimited=unlimited)
             finally:
                 put_back(subject.networks, now)
+
+    def _keep_best_again(self) -> None:
+        """Write the weights of the best checkpoint from those of its candidate, where others lie there.
+
+        So it is where a training was resumed from a state that is older than its last best checkpoint.
+        """
+        memory = self._memory
+        best = best_of(memory, self.settings, self.finder.rule.threshold, self.root)
+        if best is None or best.path or self.root is None or best.step not in memory.candidates:
+            return
+        look = next(look for look in memory.looks if look.step == best.step)
+        if self._keeper.holds(look):
+            self._keeper.keep_best(memory, look, self._keeper.candidate_weights(look.step))
 
     def _tell_of(self, look: Look, before: str) -> None:
         """Say in the verdict what the samples of a certificate showed, in place of earlier ones."""
@@ -429,4 +452,4 @@ class Looking:
         memory.looks[place] = look
         self._tell_of(look, before)
         if best_look(memory.looks, self.settings.target) is look:
-            self._keeper.keep_best(memory, look, subject)
+            self._keeper.keep_best(memory, look, weights_of(subject.networks))

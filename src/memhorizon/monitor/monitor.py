@@ -227,6 +227,7 @@ class Monitor(Looking):
 
     def state_dict(self) -> dict[str, object]:
         """Everything that a resumed training needs, as plain values and tensors."""
+        self._keeper.exported(self._memory)
         return self._memory.state_dict() | {"of": self._identity.entries()}
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:
@@ -238,7 +239,7 @@ class Monitor(Looking):
         memory = Memory.of_state(state)
         self._identity.check(state)
         self._memory = memory
-        self._steps.forget()
+        self._steps.resume(memory)
         self._keeper.candidates = {}
         if self.root is None:  # weights in memory are no part of a state
             self._memory.candidates = []

@@ -15,9 +15,9 @@ class Steps:
         self._failures = failures
         self._last = -1
 
-    def forget(self) -> None:
-        """The steps that follow are those of another training, or of one that is resumed."""
-        self._last = -1
+    def resume(self, memory: Memory) -> None:
+        """The steps that follow are those of a training that is resumed after its last look."""
+        self._last = memory.looks[-1].step if memory.looks else -1
 
     def read(self, step: object, memory: Memory) -> int | None:
         """Give a step as a whole number; None where it is none.

@@ -18,7 +18,7 @@ class Subject:
 
     Attributes:
         denoiser: what it is.
-        networks: that are behind it.
+        networks: whose weights are kept: the model that was given, else all that are behind the denoiser.
         device: where they are.
     """
 
@@ -27,9 +27,21 @@ class Subject:
     device: torch.device
 
     @classmethod
-    def of(cls, denoiser: Denoiser) -> "Subject":
-        """Find the networks behind a denoiser."""
+    def of(cls, denoiser: Denoiser, model: object = None) -> "Subject":
+        """Find the networks behind a denoiser; a model that is one of them is taken alone.
+
+        Raises:
+            InputError: if the model is a network that the denoiser does not call.
+        """
         found = networks(denoiser)
+        given = _without_wrapper(model)
+        if isinstance(given, nn.Module) and found and not _share_weights(given, found):
+            raise InputError(
+                "model: expected the network that the Denoiser calls, got another one; let denoiser= be a "
+                "function that makes a Denoiser of the model"
+            )
+        if any(network is given for network in found):
+            found = [network for network in found if network is given]
         first = next((weight for network in found for weight in network.parameters()), None)
         return cls(denoiser, found, torch.device("cpu") if first is None else first.device)
 
@@ -44,8 +56,7 @@ def denoiser_of(model: object, given: Callable[[object], Denoiser] | Denoiser | 
     Raises:
         InputError: if it is none.
     """
-    if isinstance(model, DistributedDataParallel):
-        model = model.module  # its own forward pass waits for the other processes
+    model = _without_wrapper(model)
     if isinstance(model, Denoiser):
         return model
     if isinstance(given, Denoiser):
@@ -56,6 +67,17 @@ def denoiser_of(model: object, given: Callable[[object], Denoiser] | Denoiser | 
     if not isinstance(made, Denoiser):
         raise InputError(f"denoiser: expected a function that gives a Denoiser, got {made!r:.60}")
     return made
+
+
+def _without_wrapper(model: object) -> object:
+    """The network of this process: the forward pass of its wrapper waits for the other processes."""
+    return model.module if isinstance(model, DistributedDataParallel) else model
+
+
+def _share_weights(model: nn.Module, found: list[nn.Module]) -> bool:
+    """Whether a network has a parameter of others; one without any is not told apart."""
+    own = {id(weight) for weight in model.parameters()}
+    return not own or any(id(weight) in own for network in found for weight in network.parameters())
 
 
 def is_out_of_memory(error: Exception) -> bool:

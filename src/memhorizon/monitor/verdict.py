@@ -172,7 +172,7 @@ def _is_broken(look: Look) -> bool:
 
 def _without_holdout(looks: Sequence[Look], measured: Sequence[Look]) -> str:
     if measured and not any(map(generalizes, measured)):
-        return f"{_nothing_learned(measured[-1])} {_seen(looks)}"
+        return f"{nothing_learned(measured[-1])} {_seen(looks)}"
     return f"Without held-out images learning cannot be seen. {_seen(looks)}"
 
 
@@ -189,7 +189,7 @@ def _phase_of_losses(looks: Sequence[Look], known: Sequence[Look]) -> tuple[Phas
         words = f"{loss}, down from {before.holdout_loss:.4g} at step {before.step:,}."
         return Phase.LEARNING, f"{words} {_seen(looks)}"
     if not any(map(generalizes, known)):
-        return Phase.CANNOT_TELL, f"{_nothing_learned(now)} {_seen(looks)}"
+        return Phase.CANNOT_TELL, f"{nothing_learned(now)} {_seen(looks)}"
     if _is_short(known, before):
         words = f"{loss}; whether it still falls takes three looks over a factor of {STRETCH:g} in steps."
         return Phase.CANNOT_TELL, f"{words} {_seen(looks)}"
@@ -208,7 +208,7 @@ def _change(now: Look, known: Sequence[Look]) -> str:
     return "the lowest so far"
 
 
-def _nothing_learned(look: Look) -> str:
+def nothing_learned(look: Look) -> str:
     """That a network is no better than a constant output, and what may be the cause, in words."""
     has_holdout = not math.isnan(look.holdout_loss)
     loss = look.holdout_loss if has_holdout else look.train_loss

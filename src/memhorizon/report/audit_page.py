@@ -12,7 +12,7 @@ from memhorizon.report.audit.pictures import AuditPictures, check_pictures
 from memhorizon.report.audit.private import DIGITS, private_record
 from memhorizon.report.audit.sets import duplicates, most_copied, shared, skipped
 from memhorizon.report.audit.style import CSS
-from memhorizon.report.audit.verdict import certainty, sentence, verdict
+from memhorizon.report.audit.verdict import certainty, sentence, undecided, verdict
 from memhorizon.report.page import Page, document
 from memhorizon.report.parts import paragraphs, picture, section, text_of
 
@@ -96,4 +96,9 @@ def _page(record: AuditRecord, runs: Sequence[RunDir] = ()) -> str:
     return html(record)
 
 
-PAGE = Page(AuditRecord, _page, sentence)
+def _told(record: AuditRecord) -> str:
+    """The verdict, and what it leaves undecided."""
+    return "\n".join([sentence(record), *(f"Undecided: {line}" for line in undecided(record))])
+
+
+PAGE = Page(AuditRecord, _page, _told)

@@ -42,10 +42,15 @@ def measured_text(e: Estimate) -> str:
     >>> measured_text(Estimate(0.18, 0.1734, 0.188)), measured_text(Estimate(886.0, 135.0, 1640.0))
     ('0.180 [0.173, 0.188]', '886 [135, 1,640]')
     """
-    return f"{_three_digits(e.value)} [{_three_digits(e.low)}, {_three_digits(e.high)}]"
+    return f"{number_text(e.value)} [{number_text(e.low)}, {number_text(e.high)}]"
 
 
-def _three_digits(x: float) -> str:
+def number_text(x: float) -> str:
+    """Write a number to three digits.
+
+    >>> number_text(3.6581), number_text(616755.4), number_text(math.inf)
+    ('3.66', '616,755', '∞')
+    """
     if math.isinf(x):
         return "∞" if x > 0 else "−∞"
     return f"{x:,.0f}" if abs(x) >= 100 else f"{x:#.3g}".removesuffix(".")

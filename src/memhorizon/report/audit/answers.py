@@ -21,7 +21,10 @@ def _block(title: str, number: str, words: str) -> str:
 
 
 def _copies() -> str:
-    return "Samples that repeat one training item. They alone decide the exit status (--fail-above)."
+    return (
+        "Samples that repeat one training item. They alone decide the exit status (--fail-above), with those "
+        "that are undecided if asked (--fail-undecided)."
+    )
 
 
 def _leaning(record: AuditRecord) -> str:

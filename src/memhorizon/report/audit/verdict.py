@@ -69,7 +69,7 @@ def undecided(record: AuditRecord) -> list[str]:
     return [
         f"{what} a p-value as small as those of exact copies (at most {number_text(least)}), and more "
         "reference items would be needed to report "
-        f"{'it' if count == 1 else 'them'}: look at the closest pairs on the page before you take this for "
+        f"{'it' if count == 1 else 'them'}: look at the undecided pairs on the page before you take this for "
         "an answer."
     ]
 

@@ -11,7 +11,7 @@ from memhorizon.figures.reading import QUALITY_NAMES, timescale
 from memhorizon.figures.window import Window, window_of
 from memhorizon.records.reading import has_images, law_of, unfinished
 from memhorizon.records.sweep import SweepRecord
-from memhorizon.report.words import joined, step_text, time_text
+from memhorizon.report.words import joined, measured_text, number_text, step_text, time_text
 from memhorizon.results import UNKNOWN, Estimate, ScalingLaw, Status, Time
 from memhorizon.timescales.pooling import geometric_mean, log_ratio
 
@@ -46,31 +46,45 @@ def _window(group: Group, item: str, quality: str) -> str:
     opened = [window for window in found if window.is_open]
     setting = f"With {_setting(group, item)}"
     if not opened:
-        copied = any(window.end.observed for window in found)
+        copied = any(window.end.status in (Status.OBSERVED, Status.BEFORE_FIRST) for window in found)
         return f" {setting} samples were not seen to be {quality}{' before copying began' * copied}."
     begin = _geometric_mean([window.begin.value for window in opened])
-    end = _geometric_mean([window.end.value for window in opened])
-    ended = all(window.end.observed for window in opened)
-    copying = f"copying {'began at' if ended else 'had not begun by'} step {step_text(end)}"
     share = f" ({len(opened)} of {len(found)} seeds)" if len(found) > 1 else ""
     return (
-        f" {setting} samples were {quality} from step {step_text(begin)} on and {copying}: "
+        f" {setting} samples were {quality} from step {step_text(begin)} on and {_ended(opened)}: "
         f"a window of {_factor(opened)}{share}."
     )
+
+
+def _ended(opened: Sequence[Window]) -> str:
+    """When copying began in runs whose samples were good before, in words."""
+    ends = [window.end.value for window in opened if window.end.observed]
+    others = [window.end.value for window in opened if not window.end.observed]
+    if not others:
+        return f"copying began at step {step_text(_geometric_mean(ends))}"
+    if not ends:
+        return f"copying had not begun by step {step_text(min(others))}"
+    began = f"copying began at step {step_text(_geometric_mean(ends))} in {len(ends)} of {len(opened)} seeds"
+    return f"{began} and not by step {step_text(min(others))} in the others"
 
 
 def _factor(opened: Sequence[Window]) -> str:
     """How wide windows are: a factor with its interval, or a bound.
 
-    The interval is that of the mean over runs; of one run it is from the ends of the intervals of its two
-    times, which both hold in 90 % of cases at least.
+    The interval is that of the mean over three runs or more. Two factors are told as they are. Of one run it
+    is from the ends of the intervals of its two times, which both hold in 90 % of cases at least.
     """
     if len(opened) == 1:
         return _factor_of_one(opened[0])
     mean = geometric_mean([log_ratio(window.end, window.begin) for window in opened])
-    if mean.status is Status.OBSERVED:
-        return f"a factor of {mean.value:.1f} [{mean.low:.1f}, {mean.high:.1f}]"
-    return f"at least a factor of {mean.value:.1f}" if mean.status is Status.AT_LEAST else UNBOUNDED
+    if mean.status is Status.AT_LEAST:
+        return f"a factor of {number_text(mean.value)} or more, on average"
+    if mean.status is not Status.OBSERVED:
+        return UNBOUNDED
+    if len(opened) == 2:
+        ratios = [number_text(window.end.value / window.begin.value) for window in opened]
+        return f"factors of {joined(ratios)}"
+    return f"a factor of {measured_text(mean.estimate)}"
 
 
 def _factor_of_one(window: Window) -> str:
@@ -78,8 +92,8 @@ def _factor_of_one(window: Window) -> str:
     begin, end = window.begin, window.end
     least = end.low / begin.high
     if begin.observed and end.observed and begin.low > 0:
-        return f"a factor of {end.value / begin.value:.1f} [{least:.1f}, {end.high / begin.low:.1f}]"
-    return f"at least a factor of {least:.1f}" if least > 1 else UNBOUNDED
+        return f"a factor of {measured_text(Estimate(end.value / begin.value, least, end.high / begin.low))}"
+    return f"at least a factor of {number_text(least)}" if least > 1 else UNBOUNDED
 
 
 def _times(group: Group, name: str) -> list[Time]:
@@ -158,7 +172,7 @@ def _growth(record: SweepRecord, item: str) -> str:
     if len(mem.exponents) > 1:
         return _changes(mem, gen, record, item)
     name, e = next(iter(mem.exponents.items()))
-    return f"; {_mem_clause(phrase_of(name, item), e)}, while {_gen_clause(name, gen, record)}."
+    return f"; {_mem_clause(phrase_of(name, item), e)}, while {_gen_clause(name, gen, record, e)}."
 
 
 def _changes(mem: ScalingLaw, gen: ScalingLaw | None, record: SweepRecord, item: str) -> str:
@@ -201,15 +215,15 @@ def _mem_clause(factor: str, e: Estimate) -> str:
     return f"whether {factor} changes that is not settled by these runs ({_doubling(e)} times per doubling)"
 
 
-def _gen_clause(name: str, law: ScalingLaw | None, record: SweepRecord) -> str:
-    """How the time until the level of quality depends on it."""
+def _gen_clause(name: str, law: ScalingLaw | None, record: SweepRecord, mem: Estimate) -> str:
+    """How the time until the level of quality depends on it, beside the exponent of that until copying."""
     if law is None:
         return _gen_unfitted(record)
     e = law.exponents[name]
     if e.low > 0:
-        word = "later too"
+        word = "later too" if mem.low > 0 else "later"
     elif e.high < 0:
-        word = "earlier too"
+        word = "earlier too" if mem.high < 0 else "earlier"
     else:
         word = "without measurably waiting longer"
     return f"{_quality(record)} came down to a fixed level {word} ({_doubling(e)} times per doubling)"
@@ -245,5 +259,8 @@ def _quality_reached(record: SweepRecord) -> str:
 def _not_known(record: SweepRecord, times: Sequence[Time]) -> str:
     """Why the time of good quality is not known of any run."""
     statuses = {time.status for time in times}
-    words = [words for status, words in REASONS.items() if status in statuses]
+    reasons = dict(REASONS)
+    if any(record.rules.curve in run.curves for run in record.runs):
+        reasons[Status.NOT_MEASURED] = "has no best value above 0, to which a level could be relative"
+    words = [words for status, words in reasons.items() if status in statuses]
     return f"{_quality(record)} {joined(words) if words else 'gives no time'}"
