@@ -126,6 +126,23 @@ def test_undecided_samples_pass_unless_they_are_to_fail(here, capsys):
     assert run("--fail-undecided", "--fail-above", "0.5", samples="few") == 0
 
 
+def test_the_page_of_a_record_does_not_take_the_place_of_one_with_images(here, capsys):
+    assert run("--record", "audit.json", "--output", "audit.html") == 1
+    before = (here / "audit.html").read_bytes()
+    assert main(["report", "audit.json"]) == 2
+    assert "is there with images, which the record does not hold" in capsys.readouterr().err
+    assert (here / "audit.html").read_bytes() == before
+    (here / "audit.html").rename("moved.html")
+    assert main(["report", "audit.json"]) == 0
+    assert (here / "audit.html").is_file()
+
+
+def test_a_key_of_a_file_that_has_none_is_named(here, capsys):
+    np.save("s.npy", np.zeros((3, 4)))
+    assert run(samples="s.npy::x") == 2
+    assert "s.npy::x: expected no key" in capsys.readouterr().err
+
+
 def test_the_numbers_are_json_and_the_same_each_time(here, capsys):
     """25 of 40 are 0.625, no larger share than is allowed."""
     assert run("--json", "--record", "one.json", "--fail-above", "0.625") == 0

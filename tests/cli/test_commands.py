@@ -374,6 +374,13 @@ def test_watch_shows_what_cannot_be_read_and_what_has_not_begun(tmp_path, config
     assert "cannot be read" in rows["seed3"]
 
 
+def test_a_quiet_dry_run_shows_no_progress(config, tmp_path, capsys):
+    assert main(["train", "--load", config, "--root", str(tmp_path), "--dry-run", "--quiet"]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert "of memory" in shown.out
+
+
 def test_the_time_left_follows_the_pace():
     """100 steps in the first second, then 10 a second."""
     log = [{"step": 100, "loss": 1.0, "seconds": 1.0}]
@@ -385,7 +392,10 @@ def test_damaged_pictures_do_not_keep_the_others_from_being_drawn(tmp_path, conf
     assert main(["train", "--load", config, "--root", str(tmp_path), "--quiet"]) == 0
     (tmp_path / "text.json").write_text("hello")
     capsys.readouterr()
-    assert main(["figure", "all", "--results", str(tmp_path / SMALL.key)]) in (0, 1)
+    assert main(["figure", "all", "--results", str(tmp_path / SMALL.key)]) == 0
+    shown = capsys.readouterr()
+    assert "record-timescales.png" in shown.out
+    assert shown.err == ""  # the other files of a run are no records
     assert main(["figure", "all", "--results", str(tmp_path)]) == 1
     shown = capsys.readouterr()
     assert "record-timescales.png" in shown.out

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from memhorizon.experiments.run_directory import RunDir
 
 Positional = tyro.conf.Positional
+# What a folder of runs holds beside records.
+OF_RUNS = ("config.json", "data.json", "done.json", "environment.json", "plan.json", "row.json", "slurm.json")
 
 
 def figure(name: Positional[str], results: Path = Path("results")) -> int:
@@ -31,7 +33,7 @@ def figure(name: Positional[str], results: Path = Path("results")) -> int:
     if name.endswith(".json"):
         draw(Path(name))
         return 0
-    every = sorted(path for path in results.rglob("*.json") if not (path.parent / "config.json").exists())
+    every = sorted(path for path in results.rglob("*.json") if path.name not in OF_RUNS)
     if name == "all":
         return _draw_all(every)
     found = [path for path in every if path.stem == name]
