@@ -158,6 +158,8 @@ class Keeper:
 
     def exported(self, memory: Memory) -> None:
         """Keep the candidates that a state names until the next state, although others take their place."""
+        if self.root is None:  # weights in memory are no part of a state
+            return
         stale = self._exported - set(memory.candidates)
         self._exported = set(memory.candidates)
         for step in stale:
