@@ -89,10 +89,11 @@ def keep_bytes(content: bytes, path: Path) -> None:
 
 
 def is_of(path: Path, look: Look) -> bool:
-    """Whether there is a file of weights, and it says that they are those of this look."""
+    """Whether there is a file of weights, and it does not say that they are those of another look."""
     try:
         with safe_open(path, framework="pt") as file:
-            return file.metadata() == about(look)
+            told = file.metadata()
+        return not told or told == about(look)  # nothing is told in files of older code
     except (OSError, SafetensorError):
         return False
 

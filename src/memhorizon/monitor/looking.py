@@ -359,7 +359,7 @@ class Looking:
         """
         memory = self._memory
         best = best_look(memory.looks, self.settings.target)
-        if best is not None and best is not before:
+        if best is not None and best is not before and self.root is not None:
             self._keeper.keep_best(memory, best, weights_of(subject.networks))
         self._keeper.keep_candidate(memory, look, subject)
 
@@ -451,5 +451,5 @@ class Looking:
         before = samples_of(memory.looks[place])
         memory.looks[place] = look
         self._tell_of(look, before)
-        if best_look(memory.looks, self.settings.target) is look:
+        if best_look(memory.looks, self.settings.target) is look and self.root is not None:
             self._keeper.keep_best(memory, look, weights_of(subject.networks))
