@@ -16,7 +16,15 @@ from memhorizon.timescales.pooling import Pooled
 from memhorizon.timescales.rules import OF_SAMPLES, Rules
 
 NAME = "windows"
-SWEEPS = ("n_digits", "window_digits", "n_fashion", "window_fashion", "width_digits", "dropout_digits")
+SWEEPS = (
+    "n_digits",
+    "window_digits",
+    "n_fashion",
+    "window_fashion",
+    "width_digits",
+    "width_window_digits",
+    "dropout_digits",
+)
 LOSS = Rules(quality="holdout", t=0.3, tolerance=0.05, memorized=0.1)  # its first descent
 
 
