@@ -1,6 +1,7 @@
 """tau_gen of committed sweeps on images, read again from the quality of samples, beside tau_mem."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from memhorizon.recipes.pooled import Interval, bare, mean_ratio, power_of
 from memhorizon.recipes.tables import found_table, grouped
 from memhorizon.records.reading import level_of
 from memhorizon.records.sweep import RunRecord, SweepRecord
-from memhorizon.results import Time
+from memhorizon.results import Status, Time
 from memhorizon.timescales.pooling import Pooled
 from memhorizon.timescales.rules import OF_SAMPLES, Rules
 
@@ -54,7 +55,8 @@ def make(request: Request) -> Found:
     records = read_inputs(SWEEPS, request)
     rows = [row for record in records for row in rows_of(record)]
     settings = {"inputs": origin_of(records, request.records)}
-    return found_table(NAME, rows, KINDS, settings=settings, summary={"tau_gen": summarise(rows)})
+    summary = {"tau_gen": exponents(rows, _tau_gen), "window": exponents(rows, _ratios)}
+    return found_table(NAME, rows, KINDS, settings=settings, summary=summary)
 
 
 def rows_of(record: SweepRecord) -> Iterator[Row]:
@@ -103,17 +105,29 @@ def _number(run: RunRecord, factor: str) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def summarise(rows: Sequence[Row]) -> dict[str, Interval]:
-    """The exponent of n in tau_gen of each sweep over n, by quality."""
+def exponents(rows: Sequence[Row], times_in: Callable[[Row], Sequence[Time]]) -> dict[str, Interval]:
+    """The exponent of n in some times of each sweep over n, by quality."""
     found = {}
     for (sweep, quality), own in grouped(rows, lambda row: (row.sweep, row.quality)).items():
-        if len({row.n_train for row in own}) >= 4:
-            power = power_of(*_each_seed(own))
+        sizes = {row.n_train for row in own}
+        if len(sizes) >= 4 and len(own) == len(sizes):  # one setting at each n
+            pairs = [(float(row.n_train), time) for row in own for time in times_in(row)]
+            power = power_of([n for n, _ in pairs], [time for _, time in pairs])
             found[f"{sweep}, {quality}"] = Interval(power.value, power.low, power.high)
     return found
 
 
-def _each_seed(rows: Sequence[Row]) -> tuple[list[float], list[Time]]:
-    """n_train and tau_gen of every run."""
-    pairs = [(float(row.n_train), time) for row in rows for time in row.tau_gen]
-    return [n for n, _ in pairs], [time for _, time in pairs]
+def _tau_gen(row: Row) -> Sequence[Time]:
+    return row.tau_gen
+
+
+def _ratios(row: Row) -> list[Time]:
+    """tau_mem / tau_gen of each seed that has good samples; a bound where copying was not reached."""
+    found = []
+    for mem, gen in zip(row.tau_mem, row.tau_gen, strict=True):
+        if gen.observed and mem.known:
+            ratio = mem.value / gen.value
+            high = ratio if mem.observed else math.inf
+            low = 0.0 if mem.status is Status.BEFORE_FIRST else ratio
+            found.append(Time(ratio, low, max(high, ratio), mem.status))
+    return found
