@@ -130,9 +130,10 @@ def _evenly(last: int, count: int) -> list[int]:
 
 def _evenly_in_log_snr(schedule: Schedule, count: int) -> list[int]:
     """So many indices down to 1, each the nearest to its place in log(signal/noise), none of them twice."""
-    log_snr = [_log_snr(level) for level in schedule.alpha_bar[1:].tolist()]  # of the indices from 1 on
-    noisy = (index for index in range(1, len(schedule)) if _signal(schedule, index) <= LITTLE_SIGNAL)
-    first = max(next(noisy, len(schedule) - 1), count)
+    levels = schedule.alpha_bar[1:].tolist()  # of the indices from 1 on
+    log_snr = [_log_snr(level) for level in levels]
+    noisy = (index for index, level in enumerate(levels, 1) if math.sqrt(level) <= LITTLE_SIGNAL)
+    first = max(next(noisy, len(levels)), count)
     step = (log_snr[0] - log_snr[first - 1]) / (count - 1)
     places = np.array([log_snr[first - 1] + k * step for k in range(count)])
     nearest = np.abs(np.array(log_snr) - places[:, None]).argmin(axis=1) + 1
@@ -273,8 +274,8 @@ def visited_levels(schedule: Schedule, sampler: SamplerConfig) -> list[float]:
         InputError: if the schedule has fewer levels than the sampler has steps, or its last level or the
             steps between levels are none that can be sampled (see the module).
     """
-    indices = visited_indices(schedule, sampler.n_solver_steps, sampler.method)
     check_last_level(schedule)
+    indices = visited_indices(schedule, sampler.n_solver_steps, sampler.method)
     levels = [*schedule.alpha_bar[indices].tolist(), 1.0]
     _check_path(schedule, levels, sampler.method)
     return levels

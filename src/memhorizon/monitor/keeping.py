@@ -71,12 +71,12 @@ def _is_buffer(value: Tensor) -> bool:
     return not isinstance(value, nn.Parameter)
 
 
-def keep_tensors(tensors: dict[str, Tensor], path: Path, about: Mapping[str, str] | None = None) -> None:
-    """Write tensors, and words about them, whole or not at all."""
+def keep_tensors(tensors: dict[str, Tensor], path: Path, told: Mapping[str, str] | None = None) -> None:
+    """Write tensors, and what is told of them, whole or not at all."""
     make_folder(path.parent, "root")
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        save_file(tensors, temporary, metadata=dict(about or {}))
+        save_file(tensors, temporary, metadata=dict(told or {}))
         os.replace(temporary, path)  # noqa: PTH105
     finally:
         temporary.unlink(missing_ok=True)

@@ -23,7 +23,7 @@ class Meter:
         self._last: float | None = None
 
     def start(self) -> None:
-        """The training resumes from here, where it has not begun."""
+        """The training begins here, where it has not begun."""
         if self._last is None:
             self._last = self._timer()
 
