@@ -236,7 +236,7 @@ def test_a_record_is_drawn_by_its_path(tmp_path, capsys):
 
 def test_recipes_are_listed(capsys):
     assert main(["reproduce"]) == 0
-    names = {line.split(":")[0] for line in capsys.readouterr().out.splitlines()}
+    names = {line.split(":")[0] for line in capsys.readouterr().out.splitlines()[1:]}
     folder = Path(__file__).resolve().parents[2] / "src" / "memhorizon" / "recipes"
     sweeps = {name for name in names if not (folder / name).is_dir()}
     assert sweeps == {entry.name for entry in TABLE}

@@ -167,7 +167,7 @@ def test_the_page_says_what_the_record_says():
     for rule, found in summary["folk rules"].items():
         assert folk_line(rule, found) in page
     every = summary["all"]["ours"]
-    counts = f"{every['forecasts']} forecasts of {every['runs']} runs of {every['sweeps']} sweeps"
+    counts = f"{every['forecasts']} forecasts of {every['runs']} runs in {every['sweeps']} sweeps"
     assert counts in page
     near, far = (100 * summary[f"two or more sizes, ratio {ratio}"]["ours"]["error"] for ratio in (2, 4))
     told = f"{near:.0f} % at twice the largest pilot and {far:.0f} % at four times with two or more sizes"

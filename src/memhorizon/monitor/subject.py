@@ -28,18 +28,9 @@ class Subject:
 
     @classmethod
     def of(cls, denoiser: Denoiser, model: object = None) -> "Subject":
-        """Find the networks behind a denoiser; a model that is one of them is taken alone.
-
-        Raises:
-            InputError: if the model is a network that the denoiser does not call.
-        """
+        """Find the networks behind a denoiser; a model that is one of them is taken alone."""
         found = networks(denoiser)
         given = _without_wrapper(model)
-        if isinstance(given, nn.Module) and found and not _share_weights(given, found):
-            raise InputError(
-                "model: expected the network that the Denoiser calls, got another one; let denoiser= be a "
-                "function that makes a Denoiser of the model"
-            )
         if any(network is given for network in found):
             found = [network for network in found if network is given]
         first = next((weight for network in found for weight in network.parameters()), None)
@@ -54,12 +45,13 @@ def denoiser_of(model: object, given: Callable[[object], Denoiser] | Denoiser | 
         given: what `Monitor` got: a denoiser, a function that makes one of a model, or nothing.
 
     Raises:
-        InputError: if it is none.
+        InputError: if it is none, or the model is a network that the denoiser does not call.
     """
     model = _without_wrapper(model)
     if isinstance(model, Denoiser):
         return model
     if isinstance(given, Denoiser):
+        _check_called(model, given)
         return given
     if given is None:
         raise InputError(f"model: expected a Denoiser, since no `denoiser` is given, got {model!r:.60}")
@@ -74,10 +66,17 @@ def _without_wrapper(model: object) -> object:
     return model.module if isinstance(model, DistributedDataParallel) else model
 
 
-def _share_weights(model: nn.Module, found: list[nn.Module]) -> bool:
-    """Whether a network has a parameter of others; one without any is not told apart."""
+def _check_called(model: object, denoiser: Denoiser) -> None:
+    """Refuse a network that has no parameter of those behind a denoiser, which would be looked at instead."""
+    if not isinstance(model, nn.Module):
+        return
     own = {id(weight) for weight in model.parameters()}
-    return not own or any(id(weight) in own for network in found for weight in network.parameters())
+    called = {id(weight) for network in networks(denoiser) for weight in network.parameters()}
+    if own and called and not own & called:
+        raise InputError(
+            "model: expected the network that the Denoiser calls, got another one; let denoiser= be a "
+            "function that makes a Denoiser of the model"
+        )
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -288,7 +288,8 @@ TABLE = (
         paper_n=PAPER_N,
         paper_axes={"width": PAPER_WIDTHS},
         rules=WINDOW_RULES,
-        note="The runs of width 16 are those of window_digits.",
+        note="The runs of width 16 are those of window_digits; of the committed runs those of widths 24 and "
+        "32 have one seed, and end where copies are common.",
         items=DIGITS_ITEMS,
     ),
     Entry(
