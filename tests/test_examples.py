@@ -116,7 +116,8 @@ def test_a_training_with_a_package_is_watched(example, name, package, sizes, tmp
         monitor = example(name).main(**sizes, **QUICK)
     assert [look.step for look in monitor.history][:2] == [4, 8]
     assert all(np.isfinite(look.holdout_loss) for look in monitor.history)
-    assert monitor.record().failures == ()
+    # after ten updates a network may have learned nothing yet, which is said
+    assert all("of a constant output" in failure for failure in monitor.record().failures)
 
 
 def test_the_checkpoints_of_an_example_are_watched_from_their_folder(example, tmp_path, monkeypatch, capsys):
