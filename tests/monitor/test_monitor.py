@@ -138,7 +138,7 @@ def test_a_network_that_has_learned_its_training_set_is_memorizing(tmp_path):
     assert watch.history[-1].copies is not None
     assert watch.history[-1].copies.value > 0.9
     record = load_record(tmp_path / "monitor.json")
-    assert record.looks == watch.history
+    assert repr(record.looks) == repr(watch.history)  # from Python 3.13 on NaN differs from itself there
     assert (tmp_path / watch.record().sheets[0].arrays).is_file()
 
 
@@ -427,7 +427,7 @@ def test_every_contact_sheet_has_its_picture_in_the_end(tmp_path):
     sheets = watch.record().sheets
     assert len(sheets) >= 3
     assert all((tmp_path / sheet.picture).is_file() for sheet in sheets)
-    assert load_record(tmp_path / "monitor.json").looks == watch.history
+    assert repr(load_record(tmp_path / "monitor.json").looks) == repr(watch.history)
     assert watch.record().failures == ()
 
 
