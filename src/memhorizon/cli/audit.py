@@ -110,10 +110,16 @@ def audit(
         found = audit_of(sets, config, features=source, same_units=same_units, cache=store, progress=progress)
     report = replace(found, answer=replace(found.answer, command=command()))
     _tell(report, output, record, pairs, private=private, as_json=json)
-    passed = report.passed(fail_above, fail_undecided=fail_undecided)
-    if passed and report.undecided and not fail_undecided:
+    return _status(report, fail_above, fail_undecided=fail_undecided)
+
+
+def _status(report: AuditReport, fail_above: float, *, fail_undecided: bool) -> int:
+    """The exit status; where it is 0 although samples are undecided, this is said."""
+    if not report.passed(fail_above, fail_undecided=fail_undecided):
+        return 1
+    if report.undecided and not fail_undecided:
         say("exit status 0: undecided samples pass; with --fail-undecided they count as copies")
-    return 0 if passed else 1
+    return 0
 
 
 def _given(**named: Given | None) -> dict[str, Given]:

@@ -16,6 +16,7 @@ from memhorizon.experiments.executors import Executor
 from memhorizon.experiments.recipe import Progress, Recipe, Reproduced, Size
 from memhorizon.records.sweep import SweepRecord
 from memhorizon.report import sentence
+from memhorizon.report.words import counted
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,8 @@ def plan_all(asked: Asked) -> int:
         seconds = _seconds_of_runs(recipe, asked)
         total += seconds
         about = f", about {duration(seconds)}" if seconds else ""
-        runs = f" {_counted(len(recipe.plan(asked.size)), 'run')}{about}." if recipe.plan(asked.size) else ""
+        configs = recipe.plan(asked.size)
+        runs = f" {counted(len(configs), 'run')}{about}." if configs else ""
         print(f"{recipe.name}:{runs}{_takes(recipe, asked)}{_reads(recipe, asked)}", flush=True)
     print(_sum(every, total))
     return 0
@@ -140,8 +142,8 @@ def _sum(recipes_of_size: Sequence[Recipe], total: float) -> str:
     if total:
         about = f"; their runs about {duration(total)} in all"
         about += f", what the {others} without runs take comes on top" if others else ""
-    counted = _counted(len(recipes_of_size), "recipe")
-    return f"{counted}{about}. Each is a piece of its own: memhorizon reproduce NAME"
+    every = counted(len(recipes_of_size), "recipe")
+    return f"{every}{about}. Each is a piece of its own: memhorizon reproduce NAME"
 
 
 def _takes(recipe: Recipe, asked: Asked) -> str:
@@ -155,11 +157,7 @@ def _reads(recipe: Recipe, asked: Asked) -> str:
         return ""
     missing = recipe.missing(asked.records)
     there = f"; {asked.records} does not have {', '.join(missing)}" if missing else ""
-    return f" It reads {_counted(len(recipe.reads), 'record')} of full size{there}."
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
+    return f" It reads {counted(len(recipe.reads), 'record')} of full size{there}."
 
 
 def _seconds_of_runs(recipe: Recipe, asked: Asked) -> float:

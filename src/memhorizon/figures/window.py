@@ -80,6 +80,7 @@ class WindowPicture:
         for group, left, right in zip(every, rows, copies, strict=True):
             self._panel(left, right, group, looks[group.series])
         self._axes(list(rows), copies)
+        self._legend(figure)
         return figure
 
     def _panel(self, left: Axes, right: Axes, group: Group, look: Look) -> None:
@@ -108,7 +109,7 @@ class WindowPicture:
         return max(lowest, 1e-12) if level is None else max(lowest, FLOOR * level)
 
     def _axes(self, rows: Sequence[Axes], copies: Sequence[Axes]) -> None:
-        """Scales, labels and the legend."""
+        """Scales and labels."""
         style.log_scale(rows[-1].xaxis)
         style.log_scale(rows[0].yaxis)
         rows[0].set_ylim(bottom=0.8 * self._floor())
@@ -118,6 +119,9 @@ class WindowPicture:
             axes.set_ylim(-0.02, 1.02)
             axes.spines.right.set_visible(True)
         copies[len(copies) // 2].set_ylabel("memorized fraction")
+
+    def _legend(self, figure: Figure) -> None:
+        """What lines, shades and marks mean, above the panels."""
         entries = {
             "quality (left)": Line2D([], [], color=style.DARK),
             "memorized fraction (right)": Line2D([], [], color=style.FRAME, linestyle=style.LINES[1]),
@@ -128,7 +132,6 @@ class WindowPicture:
         if any(_is_cut_off(window_of(run)) for run in self.record.runs):
             ended = Line2D([], [], color=style.DARK, marker=ENDED, linestyle="none")
             entries[f"run ended before {style.TAU_MEM}"] = ended
-        figure = rows[0].figure
         figure.legend(list(entries.values()), list(entries), loc="outside upper center", ncols=2)
 
 

@@ -164,7 +164,7 @@ class Looking:
     def _look(self, step: int, model: object, *, force: bool) -> None:
         memory = self._memory
         plan = self.settings.plan
-        subject = Subject.of(denoiser_of(model, self._denoiser), model)
+        subject = self._subject(model)
         if not (force or self._prober.is_ready(memory.purse)):
             self._prober.try_out(memory, step, subject, batch_size=self._batch_size)
             memory.due = max(plan.first, step + 1)
@@ -179,6 +179,10 @@ class Looking:
         memory.due = next_step(step, ratio_after(look, plan))
         self._conclude(look, subject)
         self._warn_untrained(at_once=force)
+
+    def _subject(self, model: object) -> Subject:
+        """The network that is looked at, of what `update` or `finish` got."""
+        return Subject.of(denoiser_of(model, self._denoiser), model)
 
     def _losses(self, subject: Subject, *, force: bool) -> Losses | None:
         """The losses of this look; None where they cannot be paid for."""
@@ -386,7 +390,7 @@ class Looking:
         purse.paid_files(seconds[0])
 
     def _finish(self, model: object) -> None:
-        self._certify_kept(Subject.of(denoiser_of(model, self._denoiser), model), unlimited=True)
+        self._certify_kept(self._subject(model), unlimited=True)
         self._keep_best_again()
         self._warn_untrained(at_once=True)
         self._write(always=True)
