@@ -1,5 +1,7 @@
 """Forecasts from what users have: run directories, records, their files, tables, and several of these."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import jaxtyping
@@ -8,12 +10,13 @@ import torch
 
 import memhorizon as mh
 from memhorizon.distributions import Empirical
+from memhorizon.errors import InputError
 from memhorizon.experiments.record import record
 from memhorizon.forecasting.target import target_of
 from memhorizon.forecasts import read_pilots
 from memhorizon.records.files import load_record, record_of, to_plain, write_record
 from memhorizon.records.forecast import ForecastRecord
-from memhorizon.results import Status
+from memhorizon.results import Status, Time
 from sweeps import make_runs
 
 ROOT = Path(__file__).parents[1]
@@ -60,6 +63,22 @@ def test_a_run_that_is_given_twice_counts_once(runs, made, tmp_path):
         assert [pilot.tau_mem for pilot in read_pilots(sources, RULES)] == [pilot.tau_mem for pilot in once]
     rows = [{"n": 50, "time": 900.0}, {"n": 50, "time": 900.0}]
     assert len(read_pilots(rows)) == 2  # of two runs, as far as a table tells
+
+
+def test_of_a_run_and_an_older_record_of_it_the_longer_one_counts(made):
+    run = next(run for run in made.runs if run.timescales.tau_mem.status is Status.OBSERVED)
+    early = replace(run.timescales, tau_mem=Time(5.0, 5.0, math.inf, Status.NOT_REACHED))
+    older = replace(run, timescales=early)
+    for sources in ([older, run], [run, older]):
+        (pilot,) = read_pilots(sources)
+        assert pilot.tau_mem == run.timescales.tau_mem
+
+
+def test_a_folder_of_records_is_told_to_name_them(made, tmp_path):
+    path = write_record(made, tmp_path / "made.json")
+    with pytest.raises(InputError, match="records are given by their names") as raised:
+        read_pilots(tmp_path)
+    assert str(path) in str(raised.value)
 
 
 def test_the_law_of_the_runs_is_extended(made):

@@ -15,6 +15,7 @@ from memhorizon.forecasting.forecast import Asked, forecast_of
 from memhorizon.forecasting.pilots import MOST, Pilot, pilots_of_rows
 from memhorizon.records.files import load_record
 from memhorizon.records.sweep import RunRecord, SweepRecord
+from memhorizon.results import Status
 from memhorizon.sweeps import Sweep, find_runs
 from memhorizon.timescales.rules import Rules
 
@@ -104,12 +105,19 @@ def read_pilots(sources: Source | Iterable[Source], rules: Rules | None = None) 
 
 
 def _once(pilots: Sequence[Pilot]) -> list[Pilot]:
-    """Pilots without those that are one of the others once more: of one name, with the same times."""
+    """Pilots without those that are one of the others once more; of one run, what was seen for longest."""
     seen: dict[tuple[object, ...], Pilot] = {}
     for place, pilot in enumerate(pilots):
-        times = [(time.status, str(time.value)) for time in (pilot.tau_mem, pilot.tau_gen)]
-        seen.setdefault((pilot.key or place, pilot.seed, *times), pilot)
+        run = (pilot.key or place, pilot.seed, pilot.point)
+        if run not in seen or _seen_until(pilot) > _seen_until(seen[run]):
+            seen[run] = pilot
     return list(seen.values())
+
+
+def _seen_until(pilot: Pilot) -> tuple[bool, float]:
+    """How far a run had been looked at, to compare looks at one run; one that saw copies was the longest."""
+    time = pilot.tau_mem
+    return time.status is Status.OBSERVED, time.value
 
 
 def _listed(sources: Source | Iterable[Source]) -> list[Source]:
@@ -149,7 +157,9 @@ def _runs_at(place: object) -> list[RunDir]:
     try:
         return find_runs(place)
     except InputError as error:
-        raise InputError(f"pilots: {str(error).removeprefix('path: ')}") from error
+        records = sorted(Path(place).glob("*.json")) if isinstance(place, str | Path) else []
+        hint = f"; records are given by their names, such as {str(records[0])!r}" if records else ""
+        raise InputError(f"pilots: {str(error).removeprefix('path: ')}{hint}") from error
 
 
 def _sweep_of(path: str | Path) -> SweepRecord:
