@@ -43,7 +43,7 @@ COLUMNS = {
     "net": "the network and its batch",
     "rows": "runs of the sweep",
     "one_core_s": "seconds of the sweep in one single-threaded process, row after row, median over rounds",
-    "all_cores_s": "seconds of the sweep in one process that uses all cores, row after row, median over rounds",
+    "all_cores_s": "seconds of the sweep in one process on all cores, row after row, median over rounds",
     "per_core_s": "seconds with a process per core, median over rounds",
     "against_one_core": "one core over a process per core, median over rounds",
     "against_all_cores": "all cores over a process per core, median over rounds",
@@ -74,10 +74,13 @@ def main():
         one, every, beside = (statistics.median(column) for column in zip(*rounds, strict=True))
         against_one = statistics.median(a / c for a, b, c in rounds)
         against_all = statistics.median(b / c for a, b, c in rounds)
-        rows.append({"net": name, "rows": len(configs), "one_core_s": one, "all_cores_s": every, "per_core_s": beside})
+        rows.append(
+            {"net": name, "rows": len(configs), "one_core_s": one, "all_cores_s": every, "per_core_s": beside}
+        )
         rows[-1] |= {"against_one_core": against_one, "against_all_cores": against_all, "rounds": rounds}
         print(
-            f"{name:36} {one:7.1f} s {every:7.1f} s {beside:7.1f} s   {against_one:.2f} {against_all:.2f}", flush=True
+            f"{name:36} {one:7.1f} s {every:7.1f} s {beside:7.1f} s   {against_one:.2f} {against_all:.2f}",
+            flush=True,
         )
     command = "python benchmarks/sweep_throughput.py"
     write("sweep_throughput", command, before, rows, columns=COLUMNS, out=options.out, rounds=options.rounds)
