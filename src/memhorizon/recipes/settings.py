@@ -91,8 +91,10 @@ IMAGE_RULES = Rules(quality="holdout", t=0.3, tolerance=0.05, memorized=0.1)  # 
 WINDOW_RULES = Rules(quality="frechet", t=None, tolerance=0.25, relative_to="worst", memorized=0.1)
 
 TINY = MeasureConfig(
-    snapshots=6, first=3, n_samples=40, sampler=SamplerConfig(n_solver_steps=5), repeats=1, keep=False
+    snapshots=4, first=2, n_samples=24, sampler=SamplerConfig(n_solver_steps=3), repeats=1, keep=False
 )
+TINY_UPDATES = 10
+TINY_HOLDOUT = 32
 
 
 def at_each_n(base: Config, updates: Mapping[int, int], **axes: Values) -> list[Config]:
@@ -113,9 +115,11 @@ def _on_first(config: Config) -> Config:
     return replace(config, data=replace(config.data, subset=0))
 
 
-def tiny(base: Config, n_updates: int = 24) -> Config:
-    """The same kind of run in a second or two: it shows that the recipe works, not what it claims."""
-    return lasting(replace(base, model=replace(base.model, width=8)), n_updates, TINY)
+def tiny(base: Config) -> Config:
+    """The same kind of run in a second: it shows that the recipe works, not what it claims."""
+    data = replace(base.data, n_holdout=TINY_HOLDOUT)
+    small = replace(base, data=data, model=replace(base.model, width=8))
+    return lasting(small, TINY_UPDATES, TINY)
 
 
 def lasting(base: Config, n_updates: int, measure: MeasureConfig) -> Config:

@@ -22,6 +22,7 @@ from memhorizon.recipes.settings import (
     PAPER_N,
     PAPER_WIDTHS,
     SGD,
+    TINY_UPDATES,
     WINDOW,
     WINDOW_FASHION,
     WINDOW_RULES,
@@ -35,7 +36,6 @@ from memhorizon.timescales.rules import Rules
 
 SEEDS = (0, 1, 2)
 DIGITS_ITEMS = 1797
-TINY_UPDATES = 24
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Entry:
         """All runs: three seeds each, one where the sweep is tiny or the paper's."""
         if size == "tiny":
             length = dict.fromkeys(self.tiny, TINY_UPDATES)
-            return at_each_n(tiny(self.base, TINY_UPDATES), length, **self.tiny_axes, seed=(0,))
+            return at_each_n(tiny(self.base), length, **self.tiny_axes, seed=(0,))
         if size == "paper":
             length = dict.fromkeys(self.paper_n, self.paper.train.n_updates)
             return at_each_n(self.paper, length, **self.paper_axes, seed=(0,))

@@ -27,15 +27,17 @@ BATCH = {"digits": 32, "fashion": 16, "mixture": 512}
 
 @dataclass(frozen=True)
 class Samples:
-    """How many samples are drawn.
+    """How many samples are drawn, and how many losses.
 
     Attributes:
         snapshot: at each snapshot.
         truth: at the steps that a monitor stopped at or chose.
+        losses: of test items, at each of both.
     """
 
     snapshot: int = 300
     truth: int = 5000
+    losses: int = 512
 
 
 @dataclass(frozen=True)
@@ -150,13 +152,13 @@ def _flow_steps(
 
 def samples(size: Size) -> Samples:
     """How many samples are drawn at a size."""
-    return Samples(50, 100) if size == "tiny" else Samples()
+    return Samples(40, 80, losses=32) if size == "tiny" else Samples()
 
 
 def trainings(size: Size) -> tuple[Training, ...]:
     """All trainings at a size."""
     if size == "tiny":
-        return (Training("digits", 8, 40, width=8), Training("mixture", 16, 60, width=16, prediction="v"))
+        return (Training("digits", 8, 30, width=8), Training("mixture", 16, 60, width=16, prediction="v"))
     return (*_mixtures(), *_digits(), *_fashion())
 
 

@@ -24,7 +24,6 @@ from memhorizon.samplers import SamplerConfig
 
 SAMPLER = SamplerConfig("ddim", 15)
 TARGET = 0.01
-N_TEST_ROWS = 512
 TRUTH_SEED = 3_000_000_000
 SNAPSHOT_SEED = 2_000_000_000
 
@@ -120,7 +119,7 @@ def truth_of(training: Training, sizes: Samples, split: Split, device: torch.dev
         sizes,
         CopyFinder.of(split.train, split.holdout, target=TARGET, seed=1),
         Probe.of(split.train, split.holdout[:N_HOLDOUT], 128, seed=11),
-        Probe.of(split.train, split.holdout[N_HOLDOUT:], N_TEST_ROWS, seed=12),
+        Probe.of(split.train, split.holdout[N_HOLDOUT:], sizes.losses, seed=12),
         split.item_shape,
         device,
         split.train,
