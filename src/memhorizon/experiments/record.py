@@ -83,12 +83,13 @@ def read_times(runs: Sequence[RunDir], rules: Rules | None = None) -> list[Times
     return times_of(readings, rules_for(readings, rules))
 
 
-def read_again(made: SweepRecord, rules: Rules) -> SweepRecord:
+def read_again(made: SweepRecord, rules: Rules, *, laws: bool = True) -> SweepRecord:
     """The same runs read by other rules: times, laws and contrasts follow from the curves of the record.
 
     Args:
         made: the record of a sweep.
         rules: how times are read now.
+        laws: whether laws and contrasts are wanted, which take most of the time.
 
     Raises:
         InputError: if no run has the curve that the rules name, or a configuration is none of this version.
@@ -97,9 +98,11 @@ def read_again(made: SweepRecord, rules: Rules) -> SweepRecord:
     check_kind("rules", rules, Rules)
     readings = [_reading(run) for run in made.runs]
     check_measured(readings, rules)
-    again = _record(readings, rules, made.name, made.command)
+    again = _with_times(readings, rules, made.name, made.command)
+    again = _with_laws(again) if laws else again
     kept = {name: getattr(made, name) for name in ("claim", "size", "seconds", "made", "left_out", "differs")}
-    return replace(again, others=tuple(read_again(other, rules) for other in made.others), **kept)
+    others = tuple(read_again(other, rules, laws=laws) for other in made.others)
+    return replace(again, others=others, **kept)
 
 
 def _reading(run: RunRecord) -> Reading:
@@ -169,15 +172,24 @@ def _about(reading: Reading) -> dict[str, Plain]:
 
 
 def _record(readings: Sequence[Reading], rules: Rules | None, name: str, command: str) -> SweepRecord:
+    return _with_laws(_with_times(readings, rules, name, command))
+
+
+def _with_times(readings: Sequence[Reading], rules: Rules | None, name: str, command: str) -> SweepRecord:
+    """The runs and their times."""
     rules = rules_for(readings, rules)
     times = times_of(readings, rules)
     runs = tuple(_run(reading, own) for reading, own in zip(readings, times, strict=True))
-    made = SweepRecord(name, command, rules, runs)
-    by = varied(runs)
+    return SweepRecord(name, command, rules, runs)
+
+
+def _with_laws(made: SweepRecord) -> SweepRecord:
+    """The record with what follows from the times of its runs: laws where powers are varied, or contrasts."""
+    by = varied(made.runs)
     if not by:
-        return replace(made, contrasts=tuple(contrasts_of(runs)))
-    collapse, note = collapse_of(runs, by)
-    return replace(made, laws=laws_by(runs, by), collapse=collapse, collapse_note=note)
+        return replace(made, contrasts=tuple(contrasts_of(made.runs)))
+    collapse, note = collapse_of(made.runs, by)
+    return replace(made, laws=laws_by(made.runs, by), collapse=collapse, collapse_note=note)
 
 
 def _run(reading: Reading, times: Timescales) -> RunRecord:

@@ -61,10 +61,10 @@ def make(request: Request) -> Found:
 
 def rows_of(record: SweepRecord) -> Iterator[Row]:
     """Each setting of a sweep, from each quality of samples that all of its runs have."""
-    by_loss = {run.key: run.timescales.tau_gen for run in read_again(record, LOSS).runs}
+    by_loss = {run.key: run.timescales.tau_gen for run in read_again(record, LOSS, laws=False).runs}
     for quality in OF_SAMPLES:
         if all(quality in run.curves for run in record.runs):
-            again = read_again(record, rules_of(record, quality))
+            again = read_again(record, rules_of(record, quality), laws=False)
             for runs in grouped(again.runs, _setting).values():
                 yield _row(again, quality, runs, [by_loss[run.key] for run in runs])
 
