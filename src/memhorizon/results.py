@@ -8,6 +8,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from numbers import Real
 
 import numpy as np
@@ -123,6 +124,7 @@ def _check_counts(count: int | np.integer, total: int | np.integer) -> None:
         )
 
 
+@lru_cache(maxsize=4096)  # curves of many items ask for the same few counts again and again
 def _clopper_pearson(count: int, total: int, confidence: float) -> tuple[float, float]:
     """The ends p at which the tail beyond the count has the probability (1 - confidence) / 2.
 

@@ -216,6 +216,7 @@ def test_the_picture_shows_the_numbers(made, tmp_path):
     late = replace(rows[0].times, share=not_reached(4000.0))
     rows[0] = replace(rows[0], times=late)
     record = table("first_digits", rows, KINDS, settings={}, summary=encode_object(summary))
+    record = replace(record, command="memhorizon reproduce first_digits")  # who draws it is then known
     frame = drawn(record, tmp_path).frame()
     for rule, found in summary.copies.items():
         shown = [row for row in frame if row["quantity"] == "ratio" and row["rule"] == rule]

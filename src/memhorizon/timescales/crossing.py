@@ -19,9 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy import stats
 from scipy.optimize import isotonic_regression
-from scipy.special import expit, logit, ndtr
+from scipy.special import expit, logit, ndtr, ndtri
 
 from memhorizon.results import two_sided
 
@@ -193,13 +192,15 @@ def _quantile(width: Float[np.ndarray, " g"], confidence: float) -> Float[np.nda
     Source: [imbens2004]
     """
     width = np.minimum(width, 40.0)  # beyond it the far end is never met
-    low = np.full_like(width, stats.norm.isf(1 - confidence))
+    low = np.full_like(width, -ndtri(1 - confidence))
     top = two_sided(confidence)
     z = np.maximum(low, 0.0)
     for _ in range(20):  # Newton on a function that is concave above 0: never overshoots there
         missing = confidence - (ndtr(z + width) - ndtr(-z))
         density = _density(z + width) + _density(z)
-        z = np.clip(z + missing / density, low, top)
+        before, z = z, np.clip(z + missing / density, low, top)
+        if np.array_equal(z, before):
+            break
     return z
 
 
