@@ -38,7 +38,7 @@ class Place:
     Attributes:
         when: one of WHEN.
         step: of the snapshot; None where there is no such time.
-        why: why not, where there is none.
+        why: why not, where there is none; before the step, where that is not the time it stands for.
     """
 
     when: str
@@ -68,7 +68,8 @@ class Page:
         if self.place.step is None:
             return self.place.why
         copies = int(self.copied.sum())
-        return f"step {self.place.step:,}: {copies} of {len(self.copied)} copies"
+        before = f"{self.place.why} " if self.place.why else ""
+        return f"{before}step {self.place.step:,}: {copies} of {len(self.copied)} copies"
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ def places(run: RunRecord, steps: Sequence[int]) -> list[Place]:
     found.append(_middle(window, steps, middle))
     if window.end.observed:
         return [*found, Place(late, steps[-1])]
-    return [*found, Place(late, None, "copying had not begun")]
+    return [*found, Place(late, steps[-1], "not yet at")]
 
 
 def _middle(window: Window, steps: Sequence[int], when: str) -> Place:
