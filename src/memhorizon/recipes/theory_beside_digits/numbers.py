@@ -26,7 +26,7 @@ DIM = 64
 POOL = 1797 - 256  # all digits that are not held out: their covariance is taken for the population's
 # Bins of the spectrum.
 NODES = 24
-TINY_NODES = 6
+TINY_NODES = 3
 LEVELS, TINY_LEVELS = (0.01, 0.1, 0.3), (0.3,)  # diffusion times
 GAP_LEVEL = 0.05
 # As the timescales of the runs are read.
