@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import jaxtyping
+import numpy as np
 import pytest
 import torch
 
@@ -178,3 +179,34 @@ def test_another_belief_is_checked(unchecked):
     for steepest in ((10.0, 1e-6), (-10.0, 1e-6), (10.0, 5.0)):
         step = mh.forecast(rows, n_train=10**15, exponent=steepest).tau_mem.step
         assert 0 < 2 * step.low < step.value < step.high / 2
+
+
+def test_pilots_that_were_late_at_their_first_look_are_not_said_to_be_early():
+    rows = [{"n": n, "time": 50, "censored": "left"} for n in (50, 100)]
+    found = mh.forecast(rows, n_train=1000)
+    assert "2 of 2 pilots had reached tau_mem before their first look" in found.summary()
+    assert found.next_pilot.n_train == 200
+    mixed = mh.forecast([*rows, {"n": 200, "time": 90, "censored": "right"}], n_train=1000)
+    assert "2 of 3 pilots had reached tau_mem before their first look, 1 not by their end" in mixed.summary()
+    assert mixed.next_pilot.n_train == 200
+
+
+@pytest.mark.parametrize("gap", [None, math.nan])
+def test_gaps_of_a_table_are_what_is_not_known(gap):
+    times = [(50, 900.0), (50, 2000.0), (100, 2100.0), (200, 4500.0)]
+    rows = [{"n": n, "time": time} for n, time in times]
+    columns = ("key", "seed", "tau_gen", "censored", "width", "lr", "batch_size")
+    with_gaps = [{**row, **dict.fromkeys(columns, gap)} for row in rows]
+    assert read_pilots(with_gaps) == read_pilots(rows)
+
+
+def test_what_numpy_compares_is_censored_or_not():
+    times = np.array([900.0, 2000.0])
+    rows = [{"n": 50, "time": time, "censored": time > 1000} for time in times]
+    assert [pilot.tau_mem.status for pilot in read_pilots(rows)] == [Status.OBSERVED, Status.NOT_REACHED]
+
+
+@pytest.mark.parametrize("twice", [{"time": 900, "tau_mem": 7}, {"n_train": 7, "time": 900}])
+def test_two_columns_for_one_thing_are_refused(twice):
+    with pytest.raises(InputError, match="got both"):
+        read_pilots([{"n": 50, **twice}])

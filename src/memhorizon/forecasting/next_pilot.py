@@ -118,14 +118,21 @@ def _width_after(pilots: Sequence[Pilot], candidate: _Candidate, target: Target,
 
 
 def _longer(pilots: Sequence[Pilot], question: Question) -> NextPilot:
-    """Where nothing was reached: the smallest of the pilots, much longer."""
-    smallest = min(pilots, key=lambda pilot: pilot.point.n_train)
-    bound = max(pilot.time(question.timescale).value for pilot in pilots)
-    steps = math.ceil(FURTHER * bound)
-    items = steps * (smallest.point.batch_size or smallest.point.n_train)
-    note = f"the smallest pilot, {FURTHER:g} times as long as the longest so far"
+    """Where no time was observed: the smallest pilot that had not got there, much longer; else a larger one."""
+    known = [pilot for pilot in pilots if pilot.time(question.timescale).known]
+    late = [pilot for pilot in known if pilot.time(question.timescale).status is Status.NOT_REACHED]
+    if late:
+        pilot = min(late, key=lambda pilot: pilot.point.n_train)
+        n_train = pilot.point.n_train
+        note = f"the smallest pilot, {FURTHER:g} times as long as the longest so far"
+    else:
+        pilot = max(known, key=lambda pilot: pilot.point.n_train)
+        n_train = 2 * pilot.point.n_train
+        note = "twice the largest pilot, with earlier looks: all were there before their first look"
+    steps = math.ceil(FURTHER * max(pilot.time(question.timescale).value for pilot in known))
+    items = steps * min(n_train, pilot.batch_limit or n_train)
     seconds = items * _seconds_per_item(pilots)
-    return NextPilot(int(smallest.point.n_train), steps, math.nan, math.inf, items, seconds, note)
+    return NextPilot(int(n_train), steps, math.nan, math.inf, items, seconds, note)
 
 
 def _seconds_per_item(pilots: Sequence[Pilot]) -> float:

@@ -5,12 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 
+import numpy as np
+
 from memhorizon.checks import check_number, check_whole
 from memhorizon.errors import InputError
 from memhorizon.results import Curve, Status, Time
 
 LENGTHS = ("n_train", "n")  # either names the training-set size in a row of a table
 COLUMNS = (*LENGTHS, "time", "tau_mem", "censored", "tau_gen", "seed", "width", "lr", "batch_size", "key")
+MAY_LACK = ("censored", "tau_gen", "seed", "width", "lr", "batch_size", "key")  # columns with gaps
 MOST = 1e15  # of steps, items and hyperparameters; 1 / MOST is the least: products stay within float64
 SIDES = {"right": Status.NOT_REACHED, "left": Status.BEFORE_FIRST}
 TIMESCALES = ("tau_mem", "tau_gen")
@@ -87,6 +90,7 @@ def _pilot(row: object, i: int) -> Pilot:
         raise InputError(f"pilots[{i}]: expected a row with n and time, got {type(row).__name__}")
     where = f"pilots[{i}]"
     _check_columns(row, where)
+    row = {name: value for name, value in row.items() if not (name in MAY_LACK and _is_gap(value))}
     limit = _optional(row, "batch_size", where)
     point = _point(row, limit, where)
     mem = _first(row, ("time", "tau_mem"), where)
@@ -94,11 +98,16 @@ def _pilot(row: object, i: int) -> Pilot:
     return Pilot(
         key=str(row.get("key", f"row {i}")),
         point=point,
-        tau_mem=_time(mem, row.get("censored", False), f"{where}.time"),
-        tau_gen=_no_time() if tau_gen is None else _time(tau_gen, False, f"{where}.tau_gen"),
+        tau_mem=_time(mem, _status(row.get("censored", False), f"{where}.censored"), f"{where}.time"),
+        tau_gen=_no_time() if tau_gen is None else _time(tau_gen, Status.OBSERVED, f"{where}.tau_gen"),
         seed=_seed(row, where),
         batch_limit=limit,
     )
+
+
+def _is_gap(value: object) -> bool:
+    """Whether an entry is none: None, or NaN as tables have it."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _check_columns(row: Mapping, where: str) -> None:
@@ -116,10 +125,12 @@ def _point(row: Mapping, limit: float | None, where: str) -> Point:
 
 
 def _first(row: Mapping, names: Sequence[str], where: str) -> object:
-    """The entry under the first of some names that a row has; None where all that it has are."""
-    for name in names:
-        if row.get(name) is not None:
-            return row[name]
+    """The entry under the one of some names that a row has; None where all that it has are."""
+    given = [name for name in names if row.get(name) is not None]
+    if len(given) > 1:
+        raise InputError(f"{where}: expected {' or '.join(names)}, got both")
+    if given:
+        return row[given[0]]
     if any(name in row for name in names):
         return None
     raise InputError(f"{where}: expected {' or '.join(names)}, got only {sorted(map(str, row))}")
@@ -135,8 +146,8 @@ def _seed(row: Mapping, where: str) -> int | None:
     return None if value is None else check_whole(f"{where}.seed", value, least=0)
 
 
-def _time(value: object, censored: object, where: str) -> Time:
-    """A time as it is, or from a number of steps and the side on which it is censored."""
+def _time(value: object, status: Status, where: str) -> Time:
+    """A time as it is, or from a number of steps and whether it was observed."""
     if isinstance(value, Time):
         if value.known:
             check_number(where, value.value, least=1 / MOST, most=MOST)
@@ -144,7 +155,6 @@ def _time(value: object, censored: object, where: str) -> Time:
     if not isinstance(value, Real) or isinstance(value, bool):
         raise InputError(f"{where}: expected a number of steps or a Time, got {value!r:.60}")
     steps = check_number(where, value, least=1 / MOST, most=MOST)
-    status = _status(censored, where)
     if status is Status.NOT_REACHED:
         return Time(steps, steps, math.inf, status)
     if status is Status.BEFORE_FIRST:
@@ -153,13 +163,11 @@ def _time(value: object, censored: object, where: str) -> Time:
 
 
 def _status(censored: object, where: str) -> Status:
-    if censored is False or censored is None:
-        return Status.OBSERVED
-    if censored is True:
-        return Status.NOT_REACHED
+    if isinstance(censored, bool | np.bool_):
+        return Status.NOT_REACHED if censored else Status.OBSERVED
     if isinstance(censored, str) and censored in SIDES:
         return SIDES[censored]
-    raise InputError(f'{where}: expected censored as True, False, "right" or "left", got {censored!r:.60}')
+    raise InputError(f'{where}: expected True, False, "right" or "left", got {censored!r:.60}')
 
 
 def _no_time() -> Time:

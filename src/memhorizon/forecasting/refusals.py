@@ -57,6 +57,11 @@ def unmeasured(pilots: Sequence[Pilot], timescale: str) -> Refusal | None:
         reasons = sorted({str(time.status) for time in times})
         return Refusal(Status.NOT_MEASURED, f"no pilot has a {timescale}: {', '.join(reasons)}")
     if not any(time.observed for time in known):
+        early = sum(time.status is Status.BEFORE_FIRST for time in known)
+        if early:
+            late = f", {len(known) - early} not by their end" if early < len(known) else ""
+            sides = f"{early} of {len(known)} pilots had reached {timescale} before their first look{late}"
+            return Refusal(Status.ALL_CENSORED, sides)
         return Refusal(Status.ALL_CENSORED, f"none of {len(known)} pilots reached {timescale}")
     return None
 
