@@ -10,6 +10,7 @@ from PIL import Image
 
 import memhorizon as mh
 from markup import assert_clean
+from memhorizon.errors import InputError
 from memhorizon.experiments.planning import (
     Settings,
     guessed_length,
@@ -227,3 +228,22 @@ def test_too_few_images(tmp_path):
         Image.fromarray(pixels).save(tmp_path / f"{i}.png")
     with pytest.raises(mh.InputError, match="expected at least 64, got 3"):
         mh.plan(tmp_path, root=tmp_path / "plan")
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        (
+            np.tile(np.arange(64).reshape(8, 8), (40, 1, 1)),
+            "images: expected pictures that differ, got 40 times the same one",
+        ),
+        (np.arange(80).reshape(80, 1, 1), "images: expected pictures of 2 x 2 pixels or more, got 1 x 1"),
+    ],
+)
+def test_pictures_that_nothing_can_be_learned_from_are_refused(pixels, message, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i, picture in enumerate(pixels.astype(np.uint8)):
+        Image.fromarray(picture).save(folder / f"{i:03d}.png")
+    with pytest.raises(InputError, match=message):
+        mh.plan(folder, root=tmp_path / "plan")

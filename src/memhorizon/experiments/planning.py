@@ -144,6 +144,8 @@ def side_of(images: ImageSet) -> int | None:
     height, width = images.images.shape[-2:]
     side = min(height, width, LARGEST_SIDE)
     side -= side % 2  # the U-Net halves it once
+    if not side:
+        raise InputError(f"images: expected pictures of 2 x 2 pixels or more, got {height} x {width}")
     return None if height == width == side else side
 
 
@@ -151,6 +153,8 @@ def facts_of(images: ImageSet, source: str) -> ImageFacts:
     """Number, duplicates, dimension and spectrum of some images."""
     pictures = images.images
     groups = duplicate_groups(pictures)
+    if len(groups.unique()) == 1:
+        raise InputError(f"images: expected pictures that differ, got {len(pictures)} times the same one")
     # eigenvalues of the covariance from the singular values of the centred pictures
     points = pictures.flatten(1).double().numpy()
     values = np.linalg.svd(points - points.mean(axis=0), compute_uv=False) ** 2

@@ -118,7 +118,7 @@ def _width_after(pilots: Sequence[Pilot], candidate: _Candidate, target: Target,
 
 
 def _longer(pilots: Sequence[Pilot], question: Question) -> NextPilot:
-    """Where no time was observed: the smallest pilot that had not got there, much longer; else a larger one."""
+    """Where no time was observed: the smallest pilot that had not got there, longer; else a larger one."""
     known = [pilot for pilot in pilots if pilot.time(question.timescale).known]
     late = [pilot for pilot in known if pilot.time(question.timescale).status is Status.NOT_REACHED]
     if late:
