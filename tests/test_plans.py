@@ -234,8 +234,8 @@ def test_too_few_images(tmp_path):
     ("pixels", "message"),
     [
         (
-            np.tile(np.arange(64).reshape(8, 8), (40, 1, 1)),
-            "images: expected pictures that differ, got 40 times the same one",
+            np.tile(np.arange(64).reshape(8, 8), (80, 1, 1)),
+            "images: expected pictures that differ, got 80 times the same one",
         ),
         (np.arange(80).reshape(80, 1, 1), "images: expected pictures of 2 x 2 pixels or more, got 1 x 1"),
     ],
