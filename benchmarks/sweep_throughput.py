@@ -82,7 +82,7 @@ def main():
             f"{name:36} {one:7.1f} s {every:7.1f} s {beside:7.1f} s   {against_one:.2f} {against_all:.2f}",
             flush=True,
         )
-    command = "python benchmarks/sweep_throughput.py"
+    command = f"python benchmarks/sweep_throughput.py --rounds {options.rounds}"
     write("sweep_throughput", command, before, rows, columns=COLUMNS, out=options.out, rounds=options.rounds)
 
 

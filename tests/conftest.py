@@ -25,3 +25,9 @@ def global_seed_untouched():
     before = torch.random.get_rng_state().clone()
     yield
     assert torch.equal(before, torch.random.get_rng_state()), "the global torch generator was moved"
+
+
+@pytest.fixture
+def unmeasured(monkeypatch):
+    """A dry run shows configurations alone; what they need is measured in tests/cli/test_commands.py."""
+    monkeypatch.setattr("memhorizon.cli.output._estimated", lambda answer, *_, **__: answer)

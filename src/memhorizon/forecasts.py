@@ -117,7 +117,7 @@ def _once(pilots: Sequence[Pilot]) -> list[Pilot]:
 def _seen_until(pilot: Pilot) -> tuple[bool, float]:
     """How far a run had been looked at, to compare looks at one run; one that saw copies was the longest."""
     time = pilot.tau_mem
-    return time.status is Status.OBSERVED, time.value
+    return time.status in (Status.OBSERVED, Status.BEFORE_FIRST), time.value
 
 
 def _listed(sources: Source | Iterable[Source]) -> list[Source]:

@@ -246,12 +246,6 @@ def test_recipes_are_listed(capsys):
     assert names > sweeps
 
 
-@pytest.fixture
-def unmeasured(monkeypatch):
-    """Only the configurations are looked at: that their needs are measured is tested above."""
-    monkeypatch.setattr(output, "_estimated", lambda answer, *_, **__: answer)
-
-
 def dry(words, capsys):
     """What a command would do."""
     assert main([words[0], "--dry-run", "--json", *words[1:]]) == 0

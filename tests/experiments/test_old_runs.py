@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from memhorizon.cli import main, output
+from memhorizon.cli import main
 from memhorizon.datasets.config import DataConfig
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, MeasureConfig, from_json, to_json
@@ -121,8 +121,7 @@ def test_an_edited_configuration_of_version_0_1_is_refused(old):
         _ = directory.config
 
 
-def test_a_training_from_its_file_says_that_it_is_a_new_run(old, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(output, "_estimated", lambda answer, *_, **__: answer)  # not looked at here
+def test_a_training_from_its_file_says_that_it_is_a_new_run(old, tmp_path, capsys, unmeasured):
     directory, today = old
     words = ["train", "--dry-run", "--quiet", "--root", str(tmp_path / "new"), "--load"]
     assert main([*words, str(directory.path / "config.json")]) == 0

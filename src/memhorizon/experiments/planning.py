@@ -140,7 +140,11 @@ def looked_at(source: Path, size: int | None, *, grey: bool) -> tuple[ImageSet, 
 
 
 def side_of(images: ImageSet) -> int | None:
-    """The number of pixels a side that pictures are brought to; None where they can stay as they are."""
+    """The number of pixels a side that pictures are brought to; None where they can stay as they are.
+
+    Raises:
+        InputError: if they are a pixel wide or high.
+    """
     height, width = images.images.shape[-2:]
     side = min(height, width, LARGEST_SIDE)
     side -= side % 2  # the U-Net halves it once
@@ -150,7 +154,11 @@ def side_of(images: ImageSet) -> int | None:
 
 
 def facts_of(images: ImageSet, source: str) -> ImageFacts:
-    """Number, duplicates, dimension and spectrum of some images."""
+    """Number, duplicates, dimension and spectrum of some images.
+
+    Raises:
+        InputError: if all are the same.
+    """
     pictures = images.images
     groups = duplicate_groups(pictures)
     if len(groups.unique()) == 1:
