@@ -1,6 +1,7 @@
 """Forecasts from what users have: run directories, records, their files, tables, and several of these."""
 
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from memhorizon.forecasting.target import target_of
 from memhorizon.forecasts import read_pilots
 from memhorizon.records.files import load_record, record_of, to_plain, write_record
 from memhorizon.records.forecast import ForecastRecord
+from memhorizon.report import report
 from memhorizon.results import Status, Time
 from sweeps import make_runs
 
@@ -210,3 +212,36 @@ def test_what_numpy_compares_is_censored_or_not():
 def test_two_columns_for_one_thing_are_refused(twice):
     with pytest.raises(InputError, match="got both"):
         read_pilots([{"n": 50, **twice}])
+
+
+def test_whole_numbers_of_tables_are_whole_numbers():
+    """A column with gaps is one of floats in pandas."""
+    table = [{"n": np.float64(50), "time": 900.0, "seed": 1.0}, {"n": 100.0, "time": 1800.0, "seed": 2}]
+    assert [(pilot.point.n_train, pilot.seed) for pilot in read_pilots(table)] == [(50, 1), (100, 2)]
+    with pytest.raises(InputError, match=r"n: expected a whole number .*50\.5"):
+        read_pilots([{"n": 50.5, "time": 900.0}])
+
+
+def test_runs_that_cannot_be_read_are_named(runs, tmp_path):
+    root = tmp_path / "runs"
+    shutil.copytree(runs[0].path.parent, root)
+    damaged, unlogged, *_ = sorted(root.glob("*-seed0-*"))
+    (damaged / "measures.jsonl").write_text("[]\n")
+    (unlogged / "steps.jsonl").write_text("[]\n")  # the time that it took is unknown, not its curves
+    found = mh.forecast(root, n_train=128, rules=RULES)
+    (left_out,) = found.left_out
+    assert left_out.startswith(f"{damaged.name}: ")
+    assert "damaged" in left_out
+    assert f"left out: {damaged.name}" in found.summary()
+    assert len(found.pilots) == len(runs) - 1
+    record = ForecastRecord("f", "", found)
+    assert load_record(write_record(record, tmp_path / "f.json")).forecast.left_out == found.left_out
+    assert "1 run left out" in report(record)
+    # so does a record of these runs
+    again = mh.forecast(mh.Sweep.of(root).record(RULES), n_train=128)
+    assert again.left_out == found.left_out
+
+
+def test_an_interval_that_the_tails_cannot_tell_is_refused(made):
+    with pytest.raises(InputError, match="confidence: "):
+        mh.forecast(made, n_train=128, confidence=1 - 1e-9)

@@ -215,6 +215,10 @@ def test_the_page_says_what_the_plan_says(made, tmp_path):
         ({"minutes": 0}, "^minutes: expected"),
         ({"width": 0}, "^width: expected"),
         ({"batch_size": 0}, "^batch_size"),
+        ({"width": 4}, r"^width, groups: .* in 8 equal groups, got 4 channels \(width 4\)"),
+        ({"root": __file__}, "^root: expected a folder, got the file"),
+        ({"root": f"{__file__}/plan"}, "^root: cannot make the folder .*: Not a directory"),
+        ({"root": "x" * 300}, "^root: cannot make the folder .*: File name too long"),
     ],
 )
 def test_what_is_asked_is_checked(wrong, words, folder):

@@ -1,8 +1,10 @@
 """How many steps until it copies? `forecast` answers from pilots: runs, records, or tables of times."""
 
 from collections.abc import Iterable, Mapping, Sequence, Sized
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from memhorizon.checks import check_flag, check_number, check_whole
 from memhorizon.errors import InputError
@@ -19,6 +21,7 @@ from memhorizon.results import Status
 from memhorizon.sweeps import Sweep, find_runs
 from memhorizon.timescales.rules import Rules
 
+MOST_CONFIDENCE = 1 - 1e-6  # tails beyond are those of components that are too light to be kept
 Source: TypeAlias = str | Path | RunDir | Sweep | SweepRecord | RunRecord | Mapping[str, object]
 
 
@@ -49,7 +52,7 @@ def forecast(
         width: of its network; as in the pilots where it is not given.
         lr: its learning rate; likewise.
         batch_size: items in each update, which smaller sets do not fill; likewise.
-        confidence: nominal coverage of the intervals.
+        confidence: nominal coverage of the intervals, at most 0.999999.
         exponent: mean (-10 to 10) and standard deviation (1e-6 to 5) of what is believed of the exponent of
             n in tau_mem; by default 1 +- 0.3 where all items are in each update, 1.5 +- 0.5 at a smaller
             batch, 1 +- 0.4 where it is not known.
@@ -69,39 +72,68 @@ def forecast(
         _positive("width", width),
         _positive("lr", lr),
         _positive("batch_size", batch_size),
-        check_number("confidence", confidence, above=0, below=1),
+        check_number("confidence", confidence, above=0, most=MOST_CONFIDENCE),
         exponent,
         accept_prior,
     )
     check_flag("accept_prior", accept_prior)
-    return forecast_of(read_pilots(pilots, rules), asked)
+    found = gather(pilots, rules)
+    return replace(forecast_of(found.pilots, asked), left_out=found.left_out)
 
 
 def _positive(name: str, value: float | None) -> float | None:
     return None if value is None else check_number(name, value, least=1 / MOST, most=MOST)
 
 
+class Gathered(NamedTuple):
+    """What sources hold: pilots, and runs that are none, each with the reason."""
+
+    pilots: list[Pilot]
+    left_out: tuple[str, ...]
+
+
 def read_pilots(sources: Source | Iterable[Source], rules: Rules | None = None) -> list[Pilot]:
+    """Pilots from runs, records and rows, as `gather` finds them.
+
+    Raises:
+        InputError: if there is none, or a record or row cannot be read.
+    """
+    return gather(sources, rules).pilots
+
+
+def gather(sources: Source | Iterable[Source], rules: Rules | None = None) -> Gathered:
     """Pilots from runs, records and rows; a run that is in several of them counts once.
 
     Raises:
-        InputError: if there is none, or one cannot be read.
+        InputError: if there is none, or a record or row cannot be read; runs that cannot be are listed.
     """
     listed = _listed(sources)
     rows = [one for one in listed if isinstance(one, Mapping)]
     found = pilots_of_rows(rows)
+    records: list[SweepRecord | RunRecord] = []
     runs: list[RunDir] = []
     for one in listed:
         if isinstance(one, SweepRecord | RunRecord):
-            found += pilots_of_record(one)
+            records.append(one)
         elif isinstance(one, str | Path) and Path(one).suffix == ".json" and Path(one).is_file():
-            found += pilots_of_record(_sweep_of(one))
+            records.append(_sweep_of(one))
         elif isinstance(one, Sweep):
             runs += one.runs
         elif not isinstance(one, Mapping):
             runs += _runs_at(one)
             rules = rules or (rules_of(Path(one)) if isinstance(one, str | Path) else None)
-    return _once(found + (_of_runs(runs, rules) if runs else []))
+    for one in records:
+        found += pilots_of_record(one)
+    if runs:
+        records.append(record(runs, rules))
+        found += pilots_of_record(records[-1], _seconds_of(runs))
+    return Gathered(_once(found), _left_out(records))
+
+
+def _left_out(records: Sequence[SweepRecord | RunRecord]) -> tuple[str, ...]:
+    """Runs that records do not have, with the reasons."""
+    sweeps = [one for one in records if isinstance(one, SweepRecord)]
+    return tuple(f"{run.key}: {run.reason}" for sweep in sweeps for run in sweep.left_out)
 
 
 def _once(pilots: Sequence[Pilot]) -> list[Pilot]:
@@ -169,7 +201,10 @@ def _sweep_of(path: str | Path) -> SweepRecord:
     return found
 
 
-def _of_runs(runs: Sequence[RunDir], rules: Rules | None) -> list[Pilot]:
-    """Pilots from run directories, with the time that each took."""
-    seconds = {run.path.absolute().name: run.seconds() for run in runs}
-    return pilots_of_record(record(runs, rules), seconds)
+def _seconds_of(runs: Sequence[RunDir]) -> dict[str, float]:
+    """The time that each run took, by name; of those whose log can be read."""
+    seconds = {}
+    for run in runs:
+        with suppress(InputError, OSError):
+            seconds[run.path.absolute().name] = run.seconds()
+    return seconds

@@ -27,11 +27,11 @@ from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import SweepProgress, execute_sweep
 from memhorizon.files.digests import digest_of
 from memhorizon.files.images import ImageSet, ImageSource
-from memhorizon.files.plain import check_path, write_at
+from memhorizon.files.plain import check_folder, check_path, make_folder, write_at
 from memhorizon.forecasting.answers import Forecast
 from memhorizon.forecasting.forecast import Asked, forecast_of
 from memhorizon.forecasting.pilots import Pilot
-from memhorizon.forecasts import read_pilots
+from memhorizon.forecasts import gather, read_pilots
 from memhorizon.records.codec import encode_object
 from memhorizon.records.files import write_record
 from memhorizon.records.plan import PlannedPilot, PlanRecord
@@ -118,8 +118,9 @@ class Plan:
         Raises:
             InputError: if there is none.
         """
-        pilots = _last_of_each(read_pilots(self.root, RULES))
-        found = forecast_of(pilots, Asked(self.answer.facts.n))
+        gathered = gather(self.root, RULES)
+        pilots = _last_of_each(gathered.pilots)
+        found = replace(forecast_of(pilots, Asked(self.answer.facts.n)), left_out=gathered.left_out)
         seconds = sum(one.seconds or 0.0 for one in pilots)
         made = replace(self, answer=replace(self.answer, forecast=found, seconds=seconds))
         made._keep()
@@ -150,7 +151,7 @@ class Plan:
 
     def _keep(self) -> None:
         """Write the plan beside the pilots, so that the same call resumes with it."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        make_folder(self.root, "root")
         write_record(self.answer, self.root / FILE)
 
     def __repr__(self) -> str:
@@ -200,6 +201,7 @@ def plan(
     check_whole("width", width, least=1)
     check_whole("batch_size", batch_size, least=1)
     place = check_path("root", root)
+    check_folder(place, "root")
     source = source_of(images, place)
     looked, size = looked_at(source, size, grey=grey)
     path = Path(os.path.abspath(source))

@@ -359,21 +359,25 @@ def test_a_sweep_with_a_failed_run_has_a_page_and_says_so(tmp_path, config, caps
 def test_watch_shows_what_cannot_be_read_and_what_has_not_begun(tmp_path, config, capsys):
     root = tmp_path / "runs"
     assert main(["train", "--load", config, "--root", str(root), "--quiet"]) == 0
-    for seed, damage in ((1, ""), (2, "steps.jsonl"), (3, "config.json")):
+    for seed, damage in ((1, ""), (2, "steps.jsonl"), (3, "config.json"), (4, "config.json")):
         run = RunDir.create(root, replace(SMALL, seed=seed))
         if damage:
             (run.path / damage).write_bytes(b"\xff\n")
+    shutil.copy(root / SMALL.key / "done.json", run.path)
     (root / ".trash").mkdir()
     (root / ".trash" / "config.json").write_text("{}")
     capsys.readouterr()
     assert main(["watch", str(root), "--once"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 5
     rows = {line.partition(": ")[0].split("-")[-2]: line for line in lines}
     assert ": done" in rows["seed0"]
     assert "has not begun" in rows["seed1"]
     assert "cannot be read" in rows["seed2"]
     assert "cannot be read" in rows["seed3"]
+    assert "cannot be read" in rows["seed4"]
+    assert main(["report", str(root)]) == 1
+    assert "left out: " in capsys.readouterr().err
 
 
 def test_the_time_left_follows_the_pace():

@@ -178,8 +178,13 @@ def read_everything(path):
 
 def test_no_snapshots_cannot_be_measured(tmp_path):
     directory = RunDir.create(tmp_path, small())
-    with pytest.raises(InputError, match="no snapshots"):
+    with pytest.raises(InputError, match="no snapshots in .*none was taken yet"):
         next(measure(directory))
+    finished = run(small(train=TrainConfig(n_updates=6, batch_size=4)), root=tmp_path)
+    for path in (finished.path / "snapshots").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match="no snapshots in .*they are gone"):
+        next(measure(finished))
 
 
 @pytest.mark.parametrize("executor", [Inline(), Local(processes=2, poll=0.1)])

@@ -134,6 +134,24 @@ def test_refusals(times, status, words):
     assert found.next_pilot.n_train < 256
 
 
+@pytest.mark.parametrize("per_size", [1, 25])
+def test_many_pilots_of_one_law_do_not_contradict_each_other(per_size):
+    """Of many the furthest two lie further apart than two do; 0.1 is a usual scatter between seeds."""
+    rng = np.random.default_rng(0)
+    sizes = np.unique(np.geomspace(50, 5000, 100 // per_size).astype(int))
+    times = {int(n): (10 * n * np.exp(0.1 * rng.normal(size=per_size))).tolist() for n in sizes}
+    found = asked(times, 20_000)
+    assert found.status is Status.FORECAST
+    assert found.tau_mem.step.low < 10 * 20_000 < found.tau_mem.step.high
+    times[int(sizes[-1])] = [100.0]  # far earlier than smaller sets
+    assert asked(times, 20_000).status is Status.CONTRADICTORY
+
+
+def test_of_many_sizes_some_are_candidates():
+    sizes = candidate_sizes(list(range(100, 1100)), 1000)
+    assert (len(sizes), sizes[0], sizes[-1]) == (16, 100, 1000)
+
+
 def test_all_censored_asks_for_a_longer_pilot():
     table = [{"n": n, "time": 500, "censored": True} for n in (16, 32)]
     found = forecast_of(pilots_of_rows(table), Asked(64))

@@ -341,7 +341,7 @@ def finish(
     """Write record and page, name the file to open, and say what is missing.
 
     Returns:
-        The exit status: 1 where runs failed.
+        The exit status: 1 where runs failed or are left out.
     """
     made = stamped(made)
     write_record(made, folder / "record.json")
@@ -354,7 +354,7 @@ def finish(
     _say_what_is_apart(made)
     if failed:
         say(f"memhorizon: {failed}")
-    return 1 if failed else 0
+    return 1 if failed or made.left_out else 0
 
 
 def _say_what_is_apart(made: SweepRecord) -> None:

@@ -78,10 +78,10 @@ def _is_over(row: TableRow) -> bool:
 
 def _state(run: RunDir) -> str:
     """How far a run is, in words."""
+    about = run.about
     copied = _copied(run)
     if run.done:
         return f"done, {copied}"
-    about = run.about
     if isinstance(about, WrittenConfig):
         return f"{copied}; its training loop is not memhorizon's"
     log = run.steps()

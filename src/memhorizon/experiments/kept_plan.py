@@ -79,7 +79,7 @@ def _differences(found: PlanRecord, config: Config, count: int, digest: str) -> 
     if found.facts.n != count:
         told.append(f"{found.facts.n:,} images, now {count:,}")
     elif found.facts.digest not in ("", digest) and not any(name in names for name in IMAGES):
-        told.append("pictures have changed since it was made")
+        told.append("pictures have changed since it was made, or their order, which is that of their names")
     elif names == ["data.path"]:
         told.append("it resumes where they have their former name")
     return "; ".join(told)

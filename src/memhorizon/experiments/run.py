@@ -406,9 +406,17 @@ def _steps_to_measure(directory: RunDir, trained: Config) -> list[int]:
     """The steps of the snapshots that a run should have kept by now, and of those that it has."""
     snapshots = directory.snapshots()
     if not snapshots:
-        raise InputError(f"run: no snapshots in {directory.path} (measure.keep off, or not begun)")
+        raise InputError(
+            f"run: no snapshots in {directory.path}: {_why_without_snapshots(directory, trained)}"
+        )
     last = trained.train.n_updates if directory.done else snapshots[-1]
     return sorted({*_marks_until(trained, last), *snapshots})
+
+
+def _why_without_snapshots(directory: RunDir, trained: Config) -> str:
+    if not trained.measure.keep:
+        return "measure.keep is off"
+    return "they are gone; restore them" if directory.measures() else "none was taken yet"
 
 
 @contextmanager

@@ -77,6 +77,27 @@ def make_folder(path: Path, argument: str = "path", *, mode: int = 0o777) -> Non
     check_writable(path, argument)
 
 
+def check_folder(path: Path, argument: str = "path") -> None:
+    """Refuse a path at which no folder can be made or written in, before the work; makes none.
+
+    Raises:
+        InputError: if there is something else, on the way to it as well, or one may not write there.
+    """
+    for place in (path, *path.parents):
+        try:
+            mode = place.stat().st_mode
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise InputError(
+                f"{argument}: cannot make the folder {printable(path)!r:.200}: {error.strerror}"
+            ) from error
+        if not stat.S_ISDIR(mode):
+            raise InputError(f"{argument}: expected a folder, got the file {printable(place)!r:.200}")
+        check_writable(place, argument)
+        return
+
+
 def check_writable(folder: Path, argument: str = "path") -> None:
     """Refuse a folder in which one may not write.
 

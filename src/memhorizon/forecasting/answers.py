@@ -132,6 +132,7 @@ class Forecast:
         tau_mem_by_n: tau_mem along n with the interval of one more run; `step` of the curve is n.
         tau_gen_by_n: the same of tau_gen.
         next_pilot: the run that would narrow tau_mem most for its time; None where none would.
+        left_out: runs that were given and are not among the pilots, each with the reason.
     """
 
     n_train: int
@@ -145,6 +146,7 @@ class Forecast:
     tau_mem_by_n: Curve | None = None
     tau_gen_by_n: Curve | None = None
     next_pilot: NextPilot | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def status(self) -> Status:
@@ -162,6 +164,7 @@ class Forecast:
         lines += _rule_lines(self)
         if self.next_pilot is not None:
             lines.append(_next_line(self.next_pilot))
+        lines += [f"left out: {run}" for run in self.left_out]
         return "\n".join(lines)
 
     def __repr__(self) -> str:

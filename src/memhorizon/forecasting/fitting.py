@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from memhorizon.forecasting.posterior import Posterior, posterior
 from memhorizon.forecasting.priors import Exponent
 from memhorizon.forecasting.refusals import Refusal, assumed, contradictory, unmeasured
 from memhorizon.forecasting.times import log_times, usable
+
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
@@ -93,3 +96,13 @@ def _moving(found: Design) -> Design:
 def with_a_time(pilots: Sequence[Pilot], timescale: str) -> list[Pilot]:
     """Those whose time of this timescale, or its bound, says anything."""
     return [pilot for pilot in pilots if usable(pilot.time(timescale))]
+
+
+def some_of(sizes: Sequence[Number], most: int) -> list[Number]:
+    """All sizes, or of more than `most` those at even ranks, both ends included.
+
+    >>> some_of([1, 2, 3, 5, 8, 13, 21], 4)
+    [1, 3, 8, 21]
+    """
+    ranks = np.linspace(0, len(sizes) - 1, min(most, len(sizes))).round().astype(int)
+    return [sizes[rank] for rank in ranks]

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from memhorizon.forecasting.fitting import Question, fit, with_a_time
+from memhorizon.forecasting.fitting import Question, fit, some_of, with_a_time
 from memhorizon.forecasting.pilots import Pilot
 from memhorizon.results import Estimate
+
+MOST_SIZES = 40  # that are forecast from the smaller ones: each is a fit of its own
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,10 @@ def _forward(pilots: Sequence[Pilot], size: float, question: Question) -> _Forwa
 
 
 def left_forward(pilots: Sequence[Pilot], question: Question) -> list[float]:
-    """Residuals of each run, forecast from smaller sets, in half-lengths of its interval."""
+    """Residuals of runs, forecast from smaller sets, in half-lengths of their intervals."""
     used = with_a_time(pilots, question.timescale)
     residuals = []
-    for size in sorted({pilot.point.n_train for pilot in used}):
+    for size in some_of(sorted({pilot.point.n_train for pilot in used}), MOST_SIZES):
         one = _forward(used, size, question)
         if one is not None:
             residuals += [_residual(log, one) for log in one.logs]

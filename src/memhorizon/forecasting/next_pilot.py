@@ -11,7 +11,7 @@ from statistics import median
 
 from memhorizon.forecasting.answers import NextPilot
 from memhorizon.forecasting.design import design
-from memhorizon.forecasting.fitting import Fit, Question, fit
+from memhorizon.forecasting.fitting import Fit, Question, fit, some_of
 from memhorizon.forecasting.pilots import Pilot, Point
 from memhorizon.forecasting.posterior import posterior
 from memhorizon.forecasting.target import Target
@@ -19,6 +19,7 @@ from memhorizon.forecasting.times import log_times, usable
 from memhorizon.results import Status, Time
 
 LIKELY = 0.9  # share of runs of a candidate that are to copy within its length
+MOST_SIZES = 16  # of candidates: each is a forecast of its own
 LEAST = 0.1  # of the interval in log time that a pilot has to take off to be named
 FURTHER = 4.0  # what a bound is multiplied by where nothing was reached
 
@@ -87,7 +88,7 @@ def _named(best: _Candidate, before: float, after: float, rate: float) -> NextPi
 def candidate_sizes(known: Sequence[float], n_train: int) -> list[int]:
     """Sizes of pilots: those that there are, and doublings of the largest up to half of what is asked for.
 
-    Where there is one size alone, half of it as well.
+    Where there is one size alone, half of it as well; of very many sizes, some of each magnitude.
 
     >>> candidate_sizes([16, 32], 300)
     [16, 32, 64, 128]
@@ -99,7 +100,7 @@ def candidate_sizes(known: Sequence[float], n_train: int) -> list[int]:
     while 2 * size <= n_train / 2:
         size *= 2
         sizes.add(int(size))
-    return sorted(sizes or {max(1, n_train // 2)})
+    return some_of(sorted(sizes or {max(1, n_train // 2)}), MOST_SIZES)
 
 
 def _candidate(found: Fit, question: int, point: Point) -> _Candidate:

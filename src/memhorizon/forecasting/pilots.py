@@ -119,7 +119,7 @@ def _check_columns(row: Mapping, where: str) -> None:
 
 def _point(row: Mapping, limit: float | None, where: str) -> Point:
     """The hyperparameters of a row, whose set may not fill the batch."""
-    n_train = float(check_whole(f"{where}.n", _first(row, LENGTHS, where), least=1, most=int(MOST)))
+    n_train = float(check_whole(f"{where}.n", _whole(_first(row, LENGTHS, where)), least=1, most=int(MOST)))
     batch = None if limit is None else min(limit, n_train)
     return Point(n_train, batch, _optional(row, "width", where), _optional(row, "lr", where))
 
@@ -143,7 +143,12 @@ def _optional(row: Mapping, name: str, where: str) -> float | None:
 
 def _seed(row: Mapping, where: str) -> int | None:
     value = row.get("seed")
-    return None if value is None else check_whole(f"{where}.seed", value, least=0)
+    return None if value is None else check_whole(f"{where}.seed", _whole(value), least=0)
+
+
+def _whole(value: object) -> object:
+    """A float without a fraction as a whole number: a column with gaps is one of floats in most tables."""
+    return int(value) if isinstance(value, float | np.floating) and value.is_integer() else value
 
 
 def _time(value: object, status: Status, where: str) -> Time:

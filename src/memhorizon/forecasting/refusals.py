@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ndtri
 
 from memhorizon.forecasting.design import Design
 from memhorizon.forecasting.pilots import Pilot, Point
@@ -12,8 +13,11 @@ from memhorizon.forecasting.times import usable
 from memhorizon.results import Status, Time
 
 OF_SIZE = (ONLY, FULL, FIXED)
-APART = 3.0  # times of one setting that lie further apart, as a factor, are of no one law
-FALLS = 1.5  # a larger set that copies so much earlier, as a factor of the bounds, contradicts any law
+APART = 3.0  # two times of one setting that lie further apart, as a factor, are of no one law
+FALLS = 1.5  # of two sets: the larger one that copies so much earlier, as a factor, contradicts any law
+CHANCE = (
+    0.01  # with which such a pair differs as much by the scatter alone; the same for the most apart of many
+)
 SHOWN = 3  # differences that a note names
 
 
@@ -84,10 +88,21 @@ def _far_apart(same: Sequence[Pilot], timescale: str) -> str:
     earliest = min(same, key=lambda pilot: _ends(pilot.time(timescale))[1])
     low = _ends(latest.time(timescale))[0]
     high = _ends(earliest.time(timescale))[1]
-    if low <= APART * high:
+    if low <= _among(len(same), APART) * high:
         return ""
     times = f"{latest.key} ({latest.time(timescale)}) and {earliest.key} ({earliest.time(timescale)})"
     return f"times of one setting lie {low / high:.1f} times apart: {times}"
+
+
+def _among(count: int, factor: float) -> float:
+    """How far apart the furthest two of many may lie where two alone may differ by a factor.
+
+    With P pairs, P times less of the tail is left to each (Bonferroni), and log factors grow as its quantile:
+    f(P) = f(1) ** (z(CHANCE / 2P) / z(CHANCE / 2)).
+    """
+    pairs = max(1, count * (count - 1) // 2)
+    tail = CHANCE / 2
+    return factor ** float(ndtri(tail / pairs) / ndtri(tail))
 
 
 def _ends(time: Time) -> tuple[float, float]:
@@ -102,6 +117,7 @@ def _ends(time: Time) -> tuple[float, float]:
 def _falling(settings: Mapping[Point, Sequence[Pilot]], timescale: str) -> str:
     """A set that is copied long after a larger one of the same width and rate; empty where there is none."""
     rows = [(point, *_together(same, timescale)) for point, same in settings.items()]
+    falls = _among(len(rows), FALLS)
     for small, after, _ in rows:
         for large, _, before in rows:
             alike = (small.width, small.lr) == (large.width, large.lr)
@@ -109,7 +125,7 @@ def _falling(settings: Mapping[Point, Sequence[Pilot]], timescale: str) -> str:
                 alike
                 and small.n_train < large.n_train
                 and _less_or_equal(small, large)
-                and after > FALLS * before
+                and after > falls * before
             ):
                 times = f"after {after:,.0f} steps at n = {small.n_train:,.0f}"
                 return (

@@ -69,9 +69,15 @@ class UNetConfig:
         for multiplier, attends in zip(self.multipliers, attention, strict=True):
             channels = self.width * multiplier
             if channels % self.groups:
-                raise InputError(f"groups: expected a divisor of {channels} channels, got {self.groups}")
+                raise InputError(self._indivisible("groups", self.groups, channels))
             if attends and channels % self.heads:
-                raise InputError(f"heads: expected a divisor of {channels} channels, got {self.heads}")
+                raise InputError(self._indivisible("heads", self.heads, channels))
+
+    def _indivisible(self, name: str, parts: int, channels: int) -> str:
+        return (
+            f"width, {name}: expected width times {', '.join(map(str, self.multipliers))} in {parts} equal "
+            f"{name}, got {channels} channels (width {self.width})"
+        )
 
     @property
     def factor(self) -> int:

@@ -7,7 +7,8 @@ from memhorizon.figures.forecast import forecast as drawn
 from memhorizon.forecasting.answers import Forecast, interval_text
 from memhorizon.records.forecast import ForecastRecord
 from memhorizon.report.page import Page, document
-from memhorizon.report.parts import advice, paragraphs, picture, section, table_of_runs, text_of
+from memhorizon.report.parts import advice, folded, paragraphs, picture, section, table_of_runs, text_of
+from memhorizon.report.words import counted
 
 
 def sentence(record: ForecastRecord) -> str:
@@ -39,12 +40,22 @@ def html(record: ForecastRecord, runs: Sequence[RunDir] = ()) -> str:
     parts = [
         f'<p class="found">{text_of(sentence(record))}</p>',
         advice([found.tau_mem.status]),
+        left_out(found),
         shown,
         section("In numbers", paragraphs([text_of(line) for line in found.summary().splitlines()])),
         section("Pilots", table_of_runs(heads, rows)),
         section("Command", f"<p><code>{text_of(record.command)}</code></p>" if record.command else ""),
     ]
     return document(record.name or "memhorizon forecast", parts)
+
+
+def left_out(found: Forecast) -> str:
+    """Runs that are not among the pilots; empty where all are."""
+    if not found.left_out:
+        return ""
+    title = f"{counted(len(found.left_out), 'run')} left out"
+    runs = paragraphs([text_of(run) for run in found.left_out])
+    return paragraphs([folded(title, runs)], kind="notes")
 
 
 def _known(value: float | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.figures.forecast import forecast as drawn
 from memhorizon.records.plan import PlanRecord, TheoryGuess
-from memhorizon.report.forecast_page import sentence_of
+from memhorizon.report.forecast_page import left_out, sentence_of
 from memhorizon.report.page import Page, document
 from memhorizon.report.parts import advice, paragraphs, picture, section, table, text_of
 
@@ -84,7 +84,7 @@ def _answer(record: PlanRecord) -> str:
     )
     shown = picture("forecast", lambda: drawn(found), caption, "Times of pilots against n, and the forecast.")
     numbers = paragraphs([text_of(line) for line in found.summary().splitlines()])
-    return section("The answer", advice([found.tau_mem.status]), shown, numbers)
+    return section("The answer", advice([found.tau_mem.status]), left_out(found), shown, numbers)
 
 
 def _about_pilots(record: PlanRecord) -> list[str]:

@@ -1,6 +1,7 @@
 """Intervals with their nominal coverage: what can be one, and how wide a normal or t interval is."""
 
 import math
+from functools import lru_cache
 from numbers import Real
 
 from memhorizon.errors import InputError
@@ -20,6 +21,7 @@ def check_confidence(confidence: float) -> float:
     return confidence
 
 
+@lru_cache(maxsize=256)  # a curve or a table of times asks for the same one at each point
 def two_sided(confidence: float, degrees: int = 0) -> float:
     """How many standard errors on both sides of a mean are its interval.
 
