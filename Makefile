@@ -12,7 +12,7 @@ demo: $(READY)          ## train on real digits, see both timescales: writes dem
 	$(BIN)/memhorizon demo
 
 test: $(READY)          ## what CI runs: every test file in one process, as many at once as there are cores
-	$(BIN)/python -m pytest -n auto --dist loadfile --durations 20
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations 20
 
 test-all:               ## the tests on every Python from 3.10 to 3.13 that is found
 	PYTHON="$(PYTHON)" sh dev/test_all.sh

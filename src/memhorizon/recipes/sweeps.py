@@ -294,6 +294,20 @@ TABLE = (
         items=DIGITS_ITEMS,
     ),
     Entry(
+        name="threshold_digits",
+        claim="U-Net on handwritten digits, half as wide as that of window_digits: which n_train are copied "
+        "by long training?",
+        paper_figure="Fig. 3",
+        base=replace(WINDOW, model=replace(WINDOW.model, width=8)),
+        updates={128: 64_000, 256: 64_000, 512: 64_000},
+        tiny=(8, 16),
+        paper=PAPER,
+        paper_n=PAPER_N,
+        rules=WINDOW_RULES,
+        note="As long as the runs of width 16 at n = 512 of window_digits.",
+        items=DIGITS_ITEMS,
+    ),
+    Entry(
         name="width_mixture",
         claim="MLP on a Gaussian mixture: "
         "tau_mem is proportional to n_train / width; tau_gen is proportional to 1 / width",
