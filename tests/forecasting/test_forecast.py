@@ -8,11 +8,14 @@ import pytest
 
 from memhorizon.errors import InputError
 from memhorizon.forecasting.conformal import widening
+from memhorizon.forecasting.evidence import _alone, _conflict
 from memhorizon.forecasting.fitting import Question, fit
 from memhorizon.forecasting.forecast import Asked, forecast_of
+from memhorizon.forecasting.left_out import left_forward
 from memhorizon.forecasting.next_pilot import candidate_sizes
 from memhorizon.forecasting.pilots import Pilot, Point, pilots_of_rows
-from memhorizon.forecasting.priors import BENDS, ONLY, SCATTER, STEPS_OFF, beliefs
+from memhorizon.forecasting.priors import BENDS, ONLY, SCATTER, STEPS_OFF, Exponent, beliefs
+from memhorizon.forecasting.refusals import contradictory
 from memhorizon.results import Status, Time
 
 QUESTION = Question("tau_mem", beliefs("tau_mem", None), 0.9)
@@ -254,3 +257,111 @@ def test_all_that_a_forecast_keeps_of_a_pilot_is_a_row():
     found = forecast_of(pilots_of_rows(table), Asked(64))
     again = forecast_of(pilots_of_rows([vars(pilot) for pilot in found.pilots]), Asked(64))
     assert again.summary() == found.summary()
+
+
+def bounded(low):
+    """Two sizes that copied, and a run that had not at 4 times the law, as far as `low` is certain."""
+    law = {n: [10.0 * n, 11.0 * n] for n in (16, 32)}
+    pilots = pilots_of_rows(rows(law))
+    time = Time(2560.0, low, math.inf, Status.NOT_REACHED)
+    return [*pilots, Pilot("late", Point(64.0), time, pilots[0].tau_gen)]
+
+
+def test_a_bound_is_as_certain_as_its_interval_says():
+    """From a hard bound to one that says nothing, the forecast moves to that without it."""
+    lows = (2560.0, 1280.0, 320.0, 0.0)
+    medians = [forecast_of(bounded(low), Asked(128)).tau_mem.step.value for low in lows]
+    without = forecast_of(bounded(0.0)[:-1], Asked(128)).tau_mem.step.value
+    assert medians == sorted(medians, reverse=True)
+    assert medians[0] > 1.3 * without
+    assert medians[-1] == pytest.approx(without, rel=0.05)
+
+
+def test_late_runs_are_not_missing_where_forecasts_are_judged():
+    """Two of five runs end at 2.4 times the law without copies: the intervals are widened for them."""
+    rng = np.random.default_rng(0)
+    table = []
+    for n in (16, 32, 64, 128, 256, 512):
+        table += [{"n": n, "time": 10 * n * math.exp(0.05 * rng.normal())} for _ in range(3)]
+        late = n >= 64
+        table += [{"n": n, "time": 10 * n * (2.4 if late else 1.0), "censored": late}] * 2
+    pilots = pilots_of_rows(table)
+    scores = left_forward(pilots, QUESTION)
+    assert len(scores) == 20  # all runs from the third size on
+    found = fit([p for p in pilots if p.point.n_train < 64], [Point(64.0)], QUESTION)
+    middle, _, high = found.interval(0, QUESTION.confidence)
+    assert scores[4] == pytest.approx((math.log(64 * 24.0) - middle) / (high - middle))
+    answer = forecast_of(pilots, Asked(1024)).tau_mem
+    assert answer.widened == pytest.approx(sorted(scores)[18])  # ceil(21 * 0.9) = 19th
+    assert answer.widened > 1.5
+    assert answer.left_out is None  # of the largest runs some are bounds
+
+
+def test_the_curve_and_the_next_pilot_are_as_wide_as_the_answer():
+    rng = np.random.default_rng(3)
+    factor = {16: 1.0, 32: 1.0, 64: 1.0, 128: 1.0, 256: 2.9, 512: 2.9}
+    times = {n: (10 * n * b * np.exp(0.03 * rng.normal(size=3))).tolist() for n, b in factor.items()}
+    found = asked(times, 512)
+    step = found.tau_mem.step
+    assert found.tau_mem.widened > 1.5
+    along = found.tau_mem_by_n
+    alone = asked(times, round(float(along.step[-1]))).tau_mem.step  # the same n, asked for itself
+    assert (along.value[-1], along.low[-1], along.high[-1]) == pytest.approx(
+        (alone.value, alone.low, alone.high), rel=0.02
+    )
+    if found.next_pilot is not None:
+        assert found.next_pilot.before == pytest.approx(step.high / step.low)
+
+
+def test_pilots_at_one_batch_are_held_to_the_belief_for_that_batch():
+    """Whatever the batch of the run that is asked for: 1.5 is what was believed of batches of 32."""
+    table = [{"n": n, "time": n**1.5 * k, "batch_size": 32} for n in (64, 128, 256) for k in (1.0, 1.1)]
+    found = [forecast_of(pilots_of_rows(table), Asked(512, batch_size=b)).tau_mem.conflict for b in (32, 64)]
+    assert found[0] == pytest.approx(found[1])
+    assert found[0] > 0.9
+
+
+def test_a_conflict_is_rarely_found_where_there_is_none():
+    """Exponents drawn from the belief; three pilots leave one degree of freedom. At most 5 %, 3 se of 300."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(300):
+        exponent = rng.normal(1.0, 0.05)
+        times = {n: [n**exponent * np.exp(0.15 * rng.normal())] for n in (64, 128, 256)}
+        law, name = _alone(pilots_of_rows(rows(times)), QUESTION)
+        found.append(_conflict(law, Exponent(1.0, 0.05)) < 0.05)
+        assert name == ONLY
+    assert np.mean(found) < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 300)
+
+
+def test_times_of_many_settings_rarely_contradict_each_other():
+    """Forty settings of two seeds, scatter 0.3, with which two differ threefold in 1 %: 1 % of all, 3 se."""
+    rng = np.random.default_rng(0)
+    scatter = math.log(3) / (math.sqrt(2) * 2.5758)
+    refused = 0
+    for _ in range(300):
+        table = [
+            {"n": 50, "time": 900 * math.exp(scatter * rng.normal()), "lr": lr} for lr in range(1, 41)
+        ] + [{"n": 50, "time": 900 * math.exp(scatter * rng.normal()), "lr": lr} for lr in range(1, 41)]
+        refused += contradictory(pilots_of_rows(table), "tau_mem") is not None
+    assert refused / 300 < 0.01 + 3 * math.sqrt(0.01 * 0.99 / 300)
+
+
+@pytest.mark.parametrize(("batch", "refused"), [(None, True), (4096, True), (32, True), (100, True)])
+def test_a_larger_set_that_is_copied_first_contradicts_at_equal_passes(batch, refused):
+    """At a full batch as well, where each set has a batch of its own."""
+    column = {} if batch is None else {"batch_size": batch}
+    table = [{"n": n, "time": t, **column} for n, t in ((100, 4000), (100, 4100), (200, 1000), (200, 1100))]
+    assert (contradictory(pilots_of_rows(table), "tau_mem") is not None) is refused
+
+
+def test_a_smaller_batch_explains_more_steps():
+    table = [{"n": 100, "time": 4000, "batch_size": 16}, {"n": 200, "time": 1000, "batch_size": 128}]
+    assert contradictory(pilots_of_rows(table), "tau_mem") is None
+
+
+def test_what_nothing_bounds_from_above_contradicts_nothing_later():
+    ends = [(1000.0, 700.0, math.inf), (3600.0, 3200.0, 4000.0)]
+    observed = [Time(*numbers, Status.OBSERVED) for numbers in ends]
+    pilots = pilots_of_rows([{"n": 50, "time": time} for time in observed])
+    assert contradictory(pilots, "tau_mem") is None

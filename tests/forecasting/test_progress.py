@@ -97,3 +97,11 @@ def test_a_run_in_progress_answers_for_itself():
     assert forecast_of([running, other], Asked(64)).status is not Status.IN_PROGRESS
     assert forecast_of([running], Asked(128)).status is Status.ALL_CENSORED
     assert forecast_of([replace(running, gap=None)], Asked(64)).status is Status.ALL_CENSORED
+
+
+@pytest.mark.parametrize("factor", [2.0, 4.0, 10.0, 1e6])
+def test_a_run_that_does_not_copy_is_forecast_after_now_or_not_at_all(factor):
+    now = factor * passing_step(grown(), 1.5)
+    found = expected_time(grown(), now=now)
+    assert found is None or now < found.low < found.value < found.high
+    assert (found is None) == (factor >= 10.0)  # 8 standard deviations and more

@@ -36,7 +36,8 @@ class ForecastTime:
         prior: what was believed of each exponent before.
         alone: what the pilots say of the exponent of n_train without the prior; None where they say nothing.
         conflict: probability of pilots that differ from the prior as much as these; NaN where not known.
-        left_out: time of the largest pilots over its forecast from the smaller ones; None without either.
+        left_out: time of the largest pilots over its forecast from the smaller ones; None without either, or
+            where some of the largest have a bound only.
         observed: pilots whose time was observed.
         censored: pilots whose time is a bound.
         widened: factor of the interval in log time by split conformal prediction; 1 where it was not needed.
@@ -78,7 +79,7 @@ class NextPilot:
         n_train: number of training items.
         n_updates: length in steps, with which it copies in nine of ten cases.
         factor: ends of the interval over each other, expected after it.
-        before: the same now; infinite where the forecast is refused.
+        before: the same now; by the prior where the forecast is refused, infinite where nothing was observed.
         items: training items that it sees: its cost.
         seconds: that it takes, as the pilots did; NaN where unknown.
         note: why this one.

@@ -66,7 +66,7 @@ def forecast_of(pilots: Sequence[Pilot], asked: Asked) -> Forecast:
 def _forecast(pilots: Sequence[Pilot], target: Target, asked: Asked, refusal: Refusal | None) -> Forecast:
     questions = {timescale: asked.question(timescale) for timescale in TIMESCALES}
     times = {name: _time(pilots, target, question, refusal) for name, question in questions.items()}
-    laws = {name: _law(pilots, target, questions[name]) if times[name].known else None for name in TIMESCALES}
+    laws = {name: _law(pilots, target, questions[name], times[name]) for name in TIMESCALES}
     point = target.point
     return Forecast(
         n_train=asked.n_train,
@@ -79,7 +79,7 @@ def _forecast(pilots: Sequence[Pilot], target: Target, asked: Asked, refusal: Re
         pilots=tuple(_shown(pilot) for pilot in pilots),
         tau_mem_by_n=laws["tau_mem"],
         tau_gen_by_n=laws["tau_gen"],
-        next_pilot=next_pilot(pilots, target, questions["tau_mem"]),
+        next_pilot=next_pilot(pilots, target, questions["tau_mem"], times["tau_mem"].widened),
     )
 
 
@@ -92,15 +92,15 @@ def _time(
     return running or answer(pilots, target.point, question)
 
 
-def _law(pilots: Sequence[Pilot], target: Target, question: Question) -> Curve | None:
+def _law(pilots: Sequence[Pilot], target: Target, question: Question, time: ForecastTime) -> Curve | None:
     """The forecast along n, from the smallest pilot to beyond the run that is asked for."""
-    if check_pilots(pilots, question) is not None:
+    if not time.known or check_pilots(pilots, question) is not None:
         return None
     sizes = [pilot.point.n_train for pilot in pilots]
     most = BEYOND * max(*sizes, target.n_train)
     grid = np.geomspace(min(*sizes, target.n_train), most, ALONG).tolist()
     found = fit(pilots, [target.point, *(target.at(n) for n in grid)], question)
-    return curve_of(found, grid, 1, question.confidence, question.timescale)
+    return curve_of(found, grid, question.confidence, time.widened, question.timescale)
 
 
 def _largest_group(pilots: Sequence[Pilot]) -> list[Pilot]:

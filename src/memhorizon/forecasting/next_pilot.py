@@ -44,17 +44,26 @@ class _Candidate:
         return self.late * (self.point.batch_size or self.point.n_train)
 
 
-def next_pilot(pilots: Sequence[Pilot], target: Target, question: Question) -> NextPilot | None:
-    """The run that narrows the interval most per item seen; None where none narrows it by a tenth."""
+def next_pilot(
+    pilots: Sequence[Pilot], target: Target, question: Question, widened: float = 1.0
+) -> NextPilot | None:
+    """The run that narrows the interval most per item seen; None where none narrows it by a tenth.
+
+    Args:
+        pilots: that there are.
+        target: the run that is asked for.
+        question: what is asked.
+        widened: factor of its interval in log time, which is kept for the one that is expected.
+    """
     known = [pilot for pilot in pilots if usable(pilot.time(question.timescale))]
     if not known:
         return None
     if not any(pilot.time(question.timescale).observed for pilot in known):
         return _longer(known, question)
-    return _best(known, target, replace(question, accept_prior=True))
+    return _best(known, target, replace(question, accept_prior=True), widened)
 
 
-def _best(pilots: Sequence[Pilot], target: Target, question: Question) -> NextPilot | None:
+def _best(pilots: Sequence[Pilot], target: Target, question: Question, widened: float) -> NextPilot | None:
     """The candidate that narrows the interval most per item seen; None where none narrows it by a tenth."""
     sizes = candidate_sizes([pilot.point.n_train for pilot in pilots], target.n_train)
     points = [target.at(size) for size in sizes]
@@ -69,7 +78,7 @@ def _best(pilots: Sequence[Pilot], target: Target, question: Question) -> NextPi
     if not rated:
         return None
     best, gain = max(rated, key=lambda pair: pair[1] / pair[0].items)
-    return _named(best, before, before - gain, _seconds_per_item(pilots))
+    return _named(best, widened * before, widened * (before - gain), _seconds_per_item(pilots))
 
 
 def _named(best: _Candidate, before: float, after: float, rate: float) -> NextPilot:

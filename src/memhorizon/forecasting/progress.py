@@ -19,6 +19,7 @@ from memhorizon.results import Curve, Estimate
 T = "0.1"  # the diffusion time of the losses, as curves are named
 SWEEPS = 15  # that the factors were measured on
 LEAST_READINGS = 3
+CONTRADICTED = 1e-4  # probability to copy later still, below which a run is unlike those that were measured
 
 
 @dataclass(frozen=True)
@@ -82,21 +83,29 @@ def expected_time(
         leads: the levels and their factors.
 
     Returns:
-        The median and the interval in steps; None where the gap has passed none of the levels.
+        The median and the interval in steps; None where the gap has passed none of the levels, or so long
+        ago that the run contradicts what was found of others.
     """
     passed = [(lead, step) for lead in leads if (step := passing_step(gap, lead.level)) is not None]
     if not passed:
         return None
     lead, step = max(passed, key=lambda pair: pair[0].level)
     tail = (1 - confidence) / 2
-    middle, low, high = _later(lead, step, now, np.array([0.5, tail, 1 - tail]))
+    found = _later(lead, step, now, np.array([0.5, tail, 1 - tail]))
+    if found is None:
+        return None
+    middle, low, high = found
     return Estimate(middle, low, high, confidence)
 
 
-def _later(lead: Lead, step: float, now: float, shares: Float[np.ndarray, " s"]) -> list[float]:
-    """Quantiles of tau_mem given that it is later than now: F^-1(F(now) + share (1 - F(now)))."""
+def _later(lead: Lead, step: float, now: float, shares: Float[np.ndarray, " s"]) -> list[float] | None:
+    """Quantiles of tau_mem given that it is later than now, where S(t) = (1 - share) S(now); S = 1 - F.
+
+    None where the run should have copied long before.
+    """
     scale = lead.sd * math.sqrt(1 + 1 / SWEEPS)
     law = stats.t(SWEEPS - 1, loc=math.log(step) + lead.log_factor, scale=scale)
-    before = float(law.cdf(math.log(now)))
-    logs = law.ppf(np.minimum(before + shares * (1 - before), 1 - 1e-12))
-    return np.exp(logs).tolist()
+    later = float(law.sf(math.log(now)))
+    if later < CONTRADICTED:
+        return None
+    return np.exp(law.isf((1 - shares) * later)).tolist()

@@ -75,56 +75,61 @@ def contradictory(pilots: Sequence[Pilot], timescale: str) -> Refusal | None:
     settings: dict[Point, list[Pilot]] = {}
     for pilot in pilots:
         settings.setdefault(pilot.point, []).append(pilot)
+    apart = _among(sum(_pairs(len(same)) for same in settings.values()), APART)
     for same in settings.values():
-        if note := _far_apart(same, timescale):
+        if note := _far_apart(same, timescale, apart):
             return Refusal(Status.CONTRADICTORY, note)
     note = _falling(settings, timescale) if timescale == "tau_mem" else ""
     return Refusal(Status.CONTRADICTORY, note) if note else None
 
 
-def _far_apart(same: Sequence[Pilot], timescale: str) -> str:
+def _far_apart(same: Sequence[Pilot], timescale: str, apart: float) -> str:
     """Which times of one setting cannot be of one law; empty where all can."""
     latest = max(same, key=lambda pilot: _ends(pilot.time(timescale))[0])
     earliest = min(same, key=lambda pilot: _ends(pilot.time(timescale))[1])
     low = _ends(latest.time(timescale))[0]
     high = _ends(earliest.time(timescale))[1]
-    if low <= _among(len(same), APART) * high:
+    if low <= apart * high:
         return ""
     times = f"{latest.key} ({latest.time(timescale)}) and {earliest.key} ({earliest.time(timescale)})"
     return f"times of one setting lie {low / high:.1f} times apart: {times}"
 
 
-def _among(count: int, factor: float) -> float:
-    """How far apart the furthest two of many may lie where two alone may differ by a factor.
+def _pairs(count: int) -> int:
+    """How many pairs there are among so many."""
+    return count * (count - 1) // 2
+
+
+def _among(pairs: int, factor: float) -> float:
+    """How far apart the furthest of many pairs may lie where one pair alone may differ by a factor.
 
     With P pairs, P times less of the tail is left to each (Bonferroni), and log factors grow as its quantile:
     f(P) = f(1) ** (z(CHANCE / 2P) / z(CHANCE / 2)).
     """
-    pairs = max(1, count * (count - 1) // 2)
     tail = CHANCE / 2
-    return factor ** float(ndtri(tail / pairs) / ndtri(tail))
+    return factor ** float(ndtri(tail / max(1, pairs)) / ndtri(tail))
 
 
 def _ends(time: Time) -> tuple[float, float]:
     """The interval within which a time lies as far as it is known."""
     if time.status is Status.NOT_REACHED:
-        return time.value, np.inf
+        return time.low, np.inf
     if time.status is Status.BEFORE_FIRST:
-        return 0.0, time.value
-    return time.low, time.high if time.high < np.inf else time.value
+        return 0.0, time.high
+    return time.low, time.high
 
 
 def _falling(settings: Mapping[Point, Sequence[Pilot]], timescale: str) -> str:
     """A set that is copied long after a larger one of the same width and rate; empty where there is none."""
     rows = [(point, *_together(same, timescale)) for point, same in settings.items()]
-    falls = _among(len(rows), FALLS)
+    falls = _among(_pairs(len(rows)), FALLS)
     for small, after, _ in rows:
         for large, _, before in rows:
             alike = (small.width, small.lr) == (large.width, large.lr)
             if (
                 alike
                 and small.n_train < large.n_train
-                and _less_or_equal(small, large)
+                and _as_many_passes(small, large)
                 and after > falls * before
             ):
                 times = f"after {after:,.0f} steps at n = {small.n_train:,.0f}"
@@ -134,9 +139,12 @@ def _falling(settings: Mapping[Point, Sequence[Pilot]], timescale: str) -> str:
     return ""
 
 
-def _less_or_equal(small: Point, large: Point) -> bool:
-    """Whether a batch is no larger than another: half the batch alone needs twice the steps."""
-    return None in (small.batch_size, large.batch_size) or small.batch_size == large.batch_size
+def _as_many_passes(small: Point, large: Point) -> bool:
+    """Whether no smaller batch explains that a smaller set takes more steps: half of it needs twice these."""
+    if small.batch_size is None or large.batch_size is None:
+        return True
+    are_full = small.batch_size == small.n_train and large.batch_size == large.n_train
+    return are_full or large.batch_size <= small.batch_size
 
 
 def _together(same: Sequence[Pilot], timescale: str) -> tuple[float, float]:

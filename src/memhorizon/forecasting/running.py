@@ -22,12 +22,12 @@ def in_progress(pilots: Sequence[Pilot], point: Point, question: Question) -> Fo
     if not running:
         return None
     latest = max(running, key=lambda pilot: pilot.tau_mem.value)
-    now = latest.tau_mem.value
     assert latest.gap is not None
-    step = expected_time(latest.gap, now=now, confidence=question.confidence)
+    uncopied = max(latest.tau_mem.low, 1.0)  # by the last look it may have copied already, for all one knows
+    step = expected_time(latest.gap, now=uncopied, confidence=question.confidence)
     if step is None:
         return None
-    note = f"by the loss gap of {latest.key} at t = {T} up to step {now:,.0f}"
+    note = f"by the loss gap of {latest.key} at t = {T} up to step {latest.tau_mem.value:,.0f}"
     return replace(in_units(step, point, Status.IN_PROGRESS, note), censored=len(running))
 
 

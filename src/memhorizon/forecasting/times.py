@@ -12,6 +12,7 @@ from memhorizon.timescales.pooling import SIDES
 # null and of neighbouring snapshots, which runs of one setting share (chosen by the likelihood of the mixture
 # sweeps).
 APART = 0.5
+UNKNOWN = 5.0  # of a bound that a measurement with few samples does not confirm: a factor of 150
 
 
 def usable(time: Time) -> bool:
@@ -29,9 +30,15 @@ def log_times(times: Sequence[Time]) -> LogTimes:
 
 
 def _error(time: Time) -> float:
-    """The standard deviation of an observed log time; bounds have none."""
-    if not time.observed or time.confidence == 1:
+    """The standard deviation of a log time, or of the log of its bound.
+
+    A bound lies at the last look (or the first); that the time is really beyond it is as certain as the
+    interval says, which reaches back from there.
+    """
+    if time.confidence == 1:
         return 0.0
     ends = [abs(np.log(end / time.value)) for end in (time.low, time.high) if 0 < end < np.inf]
+    if not time.observed:
+        return float(ends[0]) / two_sided(time.confidence) if ends else UNKNOWN
     half = float(np.mean(ends)) if ends else 0.0
     return APART * half / two_sided(time.confidence)

@@ -64,8 +64,9 @@ def _scaled(steps: Estimate, factor: float | None) -> Estimate:
     return replace(steps, value=steps.value * factor, low=steps.low * factor, high=steps.high * factor)
 
 
-def curve_of(found: Fit, steps: Sequence[float], first: int, confidence: float, name: str) -> Curve:
-    """The median along some points with the interval of one more run, from question `first` on."""
-    rows = [found.interval(first + i, confidence) for i in range(len(steps))]
-    value, low, high = np.exp(np.clip(np.array(rows), -700, 700)).T
-    return Curve(np.array(steps, dtype=float), value, low, high, name, confidence=confidence)
+def curve_of(found: Fit, n_train: Sequence[float], confidence: float, widened: float, name: str) -> Curve:
+    """The median along n with the interval of one more run, whose points follow the one that is asked for."""
+    rows = np.array([found.interval(1 + i, confidence) for i in range(len(n_train))])
+    middle = rows[:, :1]
+    value, low, high = np.exp(np.clip(middle + [1.0, widened, widened] * (rows - middle), -700, 700)).T
+    return Curve(np.array(n_train, dtype=float), value, low, high, name, confidence=confidence)
