@@ -135,7 +135,31 @@ def test_held_out_items_give_the_null_and_change_nothing_else(name):
     beside = METRICS[name].function(SAMPLES, TRAIN, holdout=HOLDOUT)
     assert alone.value == beside.value
     assert alone.sizes == {"samples": 80, "train": 120}
-    assert beside.null == METRICS[name].function(HOLDOUT, TRAIN).value
+    fresh = HOLDOUT
+    if name in (
+        "recall",
+        "coverage",
+        "frechet",
+        "kernel",
+        "mifid",
+    ):  # they depend on how many items there are
+        fresh = HOLDOUT[np.linspace(0, 89, 80).round().astype(int)]
+    assert beside.null == METRICS[name].function(fresh, TRAIN).value
+
+
+@pytest.mark.parametrize("name", ["recall", "coverage", "frechet", "mifid"])
+def test_fewer_held_out_items_than_samples_give_no_null_where_the_number_depends_on_them(name):
+    found = METRICS[name].function(SAMPLES, TRAIN, holdout=HOLDOUT[:60])
+    assert found.null is None
+    assert "60 held-out items are fewer than 80 samples" in str(found)
+
+
+@pytest.mark.parametrize("name", ["recall", "coverage", "frechet"])
+def test_the_null_of_honest_samples_is_about_their_value_however_many_are_held_out(name):
+    """100 honest samples beside 2,000 held-out items; coverage of 2,000 would be 0.99 in place of 0.4."""
+    train, holdout, samples = normal(1000, 8), normal(2000, 8, seed=1), normal(100, 8, seed=2)
+    found = METRICS[name].function(samples, train, holdout=holdout)
+    assert found.value.value == pytest.approx(found.null.value, rel=0.2)
 
 
 BAD = {

@@ -175,3 +175,10 @@ def test_levels_are_those_of_the_curves():
     at = loss_curves(model, [found.others["argmin"].value, np.inf])
     end = {"E_inf": at.E_score[1], "L_train_inf": at.L_train[1], "L_gen_inf": at.L_gen[1]}
     assert found.levels == pytest.approx({"E_min": at.E_score[0], **end}, rel=1e-9)
+
+
+@pytest.mark.parametrize("level", [1.5, 5.0])
+def test_a_level_above_the_start_is_reached_at_once(level):
+    """E(0) = 1 over Gamma_t^2; it is below the level from the start, though overfitting passes it later."""
+    found = timescales(FeatureModel(psi_n=4, psi_p=64, t=0.01), score_level=level)
+    assert (found.tau_gen.value, found.tau_gen.status) == (0.0, "observed")

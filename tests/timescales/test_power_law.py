@@ -426,3 +426,8 @@ def follows_from_its_times(made, name):
         assert [found.value, found.low, found.high] == pytest.approx(
             [before.value, before.low, before.high], nan_ok=not kept.observed, **close
         )
+
+
+def test_one_name_is_no_sequence_of_names():
+    with pytest.raises(InputError, match=r"by: expected names of factors, such as .*got 'n_train'"):
+        fit_scaling([{"n_train": 2, "time": Time(1.0, 1.0, 1.0, Status.OBSERVED)}], by="n_train")

@@ -88,12 +88,12 @@ class _Callback:
     def on_save(self, args: Arguments, state: State, control: Control, **_: object) -> None:
         """Keep the state of the monitor beside that of the Trainer, in its newest checkpoint."""
         if state.is_world_process_zero:
-            write_state(self.shared.monitor, _place(args, state))
+            write_state(self.shared, _place(args, state))
 
     def on_train_begin(self, args: Arguments, state: State, control: Control, **_: object) -> None:
         """Go on from the checkpoint that the Trainer resumes from."""
         if state.global_step:
-            read_state(self.shared.monitor, _place(args, state))
+            read_state(self.shared, _place(args, state))
 
 
 def _place(args: Arguments, state: State) -> Path:

@@ -17,7 +17,7 @@ from memhorizon.measure.means import Mean
 from memhorizon.measure.neighbors import nearest_of
 from memhorizon.measure.quality import Distance, frechet_distance, kernel_distance
 from memhorizon.metrics.measurement import Measurement
-from memhorizon.metrics.sets import BATCH, sets_of
+from memhorizon.metrics.sets import BATCH, EQUALLY_MANY, sets_of
 
 ROUNDED = 1e-12  # of the mean square of a set: distances below it are those of rounding
 _LEAST = 1e-15  # added to a penalty that counts, so that nothing is divided by 0
@@ -115,9 +115,11 @@ def mifid(
     sets = sets_of(samples, train, holdout, features=features, batch_size=batch_size, same_units=same_units)
 
     value, near = _penalized(sets.samples, sets.train, penalty_below)
-    null = None if sets.holdout is None else _penalized(sets.holdout, sets.train, penalty_below)[0]
-    note = f"mean cosine distance to the nearest training item {Mean.of(near)}"
-    return sets.measurement("mifid", value, null, per_sample=near, note=note)
+    null = None if sets.fresh is None else _penalized(sets.fresh, sets.train, penalty_below)[0]
+    note = "; ".join(
+        filter(None, (f"mean cosine distance to the nearest training item {Mean.of(near)}", sets.lack))
+    )
+    return sets.measurement("mifid", value, null, null_rule=EQUALLY_MANY, per_sample=near, note=note)
 
 
 def _penalized(

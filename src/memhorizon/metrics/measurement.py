@@ -43,7 +43,7 @@ class Measurement:
         return float(self.value.value)
 
     def __str__(self) -> str:
-        null = "null not known: give held-out items"
+        null = "null not known" if "holdout" in self.sizes else "null not known: give held-out items"
         if self.null is not None:
             null = f"null {_words(self.null)}, {self.null_rule}"
         parts = [f"{self.name} {_words(self.value)}", null]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import SupportsIndex
 
+import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
@@ -16,6 +17,8 @@ from memhorizon.measure.quality import Distance, check_unit_of_features
 from memhorizon.metrics.measurement import Measurement, Number
 from memhorizon.results import Status
 
+EQUALLY_MANY = "as many held-out items in place of samples"  # at least NEARLY
+NEARLY = 0.9  # share of as many: what a number changes by from there on is below its interval
 BATCH = 500  # items per call of a feature function
 
 
@@ -66,11 +69,32 @@ class Sets:
         null = None if self.holdout is None else number(statistic(self.holdout))
         return self.measurement(name, value, null, per_sample=per_sample, note=note)
 
+    @property
+    def fresh(self) -> Shaped[Tensor, "f d"] | None:
+        """As many held-out items as there are samples, spread over all of them; None where they are fewer."""
+        if self.holdout is None or len(self.holdout) < NEARLY * len(self.samples):
+            return None
+        count = min(len(self.holdout), len(self.samples))
+        rows = torch.linspace(0, len(self.holdout) - 1, count, dtype=torch.float64).round().long()
+        return self.holdout[rows.to(self.holdout.device)]
+
     def of_sets(self, name: str, number: Callable[[Shaped[Tensor, "rows d"]], Number]) -> Measurement:
-        """Give a metric of the samples as a set, beside that of the held-out items."""
-        value = number(self.samples)
-        null = None if self.holdout is None else number(self.holdout)
-        return self.measurement(name, value, null)
+        """Give a metric of the samples as a set, beside that of as many held-out items.
+
+        Such numbers depend on how many items there are, honest ones as well.
+        """
+        null = None if self.fresh is None else number(self.fresh)
+        return self.measurement(name, number(self.samples), null, null_rule=EQUALLY_MANY, note=self.lack)
+
+    @property
+    def lack(self) -> str:
+        """Why there is no null of a set of samples; empty where there is one, or no held-out items."""
+        if self.holdout is None or self.fresh is not None:
+            return ""
+        return (
+            f"no null: the number depends on how many items there are, and {len(self.holdout):,} held-out "
+            f"items are fewer than {len(self.samples):,} samples"
+        )
 
     def measurement(
         self,
@@ -86,7 +110,7 @@ class Sets:
         status = Status.FINE
         if isinstance(value, Distance):
             status = value.status
-            note = note or value.note
+            note = "; ".join(filter(None, (value.note, note)))
         rule = "" if null is None else null_rule
         return Measurement(name, value, self.sizes, null, rule, per_sample, status, note)
 

@@ -91,7 +91,7 @@ def timescales(model: FeatureModel, *, score_level: float = 0.2, gap_level: floa
     mem = f"first time that L_gen reaches {gap_level:g}"
     argmin = curves.argmin()
     return ModelTimescales(
-        tau_gen=curves.first(_EXCESS, target, gen),
+        tau_gen=curves.falls_to(_EXCESS, target, gen),
         tau_mem=curves.first(_GAP, gap_level, mem),
         others={"argmin": argmin, **curves.gap_times(), **curves.edge_times()},
         unit="tau",
@@ -191,6 +191,10 @@ class _Curves:
             "L_train_inf": float(1 + last[_DROP]),
             "L_gen_inf": float(last[_GAP]),
         }
+
+    def falls_to(self, which: int, level: float, rule: str) -> Time:
+        """When a curve first is at or below a level; 0 where it starts there, although it may rise later."""
+        return _exact(0.0, rule) if self.at(0.0)[which] <= level else self.first(which, level, rule)
 
     def first(self, which: int, level: float, rule: str) -> Time:
         """When a curve first crosses a level, from the side on which it starts."""

@@ -56,6 +56,8 @@ def fit_scaling(
     check_number("confidence", confidence, above=0, below=1)
     if not isinstance(times, Iterable) or not isinstance(by, Iterable):
         raise InputError(f"times, by: expected rows and names of factors, got {times!r} and {by!r}")
+    if isinstance(by, str):
+        raise InputError(f"by: expected names of factors, such as ('n_train',), got {by!r}")
     by = tuple(by)
     points = _points(times, by)
     read = [point.time for point in points]
