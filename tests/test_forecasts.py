@@ -245,3 +245,23 @@ def test_runs_that_cannot_be_read_are_named(runs, tmp_path):
 def test_an_interval_that_the_tails_cannot_tell_is_refused(made):
     with pytest.raises(InputError, match="confidence: "):
         mh.forecast(made, n_train=128, confidence=1 - 1e-9)
+
+
+def test_folders_are_read_by_the_same_rules_or_refused(runs, tmp_path):
+    """As `memhorizon report FOLDER --rules...` leaves them; a record of something else tells no rules."""
+    folders = []
+    for name, level in (("a", 0.1), ("b", 0.2)):
+        folder = tmp_path / name
+        shutil.copytree(runs[0].path.parent, folder)
+        write_record(
+            record(mh.Sweep.of(folder).runs, replace(RULES, memorized=level)), folder / "record.json"
+        )
+        folders.append(folder)
+    with pytest.raises(InputError, match="read by the same rules"):
+        read_pilots(folders)
+    assert len(read_pilots(folders, RULES)) == len(runs)
+    times = [[pilot.tau_mem.rule for pilot in read_pilots(folder)] for folder in folders]
+    assert times[0] != times[1]
+    asked = ForecastRecord("f", "", mh.forecast(folders[0], n_train=128))
+    write_record(asked, folders[1] / "record.json")
+    assert [p.tau_mem.rule for p in read_pilots(folders)] == times[0]

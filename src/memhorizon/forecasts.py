@@ -108,6 +108,7 @@ def gather(sources: Source | Iterable[Source], rules: Rules | None = None) -> Ga
         InputError: if there is none, or a record or row cannot be read; runs that cannot be are listed.
     """
     listed = _listed(sources)
+    rules = rules or _rules_of([one for one in listed if isinstance(one, str | Path) and not _is_file(one)])
     rows = [one for one in listed if isinstance(one, Mapping)]
     found = pilots_of_rows(rows)
     records: list[SweepRecord | RunRecord] = []
@@ -115,19 +116,39 @@ def gather(sources: Source | Iterable[Source], rules: Rules | None = None) -> Ga
     for one in listed:
         if isinstance(one, SweepRecord | RunRecord):
             records.append(one)
-        elif isinstance(one, str | Path) and Path(one).suffix == ".json" and Path(one).is_file():
+        elif isinstance(one, str | Path) and _is_file(one):
             records.append(_sweep_of(one))
         elif isinstance(one, Sweep):
             runs += one.runs
         elif not isinstance(one, Mapping):
             runs += _runs_at(one)
-            rules = rules or (rules_of(Path(one)) if isinstance(one, str | Path) else None)
     for one in records:
         found += pilots_of_record(one)
     if runs:
         records.append(record(runs, rules))
         found += pilots_of_record(records[-1], _seconds_of(runs))
     return Gathered(_once(found), _left_out(records))
+
+
+def _is_file(path: str | Path) -> bool:
+    """Whether a path is that of a record."""
+    return Path(path).suffix == ".json" and Path(path).is_file()
+
+
+def _rules_of(folders: Sequence[str | Path]) -> Rules | None:
+    """The rules by which the sweeps in some folders were read; None where there are none.
+
+    Raises:
+        InputError: if they were read by different ones.
+    """
+    found = {str(folder): rules_of(folder) for folder in folders}
+    known = {folder: rules for folder, rules in found.items() if rules is not None}
+    if len(set(known.values())) > 1:
+        raise InputError(
+            f"pilots: expected folders whose times are read by the same rules, got different ones in the "
+            f"records of {', '.join(known)}; give rules, or make the records again by the same ones"
+        )
+    return next(iter(known.values()), None)
 
 
 def _left_out(records: Sequence[SweepRecord | RunRecord]) -> tuple[str, ...]:

@@ -186,6 +186,24 @@ def test_two_writers_do_not_mix(tmp_path, monkeypatch):
         writer.observe(1000, memorizer(items(8)))
 
 
+def test_a_step_that_another_writer_observed_while_this_one_waited_is_not_written_twice(
+    tmp_path, monkeypatch
+):
+    """As in two processes of one training, each with a writer of its own."""
+    first, second = write(tmp_path / "run"), write(tmp_path / "run")
+    locked = type(second.run).locked
+
+    def after_the_other(self):
+        monkeypatch.setattr(type(second.run), "locked", locked)
+        first.observe(1000, memorizer(items(8)))  # it comes first, after the second one has been called
+        return locked(self)
+
+    monkeypatch.setattr(type(second.run), "locked", after_the_other)
+    assert second.observe(1000, memorizer(items(8))) is None
+    steps = [row["step"] for row in second.run.measures() if row["measure"] == "memorized"]
+    assert steps.count(1000) == 1
+
+
 @pytest.mark.parametrize(
     ("options", "name"),
     [

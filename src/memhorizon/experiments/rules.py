@@ -65,21 +65,15 @@ def _missing(config: Config, quality: str) -> str:
 
 
 def rules_of(path: Path | str) -> Rules | None:
-    """The rules of the record that lies in this folder, or else in the one above; None where there is none.
+    """The rules of the record of a sweep in this folder, or else in the one above; None where there is none.
 
     Raises:
-        InputError: if there is a record whose rules cannot be read.
+        InputError: if there is a record that cannot be read.
     """
     folder = Path(path).resolve()
     for place in (folder, folder.parent):
         file = place / "record.json"
-        if file.is_file():
-            return _rules_in(file)
+        record = load_record(file) if file.is_file() else None
+        if isinstance(record, SweepRecord):
+            return record.rules
     return None
-
-
-def _rules_in(file: Path) -> Rules:
-    record = load_record(file)
-    if not isinstance(record, SweepRecord):
-        raise InputError(f"path: expected the record of a sweep in {file}, got a table")
-    return record.rules

@@ -19,6 +19,7 @@ from memhorizon.diffusion import predict
 from memhorizon.errors import InputError
 from memhorizon.eval_mode import eval_mode
 from memhorizon.experiments.config import Config, MeasureConfig
+from memhorizon.experiments.locks import Hold
 from memhorizon.experiments.perception import qualities_of
 from memhorizon.experiments.rows import observed, reference_of, rows_of, tensors_of
 from memhorizon.experiments.run_directory import Row, RunDir
@@ -359,7 +360,12 @@ def _check_snapshots(directory: RunDir, steps: list[int]) -> None:
 
 
 def _measure_again(
-    directory: RunDir, config: Config, split: Split, steps: list[int], settings: MeasureConfig
+    directory: RunDir,
+    config: Config,
+    split: Split,
+    steps: list[int],
+    settings: MeasureConfig,
+    hold: Hold | None = None,
 ) -> Iterator[Progress]:
     _check_snapshots(directory, steps)
     model = _model_of(config, split, split.train.device)
@@ -369,6 +375,8 @@ def _measure_again(
         yield Progress(step, steps[-1], directory)
         model.load_state_dict(directory.read_snapshot(step))
         rows += _measured(directory, model, reference, replace(config, measure=settings), step)
+    if hold is not None:
+        hold.check()
     directory.rewrite_measures(rows, settings)
 
 
@@ -396,10 +404,10 @@ def measure(
     settings = replace(
         asked, snapshots=trained.measure.snapshots, first=trained.measure.first, keep=trained.measure.keep
     )
-    steps = _steps_to_measure(directory, trained)
-    with directory.locked(), _threads_of(directory):
+    with directory.locked() as hold, _threads_of(directory):
+        steps = _steps_to_measure(directory, trained)
         split, _, _ = _load(directory, trained, device)
-        yield from _measure_again(directory, trained, split, steps, settings)
+        yield from _measure_again(directory, trained, split, steps, settings, hold)
 
 
 def _steps_to_measure(directory: RunDir, trained: Config) -> list[int]:

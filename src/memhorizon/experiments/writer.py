@@ -128,11 +128,12 @@ class RunWriter:
             InputError: if the step lies before the last one, or the network cannot be measured.
         """
         step = check_whole("step", step, least=1, most=int(LAST_STEP))
-        if step in self.steps:
-            return None
-        self._check_next(step)
-        with self._run.locked():
+        with self._run.locked() as hold:
+            if step in self.steps:
+                return None
+            self._check_next(step)
             seen = observe(model, self._reference, settings=self._settings, schedule=schedule)
+            hold.check()
             self._run.write_samples(step, tensors_of(seen.shown))
             self._run.append_measures([{"step": step, **row} for row in rows_of(seen)])
         return seen

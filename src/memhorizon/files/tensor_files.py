@@ -35,6 +35,24 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return read_tensors_and_note(path)[0]
 
 
+def read_note(path: Path) -> Row:
+    """Read what a safetensors file says of itself, without its tensors.
+
+    Raises:
+        InputError: if it is missing or damaged.
+    """
+    try:
+        check_regular(path)
+        with safe_open(path, "pt") as handle:
+            told = dict(handle.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"file: cannot read {path}: {error}") from error
+    note = parse_json(told.pop(ENTRY, "{}"), f"file: {path}")
+    if not isinstance(note, dict):
+        raise InputError(f"file: cannot read {path}: it is damaged, its note is no object")
+    return told | note
+
+
 def read_tensors_and_note(path: Path) -> tuple[dict[str, Tensor], Row]:
     """Read a safetensors file and what `write_tensors` noted about it, nothing in a file made elsewhere.
 

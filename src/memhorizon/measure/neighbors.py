@@ -134,7 +134,8 @@ def nearest_of(
     in_spans = keeper is not None or is_mapped(b)
     size = int(chunk or _rows_at_a_time(b, _CHUNK_OF_SPAN if in_spans else _CHUNK))
     total = len(b) if among is None else len(among)
-    found = (keeper and keeper.read()) or Found.none(len(a), check_finite(samples, "samples"), place)
+    largest = check_finite(samples, "samples")
+    found = (keeper and keeper.read(place)) or Found.none(len(a), largest, place)
     span = _rows_at_a_time(b, _SPAN) if in_spans else total
     for points in _spans(b, among, found.done, span):
         found = _searched(a, points.to(place), k, size, found)

@@ -1,5 +1,6 @@
 """How far a search for neighbours is: what was found among the first points, and a file that keeps it."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,11 +45,9 @@ class Keeper:
 
     Attributes:
         path: of the file, named by what is searched for.
-        device: where the search computes.
     """
 
     path: Path
-    device: torch.device
 
     @classmethod
     def of(
@@ -56,10 +55,10 @@ class Keeper:
     ) -> "Keeper":
         """The file of a search; both sets are read through for its name."""
         what = " ".join([_PROTOCOL, digest_of(queries), digest_of(points), str(k)])
-        return cls(folder / f"{digest(what.encode()).split(':')[-1][:32]}.safetensors", queries.device)
+        return cls(folder / f"{digest(what.encode()).split(':')[-1][:32]}.safetensors")
 
-    def read(self) -> Found | None:
-        """What the file holds; None where there is none, or it is damaged."""
+    def read(self, place: torch.device) -> Found | None:
+        """What the file holds, on the device of the search; None where there is none, or it is damaged."""
         try:
             tensors, note = read_tensors_and_note(self.path)
         except InputError:
@@ -68,10 +67,11 @@ class Keeper:
         if note.get("protocol") != _PROTOCOL or not isinstance(done, int):
             return None
         largest = float(tensors["largest"])
-        return Found(tensors["distance"].to(self.device), tensors["index"].to(self.device), done, largest)
+        return Found(tensors["distance"].to(place), tensors["index"].to(place), done, largest)
 
     def write(self, found: Found) -> None:
-        """Replace what the file holds."""
+        """Replace what the file holds; a full disk is no reason to end a search."""
         largest = torch.tensor(found.largest, dtype=torch.float64)
         tensors = {"distance": found.distance, "index": found.index, "largest": largest}
-        write_tensors(self.path, tensors, {"protocol": _PROTOCOL, "done": found.done})
+        with suppress(OSError):
+            write_tensors(self.path, tensors, {"protocol": _PROTOCOL, "done": found.done})

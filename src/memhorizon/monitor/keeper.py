@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from memhorizon.experiments.locks import BusyError
+from memhorizon.files.tensor_files import read_tensors
 from memhorizon.monitor.claim import Claim
 from memhorizon.monitor.failures import Failures
 from memhorizon.monitor.keeping import (
@@ -19,7 +20,6 @@ from memhorizon.monitor.keeping import (
     is_of,
     keep_bytes,
     keep_tensors,
-    kept_tensors,
     weights_of,
 )
 from memhorizon.monitor.sheets import SheetItems, picture
@@ -154,7 +154,7 @@ class Keeper:
         """The weights of a candidate that were kept."""
         if step in self.candidates or self.root is None:
             return self.candidates[step]
-        return kept_tensors(self._file(step))
+        return read_tensors(self._file(step))
 
     def exported(self, memory: Memory) -> None:
         """Keep the candidates that a state names until the next state, although others take their place."""
@@ -170,7 +170,7 @@ class Keeper:
         path = root / sheet.picture
         if not sheet.picture or path.exists():
             return
-        arrays = kept_tensors(root / sheet.arrays)
+        arrays = read_tensors(root / sheet.arrays)
         items = SheetItems(arrays["samples"], arrays["nearest"], sheet.rows)
         keep_bytes(picture(items, self._limits), path)
 

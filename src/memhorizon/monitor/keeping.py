@@ -1,17 +1,15 @@
 """What a monitor keeps in its folder: weights, contact sheets, the record."""
 
-import os
-import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from memhorizon.errors import InputError
 from memhorizon.files.plain import make_folder, write_atomically
+from memhorizon.files.tensor_files import read_note, write_tensors
 from memhorizon.records.monitor import Look
 
 BEST = "best.safetensors"
@@ -71,15 +69,10 @@ def _is_buffer(value: Tensor) -> bool:
     return not isinstance(value, nn.Parameter)
 
 
-def keep_tensors(tensors: dict[str, Tensor], path: Path, told: Mapping[str, str] | None = None) -> None:
+def keep_tensors(tensors: Mapping[str, Tensor], path: Path, told: Mapping[str, str] | None = None) -> None:
     """Write tensors, and what is told of them, whole or not at all."""
     make_folder(path.parent, "root")
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        save_file(tensors, temporary, metadata=dict(told or {}))
-        os.replace(temporary, path)  # noqa: PTH105
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_tensors(path, tensors, told)
 
 
 def keep_bytes(content: bytes, path: Path) -> None:
@@ -91,19 +84,14 @@ def keep_bytes(content: bytes, path: Path) -> None:
 def is_of(path: Path, look: Look) -> bool:
     """Whether there is a file of weights, and it does not say that they are those of another look."""
     try:
-        with safe_open(path, framework="pt") as file:
-            told = file.metadata()
-        return not told or told == about(look)  # nothing is told in files of older code
-    except (OSError, SafetensorError):
+        note = read_note(path)
+    except InputError:
         return False
+    told = {name: note[name] for name in about(look) if name in note}
+    return not told or told == about(look)  # nothing is told in files of older code
 
 
 def about(look: Look) -> dict[str, str]:
     """What a file of weights says of them: two trainings do not have the same loss to the last digit."""
     losses = {"holdout_loss": repr(look.holdout_loss), "train_loss": repr(look.train_loss)}
     return {"step": str(look.step), **losses}
-
-
-def kept_tensors(path: Path) -> dict[str, Tensor]:
-    """Read tensors that were kept."""
-    return load_file(path)
