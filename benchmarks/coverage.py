@@ -12,16 +12,17 @@ turns once, at its own time).
 import platform
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import scipy
+from scipy import stats
 
 from memhorizon.records.files import write_record
 from memhorizon.records.table import TableRecord
-from memhorizon.results import Curve, Status, Time
-from memhorizon.timescales.collapse import best_exponent
+from memhorizon.results import Curve, Estimate, Status, Time, two_sided
+from memhorizon.timescales.collapse import _matched
 from memhorizon.timescales.power_law import fit_scaling
 from memhorizon.timescales.times import (
     argmin_time,
@@ -151,6 +152,19 @@ LAWS = {
     "3 seeds, a quarter or more censored": {"scatter": 0.1, "error": 0.1, "last": 6000.0, "seeds": 3},
     "1 seed": {"scatter": 0.15, "error": 0.0, "last": np.inf, "seeds": 1},
 }
+
+
+def best_exponent(curves: Sequence[Curve], n: np.ndarray) -> Estimate:
+    """The exponent at which `collapse_quality` is smallest: three curves or more, 95 %.
+
+    It is the slope of the mean over v of log tau_j(v) on log n_j, so the interval is that of a regression
+    with one point per curve.
+    """
+    matched = _matched(curves, n)
+    line = stats.linregress(matched.log_factor, matched.log_step.mean(axis=1))
+    slope = float(line.slope)
+    half = two_sided(0.95, len(n) - 2) * float(line.stderr)
+    return Estimate(slope, slope - half, slope + half)
 
 
 def exponent_case(noise: str, generator: np.random.Generator):

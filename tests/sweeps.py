@@ -45,7 +45,7 @@ def make_runs(
                     seed=seed,
                 )
                 run = RunDir.create(root, config)
-                run.write_environment({"torch": "2.13.0", "device": "cpu"})
+                run.begin({"torch": "2.13.0", "device": "cpu"}, {}, 0)
                 half = onset * n * 16 / width * 1.1**seed * 1.06 ** ((7 * n + 3 * width) % 5 - 2)
                 for step in snapshot_steps(20, steps, 14):
                     if until is None or step <= until:

@@ -121,13 +121,12 @@ class Sweep:
         Raises:
             InputError: as `record`, or if no file can be written at `path`.
         """
-        from memhorizon.report import report  # matplotlib, which no other answer needs
+        from memhorizon.report.sweep_page import page  # matplotlib, which no other answer needs
 
         path = check_path("path", path)
         if os.path.isdir(path):  # noqa: PTH112  False where one may not look
             path = path / "report.html"
-        page = report(self.record(rules), self.runs)
-        write_at(path, page.encode())
+        write_at(path, page(self.record(rules), self.runs).encode())
         return path
 
     def __len__(self) -> int:

@@ -21,7 +21,7 @@ def test_the_p_value_is_that_of_all_exchanges():
     assert answer.p == pytest.approx(exact, abs=4 * math.sqrt(exact * (1 - exact) / 20_000))
     assert answer.deviation == pytest.approx(totals.std() / 20, rel=1e-12)
     assert answer.share == 17 / 20
-    assert answer.effect == pytest.approx(17 / 20 - 1 / 2)
+    assert answer.expected == 1 / 2
     assert {answer.low, answer.high} <= set(totals / 20)
     assert (answer.n_records, answer.n_samples) == (8, 20)
 
@@ -74,7 +74,7 @@ def test_leaning_is_seen():
     assert str(answer).startswith(f"{answer.share:.3f}, without leaning [")
     swapped = leaning(counts, ~is_train, generator=rng)
     assert swapped.share == pytest.approx(1 - answer.share)
-    assert swapped.effect < 0
+    assert swapped.share < swapped.low < swapped.expected
 
 
 def test_the_same_generator_gives_the_same_answer():

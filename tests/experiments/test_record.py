@@ -15,8 +15,8 @@ from memhorizon.errors import InputError
 from memhorizon.experiments.comparable import once
 from memhorizon.experiments.config import Config, MeasureConfig
 from memhorizon.experiments.executors import Inline
-from memhorizon.experiments.reading import Reading, curves, null_fraction
-from memhorizon.experiments.record import _groups, read_times, record
+from memhorizon.experiments.reading import Reading, read_run
+from memhorizon.experiments.record import _groups, record
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import grid, sweep
 from memhorizon.figures.contrasts import contrasts
@@ -67,12 +67,18 @@ def planted(tmp_path, n_train, seed, counts, batch_size=None):
     return directory
 
 
+def curve_name(measured):
+    """The name of the curve that a row of measures.jsonl belongs to."""
+    t = measured.get("t")
+    return measured["measure"] if t is None else f"{measured['measure']}@{t:g}"
+
+
 def test_a_record_is_json_and_holds_every_curve(tmp_path):
     runs = sweep(grid(BASE, n_train=(8, 16), seed=(0,)), root=tmp_path, executor=Inline())
     made = record(runs, name="test")
     assert to_text(record_of(json.loads(to_text(made)))) == to_text(made)
     for row, run in zip(made.runs, runs, strict=True):
-        assert row.curves.keys() == curves(run).keys()
+        assert row.curves.keys() == {curve_name(measured) for measured in run.measures()}
         assert row.curves["memorized"].step.tolist() == run.snapshots()
         counts = [r["count"] / r["total"] for r in run.measures() if r["measure"] == "memorized"]
         assert row.curves["memorized"].value.tolist() == counts
@@ -83,13 +89,14 @@ def test_timescales_and_law_of_planted_runs(tmp_path):
     """The same rise of f_mem at twice the steps for twice the n: the exponent is 1."""
     rows = {4: (0, 0, 200, 400), 8: (0, 0, 0, 200, 400), 16: (0, 0, 0, 0, 200, 400)}
     runs = [planted(tmp_path, n, seed, rows[n]) for n in rows for seed in (0, 1)]
-    times = read_times(runs, Rules(memorized=0.1))
+    made = record(runs, Rules(memorized=0.1))
+    times = [row.timescales for row in made.runs]
     expected = {4: (20, 40), 8: (40, 80), 16: (80, 160)}  # the snapshots with f_mem = 0 and 0.2
-    for run, own in zip(runs, times, strict=True):
-        before, after = expected[run.config.data.n_train]
+    for row, own in zip(made.runs, times, strict=True):
+        before, after = expected[row.n_train]
         assert before < own.tau_mem.value < after
-        assert own.tau_mem == memorization_time(curves(run)["memorized"], level=0.1, null=null_fraction(run))
-    law = record(runs, Rules(memorized=0.1)).laws["tau_mem"]
+        assert own.tau_mem == memorization_time(row.curves["memorized"], level=0.1, null=row.null)
+    law = made.laws["tau_mem"]
     logs = [np.log([r.config.data.n_train, own.tau_mem.value]) for r, own in zip(runs, times, strict=True)]
     slope = np.polyfit(*np.transpose(logs), 1)[0]  # no time is censored, so the fit is least squares
     assert law.exponents["n_train"].value == pytest.approx(slope, abs=1e-3)
@@ -154,8 +161,9 @@ def test_a_sweep_over_a_hyperparameter_has_contrasts_of_both_timescales(tmp_path
 
 def test_a_hyperparameter_whose_times_are_not_reached_is_bounded_or_left_open(tmp_path):
     runs = hyperparameter_runs(tmp_path, 3.0)
-    row = record(runs, Rules(memorized=0.1)).contrasts[-1]
-    first = [own.tau_mem.value for own in read_times(runs, Rules(memorized=0.1))[:3]]
+    made = record(runs, Rules(memorized=0.1))
+    row = made.contrasts[-1]
+    first = [run.timescales.tau_mem.value for run in made.runs[:3]]
     assert row.at_least == pytest.approx(math.exp(np.log(5120 / np.array(first)).mean()))
     assert (row.timescale, row.observed, row.censored) == ("tau_mem", 3, 3)
     assert math.isnan(row.ratio.value)
@@ -205,7 +213,7 @@ def test_what_was_not_reached_stays_so(tmp_path):
 
 
 def test_the_null_is_that_of_the_held_out_items(tmp_path):
-    assert null_fraction(planted(tmp_path, 4, 0, (0,))) == Fraction.of(0, 500)
+    assert read_run(planted(tmp_path, 4, 0, (0,))).null == Fraction.of(0, 500)
 
 
 def test_bad_records_are_refused(tmp_path):

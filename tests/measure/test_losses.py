@@ -116,14 +116,15 @@ def test_gap_adds_variances():
     assert gap.value == pytest.approx(3.0)
     assert gap.standard_error == pytest.approx(math.sqrt(2 / 2 + 9 / 3))
     assert gap.count == 2
-    assert one.overall.value == pytest.approx(2.0)
-    assert one.overall.standard_error == pytest.approx(1.0)
+    (level,) = one.levels
+    assert level.value == pytest.approx(2.0)
+    assert level.standard_error == pytest.approx(1.0)
 
 
 def test_a_single_item_has_no_error_to_offer():
     losses = measure(silent, normal(1, 4))
     assert bool(losses.standard_error.isinf().all())
-    assert losses.overall.standard_error == math.inf
+    assert {level.standard_error for level in losses.levels} == {math.inf}
 
 
 def test_mean_and_its_interval():

@@ -120,7 +120,7 @@ def test_features_fit_the_score_of_a_gaussian():
 def test_activations_are_those_of_the_theory(activation):
     net = FeaturesConfig(n_features=1, activation=activation).build((1,), seed=0).double()
     z = torch.linspace(-3, 3, 41).double()
-    expected = theory.activations.activation_function(activation)(z.numpy())
+    expected = theory.activations.resolve(activation).function(z.numpy())
     np.testing.assert_allclose(net.activation(z).numpy(), expected, rtol=1e-14, atol=1e-15)
 
 

@@ -464,7 +464,7 @@ NEW_PAGE = '''
 
 from memhorizon.report.page import Page, document
 
-PAGE = Page(dict, lambda record, runs: document(record["name"], ["<p>cake</p>"]), lambda record: "A cake.")
+PAGE = Page(dict, lambda record: document(record["name"], ["<p>cake</p>"]), lambda record: "A cake.")
 '''
 
 

@@ -132,10 +132,11 @@ def test_a_bound_holds_in_simulation():
 def test_an_exponent_is_that_of_the_law():
     points = [(n, seen(3.0 * n**1.5 * (1 + 0.1 * (n % 3)))) for n in (8, 16, 32, 64)]
     law = fit_scaling([({"n_train": n}, time) for n, time in points])
-    found = pooling.exponent_of_n(points)
+    found = pooling.exponent_of(law, "n_train")
     assert found.estimate == law.exponents["n_train"]
     assert (found.observed, found.censored, found.status) == (4, 0, Status.FITTED)
-    few = pooling.exponent_of_n({8: [late(9.0)], 16: [late(9.0)]})
+    censored = fit_scaling([({"n_train": n}, late(9.0)) for n in (8, 16)])
+    few = pooling.exponent_of(censored, "n_train")
     assert (few.status, few.note[:10]) == (Status.NOT_FITTED, "0 observed")
     with pytest.raises(InputError, match="factor: expected"):
         pooling.exponent_of(law, "width")

@@ -21,7 +21,6 @@ from torch.nn import functional as F  # noqa: N812
 SCALES = (0.82, 0.86, 0.90, 0.95, 1.0, 1.05, 1.10, 1.16, 1.22)
 STEPS = 2  # of Gauss-Newton
 FARTHEST = 1 / 9  # of a side: how far whole shifts go
-_LEAST_SIDE = 4
 _STEP = 0.08  # longest step, in halves of the picture
 _DRIFT = (0.06, 0.06, 0.14, 0.14)  # farthest from the start, for u and v
 _RIDGE = 1e-4  # added to the normal equations

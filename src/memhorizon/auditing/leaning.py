@@ -44,11 +44,6 @@ class Leaning:
     n_permutations: int
     confidence: float
 
-    @property
-    def effect(self) -> float:
-        """The share beyond the expected one: 0 without leaning."""
-        return self.share - self.expected
-
     def __str__(self) -> str:
         return f"{self.share:.3f}, without leaning [{self.low:.3f}, {self.high:.3f}] (p = {self.p:.2g})"
 

@@ -31,6 +31,7 @@ from memhorizon.networks.unet import UNetConfig
 from memhorizon.records.files import load_record, to_plain, write_record
 from memhorizon.records.sweep import SweepRecord
 from memhorizon.report import report, sentence
+from memhorizon.report.sweep_page import page as page_of_sweep
 from memhorizon.timescales.rules import Rules
 
 IMAGE = b"<img "
@@ -346,7 +347,7 @@ def finish(
     made = stamped(made)
     write_record(made, folder / "record.json")
     page = folder / "report.html"
-    write_atomically(page, report(made, runs).encode())
+    write_atomically(page, page_of_sweep(made, runs).encode())
     if as_json:
         print(json.dumps(to_plain(made)))
     else:

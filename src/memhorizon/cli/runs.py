@@ -29,8 +29,8 @@ from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
 from memhorizon.experiments import demo as demo_recipe
 from memhorizon.experiments.config import Config, MeasureConfig, from_json, is_of_older_run
-from memhorizon.experiments.record import record, rules_of
-from memhorizon.experiments.rules import check_rules
+from memhorizon.experiments.record import record
+from memhorizon.experiments.rules import check_rules, rules_of
 from memhorizon.experiments.run import measure as measure_again
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import grid

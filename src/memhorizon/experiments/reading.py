@@ -102,20 +102,6 @@ def key_of(run: RunDir) -> str:
     return run.path.absolute().name  # that of "." is empty
 
 
-def curves(run: RunDir) -> dict[str, Curve]:
-    """All curves of a run by name: "memorized", "holdout@0.1", "train@0.1", "gap@0.1", "frechet", ...
-
-    Raises:
-        InputError: if nothing was measured yet, or a row is damaged.
-    """
-    return _curves(run, _rows(run))
-
-
-def null_fraction(run: RunDir) -> Fraction | None:
-    """The share of held-out items that count as copies by the same threshold; None without held-out items."""
-    return _null(_rows(run))
-
-
 def _rows(run: RunDir) -> list[MeasuredRow]:
     """What was measured, each row such that a curve can be made of it."""
     rows = []
@@ -142,6 +128,11 @@ def _check_evidence(entries: Mapping[str, object], row: MeasuredRow) -> None:
 
 
 def _curves(run: RunDir, rows: Sequence[MeasuredRow]) -> dict[str, Curve]:
+    """All curves of a run by name: "memorized", "holdout@0.1", "train@0.1", "gap@0.1", "frechet", ...
+
+    Raises:
+        InputError: if nothing was measured yet.
+    """
     if not rows:
         raise InputError(f"run: nothing is measured yet in {run.path}")
     series: dict[str, list[MeasuredRow]] = {}
@@ -174,6 +165,7 @@ def _notes(rows: Sequence[MeasuredRow]) -> dict[str, str]:
 
 
 def _null(rows: Sequence[MeasuredRow]) -> Fraction | None:
+    """The share of held-out items that count as copies by the same threshold; None without held-out items."""
     for row in rows:
         if row.measure == "memorized":
             if row.null_count is None or row.null_total is None:

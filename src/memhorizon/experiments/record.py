@@ -9,8 +9,7 @@ from memhorizon.experiments.comparable import apart, batch_of, differs, once, sa
 from memhorizon.experiments.config import Config, config_of
 from memhorizon.experiments.hyperparameters import CONTRASTS, HYPERPARAMETERS, axes_of, varied
 from memhorizon.experiments.laws import collapse_of, contrasts_of, laws_by
-from memhorizon.experiments.reading import Reading, curves, key_of, null_fraction, read_run
-from memhorizon.experiments.rules import rules_of
+from memhorizon.experiments.reading import Reading, key_of, read_run
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.times import check_measured, rules_for, times_of
 from memhorizon.experiments.written import WrittenConfig, is_written, written_of
@@ -19,8 +18,6 @@ from memhorizon.records.plain import Plain
 from memhorizon.records.sweep import LeftOut, RunRecord, SweepRecord
 from memhorizon.results import Status, Time, Timescales
 from memhorizon.timescales.rules import Rules
-
-__all__ = ["curves", "factors", "null_fraction", "read_again", "read_times", "record", "rules_of"]
 
 Factors = dict[str, float | int | str | None]
 
@@ -68,19 +65,6 @@ def _apart(group: Sequence[Reading], largest: Sequence[Reading]) -> dict[str, Pl
 
 def _plain_settings(settings: Mapping[str, Plain]) -> dict[str, Plain]:
     return {name: encode(entry) for name, entry in settings.items()}
-
-
-def read_times(runs: Sequence[RunDir], rules: Rules | None = None) -> list[Timescales]:
-    """Both timescales of every run, with one quality level for all of them.
-
-    Raises:
-        InputError: if there is no run, one cannot be read, or none has the curve that the rules name.
-    """
-    if not runs:
-        raise InputError("runs: expected at least one, got none")
-    readings = [read_run(run) for run in runs]
-    check_measured(readings, rules)
-    return times_of(readings, rules_for(readings, rules))
 
 
 def read_again(made: SweepRecord, rules: Rules, *, laws: bool = True) -> SweepRecord:

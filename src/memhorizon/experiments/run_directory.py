@@ -232,11 +232,6 @@ class RunDir:
             row = {"step": step, "differences": differences}
             self._write("environment.json", first | {"resumed": [*resumed, row]})
 
-    def write_environment(self, environment: Row) -> None:
-        """Record where it ran; kept from the first start, for a resumed run must run alike."""
-        if not (self.path / "environment.json").exists():
-            self._write("environment.json", environment)
-
     @property
     def environment(self) -> Row:
         """Versions, threads and device of the first start, and what was different later; empty before it.

@@ -254,12 +254,6 @@ def named(axes: Axes, **place: object) -> None:
         axes.legend(**place)
 
 
-def few_ticks(axis: Axis, count: int = 5) -> None:
-    """At most `count` round ticks and none between them."""
-    axis.set_major_locator(MaxNLocator(count))
-    axis.set_minor_locator(NullLocator())
-
-
 def svg(figure: Figure) -> str:
     """Write a figure as SVG text: no date, no random names, so the same numbers give the same bytes."""
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))

@@ -30,7 +30,6 @@ class Design:
         sd: standard deviations of these. [k]
         pilots: logarithms of the columns. [rows, k]
         asked: the same of the points that are asked for. [q, k]
-        assumed: columns in which the pilots do not vary, only the points asked for do.
     """
 
     names: tuple[str, ...]
@@ -38,7 +37,6 @@ class Design:
     sd: Float[np.ndarray, " k"]
     pilots: Float[np.ndarray, "rows k"]
     asked: Float[np.ndarray, "q k"]
-    assumed: tuple[str, ...]
 
 
 def design(pilots: Sequence[Point], asked: Sequence[Point], beliefs: Mapping[str, Exponent]) -> Design:
@@ -54,7 +52,6 @@ def design(pilots: Sequence[Point], asked: Sequence[Point], beliefs: Mapping[str
         np.array([beliefs[name].sd for name in names]),
         table[:split],
         table[split:],
-        tuple(name for name, logs in varied.items() if not np.ptp(logs[:split]) > FLAT),
     )
 
 

@@ -58,11 +58,6 @@ class DenoisingLosses:
         pairs = zip(self.mean.tolist(), self.standard_error.tolist(), strict=True)
         return tuple(Mean(value, error, len(self.items)) for value, error in pairs)
 
-    @property
-    def overall(self) -> Mean:
-        """Loss averaged over the noise levels too; these share items, so the error is taken over items."""
-        return Mean.of(self.items.mean(1))
-
 
 def denoising_losses(
     model: Model | Denoiser,

@@ -20,7 +20,7 @@ from memhorizon.monitor.looking import Looking, Surroundings
 from memhorizon.monitor.looks import LookPlan
 from memhorizon.monitor.settings import DEFAULT_SAMPLER, MonitorSets, MonitorSettings, split_off
 from memhorizon.monitor.state import Memory
-from memhorizon.records.monitor import Best, Look, MonitorRecord, Stop, Verdict
+from memhorizon.records.monitor import Best, Look, Stop, Verdict
 from memhorizon.samplers import SamplerConfig
 
 if TYPE_CHECKING:
@@ -245,10 +245,6 @@ class Monitor(Looking):
             self._memory.candidates = []
         self._prober.resume(self._memory)
         self._meter.forget()
-
-    def record(self) -> MonitorRecord:
-        """Everything that was seen, as it is written to a file."""
-        return super().record()
 
     def report(self, path: str | os.PathLike[str]) -> Path:
         """Write the page of this training: one file, no script, nothing loaded from elsewhere.

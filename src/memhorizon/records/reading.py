@@ -58,23 +58,6 @@ class _ConfigFacts:
 # --- of a run ---
 
 
-def curve_of(run: RunRecord, name: str) -> Curve:
-    """A curve of a run.
-
-    Raises:
-        InputError: if the run has no such curve.
-    """
-    if name not in run.curves:
-        known = [word(other) for other in sorted(run.curves)]
-        raise InputError(f"record: run {word(run.key)} has no curve {name!r}; it has {known}")
-    return run.curves[name]
-
-
-def known_curve(run: RunRecord, name: str) -> Curve | None:
-    """A curve of a run; None where it was not measured."""
-    return run.curves.get(name)
-
-
 def null_of(run: RunRecord) -> float:
     """The share of held-out items that count as copies; 0 without held-out items."""
     return 0.0 if run.null is None else run.null.value

@@ -11,7 +11,9 @@ from importlib import import_module
 
 from memhorizon.errors import InputError
 from memhorizon.experiments.run_directory import RunDir
+from memhorizon.records.sweep import SweepRecord
 from memhorizon.report.page import Page
+from memhorizon.report.sweep_page import page as page_of_sweep
 
 __all__ = ["report", "sentence"]
 
@@ -20,8 +22,9 @@ def report(record: object, runs: Sequence[RunDir] = ()) -> str:
     """Write a record as a self-contained HTML page.
 
     Args:
-        record: of a sweep, as `load_record` reads it.
-        runs: its run directories, for the generated images; without them that part says so.
+        record: of a sweep, an audit, a monitored training, a forecast or a plan, as `load_record` reads it.
+        runs: run directories of a sweep, for the generated images; without them that part says so. The
+            other pages show nothing of them.
 
     Returns:
         HTML text: no script, nothing loaded from elsewhere, the same bytes each time.
@@ -29,7 +32,9 @@ def report(record: object, runs: Sequence[RunDir] = ()) -> str:
     Raises:
         InputError: if there is no page for such a record, or a number in it cannot be drawn.
     """
-    return _page_of(record).html(record, runs)
+    if isinstance(record, SweepRecord):
+        return page_of_sweep(record, runs)
+    return _page_of(record).html(record)
 
 
 def sentence(record: object) -> str:

@@ -1,8 +1,5 @@
 """The page of an audit: the verdict, how sure it is, three answers, pairs, the null, where it comes from."""
 
-from collections.abc import Sequence
-
-from memhorizon.experiments.run_directory import RunDir
 from memhorizon.figures import audit as drawn
 from memhorizon.records.audit import AuditRecord
 from memhorizon.report.audit.answers import answers
@@ -91,14 +88,9 @@ def _p_values(record: AuditRecord) -> str:
     return section("The p-values", picture("p-values", lambda: drawn.p_values(record), caption, alt))
 
 
-def _page(record: AuditRecord, runs: Sequence[RunDir] = ()) -> str:
-    """The page without pictures: a record holds none, and run directories have nothing to add."""
-    return html(record)
-
-
 def _told(record: AuditRecord) -> str:
     """The verdict, and what it leaves undecided."""
     return "\n".join([sentence(record), *(f"Undecided: {line}" for line in undecided(record))])
 
 
-PAGE = Page(AuditRecord, _page, _told)
+PAGE = Page(AuditRecord, html, _told)

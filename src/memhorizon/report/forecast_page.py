@@ -1,8 +1,5 @@
 """The page of a forecast: the answer in three units, the picture, what it rests on, the pilot to run next."""
 
-from collections.abc import Sequence
-
-from memhorizon.experiments.run_directory import RunDir
 from memhorizon.figures.forecast import forecast as drawn
 from memhorizon.forecasting.answers import Forecast, interval_text
 from memhorizon.records.forecast import ForecastRecord
@@ -24,8 +21,8 @@ def sentence_of(found: Forecast) -> str:
     return f"A run of n = {found.n_train:,} begins to copy after {interval_text(answer.step)} steps."
 
 
-def html(record: ForecastRecord, runs: Sequence[RunDir] = ()) -> str:
-    """Write the page of a forecast; run directories have nothing to add."""
+def html(record: ForecastRecord) -> str:
+    """Write the page of a forecast."""
     found = record.forecast
     caption = (
         "Times of the pilots with their intervals (arrows: not reached), the law through them, and the run "

@@ -1,9 +1,7 @@
 """The page of a monitored training: verdict, checkpoint, course, signals, samples, other rules, facts."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from memhorizon.experiments.run_directory import RunDir
 from memhorizon.figures import monitor as drawn
 from memhorizon.files.plain import write_at
 from memhorizon.records.monitor import MonitorRecord
@@ -65,9 +63,4 @@ def write(record: MonitorRecord, path: Path, *, root: Path | None = None) -> Pat
     return path
 
 
-def _page(record: MonitorRecord, runs: Sequence[RunDir] = ()) -> str:
-    """The page without pictures: a record holds none, and run directories have nothing to add."""
-    return html(record)
-
-
-PAGE = Page(MonitorRecord, _page, sentence)
+PAGE = Page(MonitorRecord, html, sentence)

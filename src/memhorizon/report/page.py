@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from memhorizon.experiments.run_directory import RunDir
 from memhorizon.report.ink import palette
 from memhorizon.report.parts import text_of
 from memhorizon.report.style import CSS
@@ -18,12 +17,12 @@ class Page(Generic[R]):
 
     Attributes:
         kind: the type of its records.
-        html: writes the page of a record and its run directories.
+        html: writes the page of a record, from the record alone.
         sentence: says in one sentence what was found.
     """
 
     kind: type[R]
-    html: Callable[[R, Sequence[RunDir]], str]
+    html: Callable[[R], str]
     sentence: Callable[[R], str]
 
 

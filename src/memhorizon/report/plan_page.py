@@ -1,9 +1,7 @@
 """The page of a plan: the answer or what it would cost, the images, the theory's guess, the pilots."""
 
 import math
-from collections.abc import Sequence
 
-from memhorizon.experiments.run_directory import RunDir
 from memhorizon.figures.forecast import forecast as drawn
 from memhorizon.records.plan import PlanRecord, TheoryGuess
 from memhorizon.report.forecast_page import left_out, sentence_of
@@ -56,8 +54,8 @@ def theory_lines(guess: TheoryGuess | None) -> list[str]:
     ]
 
 
-def html(record: PlanRecord, runs: Sequence[RunDir] = ()) -> str:
-    """Write the page of a plan; run directories have nothing to add."""
+def html(record: PlanRecord) -> str:
+    """Write the page of a plan."""
     heads = ("n", "seeds", "steps (guess)", "core-minutes")
     rows = [(one.n_train, one.seeds, one.n_updates, f"{one.seconds / 60:.1f}") for one in record.pilots]
     parts = [

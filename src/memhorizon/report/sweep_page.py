@@ -33,7 +33,15 @@ SECTIONS: tuple[Callable[[Part], str], ...] = (
 
 
 def page(record: SweepRecord, runs: Sequence[RunDir] = ()) -> str:
-    """Write the page of a sweep."""
+    """Write the page of a sweep.
+
+    Args:
+        record: of the sweep.
+        runs: its run directories, for the generated images; without them that part says so.
+
+    Raises:
+        InputError: if `record` is no record of a sweep, or a number in it cannot be drawn.
+    """
     sweep_of(record)
     main = Part(record, runs, "main", 2)
     groups = [_group(other, runs, i) for i, other in enumerate(record.others, start=2)]

@@ -53,8 +53,6 @@ class Status(Worded):
     SOLVED = "solved", ""
     NOT_RESOLVED = "not resolved", "Check the residual: it is too large for the digits that are promised."
     NOT_CONVERGED = "not converged", "Take a smoother activation or more quadrature nodes."
-    EXTRAPOLATED = "extrapolated", "A model beyond the data: take more reference items for an exact answer."
-    HEAVIER_TAIL = "heavier tail", "Do not use it: low statistics are more frequent than the model says."
     LEADING_ORDER = "leading order", "An expansion: trust it only where psi_n and psi_p are large."
     FORECAST = "forecast", ""
     IN_PROGRESS = "from a run in progress", "Forecast again later: the nearer it is to copying, the narrower."

@@ -69,15 +69,6 @@ def _unknown(activation: object) -> str:
     return f"activation: expected one of {names} or a callable, got {activation!r:.200}"
 
 
-def activation_function(activation: object) -> Function:
-    """Return the entrywise function itself.
-
-    Raises:
-        InputError: if the name is unknown, or the activation is linear.
-    """
-    return resolve(activation).function
-
-
 def relu(x: np.ndarray) -> np.ndarray:
     """Return the positive part."""
     return np.maximum(x, 0.0)

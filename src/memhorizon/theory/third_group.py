@@ -21,10 +21,9 @@ from memhorizon.theory.support import support_of
 
 @dataclass(frozen=True)
 class ThirdGroup:
-    """Leading order of the third group, one entry per data eigenvalue; NaN where it is not separated.
+    """Leading order of the third group, one entry per eigenvalue of Sigma; NaN where it is not separated.
 
     Attributes:
-        data_eigenvalues: of Sigma. [k]
         separated: whether r > (1 + e)^2, e = (exp(2t) - 1)/lambda, so that it lies below the first bulk. [k]
         centers: position of the eigenvalues of U. [k]
         half_widths: their density is a semicircle of this half-width. [k]
@@ -33,14 +32,12 @@ class ThirdGroup:
         gap: what they add to L_gen by the end of training. [k]
         time: time at which A has relaxed along them, psi_p/(2 Delta center). [k]
         first_bulk: edges of the first bulk at the same order. (2,)
-        first_time: time at which A has relaxed at its lower edge, psi_p/(2 Delta lambda_-).
         onset: psi_n/(2 Delta v2), the unit of time in which overfitting begins; see `early_overfitting`.
         total_drop: 1 - L_train(inf) at the same order.
         total_gap: L_gen(inf) at the same order.
         second_drop: part of `total_drop` from the second bulk: 1 - L_opt.
     """
 
-    data_eigenvalues: Float[np.ndarray, " k"]
     separated: Bool[np.ndarray, " k"]
     centers: Float[np.ndarray, " k"]
     half_widths: Float[np.ndarray, " k"]
@@ -49,7 +46,6 @@ class ThirdGroup:
     gap: Float[np.ndarray, " k"]
     time: Float[np.ndarray, " k"]
     first_bulk: tuple[float, float]
-    first_time: float
     onset: float
     total_drop: float
     total_gap: float
@@ -69,10 +65,8 @@ def third_group(model: FeatureModel) -> ThirdGroup:
     c = coefficients(model)
     modes = _modes(model, c)
     center = modes.center()
-    low, high = _first_bulk(c.v2, c.s2, modes.r)
     end = _end(model, c)
     return ThirdGroup(
-        data_eigenvalues=model.spectrum.eigenvalues,
         separated=_are_separated(model),
         centers=center,
         half_widths=modes.half_width(),
@@ -80,8 +74,7 @@ def third_group(model: FeatureModel) -> ThirdGroup:
         train_drop=modes.drop(center),
         gap=modes.gap(center),
         time=decay_time(model, center),
-        first_bulk=(low, high),
-        first_time=float(decay_time(model, low)),
+        first_bulk=_first_bulk(c.v2, c.s2, modes.r),
         onset=float(model.psi_n / (2 * model.delta_t * c.v2)),
         total_drop=end.drop(),
         total_gap=end.gap(),

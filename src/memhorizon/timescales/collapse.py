@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from memhorizon.errors import InputError
-from memhorizon.results import Curve, Estimate, two_sided
+from memhorizon.results import Curve, Estimate
 from memhorizon.timescales.crossing import isotonic
 from memhorizon.timescales.readings import deviation, log_step
 
@@ -68,35 +68,6 @@ def _draws(matched: "_Matched", draws: int, seed: int) -> np.ndarray:
     m = len(matched.log_factor)
     pick = np.random.default_rng(seed).integers(m, size=(draws, m))
     return pick[np.ptp(matched.log_factor[pick], axis=1) > 0]
-
-
-def best_exponent(
-    curves: Sequence[Curve], factor_values: Sequence[float] | np.ndarray, *, confidence: float = 0.95
-) -> Estimate:
-    """The exponent at which `collapse_quality` is smallest.
-
-    It is the slope of the mean over v of log tau_j(v) on log factor_j, so the interval is that of a
-    regression with one point per curve; two curves leave it unbounded.
-
-    Raises:
-        InputError: as `collapse_quality`.
-    """
-    matched = _matched(curves, factor_values)
-    y = matched.log_step.mean(axis=1)
-    x = matched.log_factor - matched.log_factor.mean()
-    # least squares: slope = x.y/x.x, of variance s^2/x.x with s^2 = |y - mean - slope x|^2/(m - 2)
-    slope = float(x @ y / (x @ x))
-    degrees = len(x) - 2
-    if degrees == 0:
-        return Estimate(slope, -np.inf, np.inf, confidence)
-    half = two_sided(confidence, degrees) * _slope_error(x, y, slope, degrees)
-    return Estimate(slope, slope - half, slope + half, confidence)
-
-
-def _slope_error(x: np.ndarray, y: np.ndarray, slope: float, degrees: int) -> float:
-    """Standard error s/|x| of a slope, s^2 = |y - mean - slope x|^2/degrees."""
-    residual = y - y.mean() - slope * x
-    return float(np.sqrt(np.sum(residual**2) / degrees / (x @ x)))
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ late among items: `timescales.ordering`. A t or normal quantile is `results.two_
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -243,20 +243,6 @@ def exponent_of(law: ScalingLaw, factor: str) -> Exponent:
         raise InputError(f"factor: expected one of {sorted(law.exponents)}, got {factor!r}")
     found = law.exponents[factor]
     return Exponent(found.value, found.low, found.high, law.observed, law.censored, law.status, law.note)
-
-
-def exponent_of_n(times: Mapping[int, Sequence[Time]] | Sequence[tuple[int, Time]]) -> Exponent:
-    """The power of n_train of times, censored ones included; NaN where too few were observed.
-
-    Args:
-        times: pairs (n_train, time), or the times of each n_train.
-
-    Raises:
-        InputError: if there are not two different n_train.
-    """
-    if isinstance(times, Mapping):
-        times = [(n, time) for n, own in times.items() for time in own]
-    return exponent_of(fit_scaling([({"n_train": n}, time) for n, time in times]), "n_train")
 
 
 def item_exponent(factors: Sequence[float], times: Sequence[Time]) -> float:
