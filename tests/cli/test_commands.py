@@ -17,10 +17,11 @@ from memhorizon.cli import main, output
 from memhorizon.cli.output import START, fitting_threads
 from memhorizon.cli.watched import seconds_left
 from memhorizon.datasets.split import DataConfig
-from memhorizon.experiments.config import Config, MeasureConfig, from_json, to_json
+from memhorizon.experiments.config import Config, from_json, to_json
 from memhorizon.experiments.executors import Inline
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import grid
+from memhorizon.measure.config import MeasureConfig
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.unet import UNetConfig
 from memhorizon.recipes.sweeps import TABLE

@@ -16,7 +16,7 @@ from memhorizon.cli.terminal import check_reader, say
 from memhorizon.cli.typed import command
 from memhorizon.devices import device_of, with_threads
 from memhorizon.errors import InputError
-from memhorizon.experiments.config import Config, encode, to_json
+from memhorizon.experiments.config import Config, to_json
 from memhorizon.experiments.cost import costs, wall_seconds
 from memhorizon.experiments.executors import Executor, Inline, Local
 from memhorizon.experiments.footprint import Footprint, footprints
@@ -28,6 +28,7 @@ from memhorizon.files.plain import write_atomically
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.random_features import FeaturesConfig
 from memhorizon.networks.unet import UNetConfig
+from memhorizon.records.codec import encode
 from memhorizon.records.files import load_record, to_plain, write_record
 from memhorizon.records.sweep import SweepRecord
 from memhorizon.report import report, sentence

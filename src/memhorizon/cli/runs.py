@@ -28,13 +28,14 @@ from memhorizon.cli.watched import watch_runs
 from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
 from memhorizon.experiments import demo as demo_recipe
-from memhorizon.experiments.config import Config, MeasureConfig, from_json, is_of_older_run
+from memhorizon.experiments.config import Config, from_json, is_of_older_run
 from memhorizon.experiments.record import record, rules_of
 from memhorizon.experiments.rules import check_rules
 from memhorizon.experiments.run import measure as measure_again
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import grid
 from memhorizon.files.plain import read_text
+from memhorizon.measure.config import MeasureConfig
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.random_features import FeaturesConfig
 from memhorizon.networks.unet import UNetConfig

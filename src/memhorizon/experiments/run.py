@@ -18,13 +18,13 @@ from memhorizon.devices import default_device, device_of, with_threads
 from memhorizon.diffusion import predict
 from memhorizon.errors import InputError
 from memhorizon.eval_mode import eval_mode
-from memhorizon.experiments.config import Config, MeasureConfig
+from memhorizon.experiments.config import Config
 from memhorizon.experiments.perception import qualities_of
 from memhorizon.experiments.rows import observed, reference_of, rows_of, tensors_of
 from memhorizon.experiments.run_directory import Row, RunDir
 from memhorizon.launching import Launch
-from memhorizon.measure.snapshot import Reference
-from memhorizon.measure.snapshot import snapshot_steps as snapshot_steps
+from memhorizon.measure.config import MeasureConfig
+from memhorizon.measure.reference import Reference
 from memhorizon.processes import ALONE, Processes, device_here, join
 from memhorizon.schedule import Schedule
 from memhorizon.training import Step, TrainState, train
