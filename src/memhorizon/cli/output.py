@@ -21,10 +21,10 @@ from memhorizon.experiments.cost import costs, wall_seconds
 from memhorizon.experiments.executors import Executor, Inline, Local
 from memhorizon.experiments.footprint import Footprint, footprints
 from memhorizon.experiments.run import Progress, execute
-from memhorizon.experiments.run_directory import Row, RunDir
+from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import SweepProgress, execute_sweep
 from memhorizon.figures.reading import QUALITY_NAMES
-from memhorizon.files.plain import write_atomically
+from memhorizon.files.plain import Row, write_atomically
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.random_features import FeaturesConfig
 from memhorizon.networks.unet import UNetConfig

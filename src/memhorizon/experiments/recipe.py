@@ -267,6 +267,6 @@ class Recipe:
         stamped = replace(record, command=command, claim=self.claim, made=made, seconds=took)
         if isinstance(stamped, SweepRecord):
             return replace(stamped, size=size)
-        from memhorizon.experiments.run import environment
+        from memhorizon.experiments.environment import environment
 
         return replace(stamped, tiny=size == "tiny", environment=stamped.environment or environment())

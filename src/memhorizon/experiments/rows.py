@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from memhorizon.datasets.split import Split
 from memhorizon.experiments.config import Config, measured_times
-from memhorizon.experiments.run_directory import Row
+from memhorizon.files.plain import Row
 from memhorizon.measure.means import Mean
 from memhorizon.measure.qualities import Quality
 from memhorizon.measure.quality import Distance

@@ -9,8 +9,8 @@ from memhorizon.checks import check_whole
 from memhorizon.denoiser import Denoiser
 from memhorizon.diffusion import Model
 from memhorizon.errors import InputError
+from memhorizon.experiments.environment import environment
 from memhorizon.experiments.rows import rows_of, tensors_of
-from memhorizon.experiments.run import environment
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.written import WrittenConfig
 from memhorizon.files.plain import Row, check_path, is_there
