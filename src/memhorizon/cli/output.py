@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from datetime import datetime, timezone
 from pathlib import Path
 
 import torch
@@ -18,6 +17,7 @@ from memhorizon.devices import device_of, with_threads
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, to_json
 from memhorizon.experiments.cost import costs, wall_seconds
+from memhorizon.experiments.environment import timestamp
 from memhorizon.experiments.executors import Executor, Inline, Local
 from memhorizon.experiments.footprint import Footprint, footprints
 from memhorizon.experiments.run import Progress, execute
@@ -385,8 +385,7 @@ def page_beside(path: Path, *, as_json: bool = False) -> int:
 
 def stamped(made: SweepRecord) -> SweepRecord:
     """The record with the time when it was made, and the command that made it."""
-    now = datetime.now(timezone.utc)
-    return replace(made, command=command(), made=now.isoformat(timespec="seconds"))
+    return replace(made, command=command(), made=timestamp())
 
 
 def rule_text(rules: Rules) -> str:

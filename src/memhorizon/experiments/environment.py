@@ -1,7 +1,8 @@
-"""Where something was made, as records say it."""
+"""Where and when something was made, as records say it."""
 
 import os
 import platform
+from datetime import datetime, timezone
 from importlib.metadata import version
 
 import torch
@@ -22,3 +23,8 @@ def environment(device: torch.device | None = None) -> Row:
         "device": str(device or default_device()),
         "capability": torch.backends.cpu.get_cpu_capability(),
     }
+
+
+def timestamp() -> str:
+    """This moment to the second, with its zone: 2026-01-31T12:00:00+00:00."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
