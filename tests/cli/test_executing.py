@@ -4,7 +4,7 @@ import pytest
 
 from memhorizon.cli import main
 from memhorizon.cli.executing import ExecutorFlags
-from memhorizon.cli.output import announce
+from memhorizon.cli.following import announce
 from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from memhorizon.cli.output import duration
 from memhorizon.cli.terminal import check_reader
+from memhorizon.cli.units import duration
 from memhorizon.errors import InputError
 from memhorizon.experiments.executors.table import TableRow, folder_of, look, rows_in
 from memhorizon.experiments.run_directory import RunDir
