@@ -24,11 +24,12 @@ from timing import environment, write
 
 from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
-from memhorizon.experiments.config import Config, MeasureConfig
+from memhorizon.experiments.config import Config
 from memhorizon.experiments.executors import Inline, Local
 from memhorizon.experiments.executors.table import FOLDER, TableRow, rows_in
 from memhorizon.experiments.sweep import execute_sweep, grid, sweep
 from memhorizon.files.plain import read_object
+from memhorizon.measure.config import MeasureConfig
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.records.codec import decode
 from memhorizon.training import TrainConfig

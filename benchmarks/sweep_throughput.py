@@ -16,9 +16,10 @@ from pathlib import Path
 from timing import environment, write
 
 from memhorizon.datasets.split import DataConfig
-from memhorizon.experiments.config import Config, MeasureConfig
+from memhorizon.experiments.config import Config
 from memhorizon.experiments.executors import Inline, Local
 from memhorizon.experiments.sweep import grid, sweep
+from memhorizon.measure.config import MeasureConfig
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.unet import UNetConfig
 from memhorizon.samplers import SamplerConfig

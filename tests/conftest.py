@@ -30,4 +30,4 @@ def global_seed_untouched():
 @pytest.fixture
 def unmeasured(monkeypatch):
     """A dry run shows configurations alone; what they need is measured in tests/cli/test_commands.py."""
-    monkeypatch.setattr("memhorizon.cli.output._estimated", lambda answer, *_, **__: answer)
+    monkeypatch.setattr("memhorizon.cli.dry_running._estimated", lambda answer, *_, **__: answer)

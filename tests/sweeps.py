@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 
 from memhorizon.datasets.split import DataConfig
-from memhorizon.experiments.config import Config, MeasureConfig
-from memhorizon.experiments.run import snapshot_steps
+from memhorizon.experiments.config import Config
 from memhorizon.experiments.run_directory import RunDir
+from memhorizon.measure.config import MeasureConfig, snapshot_steps
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.unet import UNetConfig
 from memhorizon.training import TrainConfig

@@ -10,9 +10,10 @@ import torch
 
 from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
-from memhorizon.experiments.config import Config, MeasureConfig, to_json
+from memhorizon.experiments.config import Config, to_json
 from memhorizon.experiments.run import execute, run
 from memhorizon.experiments.run_directory import RunDir
+from memhorizon.measure.config import MeasureConfig
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.processes import ALONE, Processes, join
 from memhorizon.samplers import SamplerConfig

@@ -15,8 +15,9 @@ from PIL import Image
 
 from memhorizon.cli import main
 from memhorizon.datasets.split import DataConfig
-from memhorizon.experiments.config import Config, MeasureConfig
+from memhorizon.experiments.config import Config
 from memhorizon.experiments.run import run
+from memhorizon.measure.config import MeasureConfig
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.samplers import SamplerConfig
 from memhorizon.training import TrainConfig

@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from memhorizon.forecasting.answers import NextPilot as NextPilot
     from memhorizon.forecasting.answers import PilotTime as PilotTime
     from memhorizon.forecasts import forecast as forecast
+    from memhorizon.measure.config import MeasureConfig as MeasureConfig
     from memhorizon.measure.duplicates import duplicate_groups as duplicate_groups
     from memhorizon.measure.memorization import gap_ratios as gap_ratios
     from memhorizon.measure.memorization import memorized_fraction as memorized_fraction
     from memhorizon.measure.neighbors import nearest as nearest
-    from memhorizon.measure.snapshot import MeasureConfig as MeasureConfig
+    from memhorizon.measure.reference import Reference as Reference
     from memhorizon.measure.snapshot import Observation as Observation
-    from memhorizon.measure.snapshot import Reference as Reference
     from memhorizon.measure.snapshot import observe as observe
     from memhorizon.monitor.looks import LookPlan as LookPlan
     from memhorizon.monitor.monitor import Monitor as Monitor
@@ -91,7 +91,7 @@ _HOME = {
     "Local": "experiments.executors",
     "LookPlan": "monitor.looks",
     "MLPConfig": "networks.mlp",
-    "MeasureConfig": "measure.snapshot",
+    "MeasureConfig": "measure.config",
     "MissingExtraError": "errors",
     "Monitor": "monitor.monitor",
     "Observation": "measure.snapshot",
@@ -100,7 +100,7 @@ _HOME = {
     "PilotTime": "forecasting.answers",
     "Plan": "plans",
     "Ray": "experiments.executors",
-    "Reference": "measure.snapshot",
+    "Reference": "measure.reference",
     "RunWriter": "experiments.writer",
     "Rules": "timescales.rules",
     "SamplerConfig": "samplers",

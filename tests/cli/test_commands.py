@@ -13,14 +13,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from memhorizon.cli import main, output
-from memhorizon.cli.output import START, fitting_threads
+from memhorizon.cli import main
+from memhorizon.cli.dry_running import print_needs
+from memhorizon.cli.estimating import START
+from memhorizon.cli.threads import fitting_threads
+from memhorizon.cli.units import size
 from memhorizon.cli.watched import seconds_left
 from memhorizon.datasets.split import DataConfig
-from memhorizon.experiments.config import Config, MeasureConfig, from_json, to_json
+from memhorizon.experiments.config import Config, from_json, to_json
 from memhorizon.experiments.executors import Inline
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import grid
+from memhorizon.measure.config import MeasureConfig
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.unet import UNetConfig
 from memhorizon.recipes.sweeps import TABLE
@@ -80,10 +84,10 @@ def test_dry_run_says_what_a_run_needs_by_another_executor(config, capsys):
     assert shown["disk"] == sum(run["disk"] for run in shown["runs"])
     assert shown["seconds"] <= sum(run["seconds"] for run in shown["runs"]) + START
     assert shown["memory"] >= max(run["memory"] for run in shown["runs"]) > 50e6
-    output.print_needs(shown["runs"], "Slurm")
+    print_needs(shown["runs"], "Slurm")
     line = capsys.readouterr().out
     assert "by Slurm each run needs at most about" in line
-    assert output.size(max(run["memory"] for run in shown["runs"])) in line
+    assert size(max(run["memory"] for run in shown["runs"])) in line
 
 
 def test_a_reader_that_leaves_early_is_no_error():

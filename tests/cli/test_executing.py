@@ -4,13 +4,14 @@ import pytest
 
 from memhorizon.cli import main
 from memhorizon.cli.executing import ExecutorFlags
-from memhorizon.cli.output import announce
+from memhorizon.cli.following import announce
 from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
-from memhorizon.experiments.config import Config, MeasureConfig
+from memhorizon.experiments.config import Config
 from memhorizon.experiments.executors import Local
 from memhorizon.experiments.executors.table import fail, folder_of, queue, rows_in
 from memhorizon.experiments.sweep import grid
+from memhorizon.measure.config import MeasureConfig
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.training import TrainConfig
 

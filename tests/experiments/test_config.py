@@ -8,8 +8,9 @@ import pytest
 
 from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
-from memhorizon.experiments.config import Config, MeasureConfig, flat, from_json, to_json
+from memhorizon.experiments.config import Config, flat, from_json, to_json
 from memhorizon.experiments.executors import Local
+from memhorizon.measure.config import MeasureConfig
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.random_features import FeaturesConfig
 from memhorizon.networks.unet import UNetConfig

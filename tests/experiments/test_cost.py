@@ -11,9 +11,10 @@ from torch import nn
 from memhorizon.datasets.split import DataConfig, load_split
 from memhorizon.errors import InputError
 from memhorizon.experiments import cost as costing
-from memhorizon.experiments.config import Config, MeasureConfig
+from memhorizon.experiments.config import Config
 from memhorizon.experiments.cost import Cost, costs, wall_seconds
 from memhorizon.experiments.rows import observed, reference_of
+from memhorizon.measure.config import MeasureConfig
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.samplers import SamplerConfig
 from memhorizon.training import TrainConfig

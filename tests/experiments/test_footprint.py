@@ -10,8 +10,9 @@ import pytest
 from memhorizon.datasets.config import DataConfig
 from memhorizon.errors import InputError
 from memhorizon.experiments import footprint as module
-from memhorizon.experiments.config import Config, MeasureConfig, to_json
+from memhorizon.experiments.config import Config, to_json
 from memhorizon.experiments.footprint import Footprint, footprints
+from memhorizon.measure.config import MeasureConfig
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.samplers import SamplerConfig
 from memhorizon.training import TrainConfig

@@ -12,10 +12,11 @@ import torch
 
 from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
-from memhorizon.experiments.config import Config, MeasureConfig
+from memhorizon.experiments.config import Config
 from memhorizon.experiments.record import record
-from memhorizon.experiments.run import execute, measure, run, snapshot_steps
+from memhorizon.experiments.run import execute, measure, run
 from memhorizon.experiments.run_directory import FILES, RunDir
+from memhorizon.measure.config import MeasureConfig, snapshot_steps
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.unet import UNetConfig
 from memhorizon.samplers import SamplerConfig

@@ -8,10 +8,11 @@ import pytest
 from memhorizon.cli import main
 from memhorizon.datasets.config import DataConfig
 from memhorizon.errors import InputError
-from memhorizon.experiments.config import Config, MeasureConfig, from_json, to_json
+from memhorizon.experiments.config import Config, from_json, to_json
 from memhorizon.experiments.record import record
 from memhorizon.experiments.run import measure, run
 from memhorizon.experiments.run_directory import RunDir
+from memhorizon.measure.config import MeasureConfig
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.samplers import SamplerConfig
 from memhorizon.training import TrainConfig

@@ -13,13 +13,14 @@ from evidence_records import RECORDS, SWEEPS
 from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
 from memhorizon.experiments.comparable import once
-from memhorizon.experiments.config import Config, MeasureConfig
+from memhorizon.experiments.config import Config
 from memhorizon.experiments.executors import Inline
 from memhorizon.experiments.reading import Reading, read_run
 from memhorizon.experiments.record import _groups, record
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import grid, sweep
 from memhorizon.figures.contrasts import contrasts
+from memhorizon.measure.config import MeasureConfig
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.random_features import FeaturesConfig
 from memhorizon.records.check import check_sweep

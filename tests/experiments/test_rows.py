@@ -11,7 +11,8 @@ from memhorizon.datasets.split import DataConfig, Split, load_split
 from memhorizon.diffusion import ideal_model
 from memhorizon.distributions import Empirical
 from memhorizon.experiments import rows
-from memhorizon.experiments.config import Config, MeasureConfig
+from memhorizon.experiments.config import Config
+from memhorizon.measure.config import MeasureConfig
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.samplers import SamplerConfig
 from memhorizon.schedule import Schedule

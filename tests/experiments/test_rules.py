@@ -6,10 +6,11 @@ import pytest
 
 from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
-from memhorizon.experiments.config import Config, MeasureConfig
+from memhorizon.experiments.config import Config
 from memhorizon.experiments.record import record
 from memhorizon.experiments.rules import check_rules, rules_of
 from memhorizon.experiments.run import run
+from memhorizon.measure.config import MeasureConfig
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.records.files import write_record
 from memhorizon.samplers import SamplerConfig

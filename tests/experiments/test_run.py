@@ -12,11 +12,12 @@ import torch
 
 from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
-from memhorizon.experiments.config import Config, MeasureConfig, to_json
+from memhorizon.experiments.config import Config, to_json
 from memhorizon.experiments.executors import Inline, Local
-from memhorizon.experiments.run import execute, measure, run, snapshot_steps
+from memhorizon.experiments.run import execute, measure, run
 from memhorizon.experiments.run_directory import RunDir, read_tensors, write_atomically
 from memhorizon.experiments.sweep import grid, sweep
+from memhorizon.measure.config import MeasureConfig, snapshot_steps
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.samplers import SamplerConfig
 from memhorizon.training import OptimizerConfig, TrainConfig

@@ -14,13 +14,14 @@ import pytest
 
 from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
-from memhorizon.experiments.config import Config, MeasureConfig
+from memhorizon.experiments.config import Config
 from memhorizon.experiments.executors import Inline, base, processes
 from memhorizon.experiments.executors.processes import Place, cores, single_threaded
 from memhorizon.experiments.executors.table import rows_in
 from memhorizon.experiments.run import execute
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import execute_sweep, grid, sweep
+from memhorizon.measure.config import MeasureConfig
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.training import TrainConfig
 
@@ -119,7 +120,7 @@ SCRIPT = """
 import signal
 import sys
 import memhorizon as mh
-from memhorizon.experiments.config import MeasureConfig
+from memhorizon.measure.config import MeasureConfig
 from memhorizon.experiments.executors import Local
 config = mh.Config(
     data=mh.DataConfig(name="gaussian", dim=2, n_holdout=0), model=mh.MLPConfig(width=8, blocks=1),

@@ -10,7 +10,7 @@ from PIL import Image
 
 from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
-from memhorizon.experiments.config import Config, MeasureConfig
+from memhorizon.experiments.config import Config
 from memhorizon.experiments.record import record
 from memhorizon.experiments.run import run as run_once
 from memhorizon.figures import marks, registry, style
@@ -22,6 +22,7 @@ from memhorizon.figures.phase import phase
 from memhorizon.figures.samples import samples
 from memhorizon.figures.style import save, svg
 from memhorizon.figures.timescales import timescales
+from memhorizon.measure.config import MeasureConfig
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.records.files import record_of, to_plain
 from memhorizon.records.reading import level_of

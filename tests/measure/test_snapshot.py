@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
 
@@ -10,15 +9,15 @@ from memhorizon.denoiser import Denoiser
 from memhorizon.diffusion import ideal_model
 from memhorizon.distributions import Empirical, Gaussian
 from memhorizon.errors import InputError
-from memhorizon.measure import snapshot
+from memhorizon.measure import reference as references
+from memhorizon.measure.config import MeasureConfig
 from memhorizon.measure.losses import denoising_losses
-from memhorizon.measure.means import Mean
 from memhorizon.measure.quality import frechet_distance
-from memhorizon.measure.snapshot import MeasureConfig, Reference, observe, snapshot_steps
-from memhorizon.results import Estimate, Fraction
+from memhorizon.measure.reference import Reference
+from memhorizon.measure.snapshot import observe
+from memhorizon.results import Fraction
 from memhorizon.samplers import SamplerConfig, sample
 from memhorizon.schedule import Schedule
-from typecheck import unchecked
 
 DIM = 3
 SMALL = MeasureConfig(
@@ -80,43 +79,18 @@ def test_where_the_distribution_is_known_the_exact_denoiser_has_no_error():
 def test_what_does_not_depend_on_the_network_is_computed_once(monkeypatch):
     reference = Reference.of(TRAIN, HOLDOUT)
     asked = []
-    measured = snapshot.gap_ratios
+    measured = references.gap_ratios
 
     def counting(items, *args, **options):
         asked.append(len(items))
         return measured(items, *args, **options)
 
-    monkeypatch.setattr(snapshot, "gap_ratios", counting)
+    monkeypatch.setattr(references, "gap_ratios", counting)
     first = observe(EXACT, reference, settings=SMALL)
     again = observe(EXACT, reference, settings=SMALL)
     assert first.null == again.null
     assert asked.count(len(HOLDOUT)) == 1
     assert first.train == observe(EXACT, TRAIN, HOLDOUT, SMALL).train
-
-
-def test_large_items_are_compared_in_their_main_directions_which_are_found_once():
-    reference = Reference.of(normal(20, 100), normal(30, 100, seed=1))
-    assert reference.features[1] == "pca30"
-    assert reference.features is reference.features
-
-
-ANSWERS = {
-    "a distance": (lambda x, y: frechet_distance(x, y), None),
-    "a mean": (lambda x, y: Mean(1.5, 0.25, 3), Mean(1.5, 0.25, 3)),
-    "an estimate": (lambda x, y: Estimate(2.0, 2 - 1.959964, 2 + 1.959964), Mean(2.0, 1.0, 1)),
-    "a float": (lambda x, y: 0.5, Mean(0.5, 0.0, 1)),
-    "a tensor": (lambda x, y: torch.tensor(0.5), Mean(0.5, 0.0, 1)),
-    "NumPy": (lambda x, y: np.float32(0.5), Mean(0.5, 0.0, 1)),
-}
-
-
-@pytest.mark.parametrize("name", ANSWERS)
-def test_a_quality_of_the_users_is_measured_beside(name):
-    function, wanted = ANSWERS[name]
-    seen = observe(EXACT, TRAIN, HOLDOUT, SMALL, qualities={"mine": function})
-    mine = seen.qualities["mine"]
-    assert mine.value == (wanted or seen.frechet.corrected).value
-    assert mine.standard_error == pytest.approx((wanted or seen.frechet.corrected).standard_error, rel=1e-6)
 
 
 def test_named_groups_of_duplicates_count_once():
@@ -137,21 +111,8 @@ def test_samples_that_are_no_numbers_are_counted():
     assert (seen.memorized, seen.frechet, seen.shown) == (None, None, None)
 
 
-def test_marks_are_even_in_the_logarithm_and_end_with_the_training():
-    assert MeasureConfig(snapshots=5, first=10).marks(1000) == [10, 32, 100, 316, 1000]
-    assert snapshot_steps(1, 4, 30) == [1, 2, 3, 4]
-
-
 def test_it_is_short_when_shown():
-    seen = observe(EXACT, TRAIN, HOLDOUT, SMALL)
-    assert repr(Reference.of(TRAIN, HOLDOUT)) == "Reference(30 training and 50 held-out items of 3)"
-    assert len(repr(seen)) < 250
-
-
-def unchecked_of(*args, **options):
-    """`Reference.of` without the checker of annotations, which runs in tests only."""
-    function = Reference.of.__func__
-    return getattr(function, "__wrapped__", function)(Reference, *args, **options)
+    assert len(repr(observe(EXACT, TRAIN, HOLDOUT, SMALL))) < 250
 
 
 def unchecked_observe(*args, **options):
@@ -160,33 +121,11 @@ def unchecked_observe(*args, **options):
 
 BAD = {
     "beside": (lambda: observe(EXACT, Reference.of(TRAIN), HOLDOUT), "holdout, qualities: expected None"),
-    "integers": (lambda: Reference.of(TRAIN.long()), "train: expected finite floats .* got torch.int64"),
-    "NaN": (lambda: Reference.of(TRAIN, HOLDOUT * math.nan), "holdout: expected finite floats"),
-    "shapes": (lambda: Reference.of(TRAIN, HOLDOUT[:, :2]), r"train, holdout: .* \(3,\) and \(2,\)"),
-    "group": (lambda: Reference.of(TRAIN, train_group=torch.arange(3)), "train_group: expected 30 integers"),
-    "a name in use": (lambda: Reference.of(TRAIN, qualities={"frechet": min}), "qualities: .* got 'frechet'"),
-    "no function": (lambda: unchecked_of(TRAIN, qualities={"fid": 3}), "qualities: .*'fid', got int"),
-    "an answer": (
-        lambda: observe(EXACT, TRAIN, HOLDOUT, SMALL, qualities={"fid": lambda x, y: "low"}),
-        "qualities: expected a Distance, .* from 'fid', got str",
-    ),
-    "an answer too large": (
-        lambda: observe(EXACT, TRAIN, HOLDOUT, SMALL, qualities={"fid": lambda x, y: 10**400}),
-        "qualities: expected a number of float64 from 'fid'",
-    ),
-    "a complex answer": (
-        lambda: observe(EXACT, TRAIN, HOLDOUT, SMALL, qualities={"fid": lambda x, y: 1j}),
-        "qualities: expected .* from 'fid', got complex",
-    ),
-    "functions without names": (lambda: unchecked_of(TRAIN, qualities=[min]), "qualities: .* got list"),
-    "a function without a name": (lambda: unchecked_of(TRAIN, qualities=min), "qualities: .* got builtin"),
     "settings": (lambda: unchecked_observe(EXACT, TRAIN, settings=3), "settings: .* got int"),
     "settings of a run": (
         lambda: unchecked_observe(EXACT, TRAIN, settings=SamplerConfig()),
         "settings: expected a MeasureConfig, got SamplerConfig",
     ),
-    "a method, no sampler": (lambda: unchecked(MeasureConfig, sampler="ddim"), "sampler: .* got 'ddim'"),
-    "no sampler": (lambda: unchecked(MeasureConfig, sampler=None), "sampler: .* got None"),
     "no schedule": (lambda: observe(lambda x, index: x, TRAIN), "schedule: expected a Schedule"),
 }
 

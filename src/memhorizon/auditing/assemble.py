@@ -18,7 +18,7 @@ from memhorizon.auditing.reference import duplicates_of
 from memhorizon.auditing.scores import Scores
 from memhorizon.auditing.statistics import Discoveries, benjamini_hochberg, smallest_reportable
 from memhorizon.auditing.views.base import View
-from memhorizon.experiments.run import environment
+from memhorizon.experiments.environment import environment
 from memhorizon.files.digests import digest_of
 from memhorizon.files.images import ImageSet
 from memhorizon.measure.duplicates import first_members

@@ -2,8 +2,6 @@
 
 import json as json_module
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +10,7 @@ import tyro
 from memhorizon.cli.terminal import say
 from memhorizon.cli.typed import command, remember
 from memhorizon.errors import InputError
+from memhorizon.experiments.environment import timestamp
 from memhorizon.figures.forecast import forecast as drawn
 from memhorizon.figures.style import save
 from memhorizon.files.plain import check_file, write_at
@@ -67,8 +66,7 @@ def forecast(
         exponent=exponent,
         accept_prior=accept_prior,
     )
-    made = ForecastRecord(f"forecast of n = {n:,}", command(), found)
-    made = replace(made, made=datetime.now(timezone.utc).isoformat(timespec="seconds"))
+    made = ForecastRecord(f"forecast of n = {n:,}", command(), found, made=timestamp())
     show(made, output, record, as_json=json)
     return 0 if found.tau_mem.known else 1
 

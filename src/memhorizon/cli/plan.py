@@ -5,13 +5,13 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
 from pathlib import Path
 
 from tqdm import tqdm
 
 from memhorizon.cli.terminal import say
 from memhorizon.cli.typed import command, remember
+from memhorizon.experiments.environment import timestamp
 from memhorizon.files.plain import check_file
 from memhorizon.plans import Plan
 from memhorizon.plans import plan as plan_of
@@ -68,8 +68,7 @@ def plan(
         root=root,
         device=device,
     )
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    made = replace(made, answer=replace(made.answer, command=command(), made=now))
+    made = replace(made, answer=replace(made.answer, command=command(), made=timestamp()))
     _tell_minutes(made, minutes)
     if not json:
         print("\n".join(lines(replace(made.answer, forecast=None))))

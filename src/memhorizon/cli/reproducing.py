@@ -7,10 +7,14 @@ from pathlib import Path
 
 from memhorizon import recipes
 from memhorizon.cli.bars import bar
+from memhorizon.cli.dry_running import Proposal
+from memhorizon.cli.dry_running import dry_run as show_dry_run
+from memhorizon.cli.estimating import sweep_seconds
 from memhorizon.cli.figure import draw
-from memhorizon.cli.output import announce, duration, rule_text, sweep_seconds
-from memhorizon.cli.output import dry_run as show_dry_run
+from memhorizon.cli.finishing import rule_text
+from memhorizon.cli.following import announce
 from memhorizon.cli.terminal import check_reader, say
+from memhorizon.cli.units import duration
 from memhorizon.errors import InputError
 from memhorizon.experiments.executors import Executor
 from memhorizon.experiments.recipe import Progress, Recipe, Reproduced, Size
@@ -86,15 +90,14 @@ def _shown(name: str, quiet: bool, events: Iterable[Progress]) -> Iterator[Progr
 def plan_one(recipe: Recipe, asked: Asked) -> int:
     """Say what a recipe would do; where it is a sweep, what it would take here."""
     print(f"Write {recipe.record_path(asked.out, asked.size)}.{_takes(recipe, asked)}{_reads(recipe, asked)}")
-    return show_dry_run(
+    proposal = Proposal(
         recipe.plan(asked.size),
         asked.root / recipe.name,
-        device=asked.device,
+        asked.device,
         side_by_side=True,
         executor=asked.executor,
-        estimate=recipe.is_sweep and asked.size != "paper",
-        quiet=asked.quiet,
     )
+    return show_dry_run(proposal, estimate=recipe.is_sweep and asked.size != "paper", quiet=asked.quiet)
 
 
 def reproduce_all(asked: Asked) -> int:

@@ -11,30 +11,27 @@ from typing import Annotated, Literal
 import tyro
 
 from memhorizon.cli.axes import axes_of_words
+from memhorizon.cli.dry_running import Proposal
+from memhorizon.cli.dry_running import dry_run as show_dry_run
 from memhorizon.cli.executing import ExecutorFlags
+from memhorizon.cli.finishing import finish, page_beside
+from memhorizon.cli.following import follow, follow_run, follow_sweep
 from memhorizon.cli.monitored import is_monitored, report_monitor, watch_monitor
-from memhorizon.cli.output import dry_run as show_dry_run
-from memhorizon.cli.output import (
-    finish,
-    fitting_threads,
-    follow,
-    follow_run,
-    follow_sweep,
-    page_beside,
-    say,
-)
+from memhorizon.cli.terminal import say
+from memhorizon.cli.threads import fitting_threads
 from memhorizon.cli.typed import remember, words
 from memhorizon.cli.watched import watch_runs
 from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
 from memhorizon.experiments import demo as demo_recipe
-from memhorizon.experiments.config import Config, MeasureConfig, from_json, is_of_older_run
+from memhorizon.experiments.config import Config, from_json, is_of_older_run
 from memhorizon.experiments.record import record
 from memhorizon.experiments.rules import check_rules, rules_of
 from memhorizon.experiments.run import measure as measure_again
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import grid
 from memhorizon.files.plain import read_text
+from memhorizon.measure.config import MeasureConfig
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.random_features import FeaturesConfig
 from memhorizon.networks.unet import UNetConfig
@@ -157,7 +154,7 @@ def train(
     check_rules([config], asked)
     with fitting_threads(config):
         if dry_run:
-            return show_dry_run([config], root, device=device, as_json=json, quiet=quiet)
+            return show_dry_run(Proposal([config], root, device), as_json=json, quiet=quiet)
         run = RunDir.create(root, config)
         follow_run(run, device=device, quiet=quiet)
     made = record([run], asked, name=run.path.name)
@@ -205,15 +202,8 @@ def sweep(
     check_rules(configs, asked)
     executor = by.build()
     if dry_run:
-        return show_dry_run(
-            configs,
-            root,
-            device=device,
-            side_by_side=True,
-            executor=executor,
-            as_json=json,
-            quiet=quiet,
-        )
+        proposal = Proposal(configs, root, device, side_by_side=True, executor=executor)
+        return show_dry_run(proposal, as_json=json, quiet=quiet)
     runs, failed = follow_sweep(configs, root, executor=executor, device=device, quiet=quiet)
     made = record(runs, asked, name=root.absolute().name)
     return finish(made, runs, root, failed=failed, as_json=json)

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from memhorizon.cli.output import duration
 from memhorizon.cli.terminal import check_reader
+from memhorizon.cli.units import duration
 from memhorizon.errors import InputError
 from memhorizon.experiments.executors.table import TableRow, folder_of, look, rows_in
-from memhorizon.experiments.run_directory import Row, RunDir
+from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.written import WrittenConfig
+from memhorizon.files.plain import Row
 from memhorizon.sweeps import find_runs
 
 REFRESH = 5.0  # seconds between two looks of `watch`

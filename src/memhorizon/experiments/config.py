@@ -9,13 +9,11 @@ from memhorizon.checks import check_whole
 from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
 from memhorizon.files.plain import digest, parse_json
-from memhorizon.measure.snapshot import MeasureConfig as MeasureConfig
-from memhorizon.measure.snapshot import time_name as time_name
+from memhorizon.measure.config import MeasureConfig
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.random_features import FeaturesConfig
 from memhorizon.networks.unet import UNetConfig
-from memhorizon.records.codec import LARGEST_INTEGER, decode, encode_object, show
-from memhorizon.records.codec import encode as encode
+from memhorizon.records.codec import LARGEST_INTEGER, decode, encode, encode_object, show
 from memhorizon.records.files import FORMAT, VERSION
 from memhorizon.records.plain import Plain
 from memhorizon.records.upgrade import upgrade_config

@@ -32,9 +32,9 @@ from memhorizon.eval_mode import eval_mode
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.executors.base import reason
 from memhorizon.experiments.rows import observed, reference_of
-from memhorizon.experiments.run import LOG_ROWS, snapshot_steps
+from memhorizon.experiments.run import LOG_ROWS
 from memhorizon.files.plain import append_lines
-from memhorizon.measure.snapshot import Reference
+from memhorizon.measure.reference import Reference
 from memhorizon.training import TrainState, train
 
 WARM = 2  # calls before the timing begins
@@ -69,7 +69,7 @@ class Cost:
         """Seconds that a run takes after `done` of its updates; 0 for a finished one."""
         if done >= config.train.n_updates:
             return 0.0
-        marks = snapshot_steps(config.measure.first, config.train.n_updates, config.measure.snapshots)
+        marks = config.measure.marks(config.train.n_updates)
         snapshots = sum(mark > done for mark in marks)
         updates = config.train.n_updates - done
         rows = updates / math.ceil(config.train.n_updates / LOG_ROWS) + snapshots

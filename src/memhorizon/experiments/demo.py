@@ -1,7 +1,8 @@
 """The demo: a small U-Net on real handwritten digits at several n, from noise to good samples to copies."""
 
 from memhorizon.datasets.split import DataConfig
-from memhorizon.experiments.config import Config, MeasureConfig
+from memhorizon.experiments.config import Config
+from memhorizon.measure.config import MeasureConfig
 from memhorizon.networks.unet import UNetConfig
 from memhorizon.samplers import SamplerConfig
 from memhorizon.timescales.rules import Rules

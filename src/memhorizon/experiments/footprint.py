@@ -26,10 +26,10 @@ from memhorizon.devices import device_of
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config, from_json, to_json
 from memhorizon.experiments.executors.base import reason
-from memhorizon.experiments.run import LOG_ROWS, execute, snapshot_steps
+from memhorizon.experiments.run import LOG_ROWS, execute
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.files.plain import parse_json
-from memhorizon.measure.snapshot import MeasureConfig
+from memhorizon.measure.config import MeasureConfig
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.samplers import SamplerConfig
 from memhorizon.training import TrainConfig
@@ -123,7 +123,7 @@ class _Seen:
     def of(self, config: Config) -> Footprint:
         """What a run of as many updates as it has will need."""
         updates = config.train.n_updates
-        snapshots = len(snapshot_steps(config.measure.first, updates, config.measure.snapshots))
+        snapshots = len(config.measure.marks(updates))
         rows = math.ceil(updates / math.ceil(updates / LOG_ROWS)) + snapshots
         disk = 0.0
         for name, size in self.files.items():

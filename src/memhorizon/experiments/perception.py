@@ -25,8 +25,8 @@ from memhorizon.errors import InputError
 from memhorizon.experiments.cache import Cache, cached
 from memhorizon.files.digests import digest_of
 from memhorizon.files.plain import user_cache
+from memhorizon.measure.qualities import Quality
 from memhorizon.measure.quality import Distance, frechet_distance
-from memhorizon.measure.snapshot import Quality
 from memhorizon.networks.classifier import Classifier, ClassifierConfig, fit
 
 NAME = "frechet_classifier"  # of the quality

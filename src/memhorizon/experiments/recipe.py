@@ -6,7 +6,6 @@ The recipes are modules and packages of `memhorizon.recipes`; each defines its `
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast, get_args, runtime_checkable
 
@@ -261,12 +260,11 @@ class Recipe:
         self, record: SweepRecord | TableRecord, size: Size, seconds: float
     ) -> SweepRecord | TableRecord:
         """The record with its origin."""
+        from memhorizon.experiments.environment import environment, timestamp
+
         command = f"memhorizon reproduce {self.name}" + ("" if size == "here" else f" --size {size}")
-        made = datetime.now(timezone.utc).isoformat(timespec="seconds")
         took = seconds if record.seconds is None else record.seconds
-        stamped = replace(record, command=command, claim=self.claim, made=made, seconds=took)
+        stamped = replace(record, command=command, claim=self.claim, made=timestamp(), seconds=took)
         if isinstance(stamped, SweepRecord):
             return replace(stamped, size=size)
-        from memhorizon.experiments.run import environment
-
         return replace(stamped, tiny=size == "tiny", environment=stamped.environment or environment())

@@ -8,10 +8,12 @@ from torch import Tensor, nn
 
 from memhorizon.datasets.split import Split
 from memhorizon.experiments.config import Config, measured_times
-from memhorizon.experiments.run_directory import Row
+from memhorizon.files.plain import Row
 from memhorizon.measure.means import Mean
+from memhorizon.measure.qualities import Quality
 from memhorizon.measure.quality import Distance
-from memhorizon.measure.snapshot import Observation, Quality, Reference, Shown, observe
+from memhorizon.measure.reference import Reference
+from memhorizon.measure.snapshot import Observation, Shown, observe
 from memhorizon.results import Fraction
 
 _LOSSES = ("train", "holdout", "gap", "score_error")  # measured at each diffusion time

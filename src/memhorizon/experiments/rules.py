@@ -5,9 +5,10 @@ from pathlib import Path
 
 from memhorizon.datasets.config import SYNTHETIC
 from memhorizon.errors import InputError
-from memhorizon.experiments.config import Config, measured_times, time_name
+from memhorizon.experiments.config import Config, measured_times
 from memhorizon.experiments.perception import LABELLED
 from memhorizon.experiments.perception import NAME as CLASSIFIER
+from memhorizon.measure.config import time_name
 from memhorizon.measure.snapshot import KL_NEIGHBOURS
 from memhorizon.records.files import load_record
 from memhorizon.records.sweep import SweepRecord

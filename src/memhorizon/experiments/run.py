@@ -1,31 +1,30 @@
 """One run: train, take snapshots, measure them; the same call again resumes where it was cut off."""
 
 import math
-import os
-import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from memhorizon.datasets.split import Split, load_split
-from memhorizon.devices import default_device, device_of, with_threads
+from memhorizon.devices import device_of, with_threads
 from memhorizon.diffusion import predict
 from memhorizon.errors import InputError
 from memhorizon.eval_mode import eval_mode
-from memhorizon.experiments.config import Config, MeasureConfig
+from memhorizon.experiments.config import Config
+from memhorizon.experiments.environment import environment
 from memhorizon.experiments.locks import Hold
 from memhorizon.experiments.perception import qualities_of
 from memhorizon.experiments.rows import observed, reference_of, rows_of, tensors_of
-from memhorizon.experiments.run_directory import Row, RunDir
+from memhorizon.experiments.run_directory import RunDir
+from memhorizon.files.plain import Row
 from memhorizon.launching import Launch
-from memhorizon.measure.snapshot import Reference
-from memhorizon.measure.snapshot import snapshot_steps as snapshot_steps
+from memhorizon.measure.config import MeasureConfig
+from memhorizon.measure.reference import Reference
 from memhorizon.processes import ALONE, Processes, device_here, join
 from memhorizon.schedule import Schedule
 from memhorizon.training import Step, TrainState, train
@@ -437,17 +436,3 @@ def _threads_of(directory: RunDir) -> Iterator[None]:
         raise InputError(f"file: {path} is damaged: expected 1 to {MOST_THREADS} threads, got {threads!r}")
     with with_threads(threads):
         yield
-
-
-def environment(device: torch.device | None = None) -> Row:
-    """What a record must say about where it was made; None for the default device."""
-    return {
-        **{name: version(name) for name in ("memhorizon", "torch", "numpy", "scipy")},
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "device": str(device or default_device()),
-        "capability": torch.backends.cpu.get_cpu_capability(),
-    }

@@ -24,7 +24,7 @@ from types import UnionType
 from torch import Tensor
 
 from memhorizon.errors import InputError
-from memhorizon.experiments.config import Config, MeasureConfig, config_of, name_fits, settings_of, to_json
+from memhorizon.experiments.config import Config, config_of, name_fits, settings_of, to_json
 from memhorizon.experiments.locks import BusyError, Hold, held
 from memhorizon.experiments.written import WrittenConfig, is_written, written_of
 from memhorizon.files.plain import (
@@ -42,6 +42,7 @@ from memhorizon.files.plain import (
     write_atomically,
 )
 from memhorizon.files.tensor_files import read_tensors, read_tensors_and_note, write_tensors
+from memhorizon.measure.config import MeasureConfig
 from memhorizon.records.codec import encode_object
 
 LOCK_TRIES = 30  # tenths of a second: the workers of a killed sweep need a moment to notice and let go

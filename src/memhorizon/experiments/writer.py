@@ -9,14 +9,17 @@ from memhorizon.checks import check_whole
 from memhorizon.denoiser import Denoiser
 from memhorizon.diffusion import Model
 from memhorizon.errors import InputError
+from memhorizon.experiments.environment import environment
 from memhorizon.experiments.rows import rows_of, tensors_of
-from memhorizon.experiments.run import environment
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.written import WrittenConfig
 from memhorizon.files.plain import Row, check_path, is_there
 from memhorizon.files.tensor_files import checksum
+from memhorizon.measure.config import MeasureConfig
 from memhorizon.measure.items import Items
-from memhorizon.measure.snapshot import MeasureConfig, Observation, Quality, Reference, observe, reference_of
+from memhorizon.measure.qualities import Quality
+from memhorizon.measure.reference import Reference, reference_of
+from memhorizon.measure.snapshot import Observation, observe
 from memhorizon.records.check import LAST_STEP
 from memhorizon.records.plain import Plain
 from memhorizon.schedule import Schedule

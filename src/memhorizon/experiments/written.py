@@ -12,7 +12,7 @@ from memhorizon.checks import check_whole
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import LARGEST, flattened
 from memhorizon.experiments.hyperparameters import HYPERPARAMETERS
-from memhorizon.measure.snapshot import MeasureConfig
+from memhorizon.measure.config import MeasureConfig
 from memhorizon.records.codec import check_plain, decode, encode, encode_object
 from memhorizon.records.files import FORMAT, VERSION
 from memhorizon.records.plain import Plain

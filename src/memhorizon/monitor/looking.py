@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from memhorizon.denoiser import Denoiser
-from memhorizon.experiments.run import environment
+from memhorizon.experiments.environment import environment
 from memhorizon.monitor.answers import best_of, tags_of
 from memhorizon.monitor.choice import best_look, has_learned
 from memhorizon.monitor.copies import CopyFinder, Found

@@ -114,7 +114,7 @@ def _progress(jobs: "Sequence[PartJob]", request: Request, failed: list[str]) ->
 
 def _timed(make: "Callable[[torch.device], object]", device: str | None) -> dict[str, Plain]:
     from memhorizon.devices import device_of
-    from memhorizon.experiments.run import environment
+    from memhorizon.experiments.environment import environment
 
     begun = perf_counter()
     place = device_of(device or "cpu")

@@ -11,11 +11,11 @@ import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
 
 from memhorizon.errors import InputError
+from memhorizon.experiments.environment import timestamp
 from memhorizon.experiments.executors.base import Job, reason
 from memhorizon.experiments.locks import BusyError, held, is_held
 from memhorizon.files.plain import make_folder, read_object, write_atomically
@@ -68,13 +68,13 @@ class TableRow:
 
     def begun(self) -> "TableRow":
         """The row when another worker begins; one that is still at work in it was lost."""
-        mine = Attempt(platform.node(), os.getpid(), _now())
+        mine = Attempt(platform.node(), os.getpid(), timestamp())
         return TableRow("running", attempts=(*self._with_last("lost"), mine))
 
     def ended(self, how: End, why: str = "") -> "TableRow":
         """The row when its worker ends."""
         states: dict[End, State] = {"done": "done", "failed": "failed"}
-        until = "" if how == "lost" else _now()
+        until = "" if how == "lost" else timestamp()
         return TableRow(states.get(how, "waiting"), why, self._with_last(how, until))
 
     def _with_last(self, how: End, until: str = "") -> tuple[Attempt, ...]:
@@ -166,7 +166,3 @@ def _write_if_free(path: Path, change: Callable[[TableRow], TableRow]) -> None:
 
 def _write(folder: Path, row: TableRow) -> None:
     write_atomically(folder / "row.json", json.dumps(encode(row), indent=1).encode())
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")

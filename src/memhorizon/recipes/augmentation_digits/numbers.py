@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from memhorizon.datasets.split import load_split
-from memhorizon.experiments.config import Config, encode
+from memhorizon.experiments.config import Config
 from memhorizon.experiments.recipe import Found, Request, Size
 from memhorizon.measure.memorization import gap_ratios, memorized_fraction
 from memhorizon.recipes.copies import copies_of, tau_mem_of
@@ -31,6 +31,7 @@ from memhorizon.recipes.settings import DIGITS, IMAGE_RULES, PAPER, lasting, of_
 from memhorizon.recipes.settings import tiny as tiny_of
 from memhorizon.recipes.snapshots import Snapshot, snapshots
 from memhorizon.recipes.tables import entries, grouped, of_kind
+from memhorizon.records.codec import encode
 from memhorizon.records.sweep import SweepRecord
 from memhorizon.results import Curve, Estimate, Fraction, ScalingLaw, Status, Time
 from memhorizon.timescales.pooling import Pooled, SeedMean, over_seeds

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from memhorizon.datasets.split import Split, load_split
-from memhorizon.experiments.config import Config, MeasureConfig, encode
+from memhorizon.experiments.config import Config
 from memhorizon.experiments.recipe import Found, Request, Size
+from memhorizon.measure.config import MeasureConfig
 from memhorizon.measure.memorization import gap_ratios
 from memhorizon.measure.neighbors import nearest
 from memhorizon.recipes.first_digits.rows import DENSITY, KINDS, Counts, Image, Row, Seed, SeedFacts
@@ -19,7 +20,7 @@ from memhorizon.recipes.parts import Done, Part, do_parts, found_of
 from memhorizon.recipes.settings import DIGITS, PAPER, lasting, of_seed
 from memhorizon.recipes.settings import tiny as tiny_of
 from memhorizon.recipes.snapshots import finite_rows, generate, loss_of, marks_of, stops
-from memhorizon.records.codec import encode_object
+from memhorizon.records.codec import encode, encode_object
 from memhorizon.samplers import SamplerConfig
 
 NAME = "first_digits"

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from memhorizon.errors import InputError
-from memhorizon.experiments.config import Config, encode
+from memhorizon.experiments.config import Config
 from memhorizon.experiments.recipe import Found, Request, Size
 from memhorizon.recipes.copies import copies_of, tau_mem_of
 from memhorizon.recipes.guidance_mixture.model import DROP, Case, ClassCurve, Training, train_case
@@ -24,6 +24,7 @@ from memhorizon.recipes.pooled import bare, mean_ratio, mean_time, power_of
 from memhorizon.recipes.settings import MIXTURE, MIXTURE_RULES, PAPER_MIXTURE, SGD, full_batch, lasting
 from memhorizon.recipes.settings import tiny as tiny_of
 from memhorizon.recipes.tables import entries, grouped, of_kind
+from memhorizon.records.codec import encode
 from memhorizon.results import Curve, Estimate, Time
 from memhorizon.timescales.collapse import collapse_quality
 from memhorizon.timescales.levels import quality_level

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from memhorizon.datasets.split import Split, load_split
-from memhorizon.experiments.config import Config, encode
+from memhorizon.experiments.config import Config
 from memhorizon.experiments.recipe import Found, Request, Size
 from memhorizon.measure.memorization import gap_ratios
 from memhorizon.measure.neighbors import nearest
@@ -30,6 +30,7 @@ from memhorizon.recipes.settings import DIGITS, IMAGE_RULES, PAPER_ADAM, lasting
 from memhorizon.recipes.settings import tiny as tiny_of
 from memhorizon.recipes.snapshots import Snapshot, snapshots
 from memhorizon.recipes.tables import grouped, of_kind
+from memhorizon.records.codec import encode
 from memhorizon.results import Curve, Time
 from memhorizon.timescales.levels import quality_level
 from memhorizon.timescales.pooling import Exponent, Pooled, SeedMean, over_seeds

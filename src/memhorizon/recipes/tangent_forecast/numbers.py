@@ -15,7 +15,7 @@ import numpy as np
 from memhorizon.datasets.split import load_split
 from memhorizon.diffusion import ideal_model
 from memhorizon.distributions import Empirical
-from memhorizon.experiments.config import Config, encode
+from memhorizon.experiments.config import Config
 from memhorizon.experiments.recipe import Found, Request
 from memhorizon.measure.losses import denoising_losses
 from memhorizon.measure.snapshot import LOSS_SEED
@@ -38,7 +38,7 @@ from memhorizon.recipes.tangent_forecast.rows import (
 from memhorizon.recipes.tangent_forecast.work import Continued, Task, continued
 from memhorizon.recipes.theory_beside_digits.numbers import ROWS as THEORY_ROWS
 from memhorizon.recipes.theory_beside_digits.numbers import RatioRow
-from memhorizon.records.codec import decode
+from memhorizon.records.codec import decode, encode
 from memhorizon.records.files import load_record
 from memhorizon.records.sweep import RunRecord, SweepRecord
 from memhorizon.results import Estimate, Status, Time

@@ -11,7 +11,9 @@ from torch import nn
 from memhorizon.datasets.split import Split, load_split
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.rows import reference_of
-from memhorizon.measure.snapshot import MeasureConfig, Observation, Reference, observe
+from memhorizon.measure.config import MeasureConfig
+from memhorizon.measure.reference import Reference
+from memhorizon.measure.snapshot import Observation, observe
 from memhorizon.recipes.tangent_forecast.rows import LEVEL, Way
 from memhorizon.schedule import Schedule
 from memhorizon.tangent import TangentFlow, learning_rates, tangent_flow, tangent_state

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 import numpy as np
 from jaxtyping import Float
 
-from memhorizon.experiments.config import Config, encode
+from memhorizon.experiments.config import Config
 from memhorizon.experiments.recipe import Found, Request, Size
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.recipes.copies import copies_of, tau_mem_of
@@ -35,6 +35,7 @@ from memhorizon.recipes.settings import (
 from memhorizon.recipes.settings import tiny as tiny_of
 from memhorizon.recipes.tables import entries, grouped, of_kind
 from memhorizon.recipes.threshold_mixture.stack import Network, Stack, train_stack
+from memhorizon.records.codec import encode
 from memhorizon.results import Status, Time
 from memhorizon.timescales.pooling import Exponent, Pooled, SeedMean, over_seeds
 
