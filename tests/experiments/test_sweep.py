@@ -196,7 +196,7 @@ import sys
 import memhorizon as mh
 from memhorizon.devices import device_of
 from memhorizon.experiments.executors import Inline
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
 config, root = mh.Config(), sys.argv[1]
 calls = {
     "configs": [lambda x=x: mh.sweep(x, root=root, executor=Inline())

@@ -205,7 +205,7 @@ def test_the_end_of_training_is_reached_by_every_large_time():
 WRONG = """
 import numpy as np
 from memhorizon import theory as T
-from memhorizon.results import InputError
+from memhorizon.errors import InputError
 
 model = T.FeatureModel(2, 4, 0.1)
 words = ["3", "a", None, float("nan"), [1.0], (1,), {}, object(), 1j, np.zeros(0), np.ones(2), -1, -np.inf]
