@@ -187,8 +187,8 @@ TABLE = (
         paper=PAPER,
         paper_n=PAPER_N,
         rules=WINDOW_RULES,
-        note="Of the committed runs the first of n = 256 ends at step 45,432, the others at 8,563, those of "
-        "n = 512 at 9,047.",
+        note="Of the committed runs those of n = 256 end at steps 45,432, 60,000 and 8,563, those of n = 512 "
+        "at 9,047.",
     ),
     Entry(
         name="n_fashion",
@@ -290,7 +290,7 @@ TABLE = (
         paper_axes={"width": PAPER_WIDTHS},
         rules=WINDOW_RULES,
         note="The runs of width 16 are those of window_digits; of the committed runs those of widths 24 and "
-        "32 have one seed, and end where copies are common.",
+        "32 have one seed at n = 256, and end where copies are common.",
         items=DIGITS_ITEMS,
     ),
     Entry(
@@ -304,7 +304,8 @@ TABLE = (
         paper=PAPER,
         paper_n=PAPER_N,
         rules=WINDOW_RULES,
-        note="As long as the runs of width 16 at n = 512 of window_digits.",
+        note="As long as the runs of width 16 at n = 512 of window_digits; the committed runs are those of "
+        "seed 0, at n = 128 and 512 to step 36,489.",
         items=DIGITS_ITEMS,
     ),
     Entry(
