@@ -20,8 +20,8 @@ from timing import alternate, environment, table, write
 
 from memhorizon.auditing.calibration import Reference, calibrate
 from memhorizon.auditing.descriptor import Descriptor
-from memhorizon.auditing.views.aligned import DIRECTIONS, AlignedView
-from memhorizon.auditing.views.pixels import main_directions, pixels
+from memhorizon.auditing.views.aligned import AlignedView
+from memhorizon.auditing.views.pixels import MOST_DIRECTIONS, main_directions, pixels
 
 DIM = 784
 FACTORS = 40  # that vectors are made of, as pictures are of main directions; the rest is noise
@@ -85,7 +85,7 @@ def aligned_view(train):
     net = Descriptor(tuple(train.shape[1:])).eval().requires_grad_(False)
     places = torch.cat([net(part) for part in train.split(1000)])
     both = torch.cat([train[:750], train[:750].flip(-1)]).flatten(1)
-    directions = main_directions(both, DIRECTIONS)[1]
+    directions = main_directions(both, MOST_DIRECTIONS)[1]
     return AlignedView("", net, train, places, torch.arange(len(train)), directions, (0.0, 1.0))
 
 
