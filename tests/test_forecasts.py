@@ -265,3 +265,9 @@ def test_folders_are_read_by_the_same_rules_or_refused(runs, tmp_path):
     asked = ForecastRecord("f", "", mh.forecast(folders[0], n_train=128))
     write_record(asked, folders[1] / "record.json")
     assert [p.tau_mem.rule for p in read_pilots(folders)] == times[0]
+
+
+@pytest.mark.parametrize("place", ["x" * 300, "x" * 300 + ".json", "nowhere", "nowhere.json"])
+def test_a_place_that_cannot_be_is_refused_by_name(place):
+    with pytest.raises(InputError, match="^pilots: "):
+        read_pilots(place)

@@ -1,5 +1,6 @@
 """How many steps until it copies? `forecast` answers from pilots: runs, records, or tables of times."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from contextlib import suppress
 from dataclasses import replace
@@ -108,31 +109,38 @@ def gather(sources: Source | Iterable[Source], rules: Rules | None = None) -> Ga
         InputError: if there is none, or a record or row cannot be read; runs that cannot be are listed.
     """
     listed = _listed(sources)
-    rules = rules or _rules_of([one for one in listed if isinstance(one, str | Path) and not _is_file(one)])
-    rows = [one for one in listed if isinstance(one, Mapping)]
-    found = pilots_of_rows(rows)
-    records: list[SweepRecord | RunRecord] = []
-    runs: list[RunDir] = []
-    for one in listed:
-        if isinstance(one, SweepRecord | RunRecord):
-            records.append(one)
-        elif isinstance(one, str | Path) and _is_file(one):
-            records.append(_sweep_of(one))
-        elif isinstance(one, Sweep):
-            runs += one.runs
-        elif not isinstance(one, Mapping):
-            runs += _runs_at(one)
+    records = [_record_of(one) for one in listed if _is_record(one)]
+    places = [one for one in listed if not (isinstance(one, Mapping) or _is_record(one))]
+    runs = [run for place in places for run in _runs_at(place)]
+    found = pilots_of_rows([one for one in listed if isinstance(one, Mapping)])
     for one in records:
         found += pilots_of_record(one)
     if runs:
-        records.append(record(runs, rules))
-        found += pilots_of_record(records[-1], _seconds_of(runs))
+        made = record(runs, rules or _rules_of([one for one in places if isinstance(one, str | Path)]))
+        records.append(made)
+        found += pilots_of_record(made, _seconds_of(runs))
     return Gathered(_once(found), _left_out(records))
 
 
-def _is_file(path: str | Path) -> bool:
-    """Whether a path is that of a record."""
-    return Path(path).suffix == ".json" and Path(path).is_file()
+def _is_record(one: object) -> bool:
+    """Whether a source is a record, or the file of one."""
+    if isinstance(one, str | Path):
+        return Path(one).suffix == ".json" and os.path.isfile(one)  # noqa: PTH113  False where no file can be
+    return isinstance(one, SweepRecord | RunRecord)
+
+
+def _record_of(one: object) -> SweepRecord | RunRecord:
+    """A source that is a record, read if it is a file.
+
+    Raises:
+        InputError: if the file is not that of a sweep.
+    """
+    if isinstance(one, SweepRecord | RunRecord):
+        return one
+    found = load_record(str(one))
+    if not isinstance(found, SweepRecord):
+        raise InputError(f"pilots: expected records of sweeps, got a {type(found).__name__} in {str(one)!r}")
+    return found
 
 
 def _rules_of(folders: Sequence[str | Path]) -> Rules | None:
@@ -203,6 +211,8 @@ def _runs_at(place: object) -> list[RunDir]:
     Raises:
         InputError: if it is no place, or has none.
     """
+    if isinstance(place, Sweep):
+        return list(place.runs)
     if not isinstance(place, str | Path | RunDir):
         raise InputError(
             f'pilots: expected runs, records or rows such as {{"n": 50, "time": 900}}, got {place!r:.60}'
@@ -210,16 +220,10 @@ def _runs_at(place: object) -> list[RunDir]:
     try:
         return find_runs(place)
     except InputError as error:
-        records = sorted(Path(place).glob("*.json")) if isinstance(place, str | Path) else []
+        folder = "" if isinstance(place, RunDir) else place
+        records = sorted(Path(folder).glob("*.json")) if os.path.isdir(folder) else []
         hint = f"; records are given by their names, such as {str(records[0])!r}" if records else ""
         raise InputError(f"pilots: {str(error).removeprefix('path: ')}{hint}") from error
-
-
-def _sweep_of(path: str | Path) -> SweepRecord:
-    found = load_record(path)
-    if not isinstance(found, SweepRecord):
-        raise InputError(f"pilots: expected records of sweeps, got a {type(found).__name__} in {str(path)!r}")
-    return found
 
 
 def _seconds_of(runs: Sequence[RunDir]) -> dict[str, float]:

@@ -185,9 +185,10 @@ def find_runs(place: Place) -> list[RunDir]:
     if not isinstance(place, str | Path):
         raise InputError(f"path: expected the path of a run directory, got {place!r}")
     path = Path(place)
-    if (path / "config.json").is_file():
+    if os.path.isfile(path / "config.json"):
         return [RunDir(path)]
-    found = [file.parent for file in path.glob("*/config.json") if file.parent.name[0] != "."]
+    inside = path.glob("*/config.json") if os.path.isdir(path) else []  # False where no folder can be
+    found = [file.parent for file in inside if file.parent.name[0] != "."]
     if not found:
         raise InputError(f"path: expected a run directory or a directory of them, got {str(path)!r}")
     return [RunDir(folder) for folder in sorted(found, key=_by_number)]

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -31,7 +32,16 @@ BAD = {
     "NaN": (lambda: Reference.of(TRAIN, HOLDOUT * math.nan), "holdout: expected finite floats"),
     "shapes": (lambda: Reference.of(TRAIN, HOLDOUT[:, :2]), r"train, holdout: .* \(3,\) and \(2,\)"),
     "group": (lambda: Reference.of(TRAIN, train_group=torch.arange(3)), "train_group: expected 30 integers"),
+    "group of floats": (
+        lambda: Reference.of(TRAIN, HOLDOUT, holdout_group=np.zeros(50)),
+        "holdout_group: expected 50 integers",
+    ),
 }
+
+
+def test_groups_come_as_arrays_as_well():
+    group = np.arange(30) // 2
+    assert len(Reference.of(TRAIN, train_group=group).first_of_groups) == 15
 
 
 @pytest.mark.parametrize("name", BAD)

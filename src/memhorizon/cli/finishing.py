@@ -78,8 +78,10 @@ def rule_text(rules: Rules) -> str:
 
     >>> rule_text(Rules(t=0.3))
     'tau_gen: held-out loss at t = 0.3, 5% above the worst run; tau_mem: f_mem 0.1 above its null'
+    >>> rule_text(Rules(quality="my_fid"))
+    'tau_gen: my_fid, 5% above the worst run; tau_mem: f_mem 0.1 above its null'
     """
     quality = QUALITY_NAMES.get(rules.quality, rules.quality)
-    where = "" if rules.t is None else f" at t = {rules.t:g}"
+    where = "" if rules.at is None else f" at t = {rules.at:g}"
     level = f"{100 * rules.tolerance:.3g}% above the {rules.relative_to} run"  # above its best value
     return f"tau_gen: {quality}{where}, {level}; tau_mem: f_mem {rules.memorized:g} above its null"

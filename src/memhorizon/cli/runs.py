@@ -37,7 +37,7 @@ from memhorizon.networks.random_features import FeaturesConfig
 from memhorizon.networks.unet import UNetConfig
 from memhorizon.schedule import ScheduleConfig
 from memhorizon.sweeps import find_runs
-from memhorizon.timescales.rules import OF_SAMPLES, Rules
+from memhorizon.timescales.rules import AT_A_TIME, OF_SAMPLES, Rules
 from memhorizon.training import OptimizerConfig, TrainConfig
 
 Positional = tyro.conf.Positional
@@ -51,7 +51,6 @@ DEFAULT = Config(
     train=TrainConfig(n_updates=3000, batch_size=32),
     measure=demo_recipe.MEASURE,
 )
-WITHOUT_T = ("frechet", "frechet_classifier", "kl")  # curves of quality that are not of a diffusion time
 NETWORKS = ("model:u-net-config", "model:mlp-config", "model:features-config")
 AFTER_NETWORK = ("--model.", "--help", "--tyro-")  # what may be typed after one of these
 
@@ -98,7 +97,7 @@ class RuleFlags:
     def over(self, rules: Rules | None) -> Rules | None:
         """The rules with what was given in place of theirs; None where nothing is known of either."""
         given = {name: value for name, value in vars(self).items() if value is not None}
-        if self.quality in WITHOUT_T:
+        if self.quality is not None and self.quality not in AT_A_TIME:
             given["t"] = None
         return replace(rules or self._usual(), **given) if given else rules
 

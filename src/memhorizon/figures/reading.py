@@ -5,7 +5,6 @@ from memhorizon.experiments.hyperparameters import varied as varied_among
 from memhorizon.records.reading import measured_by
 from memhorizon.records.sweep import RunRecord, SweepRecord
 from memhorizon.results import Time
-from memhorizon.timescales.rules import AT_A_TIME
 
 TIMESCALE_NAMES = ("tau_gen", "tau_mem")
 QUALITY_NAMES = {
@@ -51,8 +50,7 @@ def quality_label(record: SweepRecord) -> str:
     """The quality that tau_gen is read from, in words."""
     rules = record.rules
     label = QUALITY_NAMES.get(rules.quality, rules.quality)
-    at_a_time = rules.quality in AT_A_TIME and rules.t is not None
-    return f"{label} (t = {rules.t:g})" if at_a_time else label
+    return label if rules.at is None else f"{label} (t = {rules.at:g})"
 
 
 def copy_threshold(run: RunRecord) -> float | None:

@@ -212,16 +212,16 @@ def _halves(pair: Int[Tensor, "p 2"]) -> list[tuple[Tensor, Tensor]]:
     return [(some[:, 0], some[:, 1]) for some in pair.split(_ROWS) if len(some)]
 
 
-def checked_group(group: Numbers, n: int) -> Int[Tensor, " n"]:
-    """Return the group numbers of n training points as a tensor.
+def checked_group(group: Numbers, n: int, name: str = "group") -> Int[Tensor, " n"]:
+    """Return the group numbers of n points as a tensor; `name` is that of the argument.
 
     Raises:
         InputError: if they are no integers, one per point.
     """
-    numbers = as_numbers(group, "group")
+    numbers = as_numbers(group, name)
     if numbers.shape != (n,) or numbers.is_floating_point() or numbers.dtype == torch.bool:
         got = f"{numbers.dtype} of shape {tuple(numbers.shape)}"
-        raise InputError(f"group: expected {n} integers, one per training point, got {got}")
+        raise InputError(f"{name}: expected {n} integers, one per point, got {got}")
     return numbers
 
 

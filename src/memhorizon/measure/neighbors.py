@@ -134,8 +134,7 @@ def nearest_of(
     in_spans = keeper is not None or is_mapped(b)
     size = int(chunk or _rows_at_a_time(b, _CHUNK_OF_SPAN if in_spans else _CHUNK))
     total = len(b) if among is None else len(among)
-    largest = check_finite(samples, "samples")
-    found = (keeper and keeper.read(place)) or Found.none(len(a), largest, place)
+    found = _begun(a, place, keeper)
     span = _rows_at_a_time(b, _SPAN) if in_spans else total
     for points in _spans(b, among, found.done, span):
         found = _searched(a, points.to(place), k, size, found)
@@ -144,6 +143,12 @@ def nearest_of(
         if report is not None:
             report(found.done, total)
     return found.distance.to(_rank_type({a.dtype, b.dtype}, found.largest)), found.index
+
+
+def _begun(samples: Shaped[Tensor, "m d"], place: torch.device, keeper: Keeper | None) -> Found:
+    """What was found before, which the samples of that search were finite for, or nothing."""
+    kept = None if keeper is None else keeper.read(place)
+    return kept or Found.none(len(samples), check_finite(samples, "samples"), place)
 
 
 def _spans(

@@ -14,8 +14,8 @@ from memhorizon.errors import InputError
 from memhorizon.files.mapped import blocks
 from memhorizon.measure.duplicates import duplicate_groups, first_members
 from memhorizon.measure.features import PCAFeatures, pca_features
-from memhorizon.measure.items import Items, as_items
-from memhorizon.measure.memorization import gap_ratios, memorized_fraction
+from memhorizon.measure.items import Items, Numbers, as_items
+from memhorizon.measure.memorization import checked_group, gap_ratios, memorized_fraction
 from memhorizon.measure.qualities import Quality, checked_qualities
 from memhorizon.results import Fraction
 
@@ -51,8 +51,8 @@ class Reference:
         train: Items,
         holdout: Items | None = None,
         *,
-        train_group: Tensor | None = None,
-        holdout_group: Tensor | None = None,
+        train_group: Numbers | None = None,
+        holdout_group: Numbers | None = None,
         truth: Distribution | None = None,
         qualities: Mapping[str, Quality] | None = None,
     ) -> "Reference":
@@ -164,12 +164,8 @@ def _is_empty(items: Items) -> bool:
     return isinstance(items, Tensor | np.ndarray) and len(items) == 0
 
 
-def _groups(group: Tensor | None, items: Tensor, name: str) -> Int[Tensor, " n"]:
-    if group is None:
-        return _groups_found(items)
-    if group.shape != (len(items),):
-        raise InputError(f"{name}: expected {len(items)} integers, got shape {tuple(group.shape)}")
-    return group
+def _groups(group: Numbers | None, items: Tensor, name: str) -> Int[Tensor, " n"]:
+    return _groups_found(items) if group is None else checked_group(group, len(items), name)
 
 
 def _groups_found(items: Tensor) -> Int[Tensor, " n"]:

@@ -115,10 +115,10 @@ def mifid(
     sets = sets_of(samples, train, holdout, features=features, batch_size=batch_size, same_units=same_units)
 
     value, near = _penalized(sets.samples, sets.train, penalty_below)
-    null = None if sets.fresh is None else _penalized(sets.fresh, sets.train, penalty_below)[0]
-    note = "; ".join(
-        filter(None, (f"mean cosine distance to the nearest training item {Mean.of(near)}", sets.lack))
-    )
+    fresh = sets.fresh
+    null = None if fresh is None else _penalized(fresh, sets.train, penalty_below)[0]
+    near_in_words = f"mean cosine distance to the nearest training item {Mean.of(near)}"
+    note = "; ".join(filter(None, (near_in_words, sets.lack)))
     return sets.measurement("mifid", value, null, null_rule=EQUALLY_MANY, per_sample=near, note=note)
 
 

@@ -72,7 +72,7 @@ class Sets:
     @property
     def fresh(self) -> Shaped[Tensor, "f d"] | None:
         """As many held-out items as there are samples, spread over all of them; None where they are fewer."""
-        if self.holdout is None or len(self.holdout) < NEARLY * len(self.samples):
+        if self.holdout is None or self.lack:
             return None
         count = min(len(self.holdout), len(self.samples))
         rows = torch.linspace(0, len(self.holdout) - 1, count, dtype=torch.float64).round().long()
@@ -83,13 +83,14 @@ class Sets:
 
         Such numbers depend on how many items there are, honest ones as well.
         """
-        null = None if self.fresh is None else number(self.fresh)
+        fresh = self.fresh
+        null = None if fresh is None else number(fresh)
         return self.measurement(name, number(self.samples), null, null_rule=EQUALLY_MANY, note=self.lack)
 
     @property
     def lack(self) -> str:
         """Why there is no null of a set of samples; empty where there is one, or no held-out items."""
-        if self.holdout is None or self.fresh is not None:
+        if self.holdout is None or len(self.holdout) >= NEARLY * len(self.samples):
             return ""
         return (
             f"no null: the number depends on how many items there are, and {len(self.holdout):,} held-out "

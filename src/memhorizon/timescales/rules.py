@@ -83,9 +83,14 @@ class Rules:
         return cls(quality=quality, t=None, tolerance=1.0, relative_to="best")
 
     @property
+    def at(self) -> float | None:
+        """The diffusion time of the curve that tau_gen is read from; None where the quality has none."""
+        return self.t if self.quality in AT_A_TIME else None
+
+    @property
     def curve(self) -> str:
         """The name of the curve that tau_gen is read from."""
-        return f"{self.quality}@{self.t:g}" if self.quality in AT_A_TIME else self.quality
+        return self.quality if self.at is None else f"{self.quality}@{self.at:g}"
 
     @property
     def is_of_samples(self) -> bool:
