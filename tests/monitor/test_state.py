@@ -53,6 +53,19 @@ def test_the_budget_may_change(state):
     assert [look.step for look in watch.history] == [2, 5, 10]
 
 
+def test_a_state_that_has_the_reason_of_its_verdict_whole_is_gone_on_from(state):
+    """As earlier versions wrote it; what the samples of a certificate show then stands at the end."""
+    older = copy.deepcopy(state)
+    told = older["seen"].pop("finding")
+    watch = monitor()
+    watch.load_state_dict(older)
+    reason = watch.verdict.reason
+    assert reason == older["seen"]["verdict"]["reason"]
+    assert reason.startswith(told["reached"]["reason"])
+    watch.finish(network())
+    assert watch.verdict.reason.startswith(reason)
+
+
 @pytest.mark.parametrize("name", ["due", "next_sample", "next_seed", "certificates", "kept", "rows"])
 def test_counters_that_are_none_are_refused(state, name):
     wrong = copy.deepcopy(state)

@@ -9,7 +9,7 @@ import pytest
 from memhorizon.errors import InputError
 from memhorizon.monitor.choice import best_look, fall_rate, is_candidate
 from memhorizon.monitor.looks import LookPlan, Purse, next_step
-from memhorizon.monitor.verdict import fall_of, scatter_of, stop_of, verdict_of
+from memhorizon.monitor.verdict import fall_of, finding_of, scatter_of, stop_of
 from memhorizon.records.monitor import LevelLoss, Look, Phase, Stop, Verdict, percent
 from memhorizon.results import Fraction
 
@@ -29,6 +29,10 @@ def look(step, loss, *, train=None, rise=0.0, error=0.005, gap=0.1, copies=None,
         certified=certified,
         upper=upper,
     )
+
+
+def verdict_of(looks, **rules):
+    return finding_of(looks, **rules).verdict
 
 
 def phase(*looks, crossed=False):
@@ -319,3 +323,16 @@ def test_shares_near_one_are_written_in_full():
     assert "(at most 100 %)" in verdict_of(looks, target=0.01, crossed=True).reason
     # the largest share that two figures write without an exponent, and the next
     assert [percent(0.994), percent(0.996)] == ["99 %", "100 %"]
+
+
+def test_the_samples_of_a_certificate_stand_in_place_of_earlier_ones_of_that_look_or_at_the_end():
+    course = [look(100, 0.5, copies=CLEAN, upper=0.05), look(120, 0.497), look(150, 0.495)]
+    found = finding_of(course, target=0.01, crossed=False)
+    loss = "The held-out loss is 0.495, the lowest so far."
+    assert found.verdict.reason == f"{loss} 0 of 64 samples at step 100 are copies (at most 5 %)."
+    same = found.certified(look(100, 0.5, copies=(1, 800), upper=0.01)).verdict
+    assert same.reason == f"{loss} 1 of 800 samples at step 100 are copies (at most 1 %)."
+    other = found.certified(look(120, 0.497, copies=(1, 800), upper=0.01)).verdict
+    after = "1 of 800 samples at step 120 are copies (at most 1 %)."
+    assert other.reason == f"{found.verdict.reason} {after}"
+    assert replace(other, reason="") == replace(same, reason="") == replace(found.verdict, reason="")

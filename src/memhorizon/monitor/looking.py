@@ -30,7 +30,7 @@ from memhorizon.monitor.signals import Losses, rise, stable_rank
 from memhorizon.monitor.state import Memory, first_seed
 from memhorizon.monitor.steps import Steps
 from memhorizon.monitor.subject import Subject, denoiser_of, is_out_of_memory
-from memhorizon.monitor.verdict import nothing_learned, samples_of, verdict_of
+from memhorizon.monitor.verdict import Finding, finding_of, nothing_learned
 from memhorizon.records.monitor import Look, MonitorRecord, Phase, Stop, Verdict
 
 EARLY = 3  # looks from which on a network that has learned nothing is warned of
@@ -334,7 +334,7 @@ class Looking:
     def _remembered(self, look: Look) -> Look:
         """Remember a look with the verdict after it."""
         memory = self._memory
-        memory.verdict = self._verdict_with(look)
+        memory.finding = self._finding_with(look)
         look = replace(
             look,
             phase=memory.verdict.phase,
@@ -367,18 +367,18 @@ class Looking:
             self._keeper.keep_best(memory, best, weights_of(subject.networks))
         self._keeper.keep_candidate(memory, look, subject)
 
-    def _verdict_with(self, look: Look) -> Verdict:
-        """The verdict after a look; a training that was to stop is to stop ever after."""
+    def _finding_with(self, look: Look) -> Finding:
+        """What is found after a look; a training that was to stop is to stop ever after."""
         memory = self._memory
-        verdict = verdict_of(
+        finding = finding_of(
             [*memory.looks, look],
             target=self.settings.target,
             crossed=memory.test.crossed,
             null=self.finder.rule.allowed,
         )
-        if verdict.stop is Stop.NO:
-            return replace(verdict, stop=memory.verdict.stop)
-        return verdict
+        if finding.reached.stop is not Stop.NO:
+            return finding
+        return replace(finding, reached=replace(finding.reached, stop=memory.verdict.stop))
 
     def _write(self, *, always: bool) -> None:
         """Write the record and the pictures of sheets, as far as the budget pays for them."""
@@ -438,22 +438,13 @@ class Looking:
         if self._keeper.holds(look):
             self._keeper.keep_best(memory, look, self._keeper.candidate_weights(look.step))
 
-    def _tell_of(self, look: Look, before: str) -> None:
-        """Say in the verdict what the samples of a certificate showed, in place of earlier ones."""
-        memory = self._memory
-        reason = memory.verdict.reason
-        now = samples_of(look)
-        told = reason.replace(before, now) if before and before in reason else f"{reason} {now}"
-        memory.verdict = replace(memory.verdict, reason=told.strip())
-
     def _certify(self, look: Look, subject: Subject, *, unlimited: bool) -> None:
         """Draw the samples of a certificate of an earlier look, whose weights the network has."""
         memory = self._memory
         place = memory.looks.index(look)
         size = self._judge.first_size
         look = self._with_samples(look, subject, size, certified=True, tested=False, unlimited=unlimited)
-        before = samples_of(memory.looks[place])
         memory.looks[place] = look
-        self._tell_of(look, before)
+        memory.finding = memory.finding.certified(look)
         if best_look(memory.looks, self.settings.target) is look and self.root is not None:
             self._keeper.keep_best(memory, look, weights_of(subject.networks))

@@ -11,8 +11,9 @@ from memhorizon.checks import check_number, check_whole
 from memhorizon.errors import InputError
 from memhorizon.monitor.looks import Purse
 from memhorizon.monitor.sequential import EProcess
+from memhorizon.monitor.verdict import NOTHING, Finding
 from memhorizon.records.codec import decode, encode
-from memhorizon.records.monitor import Look, Phase, Sheet, Verdict
+from memhorizon.records.monitor import Look, Sheet, Verdict
 
 VERSION = 4
 MOST_FAILURES = 20
@@ -29,6 +30,7 @@ class Seen:
         sheets: contact sheets.
         failures: the last that failed.
         candidates: steps of those whose weights are kept.
+        finding: the verdict with its reason in parts; None in states of earlier versions.
     """
 
     looks: tuple[Look, ...]
@@ -36,6 +38,7 @@ class Seen:
     sheets: tuple[Sheet, ...]
     failures: tuple[str, ...]
     candidates: tuple[int, ...]
+    finding: Finding | None = None
 
 
 @dataclass
@@ -50,7 +53,7 @@ class Memory:
         next_seed: seed of the next sample; no seed is used twice.
         lowest: held-out loss of each row of the probe at the look where its mean was smallest; none at first.
         looks: so far.
-        verdict: after the last look.
+        finding: after the last look, with what was seen of certificates since.
         certificates: looks that were certified.
         sheets: contact sheets.
         failures: the last that failed.
@@ -66,13 +69,18 @@ class Memory:
     next_seed: int
     lowest: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
     looks: list[Look] = field(default_factory=list)
-    verdict: Verdict = Verdict(Phase.CANNOT_TELL, 0, "There was no look yet.")
+    finding: Finding = NOTHING
     certificates: int = 0
     sheets: list[Sheet] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     kept: int = -1
     candidates: list[int] = field(default_factory=list)
     rows: int = 0
+
+    @property
+    def verdict(self) -> Verdict:
+        """Where the training is."""
+        return self.finding.verdict
 
     def seeds(self, count: int) -> list[int]:
         """Take seeds that no look has used."""
@@ -107,6 +115,7 @@ class Memory:
             tuple(self.sheets),
             tuple(self.failures),
             tuple(self.candidates),
+            self.finding,
         )
 
     @classmethod
@@ -125,7 +134,7 @@ class Memory:
             test=decode(state.get("test"), EProcess, "state.test"),
             lowest=_lowest_of(state, numbers["rows"]),
             looks=list(seen.looks),
-            verdict=seen.verdict,
+            finding=seen.finding or Finding(seen.verdict),
             sheets=list(seen.sheets),
             failures=list(seen.failures),
             candidates=list(seen.candidates),

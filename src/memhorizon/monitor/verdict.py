@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -111,7 +112,40 @@ def _copies_begin(looks: Sequence[Look], null: float) -> bool:
     return float(stats.binom.sf(look.copies.count - 1, look.copies.total, null)) <= LEVEL
 
 
-def verdict_of(looks: Sequence[Look], *, target: float, crossed: bool, null: float = 0.0) -> Verdict:
+@dataclass(frozen=True)
+class Finding:
+    """A verdict whose reason is in parts, since the samples of a certificate may be drawn after it.
+
+    Attributes:
+        reached: the verdict; its reason tells the course of the training alone.
+        samples: what the latest samples showed.
+        past: that the best checkpoint lies behind; empty elsewhere.
+        certificates: what the samples of certificates of other looks showed since; empty without any.
+    """
+
+    reached: Verdict
+    samples: str = ""
+    past: str = ""
+    certificates: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict with its whole reason."""
+        parts = (self.reached.reason, self.samples, self.past, self.certificates)
+        return replace(self.reached, reason=_joined(*parts))
+
+    def certified(self, look: Look) -> "Finding":
+        """The same verdict, which also tells of the samples of a certificate of one of its looks."""
+        told = samples_of(look)
+        if look.step == self.reached.evidence.get("copies_step"):
+            return replace(self, samples=told)
+        return replace(self, certificates=_joined(self.certificates, told))
+
+
+NOTHING = Finding(Verdict(Phase.CANNOT_TELL, 0, "There was no look yet."))
+
+
+def finding_of(looks: Sequence[Look], *, target: float, crossed: bool, null: float = 0.0) -> Finding:
     """Say where the training is after these looks.
 
     Args:
@@ -121,13 +155,11 @@ def verdict_of(looks: Sequence[Look], *, target: float, crossed: bool, null: flo
         null: share of honest samples that are called copies.
     """
     if not looks:
-        return Verdict(Phase.CANNOT_TELL, 0, "There was no look yet.")
-    now = looks[-1]
+        return NOTHING
     stop = stop_of(looks, crossed=crossed, null=null)
-    phase, reason = _phase(looks, target, crossed)
-    if stop is Stop.PASSED:
-        reason += f" {stop.sentence}"
-    return Verdict(phase, now.step, reason, stop, evidence_of(looks))
+    phase, course = _phase(looks, target, crossed)
+    reached = Verdict(phase, looks[-1].step, course, stop, evidence_of(looks))
+    return Finding(reached, _seen(looks), stop.sentence if stop is Stop.PASSED else "")
 
 
 def evidence_of(looks: Sequence[Look]) -> dict[str, float]:
@@ -152,16 +184,18 @@ def evidence_of(looks: Sequence[Look]) -> dict[str, float]:
 
 
 def _phase(looks: Sequence[Look], target: float, crossed: bool) -> tuple[Phase, str]:
+    """The phase, and the course of the training that shows it, in a sentence."""
     if crossed:
-        return Phase.MEMORIZING, _copying(looks, target)
+        proof = f"More than {100 * target:g} % of the samples are copies, beyond what honest samples show."
+        return Phase.MEMORIZING, proof
     measured = [look for look in looks if look.losses or not math.isnan(look.holdout_loss)]
     known = [look for look in measured if math.isfinite(look.holdout_loss)]
     if measured and _is_broken(measured[-1]):
-        return Phase.CANNOT_TELL, f"The network returns values that are not finite. {_seen(looks)}"
+        return Phase.CANNOT_TELL, "The network returns values that are not finite."
     if not known:
-        return Phase.CANNOT_TELL, _without_holdout(looks, measured)
+        return Phase.CANNOT_TELL, _without_holdout(measured)
     if len(known) < 2:
-        return Phase.CANNOT_TELL, f"One look at the losses is not enough. {_seen(looks)}"
+        return Phase.CANNOT_TELL, "One look at the losses is not enough."
     return _phase_of_losses(looks, known)
 
 
@@ -170,10 +204,10 @@ def _is_broken(look: Look) -> bool:
     return bool(look.losses) and not math.isfinite(look.train_loss) or math.isinf(look.holdout_loss)
 
 
-def _without_holdout(looks: Sequence[Look], measured: Sequence[Look]) -> str:
+def _without_holdout(measured: Sequence[Look]) -> str:
     if measured and not any(map(generalizes, measured)):
-        return f"{nothing_learned(measured[-1])} {_seen(looks)}"
-    return f"Without held-out images learning cannot be seen. {_seen(looks)}"
+        return nothing_learned(measured[-1])
+    return "Without held-out images learning cannot be seen."
 
 
 def _phase_of_losses(looks: Sequence[Look], known: Sequence[Look]) -> tuple[Phase, str]:
@@ -187,15 +221,15 @@ def _phase_of_losses(looks: Sequence[Look], known: Sequence[Look]) -> tuple[Phas
     loss = f"The held-out loss is {now.holdout_loss:.4g}"
     if fall > SLOW:
         words = f"{loss}, down from {before.holdout_loss:.4g} at step {before.step:,}."
-        return Phase.LEARNING, f"{words} {_seen(looks)}"
+        return Phase.LEARNING, words
     if not any(map(generalizes, known)):
-        return Phase.CANNOT_TELL, f"{nothing_learned(now)} {_seen(looks)}"
+        return Phase.CANNOT_TELL, nothing_learned(now)
     if _is_short(known, before):
         words = f"{loss}; whether it still falls takes three looks over a factor of {STRETCH:g} in steps."
-        return Phase.CANNOT_TELL, f"{words} {_seen(looks)}"
+        return Phase.CANNOT_TELL, words
     if _sampled(looks) is None:
-        return Phase.CANNOT_TELL, f"{loss} and hardly falls any more. {_seen(looks)}"
-    return Phase.WINDOW, f"{loss}, {_change(now, known)}. {_seen(looks)}"
+        return Phase.CANNOT_TELL, f"{loss} and hardly falls any more."
+    return Phase.WINDOW, f"{loss}, {_change(now, known)}."
 
 
 def _change(now: Look, known: Sequence[Look]) -> str:
@@ -255,6 +289,6 @@ def samples_of(look: Look) -> str:
     return f"{seen} (at most {percent(look.upper)})."
 
 
-def _copying(looks: Sequence[Look], target: float) -> str:
-    proof = f"More than {100 * target:g} % of the samples are copies, beyond what honest samples show."
-    return f"{proof} {_seen(looks)}"
+def _joined(*parts: str) -> str:
+    """Sentences one after the other; those that are empty are left out."""
+    return " ".join(part for part in parts if part)
