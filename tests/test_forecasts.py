@@ -117,6 +117,15 @@ def test_a_forecast_is_written_and_read(made, tmp_path):
     assert repr(again).startswith("ForecastRecord('f', Forecast(n_train 128: tau_gen")
 
 
+def test_what_is_kept_of_an_answer_is_what_was_asked(made, tmp_path):
+    found = mh.forecast(made, n_train=256)
+    kept = mh.load_record(found.save(tmp_path / "f.json"))
+    assert to_plain(kept) == to_plain(found.record())
+    assert kept.forecast.summary() == found.summary()
+    assert found.to_html(tmp_path) == tmp_path / "report.html"
+    assert (tmp_path / "report.html").read_text() == report(kept)
+
+
 def test_runs_of_a_training_of_ones_own(tmp_path):
     """What RunWriter writes has factors in place of a configuration."""
     items = torch.randn(8, 2, generator=torch.Generator().manual_seed(0))

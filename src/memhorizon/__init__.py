@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from memhorizon.experiments.sweep import grid as grid
     from memhorizon.experiments.writer import RunWriter as RunWriter
     from memhorizon.files.images import load_images as load_images
-    from memhorizon.forecasting.answers import Forecast as Forecast
     from memhorizon.forecasting.answers import ForecastTime as ForecastTime
     from memhorizon.forecasting.answers import NextPilot as NextPilot
     from memhorizon.forecasting.answers import PilotTime as PilotTime
+    from memhorizon.forecasts import Forecast as Forecast
     from memhorizon.forecasts import forecast as forecast
     from memhorizon.measure.config import MeasureConfig as MeasureConfig
     from memhorizon.measure.duplicates import duplicate_groups as duplicate_groups
@@ -83,7 +83,7 @@ _HOME = {
     "Denoiser": "denoiser",
     "Estimate": "results",
     "FeaturesConfig": "networks.random_features",
-    "Forecast": "forecasting.answers",
+    "Forecast": "forecasts",
     "ForecastTime": "forecasting.answers",
     "Fraction": "results",
     "Inline": "experiments.executors",

@@ -18,7 +18,7 @@ from memhorizon.checks import check_choice, check_flag, check_kind, check_number
 from memhorizon.errors import InputError
 from memhorizon.experiments.cache import Cache
 from memhorizon.files.images import ImageSource
-from memhorizon.files.plain import check_path, write_at
+from memhorizon.files.plain import check_path, write_at, write_page
 from memhorizon.measure.extractors.efficientnet import NAME as EFFICIENTNET
 from memhorizon.measure.extractors.loading import load_features
 from memhorizon.records.audit import AuditRecord, DuplicateGroup, LeaningFacts
@@ -178,12 +178,8 @@ class AuditReport:
         """
         from memhorizon.report.audit_page import html  # matplotlib, which no other answer needs
 
-        path = check_path("path", path)
         check_flag("private", private)
-        if os.path.isdir(path):  # noqa: PTH112  False where one may not look
-            path = path / "report.html"
-        write_at(path, html(self.answer, self._pictures(), private=private).encode())
-        return path
+        return write_page(path, html(self.answer, self._pictures(), private=private))
 
     def _pictures(self) -> "AuditPictures | None":
         """The images for the page; None for a report that was made of a record alone."""

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -13,10 +13,12 @@ from memhorizon.experiments.pilots import pilots_of_record
 from memhorizon.experiments.record import record
 from memhorizon.experiments.rules import rules_of
 from memhorizon.experiments.run_directory import RunDir
-from memhorizon.forecasting.answers import Forecast
+from memhorizon.files.plain import write_page
+from memhorizon.forecasting import answers
 from memhorizon.forecasting.forecast import Asked, forecast_of
 from memhorizon.forecasting.pilots import MOST, Pilot, pilots_of_rows
-from memhorizon.records.files import load_record
+from memhorizon.records.files import load_record, write_record
+from memhorizon.records.forecast import ForecastRecord
 from memhorizon.records.sweep import RunRecord, SweepRecord
 from memhorizon.results import Status
 from memhorizon.sweeps import Sweep, find_runs
@@ -24,6 +26,39 @@ from memhorizon.timescales.rules import Rules
 
 MOST_CONFIDENCE = 1 - 1e-6  # tails beyond are those of components that are too light to be kept
 Source: TypeAlias = str | Path | RunDir | Sweep | SweepRecord | RunRecord | Mapping[str, object]
+
+
+@dataclass(frozen=True, repr=False)
+class Forecast(answers.Forecast):
+    """A forecast, and the ways to keep it; its attributes are those of `memhorizon.forecasting.answers`."""
+
+    def record(self) -> ForecastRecord:
+        """Everything that was asked and answered."""
+        return ForecastRecord(f"forecast of n = {self.n_train:,}", "", answers.Forecast(**vars(self)))
+
+    def save(self, path: str | Path) -> Path:
+        """Write the record as JSON, which `load_record` reads.
+
+        Raises:
+            InputError: if no file can be written at `path`.
+        """
+        return write_record(self.record(), path)
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write the page: one file with a picture, no script, nothing loaded from elsewhere.
+
+        Args:
+            path: of the HTML file; in a folder that exists it is named report.html.
+
+        Returns:
+            The path of the page.
+
+        Raises:
+            InputError: if no file can be written at `path`.
+        """
+        from memhorizon.report import report  # matplotlib, which nothing else here needs
+
+        return write_page(path, report(self.record()))
 
 
 def forecast(
@@ -79,7 +114,8 @@ def forecast(
     )
     check_flag("accept_prior", accept_prior)
     found = gather(pilots, rules)
-    return replace(forecast_of(found.pilots, asked), left_out=found.left_out)
+    answer = replace(forecast_of(found.pilots, asked), left_out=found.left_out)
+    return Forecast(**vars(answer))
 
 
 def _positive(name: str, value: float | None) -> float | None:
@@ -116,7 +152,7 @@ def gather(sources: Source | Iterable[Source], rules: Rules | None = None) -> Ga
     for one in records:
         found += pilots_of_record(one)
     if runs:
-        made = record(runs, rules or _rules_of([one for one in places if isinstance(one, str | Path)]))
+        made = record(runs, rules or rules_beside([one for one in places if isinstance(one, str | Path)]))
         records.append(made)
         found += pilots_of_record(made, _seconds_of(runs))
     return Gathered(_once(found), _left_out(records))
@@ -143,7 +179,7 @@ def _record_of(one: object) -> SweepRecord | RunRecord:
     return found
 
 
-def _rules_of(folders: Sequence[str | Path]) -> Rules | None:
+def rules_beside(folders: Sequence[str | Path]) -> Rules | None:
     """The rules by which the sweeps in some folders were read; None where there are none.
 
     Raises:

@@ -27,7 +27,7 @@ from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import SweepProgress, execute_sweep
 from memhorizon.files.digests import digest_of
 from memhorizon.files.images import ImageSet, ImageSource
-from memhorizon.files.plain import check_folder, check_path, make_folder, write_at
+from memhorizon.files.plain import check_folder, check_path, make_folder, write_page
 from memhorizon.forecasting.answers import Forecast
 from memhorizon.forecasting.forecast import Asked, forecast_of
 from memhorizon.forecasting.pilots import Pilot
@@ -137,14 +137,18 @@ class Plan:
     def to_html(self, path: str | Path) -> Path:
         """Write the page.
 
+        Args:
+            path: of the HTML file; in a folder that exists it is named report.html.
+
+        Returns:
+            The path of the page.
+
         Raises:
             InputError: if no file can be written there.
         """
         from memhorizon.report import report  # matplotlib, which nothing else here needs
 
-        path = check_path("path", path)
-        write_at(path, report(self.answer).encode())
-        return path
+        return write_page(path, report(self.answer))
 
     def _configs(self, pilot: PlannedPilot, length: int) -> list[Config]:
         return [pilot_config(self.config, pilot.n_train, length, seed) for seed in range(pilot.seeds)]

@@ -14,7 +14,7 @@ from memhorizon.experiments.laws import laws_by
 from memhorizon.experiments.record import record
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import sweep as run_all
-from memhorizon.files.plain import check_path, write_at
+from memhorizon.files.plain import write_page
 from memhorizon.records.sweep import RunRecord, SweepRecord
 from memhorizon.results import ScalingLaw, Timescales
 from memhorizon.timescales.rules import Rules
@@ -123,11 +123,7 @@ class Sweep:
         """
         from memhorizon.report.sweep_page import page  # matplotlib, which no other answer needs
 
-        path = check_path("path", path)
-        if os.path.isdir(path):  # noqa: PTH112  False where one may not look
-            path = path / "report.html"
-        write_at(path, page(self.record(rules), self.runs).encode())
-        return path
+        return write_page(path, page(self.record(rules), self.runs))
 
     def __len__(self) -> int:
         return len(self.runs)

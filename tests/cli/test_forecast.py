@@ -7,6 +7,7 @@ import pytest
 
 from memhorizon.cli import main
 from memhorizon.records.files import load_record
+from sweeps import make_runs
 
 ROOT = Path(__file__).parents[2]
 DIGITS = str(ROOT / "results" / "n_digits.json")
@@ -53,6 +54,7 @@ def test_a_refusal_has_exit_status_1(tmp_path, capsys):
         (["--output", "f.txt"], "output: expected a name that ends in one of .png"),
         (["--record", "no/where.json"], "record: expected a file in a folder that exists"),
         (["--n", "0"], "n_train: expected a whole number of at least 1"),
+        (["--rules.quality", "kl"], "rules: expected none with the record of a file"),
     ],
 )
 def test_what_cannot_be_used(words, told, capsys, tmp_path, monkeypatch):
@@ -60,3 +62,12 @@ def test_what_cannot_be_used(words, told, capsys, tmp_path, monkeypatch):
     assert main(["forecast", DIGITS, "--n", "256", *words]) == 2
     assert told in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rules_say_how_the_times_of_runs_are_read(tmp_path, capsys):
+    make_runs(tmp_path / "runs")
+    asked = ["forecast", str(tmp_path / "runs"), "--n", "1024"]
+    assert main([*asked, "--rules.quality", "holdout", "--rules.t", "0.3", "--rules.memorized", "0.2"]) == 0
+    told = capsys.readouterr().out
+    assert "tau_mem of the pilots: memorized fraction 0.2 above its null" in told
+    assert "tau_gen of the pilots: holdout@0.3 first at or below" in told

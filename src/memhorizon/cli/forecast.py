@@ -2,22 +2,26 @@
 
 import json as json_module
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from memhorizon.cli.rules import RuleFlags
 from memhorizon.cli.terminal import say
 from memhorizon.cli.typed import command, remember
 from memhorizon.errors import InputError
 from memhorizon.experiments.environment import timestamp
 from memhorizon.figures.forecast import forecast as drawn
 from memhorizon.figures.style import save
-from memhorizon.files.plain import check_file, write_at
+from memhorizon.files.plain import check_file, write_page
 from memhorizon.forecasts import forecast as forecast_of
+from memhorizon.forecasts import rules_beside
 from memhorizon.records.files import to_plain, write_record
 from memhorizon.records.forecast import ForecastRecord
 from memhorizon.report import report
+from memhorizon.timescales.rules import Rules
 
 PAGES = (".html", ".htm")
 PICTURES = (".png", ".svg", ".pdf")
@@ -32,6 +36,7 @@ def forecast(
     confidence: float = 0.9,
     exponent: tuple[float, float] | None = None,
     accept_prior: bool = False,
+    rules: RuleFlags = RuleFlags(),  # noqa: B008 - frozen
     output: Path | None = None,
     record: Path | None = None,
     json: bool = False,
@@ -49,6 +54,8 @@ def forecast(
         confidence: one more run lies within the interval in this share of all cases.
         exponent: mean and standard deviation of the prior of the exponent of n in tau_mem.
         accept_prior: answer also where the pilots show no exponent, from that prior alone.
+        rules: how the two times are read off run directories; by default as in the record that lies beside
+            them.
         output: a picture (.png, .svg, .pdf) or a page (.html) of the forecast.
         record: also write all numbers to this file, as JSON.
         json: print all numbers.
@@ -65,10 +72,25 @@ def forecast(
         confidence=confidence,
         exponent=exponent,
         accept_prior=accept_prior,
+        rules=_rules_over(pilots, rules),
     )
-    made = ForecastRecord(f"forecast of n = {n:,}", command(), found, made=timestamp())
+    made = replace(found.record(), command=command(), made=timestamp())
     show(made, output, record, as_json=json)
     return 0 if found.tau_mem.known else 1
+
+
+def _rules_over(pilots: Sequence[Path], given: RuleFlags) -> Rules | None:
+    """The rules beside the runs with what was given in place of theirs.
+
+    Raises:
+        InputError: if rules were given for the file of a record, which has its times.
+    """
+    files = [path for path in pilots if path.suffix == ".json" and not path.is_dir()]
+    if given == RuleFlags():
+        return None
+    if files:
+        raise InputError("rules: expected none with the record of a file, which holds its times already")
+    return given.over(rules_beside(pilots))
 
 
 def check_output(output: Path | None) -> None:
@@ -90,7 +112,7 @@ def show(made: ForecastRecord, output: Path | None, record: Path | None, *, as_j
     if record is not None:
         write_record(made, record)
     if output is not None and output.suffix in PAGES:
-        write_at(output, report(made).encode())
+        write_page(output, report(made))
     elif output is not None:
         save(drawn(made.forecast).plot(), output)
     if as_json:

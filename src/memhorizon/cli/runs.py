@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
@@ -17,6 +17,7 @@ from memhorizon.cli.executing import ExecutorFlags
 from memhorizon.cli.finishing import finish, page_beside
 from memhorizon.cli.following import follow, follow_run, follow_sweep
 from memhorizon.cli.monitored import is_monitored, report_monitor, watch_monitor
+from memhorizon.cli.rules import RuleFlags
 from memhorizon.cli.terminal import say
 from memhorizon.cli.threads import fitting_threads
 from memhorizon.cli.typed import remember, words
@@ -37,7 +38,6 @@ from memhorizon.networks.random_features import FeaturesConfig
 from memhorizon.networks.unet import UNetConfig
 from memhorizon.schedule import ScheduleConfig
 from memhorizon.sweeps import find_runs
-from memhorizon.timescales.rules import AT_A_TIME, OF_SAMPLES, Rules
 from memhorizon.training import OptimizerConfig, TrainConfig
 
 Positional = tyro.conf.Positional
@@ -74,36 +74,6 @@ class Shared:
     optimizer: OptimizerConfig = DEFAULT.optimizer
     train: TrainConfig = DEFAULT.train
     measure: MeasureConfig = DEFAULT.measure
-
-
-@dataclass(frozen=True)
-class RuleFlags:
-    """How the two times are read; what is not given is as in the record beside the runs, or the default.
-
-    Attributes:
-        quality: the curve that tau_gen is read from: holdout, score_error, frechet, frechet_classifier or kl.
-        t: the diffusion time of that curve, where it has one.
-        tolerance: the level of quality is this share above the best value that relative_to names.
-        relative_to: worst (of the runs' best values: every run reaches the level) or best (of any run).
-        memorized: tau_mem is where the memorized fraction is this much above its null.
-    """
-
-    quality: str | None = None
-    t: float | None = None
-    tolerance: float | None = None
-    relative_to: Literal["worst", "best"] | None = None
-    memorized: float | None = None
-
-    def over(self, rules: Rules | None) -> Rules | None:
-        """The rules with what was given in place of theirs; None where nothing is known of either."""
-        given = {name: value for name, value in vars(self).items() if value is not None}
-        if self.quality is not None and self.quality not in AT_A_TIME:
-            given["t"] = None
-        return replace(rules or self._usual(), **given) if given else rules
-
-    def _usual(self) -> Rules:
-        """The rules of the quality that is asked for, where nothing is known of others."""
-        return Rules.of_samples(self.quality) if self.quality in OF_SAMPLES else Rules()
 
 
 def demo(

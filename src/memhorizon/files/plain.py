@@ -156,6 +156,22 @@ def write_at(path: Path, content: bytes, argument: str = "path") -> None:
         raise InputError(f"{argument}: cannot write {str(path)!r}: {error.strerror}") from error
 
 
+def write_page(path: object, html: str) -> Path:
+    """Write a page to a file, named report.html in a folder that exists.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        InputError: if no file can be written at `path`.
+    """
+    place = check_path("path", path)
+    if os.path.isdir(place):  # noqa: PTH112  False where one may not look
+        place = place / "report.html"
+    write_at(place, html.encode())
+    return place
+
+
 def append_lines(path: Path, rows: Iterable[Row]) -> None:
     """Append rows; they are on the disk when it returns. A symbolic link is refused by the system."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | NO_FOLLOW

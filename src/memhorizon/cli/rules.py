@@ -1,0 +1,36 @@
+"""The flags that say how the two times are read."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from memhorizon.timescales.rules import AT_A_TIME, OF_SAMPLES, Rules
+
+
+@dataclass(frozen=True)
+class RuleFlags:
+    """How the two times are read; what is not given is as in the record beside the runs, or the default.
+
+    Attributes:
+        quality: the curve that tau_gen is read from: holdout, score_error, frechet, frechet_classifier or kl.
+        t: the diffusion time of that curve, where it has one.
+        tolerance: the level of quality is this share above the best value that relative_to names.
+        relative_to: worst (of the runs' best values: every run reaches the level) or best (of any run).
+        memorized: tau_mem is where the memorized fraction is this much above its null.
+    """
+
+    quality: str | None = None
+    t: float | None = None
+    tolerance: float | None = None
+    relative_to: Literal["worst", "best"] | None = None
+    memorized: float | None = None
+
+    def over(self, rules: Rules | None) -> Rules | None:
+        """The rules with what was given in place of theirs; None where nothing is known of either."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        if self.quality is not None and self.quality not in AT_A_TIME:
+            given["t"] = None
+        return replace(rules or self._usual(), **given) if given else rules
+
+    def _usual(self) -> Rules:
+        """The rules of the quality that is asked for, where nothing is known of others."""
+        return Rules.of_samples(self.quality) if self.quality in OF_SAMPLES else Rules()
