@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from evidence_records import SWEEPS, read
 from memhorizon.experiments.record import record
 from memhorizon.records import reading
-from memhorizon.results import Fraction
+from memhorizon.results import Fraction, Status, Time
 from sweeps import THRESHOLD, make_runs
 
 
@@ -47,10 +48,34 @@ def test_entries_of_the_configuration(made):
     assert not reading.has_images(replace(made, runs=(points,)))
 
 
-def test_the_level_is_that_of_the_rule(made):
+def test_the_level_is_that_of_the_rules_and_not_of_a_sentence(made):
     quality = [run.curves[made.rules.curve] for run in made.runs]
     level = (1 + made.rules.tolerance) * max(curve.value.min() for curve in quality)
-    assert reading.level_of(made) == pytest.approx(level, rel=1e-3)  # a rule states four digits
+    assert reading.level_of(made) == pytest.approx(level, rel=1e-12)
+    reworded = [replace(run.timescales.tau_gen, rule="in other words") for run in made.runs]
+    assert reading.level_of(with_tau_gen(made, reworded)) == reading.level_of(made)
+
+
+def test_where_no_time_was_read_there_is_no_level(made):
+    unknown = [Time.unknown(Status.NOT_MEASURED, "no error is known") for _ in made.runs]
+    assert reading.level_of(with_tau_gen(made, unknown)) is None
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_the_level_is_the_one_that_the_times_of_committed_records_state(name):
+    """To the four digits of the sentence that was written with each time."""
+    kept = read(name)
+    for one in (kept, *kept.others):
+        stated = f"{one.rules.curve} first at or below {reading.level_of(one):.4g}"
+        rules = {run.timescales.tau_gen.rule for run in one.runs if run.timescales.tau_gen.known}
+        assert rules == {stated}
+
+
+def with_tau_gen(made, times):
+    """The record with other generalization times."""
+    pairs = zip(made.runs, times, strict=True)
+    runs = [replace(run, timescales=replace(run.timescales, tau_gen=time)) for run, time in pairs]
+    return replace(made, runs=tuple(runs))
 
 
 def test_a_law_without_numbers_is_none(made):

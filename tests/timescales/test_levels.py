@@ -6,7 +6,15 @@ from scipy import stats
 
 from memhorizon.errors import InputError
 from memhorizon.results import Curve, Status
-from memhorizon.timescales.levels import level_deviation, quality_level, resolved_best, still_improving
+from memhorizon.timescales.levels import (
+    Level,
+    level_by,
+    level_deviation,
+    quality_level,
+    resolved_best,
+    still_improving,
+)
+from memhorizon.timescales.rules import Rules
 from memhorizon.timescales.times import generalization_time
 
 STEPS = np.geomspace(100, 10_000, 20)
@@ -74,6 +82,33 @@ def test_noise_alone_is_seldom_an_improvement():
 
 def test_one_reading_says_nothing_of_improvement():
     assert not still_improving(Curve.of_means([5], [1.0], [0.1]))
+
+
+# --- which runs settle it ---
+
+LOSS = Rules()
+SETTLED = reading(0.1 + 0.5 * np.minimum(1, 20 / DOUBLED) ** 2, 1e-4)
+LATE = reading(DOUBLED**-0.3, 1e-4)
+NOTHING = reading(np.ones(11), 1e-4)
+
+
+def test_a_run_that_still_improves_or_learned_nothing_is_left_to_the_others():
+    level = level_by(LOSS, [SETTLED, LATE, NOTHING], predicts_noise=True)
+    assert level == Level(1.05 * SETTLED.value.min(), Status.OBSERVED)
+    assert level_by(LOSS, [LATE, NOTHING], predicts_noise=True) == Level(None, Status.STILL_IMPROVING)
+    assert level_by(LOSS, [NOTHING], predicts_noise=True) == Level(None, Status.TRIVIAL_LEVEL)
+    assert level_by(LOSS, [], predicts_noise=True) == Level(None, Status.NOT_MEASURED)
+
+
+def test_a_loss_of_1_is_trivial_of_the_noise_alone():
+    assert level_by(LOSS, [NOTHING], predicts_noise=False) == Level(1.05, Status.OBSERVED)
+    assert level_by(Rules("kl", t=None), [NOTHING], predicts_noise=True).value == 1.05
+
+
+def test_a_level_of_samples_is_as_uncertain_as_the_best_of_them():
+    level = level_by(Rules.of_samples(), [SETTLED, NOTHING], predicts_noise=True)
+    assert level.value == 2 * resolved_best(SETTLED)
+    assert level.sd == pytest.approx(2e-4)
 
 
 def past_the_checker(function):

@@ -1,20 +1,17 @@
 """Both timescales of runs that compare: the rules that can be used on them, one level of quality for all."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-
-import numpy as np
+from dataclasses import replace
 
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.reading import Reading
 from memhorizon.experiments.written import WrittenConfig
-from memhorizon.results import Curve, Status, Time, Timescales
-from memhorizon.timescales.levels import level_deviation, quality_level, resolved_best, still_improving
+from memhorizon.results import Status, Time, Timescales
+from memhorizon.timescales.levels import Level, level_by
+from memhorizon.timescales.readings import has_intervals
 from memhorizon.timescales.rules import AT_A_TIME, DEFAULT_T, OF_SAMPLES, Rules
 from memhorizon.timescales.times import timescales
-
-TRIVIAL_NOISE_LOSS = 1.0  # E|noise|^2 / d: a network that predicts nothing where it is to predict the noise
 
 
 def check_measured(readings: Sequence[Reading], rules: Rules | None) -> None:
@@ -52,34 +49,26 @@ def default_rules(readings: Sequence[Reading]) -> Rules:
     """By the quality of samples where all runs have it, of pixels if they have that, else by the loss."""
     for quality in OF_SAMPLES:
         curves = [reading.curves.get(quality) for reading in readings]
-        if all(curve is not None and _has_errors(curve) for curve in curves):
+        if all(curve is not None and has_intervals(curve) for curve in curves):
             return Rules.of_samples(quality)
     return Rules()
-
-
-def _has_errors(curve: Curve) -> bool:
-    return bool(np.all(np.isfinite(curve.low) & np.isfinite(curve.high)))
-
-
-@dataclass(frozen=True)
-class _Level:
-    """The level of the quality at which tau_gen is read: one for all runs, or why there is none."""
-
-    value: float | None
-    status: Status
-    sd: float = 0.0
 
 
 def times_of(readings: Sequence[Reading], rules: Rules) -> list[Timescales]:
     """Both timescales of each run; where they cannot be read, with the reason."""
     measured = [reading for reading in readings if rules.curve in reading.curves]
     quality = [reading.curves[rules.curve] for reading in measured]
-    trivial = _trivial([reading.config for reading in measured], rules)
-    level = _level(quality, rules, trivial)
+    predicts_noise = all(_predicts_noise(reading.config) for reading in measured)
+    level = level_by(rules, quality, predicts_noise=predicts_noise)
     return [_times_of_run(reading, rules, level) for reading in readings]
 
 
-def _times_of_run(reading: Reading, rules: Rules, level: _Level) -> Timescales:
+def _predicts_noise(config: Config | WrittenConfig) -> bool:
+    """Whether its network is known to: what a user's network predicts is not."""
+    return isinstance(config, Config) and config.train.prediction == "noise"
+
+
+def _times_of_run(reading: Reading, rules: Rules, level: Level) -> Timescales:
     gap = rules.curve.replace(rules.quality, "gap", 1)
     try:
         found = timescales(
@@ -99,7 +88,7 @@ def _times_of_run(reading: Reading, rules: Rules, level: _Level) -> Timescales:
     return replace(found, tau_gen=_explained(found.tau_gen, rules.curve, reading, level))
 
 
-def _explained(tau_gen: Time, curve: str, reading: Reading, level: _Level) -> Time:
+def _explained(tau_gen: Time, curve: str, reading: Reading, level: Level) -> Time:
     """The time with what is known of why it was not measured."""
     if tau_gen.status is not Status.NOT_MEASURED:
         return tau_gen
@@ -113,41 +102,3 @@ def _explained(tau_gen: Time, curve: str, reading: Reading, level: _Level) -> Ti
             )
         )
     return replace(tau_gen, rule=f"{tau_gen.rule} ({curve}: {note})") if note else tau_gen
-
-
-def _trivial(configs: Sequence[Config | WrittenConfig], rules: Rules) -> float | None:
-    """The quality of a network that predicts nothing, where it is known: of the loss of the noise."""
-    predicts_noise = [isinstance(config, Config) and config.train.prediction == "noise" for config in configs]
-    return TRIVIAL_NOISE_LOSS if rules.quality == "holdout" and all(predicts_noise) else None
-
-
-def _level(quality: Sequence[Curve], rules: Rules, trivial: float | None) -> _Level:
-    """One level for all runs, or why there is none.
-
-    Runs whose best value is not known, for they were still improving, and runs that never did better than a
-    network that predicts nothing say nothing of the level, as long as there are others.
-    """
-    share = 1 + rules.tolerance
-    positive = [curve for curve in quality if _can_be_relative(curve, rules)]
-    if not positive:
-        return _Level(None, Status.NOT_MEASURED)
-    learned = [curve for curve in positive if trivial is None or share * curve.value.min() < trivial]
-    if not learned:
-        return _Level(None, Status.TRIVIAL_LEVEL)
-    settled = [curve for curve in learned if not _improving(curve, rules)]
-    if not settled:
-        return _Level(None, Status.STILL_IMPROVING)
-    level = quality_level(settled, tolerance=rules.tolerance, relative_to=rules.relative_to)
-    sd = level_deviation(settled, tolerance=rules.tolerance, relative_to=rules.relative_to)
-    return _Level(level, Status.OBSERVED, sd)
-
-
-def _can_be_relative(curve: Curve, rules: Rules) -> bool:
-    """Whether a level relative to the best value of a curve means something."""
-    if rules.relative_to == "worst":
-        return bool(curve.value.min() > 0)
-    return _has_errors(curve) and resolved_best(curve) > 0
-
-
-def _improving(quality: Curve, rules: Rules) -> bool:
-    return _has_errors(quality) and still_improving(quality, tolerance=rules.tolerance)

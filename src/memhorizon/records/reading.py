@@ -6,7 +6,6 @@ name of the curve that tau_gen is read from is `record.rules.curve`, and an entr
 `entry_of`.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -15,9 +14,9 @@ from memhorizon.records.codec import decode, show, word
 from memhorizon.records.plain import Plain
 from memhorizon.records.sweep import RunRecord, SweepRecord
 from memhorizon.results import Curve, ScalingLaw
+from memhorizon.timescales.levels import level_by
 
 POINTS = ("gaussian", "mixture")  # data that are no images
-LEVEL = re.compile(r" first at or below ([-+.e\d]+)$")  # as generalization_time states its rule
 
 
 @dataclass(frozen=True)
@@ -126,15 +125,17 @@ def known_curves(runs: Iterable[RunRecord], name: str) -> list[Curve]:
 
 
 def level_of(record: SweepRecord) -> float | None:
-    """The level of quality that tau_gen is read at, as the record states it; None where there is none.
+    """The level of quality that tau_gen was read at; None where it was read of no run.
 
-    It is part of the rule of each time and is not computed anew: which runs settle it, the record says.
+    It follows from the rules of the record and the curves of its runs, as where the times were read.
     """
-    for run in record.runs:
-        found = LEVEL.search(run.timescales.tau_gen.rule)
-        if found:
-            return float(found[1])
-    return None
+    if not any(run.timescales.tau_gen.known for run in record.runs):
+        return None
+    name = record.rules.curve
+    measured = [run for run in record.runs if name in run.curves]
+    curves = [run.curves[name] for run in measured]
+    predicts_noise = all(entry_of(run, "train.prediction") == "noise" for run in measured)
+    return level_by(record.rules, curves, predicts_noise=predicts_noise).value
 
 
 def law_of(record: SweepRecord, timescale: str) -> ScalingLaw | None:

@@ -1,15 +1,79 @@
 """The level of quality at which tau_gen is read, one for all runs, and how well it is known."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
 
 from memhorizon.checks import check_choice, check_number
 from memhorizon.errors import InputError
-from memhorizon.results import Curve, two_sided
-from memhorizon.timescales.readings import alike, apart, check_curve, checked_confidence, deviation
-from memhorizon.timescales.rules import RelativeTo
+from memhorizon.results import Curve, Status, two_sided
+from memhorizon.timescales.readings import (
+    alike,
+    apart,
+    check_curve,
+    checked_confidence,
+    deviation,
+    has_intervals,
+)
+from memhorizon.timescales.rules import RelativeTo, Rules
+
+TRIVIAL_NOISE_LOSS = 1.0  # E|noise|^2 / d: a network that predicts nothing where it is to predict the noise
+
+
+@dataclass(frozen=True)
+class Level:
+    """The level of quality at which tau_gen is read: one for all runs, or why there is none.
+
+    Attributes:
+        value: in the unit of the curves; None where there is none.
+        status: why there is none.
+        sd: standard deviation of the level itself (`level_deviation`).
+    """
+
+    value: float | None
+    status: Status
+    sd: float = 0.0
+
+
+def level_by(rules: Rules, curves: Sequence[Curve], *, predicts_noise: bool) -> Level:
+    """The level that these rules mean for runs with these curves.
+
+    Runs whose best value is not known, for they were still improving, and runs that never did better than a
+    network that predicts nothing say nothing of the level, as long as there are others.
+
+    Args:
+        rules: how times are read.
+        curves: the quality that the rules name, of each run that has it.
+        predicts_noise: whether every one of these networks predicts the noise; of its loss it is known what a
+            network has that predicts nothing.
+    """
+    share = 1 + rules.tolerance
+    positive = [curve for curve in curves if _can_be_relative(curve, rules)]
+    if not positive:
+        return Level(None, Status.NOT_MEASURED)
+    trivial = TRIVIAL_NOISE_LOSS if rules.quality == "holdout" and predicts_noise else None
+    learned = [curve for curve in positive if trivial is None or share * curve.value.min() < trivial]
+    if not learned:
+        return Level(None, Status.TRIVIAL_LEVEL)
+    settled = [curve for curve in learned if not _improving(curve, rules)]
+    if not settled:
+        return Level(None, Status.STILL_IMPROVING)
+    level = quality_level(settled, tolerance=rules.tolerance, relative_to=rules.relative_to)
+    sd = level_deviation(settled, tolerance=rules.tolerance, relative_to=rules.relative_to)
+    return Level(level, Status.OBSERVED, sd)
+
+
+def _can_be_relative(curve: Curve, rules: Rules) -> bool:
+    """Whether a level relative to the best value of a curve means something."""
+    if rules.relative_to == "worst":
+        return bool(curve.value.min() > 0)
+    return has_intervals(curve) and resolved_best(curve) > 0
+
+
+def _improving(quality: Curve, rules: Rules) -> bool:
+    return has_intervals(quality) and still_improving(quality, tolerance=rules.tolerance)
 
 
 def quality_level(

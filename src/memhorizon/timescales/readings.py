@@ -21,6 +21,11 @@ def check_curve(curve: object) -> None:
         raise InputError(f"curve: expected a Curve, got {type(curve).__name__}")
 
 
+def has_intervals(curve: Curve) -> bool:
+    """Whether the error of every reading is known."""
+    return bool(np.all(np.isfinite(curve.low) & np.isfinite(curve.high)))
+
+
 def log_step(curve: Curve) -> Float[np.ndarray, " m"]:
     """Logarithm of the step of each reading.
 

@@ -86,7 +86,7 @@ def _row(record: SweepRecord, quality: str, runs: Sequence[RunRecord], by_loss: 
     return Row(
         sweep=record.name,
         quality=quality,
-        level=level_of(record) or 0.0,
+        level=_four_digits(level_of(record) or 0.0),
         n_train=runs[0].n_train,
         width=_number(runs[0], "width"),
         dropout=_number(runs[0], "dropout"),
@@ -97,6 +97,11 @@ def _row(record: SweepRecord, quality: str, runs: Sequence[RunRecord], by_loss: 
         open=sum(gen.value < mem.value for mem, gen in pairs),
         window=mean_ratio([mem for mem, _ in pairs], [gen for _, gen in pairs]),
     )
+
+
+def _four_digits(level: float) -> float:
+    """The level as the rule of each time states it."""
+    return float(f"{level:.4g}")
 
 
 def _number(run: RunRecord, factor: str) -> float:
