@@ -158,7 +158,7 @@ class Forecast:
         """What was forecast in words: both times in all units, what they rest on, the pilot to run next."""
         lines = [*_answer_lines(self, "tau_mem"), *_answer_lines(self, "tau_gen")]
         if self.tau_mem.known:
-            safe = f"{number_text(self.tau_mem.step.low)} steps"
+            safe = f"{rounded_text(self.tau_mem.step.low)} steps"
             share = 50 * (1 - self.confidence)
             lines.append(f"up to {safe} it copies in at most {share:.3g}% of such runs")
         lines += _evidence_lines(self.tau_mem)
@@ -175,13 +175,13 @@ class Forecast:
 
 def interval_text(found: Estimate) -> str:
     """A number with its interval, each to three digits."""
-    return f"{number_text(found.value)} [{number_text(found.low)}, {number_text(found.high)}]"
+    return f"{rounded_text(found.value)} [{rounded_text(found.low)}, {rounded_text(found.high)}]"
 
 
-def number_text(value: float) -> str:
-    """Three significant digits, written out.
+def rounded_text(value: float) -> str:
+    """Round to three significant digits, written out: what a forecast knows of a step.
 
-    >>> number_text(12345.6), number_text(0.01234)
+    >>> rounded_text(12345.6), rounded_text(0.01234)
     ('12,300', '0.0123')
     """
     if not math.isfinite(value) or value == 0:

@@ -46,7 +46,7 @@ def measured_text(e: Estimate) -> str:
 
 
 def number_text(x: float) -> str:
-    """Write a number to three digits.
+    """Write a number to three digits, a larger whole part in full.
 
     >>> number_text(3.6581), number_text(616755.4), number_text(math.inf)
     ('3.66', '616,755', '∞')

@@ -2,7 +2,7 @@
 
 from memhorizon.auditing.leaning import MEMBERSHIP
 from memhorizon.records.audit import AuditRecord, LeaningFacts
-from memhorizon.report.audit.words import items_word, number_text
+from memhorizon.report.audit.words import items_word, two_digits_text
 from memhorizon.report.parts import section, text_of
 
 
@@ -40,5 +40,5 @@ def _leaning_words(record: AuditRecord, found: LeaningFacts) -> str:
         f"of {found.n_samples:,} samples are nearer to one of {found.n_items:,} training {items} than to one "
         f"of as many held-out ones. Without leaning it is {100 * found.low:.1f} to {100 * found.high:.1f} % "
         f"({100 * found.confidence:g} % of {found.n_permutations:,} exchanges of their labels); p = "
-        f"{number_text(found.p)}. It is no ground for the exit status: models lean long before they copy."
+        f"{two_digits_text(found.p)}. It is no ground for the exit status: models lean long before they copy."
     )

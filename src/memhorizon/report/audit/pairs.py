@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from memhorizon.records.audit import AuditedSample, AuditRecord
 from memhorizon.report.audit.pictures import AuditPictures, Frames, side_for
-from memhorizon.report.audit.words import items_word, name_of, number_text, short
+from memhorizon.report.audit.words import items_word, name_of, short, two_digits_text
 from memhorizon.report.parts import folded, section, table, text_of
 
 OPEN = 30  # pairs that are shown
@@ -102,11 +102,11 @@ class _Pairs:
             [
                 short(one.name),
                 short(one.nearest_name),
-                number_text(one.p),
-                number_text(one.q),
+                two_digits_text(one.p),
+                two_digits_text(one.q),
                 "yes" if one.is_guaranteed else "no",
                 one.view,
-                number_text(one.statistic),
+                two_digits_text(one.statistic),
                 one.edit or "–",
             ]
             for one in samples
@@ -127,10 +127,10 @@ def _images(one: AuditedSample, frames: Frames) -> str:
 
 def _words(one: AuditedSample) -> str:
     """p, q, view, statistic and edit, then both names."""
-    seen = f"{one.view}, statistic {number_text(one.statistic)}"
+    seen = f"{one.view}, statistic {two_digits_text(one.statistic)}"
     edit = f"<p>edit: {text_of(one.edit)}</p>" if one.edit else ""
     guaranteed = ", guaranteed" if one.is_guaranteed else ""
-    numbers = f"p = {number_text(one.p)}, q = {number_text(one.q)}{guaranteed}"
+    numbers = f"p = {two_digits_text(one.p)}, q = {two_digits_text(one.q)}{guaranteed}"
     return (
         f'<p class="evidence">{text_of(numbers)}</p><p>{text_of(seen)}</p>{edit}'
         f"<p>sample {name_of(one.name)}, training image {name_of(one.nearest_name)}</p>"

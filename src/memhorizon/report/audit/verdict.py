@@ -2,7 +2,7 @@
 
 from memhorizon.auditing.statistics import smallest_reportable
 from memhorizon.records.audit import AuditRecord
-from memhorizon.report.audit.words import items_word, number_text, share_of, share_text_of
+from memhorizon.report.audit.words import items_word, share_of, share_text_of, two_digits_text
 from memhorizon.report.parts import paragraphs, section, text_of
 
 BY_VIEWS = "; edits that no view sees are not counted."
@@ -34,9 +34,9 @@ def _some(count: int) -> str:
 def _no_answer(record: AuditRecord) -> str:
     return (
         f"This audit cannot tell: not even {record.copies.total:,} copies among {record.copies.total:,} "
-        f"samples could be reported, for the smallest possible p-value is {number_text(record.resolution)} "
-        f"({record.n_reference:,} reference items) and the false-discovery rate {_rate(record)}. Give more "
-        "training or held-out items."
+        "samples could be reported, for the smallest possible p-value is "
+        f"{two_digits_text(record.resolution)} ({record.n_reference:,} reference items) and the "
+        f"false-discovery rate {_rate(record)}. Give more training or held-out items."
     )
 
 
@@ -67,7 +67,7 @@ def undecided(record: AuditRecord) -> list[str]:
     least = max(one.p for one in record.undecided)
     what = "1 sample has" if count == 1 else f"{count:,} samples have"
     return [
-        f"{what} a p-value as small as those of exact copies (at most {number_text(least)}), and more "
+        f"{what} a p-value as small as those of exact copies (at most {two_digits_text(least)}), and more "
         "reference items would be needed to report "
         f"{'it' if count == 1 else 'them'}: look at the undecided pairs on the page before you take this for "
         "an answer."
@@ -130,7 +130,7 @@ def _of_p(record: AuditRecord) -> str:
     return (
         f"p-values are exact, nothing is extrapolated: those of honest samples are at most a with a "
         f"probability of at most a. Reference: {how}. The smallest possible one is "
-        f"{number_text(record.resolution)}."
+        f"{two_digits_text(record.resolution)}."
     )
 
 

@@ -45,10 +45,10 @@ def copies_text(count: int) -> str:
     return f"{count:,} {'copy' if count == 1 else 'copies'}"
 
 
-def number_text(value: float) -> str:
+def two_digits_text(value: float) -> str:
     """A p-value or a statistic to two digits.
 
-    >>> number_text(0.0312), number_text(0.0002), number_text(1.7e-5), number_text(0.0)
+    >>> two_digits_text(0.0312), two_digits_text(0.0002), two_digits_text(1.7e-5), two_digits_text(0.0)
     ('0.031', '0.0002', '1.7 × 10⁻⁵', '0')
     """
     if math.isinf(value):

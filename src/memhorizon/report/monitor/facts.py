@@ -3,7 +3,7 @@
 import math
 
 from memhorizon.records.monitor import Look, MonitorRecord, percent
-from memhorizon.report.audit.words import number_text, share_of, share_text_of
+from memhorizon.report.audit.words import share_of, share_text_of, two_digits_text
 from memhorizon.report.parts import facts_list, folded, paragraphs, section, table, text_of
 
 LONG = 15  # looks from which on their table is folded
@@ -74,7 +74,7 @@ def cost(record: MonitorRecord) -> str:
 
 
 def _seconds(seconds: float) -> str:
-    return f"{number_text(seconds)} s" if seconds < 100 else f"{seconds:,.0f} s"
+    return f"{two_digits_text(seconds)} s" if seconds < 100 else f"{seconds:,.0f} s"
 
 
 def origin(record: MonitorRecord) -> str:

@@ -13,7 +13,7 @@ from memhorizon.errors import InputError
 from memhorizon.files.bounds import check_regular
 from memhorizon.records.monitor import MonitorRecord, Sheet
 from memhorizon.report.audit.pictures import AuditPictures, Frames, side_for
-from memhorizon.report.audit.words import number_text
+from memhorizon.report.audit.words import two_digits_text
 from memhorizon.report.parts import folded, section
 
 OPEN = 3  # sheets that are shown
@@ -106,7 +106,7 @@ def _sheet(record: MonitorRecord, sheet: Sheet, found: SheetPictures | None, sid
         look = ' class="copy"' if row.is_copy else ""
         both = frames.tag("samples", k, "sample") + frames.tag("train", k, "nearest training image")
         word = "copy, " if row.is_copy else ""
-        cards.append(f"<li{look}><div>{both}</div><span>{word}{number_text(row.ratio)}</span></li>")
+        cards.append(f"<li{look}><div>{both}</div><span>{word}{two_digits_text(row.ratio)}</span></li>")
     return f"<h3>{_title(record, sheet)}</h3>" + f'<ul class="sheet">{"".join(cards)}</ul>'
 
 
