@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from memhorizon.recipes.theory.rows import first_crossing, log_slope
+from memhorizon.recipes.theory.rows import first_bulk_time, first_crossing, log_slope
 from memhorizon.recipes.theory_exponent.numbers import limit_minimum
 from memhorizon.recipes.theory_mixture.numbers import fisher_information, mixture_matrices
 from memhorizon.recipes.theory_noise_draws.numbers import row_of as noise_row
@@ -117,6 +117,31 @@ def test_the_minimum_is_that_of_a_dense_grid():
     assert value == pytest.approx(error.min(), rel=1e-7)
     # a step of the grid is 2.5e-4
     assert tau[error.argmin()] == pytest.approx(time, rel=1e-3)
+
+
+def test_the_first_bulk_is_timed_at_its_lower_edge():
+    """tau = psi_p/(2 Delta lambda), where the density begins: none just below, some just above."""
+    from memhorizon.theory import spectral_density
+
+    model = FeatureModel(4.0, 64.0, 0.1)
+    time = first_bulk_time(model, merged=False)
+    assert first_bulk_time(model, merged=True) == time
+    edge = model.psi_p / (2 * model.delta_t * time)
+    below, above = spectral_density(model, [0.99 * edge, 1.01 * edge]).density
+    assert below == pytest.approx(0, abs=1e-9)
+    assert above > 1e-6
+
+
+def test_a_merged_first_bulk_counts_where_it_is_to():
+    merged = FeatureModel(4.0, 8.0, 1.0)
+    low = bulk_edges(merged).intervals[0, 0]
+    assert first_bulk_time(merged, merged=True) == pytest.approx(8 / (2 * merged.delta_t * low))
+    assert math.isnan(first_bulk_time(merged, merged=False))
+
+
+def test_without_a_first_bulk_there_is_no_time():
+    none = FeatureModel(1.0, 2.0, 0.1)  # as many samples as dimensions
+    assert math.isnan(first_bulk_time(none, merged=True))
 
 
 def test_eigenvalues_at_the_quantiles_of_the_limit_are_half_a_step_from_it():

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypedDict
 import numpy as np
 from jaxtyping import Float
 
-from memhorizon.theory import FeatureModel, LossCurves
+from memhorizon.theory import FeatureModel, LossCurves, bulk_edges
 
 Features = Literal["true", "equivalent"]  # of a finite network: tanh features, or their Gaussian equivalent
 Quantity = Literal["L_train", "L_test", "L_gen", "E_score"]
@@ -79,6 +79,20 @@ def relaxation_time(model: FeatureModel, eigenvalue: float) -> float:
     """The training time in which a mode of this eigenvalue of U decays."""
     # tau = psi_p/(2 Delta lambda)
     return float(model.psi_p / (2 * model.delta_t * eigenvalue))
+
+
+def first_bulk_time(model: FeatureModel, *, merged: bool) -> float:
+    """Relaxation time at the lower edge of the first bulk; NaN where there is none.
+
+    Args:
+        model: whose spectrum has the bulk.
+        merged: whether a bulk that has merged with another group counts.
+    """
+    support = bulk_edges(model)
+    for low, label in zip(support.intervals[:, 0], support.labels, strict=True):
+        if label == "rho_1" or (merged and "rho_1" in label.split("+")):
+            return relaxation_time(model, low)
+    return math.nan
 
 
 def log_slope(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:

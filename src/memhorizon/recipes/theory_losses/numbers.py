@@ -14,13 +14,13 @@ from memhorizon.recipes.theory.rows import (
     Features,
     Quantity,
     columns_of,
+    first_bulk_time,
     first_crossing,
     model_of,
     place_of,
-    relaxation_time,
     stacked,
 )
-from memhorizon.theory import FeatureModel, Spectrum, bulk_edges, coefficients, loss_curves
+from memhorizon.theory import FeatureModel, Spectrum, coefficients, loss_curves
 from memhorizon.theory.ensembles import simulate
 from memhorizon.theory.third_group import third_group
 
@@ -124,7 +124,7 @@ def limit_row(panel: Panel, model: FeatureModel) -> LimitRow:
         tau=TAU,
         **along,
         tau_gen=generalization_time(model),
-        tau_first=first_bulk_time(model),
+        tau_first=first_bulk_time(model, merged=True),
         tau_third=third_group_time(model),
         half_time=first_crossing(TAU, along["L_gen"], end / 2),
         best_time=float(TAU[np.argmin(along["E_score"])]),
@@ -136,15 +136,6 @@ def generalization_time(model: FeatureModel) -> float:
     a = coefficients(model).a
     # tau_gen = 1/(2 Delta a^2 Gamma^2)
     return 1 / (2 * model.delta_t * a**2 * model.total_variance)
-
-
-def first_bulk_time(model: FeatureModel) -> float:
-    """Relaxation time at the lower edge of the first bulk, merged with others or not."""
-    support = bulk_edges(model)
-    lowest = next(
-        low for low, label in zip(support.intervals[:, 0], support.labels, strict=True) if "rho_1" in label
-    )
-    return relaxation_time(model, lowest)
 
 
 def third_group_time(model: FeatureModel) -> float:

@@ -8,8 +8,8 @@ from typing import Annotated
 import numpy as np
 from jaxtyping import Float
 
-from memhorizon.recipes.theory.rows import ModelRow, first_crossing, log_slope, relaxation_time
-from memhorizon.theory import FeatureModel, bulk_edges, coefficients, loss_curves
+from memhorizon.recipes.theory.rows import ModelRow, first_bulk_time, first_crossing, log_slope
+from memhorizon.theory import FeatureModel, coefficients, loss_curves
 from memhorizon.theory.third_group import third_group
 
 LEVELS = (0.3, 1.0, 10.0)  # of the score error
@@ -123,7 +123,7 @@ def row_of(psi_n: float, psi_p: float, t: float) -> Row:
     model = FeatureModel(psi_n, psi_p, t)
     onset = onset_time(model)
     events = Events.of(model, np.geomspace(1e-4, 1e5, 1801) * onset)
-    first = first_bulk_time(model)
+    first = first_bulk_time(model, merged=False)
     share_at_first, error_at_first = state_at(model, first, events.L_gen_inf)
     return Row(
         psi_n=psi_n,
@@ -154,14 +154,6 @@ def onset_time(model: FeatureModel) -> float:
     """When the score error begins to rise, at psi_p >> psi_n >> 1 and small t."""
     # tau_onset = psi_n/(2 Delta v^2)
     return model.psi_n / (2 * model.delta_t * coefficients(model).v2)
-
-
-def first_bulk_time(model: FeatureModel) -> float:
-    """Relaxation time at the lower edge of the first bulk; NaN where it has merged with another."""
-    support = bulk_edges(model)
-    if "rho_1" not in support.labels:
-        return math.nan
-    return relaxation_time(model, support.intervals[support.labels.index("rho_1"), 0])
 
 
 def state_at(model: FeatureModel, tau: float, end: float) -> tuple[float, float]:
