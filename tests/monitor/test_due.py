@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 
 from memhorizon.monitor.due import (
+    certificate_due,
+    may_certify,
     may_look,
     ratio_after,
     samples_due,
@@ -42,8 +44,11 @@ def memory(*looks, seconds=RICH, next_sample=0, certificates=0):
 SLOWED = (look(100), look(140), look(200))  # the loss rests, so that the next look is a candidate
 
 
-def wanted(held, now, *, has_holdout=True, force=False):
-    return samples_wanted(held, SETTINGS, now, SIZE, has_holdout=has_holdout, force=force)
+def wanted(held, now, *, has_holdout=True):
+    """Samples of a look that is due, and whether it is certified."""
+    if certificate_due(held, SETTINGS, now, SIZE, has_holdout=has_holdout):
+        return SIZE, True
+    return samples_wanted(held, PLAN, now), False
 
 
 @pytest.mark.parametrize(
@@ -104,22 +109,25 @@ def test_a_look_without_its_held_out_loss_is_no_candidate_where_there_are_held_o
 def test_of_the_certificates_half_is_kept_for_the_end():
     assert wanted(memory(*SLOWED, certificates=1), look(280)) == (SIZE, True)
     assert wanted(memory(*SLOWED, certificates=2), look(280)) == (PLAN.n_samples, False)
-    assert wanted(memory(*SLOWED, certificates=3), look(280), force=True) == (SIZE, True)
-    assert wanted(memory(*SLOWED, certificates=4), look(280), force=True) == (PLAN.n_samples, False)
+    assert may_certify(memory(*SLOWED, certificates=3), SETTINGS, look(280))
+    assert not may_certify(memory(*SLOWED, certificates=4), SETTINGS, look(280))
     unseen = look(280, math.nan)
     assert wanted(memory(certificates=3), unseen, has_holdout=False) == (SIZE, True)
 
 
 def test_what_has_learned_nothing_is_not_certified_even_when_asked_for():
     nothing = replace(look(280), trivial_loss=0.5)
-    assert wanted(memory(*SLOWED), nothing, force=True) == (PLAN.n_samples, False)
+    assert not may_certify(memory(*SLOWED), SETTINGS, nothing)
+    assert wanted(memory(*SLOWED), nothing) == (PLAN.n_samples, False)
 
 
 def test_a_certificate_has_to_be_paid_for_unless_it_is_asked_for():
     """100 s are 5 % of 2,000 s."""
     assert wanted(memory(*SLOWED, seconds=2000), look(280)) == (SIZE, True)
     assert wanted(memory(*SLOWED, seconds=1999), look(280)) == (PLAN.n_samples, False)
-    assert wanted(memory(*SLOWED, seconds=1999), look(280), force=True) == (SIZE, True)
+    poor = memory(*SLOWED, seconds=1999)
+    assert may_certify(poor, SETTINGS, look(280))
+    assert poor.purse.without_limit().may_certify(10 * SIZE)
 
 
 def test_where_the_loss_has_slowed_every_look_draws_samples():

@@ -50,9 +50,9 @@ def test_files_may_take_a_tenth_of_the_budget():
 def test_samples_are_paid_for_by_what_they_are_drawn_for():
     """The cost of one is 1 s at first; then halfway between that and 3 s."""
     purse = Purse(0.05)
-    purse.paid_samples(4.0, 4, certified=False)
+    purse.paid_samples(4.0, 4)
     assert (purse.on_samples, purse.on_certificates, purse.per_sample) == (4, 0, 1)
-    purse.paid_samples(6.0, 2, certified=True)
+    purse.paid_certificate(6.0, 2)
     assert (purse.on_samples, purse.on_certificates, purse.per_sample) == (4, 6, 2)
 
 

@@ -1,37 +1,88 @@
-"""What a monitor answers, from what it remembers: the best checkpoint, and the numbers of a look by name."""
+"""What a monitor answers, from what it remembers: the best checkpoint, the record, numbers by name."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from memhorizon.monitor.choice import best_look
 from memhorizon.monitor.keeping import BEST, is_of
-from memhorizon.monitor.settings import MonitorSettings
+from memhorizon.monitor.settings import MonitorSets, MonitorSettings
 from memhorizon.monitor.state import Memory
-from memhorizon.records.monitor import Best, Certificate, Look, Phase, Stop
+from memhorizon.records.monitor import Best, Certificate, CopyRule, Look, MonitorRecord, Phase, Stop
+from memhorizon.records.plain import Plain
 
 
-def best_of(memory: Memory, settings: MonitorSettings, threshold: float, root: Path | None) -> Best | None:
-    """The checkpoint that is worth shipping, with its certificate; None where none has one.
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Answers from what a monitor remembers.
 
-    Args:
-        memory: of the monitor.
+    Attributes:
         settings: of the monitor.
-        threshold: of d1/d2, below which a sample counts as a copy.
+        sets: that the training is compared with.
+        rule: what counts as a copy.
         root: folder of the weights; None where none are kept.
+        name: of the training.
+        environment: versions, system and machine.
     """
-    look = best_look(memory.looks, settings.target)
-    if look is None or look.copies is None:
-        return None
-    certificate = Certificate(
-        look.step, look.copies, look.upper, settings.confidence, settings.candidates, threshold
-    )
-    if root is None:
-        return Best(look.step, look.holdout_loss, look.copies, certificate)
-    is_kept = memory.kept == look.step and is_of(root / BEST, look)
-    path = str(root / BEST) if is_kept else ""
-    why = "another checkpoint lies there" if memory.kept == look.step else "the failures say why"
-    note = "" if is_kept else f"Its weights could not be kept: {why}."
-    return Best(look.step, look.holdout_loss, look.copies, certificate, path, note)
+
+    settings: MonitorSettings
+    sets: MonitorSets
+    rule: CopyRule
+    root: Path | None
+    name: str
+    environment: Mapping[str, Plain]
+
+    def best(self, memory: Memory) -> Best | None:
+        """The checkpoint that is worth shipping, with its certificate; None where none has one."""
+        settings = self.settings
+        look = best_look(memory.looks, settings.target)
+        if look is None or look.copies is None:
+            return None
+        certificate = Certificate(
+            look.step,
+            look.copies,
+            look.upper,
+            settings.confidence,
+            settings.candidates,
+            self.rule.threshold,
+        )
+        if self.root is None:
+            return Best(look.step, look.holdout_loss, look.copies, certificate)
+        place = self.root / BEST
+        is_kept = memory.kept == look.step and is_of(place, look)
+        path = str(place) if is_kept else ""
+        why = "another checkpoint lies there" if memory.kept == look.step else "the failures say why"
+        note = "" if is_kept else f"Its weights could not be kept: {why}."
+        return Best(look.step, look.holdout_loss, look.copies, certificate, path, note)
+
+    def record(self, memory: Memory) -> MonitorRecord:
+        """Everything that was seen, as it is written to a file."""
+        settings = self.settings
+        sampler = settings.sampler
+        return MonitorRecord(
+            looks=tuple(memory.looks),
+            verdict=memory.verdict,
+            best=self.best(memory),
+            rule=self.rule,
+            target=settings.target,
+            confidence=settings.confidence,
+            budget=settings.budget,
+            n_train=len(self.sets.train),
+            n_holdout=0 if self.sets.holdout is None else len(self.sets.holdout),
+            shared=self.sets.shared,
+            item_shape=self.sets.item_shape,
+            sampler=f"{sampler.method}, {sampler.n_solver_steps} steps",
+            certificates=memory.certificates,
+            most_certificates=settings.most_certificates,
+            train_seconds=memory.purse.train_seconds,
+            monitor_seconds=memory.purse.spent,
+            sheets=tuple(memory.sheets),
+            failures=tuple(memory.failures),
+            seed=settings.seed,
+            name=self.name,
+            environment=self.environment,
+        )
 
 
 def overhead_of(memory: Memory) -> float:

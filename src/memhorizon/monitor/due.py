@@ -26,30 +26,36 @@ def may_look(memory: Memory, plan: LookPlan, step: int) -> bool:
     return memory.purse.may_measure_losses() or (suspected(memory) and samples_due(memory, plan, step))
 
 
-def samples_wanted(
-    memory: Memory, settings: MonitorSettings, look: Look, size: int, *, has_holdout: bool, force: bool
-) -> tuple[int, bool]:
-    """How many samples are drawn, and whether the look is certified.
+def samples_wanted(memory: Memory, plan: LookPlan, look: Look) -> int:
+    """How many samples are drawn at a look that is not certified."""
+    has_slowed = bool(memory.looks) and (memory.test.crossed or not falls(memory.looks))
+    if not (has_slowed or samples_due(memory, plan, look.step)):
+        return 0
+    return plan.n_samples if memory.purse.may_draw(plan.n_samples, suspected=suspected(memory)) else 0
+
+
+def may_certify(memory: Memory, settings: MonitorSettings, look: Look) -> bool:
+    """Whether a look can be certified: a certificate is left, and the network has learned something."""
+    return memory.certificates < settings.most_certificates and has_learned(look)
+
+
+def certificate_due(
+    memory: Memory, settings: MonitorSettings, look: Look, size: int, *, has_holdout: bool
+) -> bool:
+    """Whether a look is worth a certificate that can be paid for.
 
     Args:
         memory: of the monitor.
         settings: of the monitor.
         look: what the losses show.
         size: samples of a certified look.
-        has_holdout: whether there are held-out items.
-        force: certify, whatever is due and whatever the budget.
+        has_holdout: whether there are held-out items; then half of the certificates are kept for the end.
     """
-    most = settings.most_certificates
-    kept = math.ceil(most / 2) if has_holdout and not force else 0  # for the end
-    if memory.certificates < most - kept:
-        wanted = force or _is_candidate(memory, settings, look, has_holdout=has_holdout)
-        if wanted and has_learned(look) and (force or memory.purse.may_certify(size)):
-            return size, True
-    has_slowed = bool(memory.looks) and (memory.test.crossed or not falls(memory.looks))
-    if not (has_slowed or samples_due(memory, settings.plan, look.step)):
-        return 0, False
-    count = settings.plan.n_samples
-    return (count, False) if memory.purse.may_draw(count, suspected=suspected(memory)) else (0, False)
+    kept = math.ceil(settings.most_certificates / 2) if has_holdout else 0
+    if memory.certificates >= settings.most_certificates - kept or not has_learned(look):
+        return False
+    is_worth_it = _is_candidate(memory, settings, look, has_holdout=has_holdout)
+    return is_worth_it and memory.purse.may_certify(size)
 
 
 def _is_candidate(memory: Memory, settings: MonitorSettings, look: Look, *, has_holdout: bool) -> bool:

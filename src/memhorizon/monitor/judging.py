@@ -43,25 +43,27 @@ class Judge:
         spare = samples_needed(settings.target, **level, copies=SPARE)
         self.second_size = max(spare, certified_size(settings.target, null, **level))
 
-    def judged(self, look: Look, samples: Tensor, found: Found, *, certified: bool) -> Look:
-        """The look with what its samples show.
+    def sampled(self, look: Look, samples: Tensor, found: Found) -> Look:
+        """The look with what its samples show; no certificate may come from it.
 
         Args:
             look: that they are of.
             samples: those that are finite, at least one. [m, *item]
             found: what they are nearest to.
-            certified: whether the look is one of those that a certificate may come from.
         """
+        return self._limited(look, found, len(samples), candidates=1)
+
+    def certified(self, look: Look, samples: Tensor, found: Found) -> Look:
+        """The look, likewise, as one of those that a certificate may come from."""
+        limited = self._limited(look, found, len(samples), candidates=self._settings.candidates)
+        return replace(limited, certified=True, frechet=self._frechet(samples))
+
+    def _limited(self, look: Look, found: Found, total: int, *, candidates: int) -> Look:
+        """The look with its share of copies, and the limit of it."""
         confidence = self._settings.confidence
-        candidates = self._settings.candidates if certified else 1
-        total = len(samples)
-        return replace(
-            look,
-            copies=Fraction.of(found.count, total, confidence=confidence),
-            upper=upper_limit(found.count, total, confidence=confidence, candidates=candidates),
-            certified=certified,
-            frechet=self._frechet(samples) if certified else math.nan,
-        )
+        share = Fraction.of(found.count, total, confidence=confidence)
+        upper = upper_limit(found.count, total, confidence=confidence, candidates=candidates)
+        return replace(look, copies=share, upper=upper)
 
     def asks_more(self, found: Found) -> bool:
         """Whether a certified look goes on to its second limit: a few samples are copies, not too many."""

@@ -26,7 +26,7 @@ from memhorizon.monitor.sheets import SheetItems, picture
 from memhorizon.monitor.state import Memory
 from memhorizon.monitor.subject import Subject
 from memhorizon.records.files import to_text
-from memhorizon.records.monitor import Look, MonitorRecord, Sheet, Stop
+from memhorizon.records.monitor import Best, Look, MonitorRecord, Sheet, Stop
 
 MOST_BYTES = 2**28  # of the weights of a candidate that are kept in memory
 MOST = 3  # candidates
@@ -101,7 +101,7 @@ class Keeper:
             return shown
         return ""
 
-    def write(self, memory: Memory, record: Callable[[], MonitorRecord]) -> None:
+    def write(self, memory: Memory, record: Callable[[Memory], MonitorRecord]) -> None:
         """Write the record and the pictures of contact sheets, where there is a folder for them."""
         with self._failures.noted(memory, "sheet"):
             root = self._place(memory)
@@ -110,12 +110,12 @@ class Keeper:
                     self._draw(sheet, root)
         self.write_record(memory, record)
 
-    def write_record(self, memory: Memory, record: Callable[[], MonitorRecord]) -> None:
+    def write_record(self, memory: Memory, record: Callable[[Memory], MonitorRecord]) -> None:
         """Write the record, where there is a folder for it."""
         with self._failures.noted(memory, "record"):
             root = self._place(memory)
             if root is not None:
-                keep_bytes(to_text(record()).encode(), root / RECORD)
+                keep_bytes(to_text(record(memory)).encode(), root / RECORD)
 
     def keep_best(self, memory: Memory, best: Look, weights: dict[str, Tensor]) -> None:
         """Write the weights of the best checkpoint, where there is a folder for them."""
@@ -125,6 +125,17 @@ class Keeper:
                 memory.kept = -1  # until the file is there
                 keep_tensors(weights, root / BEST, about(best))
                 memory.kept = best.step
+
+    def keep_best_again(self, memory: Memory, best: Best | None) -> None:
+        """Write the weights of the best checkpoint from those of its candidate, where others lie there.
+
+        So it is where a training was resumed from a state that is older than its last best checkpoint.
+        """
+        if best is None or best.path or self.root is None or best.step not in memory.candidates:
+            return
+        look = next(look for look in memory.looks if look.step == best.step)
+        if self.holds(look):
+            self.keep_best(memory, look, self.candidate_weights(look.step))
 
     def keep_candidate(self, memory: Memory, look: Look, subject: Subject) -> None:
         """Keep the weights of a look whose held-out loss is clearly the smallest so far.

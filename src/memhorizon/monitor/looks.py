@@ -10,7 +10,7 @@ part of the budget.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from memhorizon.checks import check_number, check_whole
 
@@ -177,6 +177,10 @@ class Purse:
         """Whether files may be written."""
         return self.on_files + self.per_files <= SHARE_OF_FILES * self.limit
 
+    def without_limit(self) -> "Purse":
+        """The same without a budget, which pays for everything."""
+        return replace(self, budget=None)
+
     def step_seconds(self, step: int) -> float:
         """Time of an update, since it was tried what losses cost."""
         since = self.tried_seconds if step > self.tried_step else 0.0
@@ -191,12 +195,14 @@ class Purse:
         self.on_losses += seconds
         self.per_losses = _smoothed(self.per_losses, seconds)
 
-    def paid_samples(self, seconds: float, count: int, *, certified: bool) -> None:
-        """Note what samples took."""
-        if certified:
-            self.on_certificates += seconds
-        else:
-            self.on_samples += seconds
+    def paid_samples(self, seconds: float, count: int) -> None:
+        """Note what the samples of a look took that is not certified."""
+        self.on_samples += seconds
+        self.per_sample = _smoothed(self.per_sample, seconds / count)
+
+    def paid_certificate(self, seconds: float, count: int) -> None:
+        """Note what the samples of a certified look took."""
+        self.on_certificates += seconds
         self.per_sample = _smoothed(self.per_sample, seconds / count)
 
     def paid_files(self, seconds: float) -> None:

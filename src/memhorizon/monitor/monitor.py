@@ -11,16 +11,28 @@ from torch import Tensor
 from memhorizon.checks import LARGEST, check_kind, check_whole
 from memhorizon.denoiser import Denoiser
 from memhorizon.errors import InputError
+from memhorizon.experiments.environment import environment
 from memhorizon.files.plain import check_path
 from memhorizon.measure.items import Items
-from memhorizon.monitor.answers import best_of, overhead_of
+from memhorizon.monitor.answers import Answers, overhead_of
+from memhorizon.monitor.concluding import Concluder
+from memhorizon.monitor.copies import CopyFinder
+from memhorizon.monitor.failures import Failures
+from memhorizon.monitor.identity import Identity
 from memhorizon.monitor.isolation import isolated
+from memhorizon.monitor.judging import Judge
+from memhorizon.monitor.keeper import Keeper
 from memhorizon.monitor.keeping import usable_root
-from memhorizon.monitor.looking import Looking, Surroundings
+from memhorizon.monitor.looking import Looker
 from memhorizon.monitor.looks import LookPlan
+from memhorizon.monitor.metering import Meter
+from memhorizon.monitor.probing import Prober
+from memhorizon.monitor.sampling import Sampling
 from memhorizon.monitor.settings import DEFAULT_SAMPLER, MonitorSets, MonitorSettings, split_off
+from memhorizon.monitor.sheets import SheetItems
 from memhorizon.monitor.state import Memory
-from memhorizon.records.monitor import Best, Look, Stop, Verdict
+from memhorizon.monitor.steps import Steps
+from memhorizon.records.monitor import Best, Look, MonitorRecord, Stop, Verdict
 from memhorizon.samplers import SamplerConfig
 
 if TYPE_CHECKING:
@@ -36,7 +48,7 @@ else:  # checked by `Monitor`
     MakeDenoiser = Log = Sampler = Plan = Folder = Timer = Name = Step = object
 
 
-class Monitor(Looking):
+class Monitor:
     """Watches a training: learning, in the window, or memorizing? And which checkpoint is to be shipped?
 
     For example::
@@ -50,6 +62,13 @@ class Monitor(Looking):
 
     A training with a monitor is equal, bit for bit, to one without it. A monitor that fails (memory, disk, an
     error in `log`) warns once, notes it in `record().failures` and goes on; it never ends the training.
+
+    Attributes:
+        settings: what was asked for.
+        sets: that the training is compared with.
+        finder: of copies.
+        root: folder for what is kept; None to keep nothing.
+        name: of the training.
     """
 
     def __init__(
@@ -102,14 +121,9 @@ class Monitor(Looking):
         Raises:
             InputError: naming the argument, if the sets cannot be used or an option is none.
         """
-        if log is not None and not callable(log):
-            raise InputError(f"log: expected a function log(dict, step), got {type(log).__name__}")
-        if not callable(timer):
-            raise InputError(f"timer: expected a function that gives seconds, got {type(timer).__name__}")
+        _check_functions(denoiser, log, timer)
         check_kind("name", name, str)
-        if denoiser is not None and not callable(denoiser):
-            raise InputError(f"denoiser: expected a function of the model, got {type(denoiser).__name__}")
-        settings = MonitorSettings(
+        self.settings = MonitorSettings(
             target,
             confidence,
             budget,
@@ -119,15 +133,38 @@ class Monitor(Looking):
             batch_size,
             seed,
         )
-        around = Surroundings(
-            denoiser,
-            log,
-            None if root is None else usable_root(check_path("root", root)),
-            None if n_updates is None else check_whole("n_updates", n_updates, least=1, most=LARGEST - 1),
-            name,
-            timer,
-        )
-        super().__init__(settings, MonitorSets.of(train, holdout), around)
+        self.root = None if root is None else usable_root(check_path("root", root))
+        if n_updates is not None:
+            n_updates = check_whole("n_updates", n_updates, least=1, most=LARGEST - 1)
+        self.name = name
+        self.sets = MonitorSets.of(train, holdout)
+        self.finder = CopyFinder.of(self.sets.train, self.sets.holdout, target=target, seed=seed)
+        self._memory = Memory.at_first(self.settings, self.finder.rule.allowed)
+        self._failures = Failures()
+        self._steps = Steps(self._failures)
+        self._meter = Meter(timer, first=self.settings.plan.first, n_updates=n_updates)
+        self._make_parts(denoiser, log, n_updates)
+
+    def _make_parts(self, denoiser: MakeDenoiser, log: Log, n_updates: int | None) -> None:
+        """Make what measures, keeps, answers, draws samples, concludes and looks, each of those before it."""
+        settings = self.settings
+        sets = self.sets
+        rule = self.finder.rule
+        meter = self._meter
+        failures = self._failures
+        prober = Prober(settings, sets, meter, n_updates)
+        keeper = Keeper(self.root, failures, sets.limits)
+        judge = Judge(settings, sets, rule)
+        answers = Answers(settings, sets, rule, self.root, self.name, environment())
+        sampling = Sampling(settings, sets, self.finder, judge, keeper, meter, failures)
+        concluder = Concluder(settings, rule.allowed, log, sampling, keeper, answers, meter, failures)
+        self._identity = Identity(settings, sets)
+        self._prober = prober
+        self._keeper = keeper
+        self._answers = answers
+        self._sampling = sampling
+        self._concluder = concluder
+        self._looker = Looker(settings, denoiser, prober, sampling, concluder, failures, settings.batch_size)
 
     def update(self, step: Step, model: object = None) -> Verdict | None:
         """Look at the training if a look is due; microseconds where none is.
@@ -145,7 +182,7 @@ class Monitor(Looking):
         whole = self._steps.read(step, memory)
         if whole is None or whole < memory.due:
             return None
-        return self._guarded(whole, model, force=False)
+        return self._after(self._looker.look, whole, model)
 
     def certify(self, step: Step, model: object = None) -> Verdict | None:
         """Certify a checkpoint now, whatever is due and whatever the budget: one of the K certified looks.
@@ -169,7 +206,15 @@ class Monitor(Looking):
             )
             self._failures.note(memory, "certify too late", words)
             return None
-        return self._guarded(whole, model, force=True)
+        return self._after(self._looker.certify, whole, model)
+
+    def _after(self, look: Callable[[Memory, int, object], None], step: int, model: object) -> Verdict | None:
+        """The verdict after a look; None where there was none."""
+        memory = self._memory
+        looks = len(memory.looks)
+        with self._meter.aside(memory.purse, step):
+            look(memory, step, model)
+        return memory.verdict if len(memory.looks) > looks else None
 
     def finish(self, model: object = None) -> Best | None:
         """Certify the checkpoint with the smallest held-out loss, if the best one is not as good.
@@ -189,14 +234,14 @@ class Monitor(Looking):
         """
         memory = self._memory
         with self._meter.aside(memory.purse, 0), self._failures.noted(memory, "finish"), isolated():
-            self._finish(model)
+            self._concluder.finish(memory, self._looker.subject(model))
         if not (memory.looks or memory.failures):
             words = (
                 "finish: there was no look at this training, so no checkpoint has a certificate: call "
                 "certify(step, model) before, or look earlier with plan=LookPlan(first=...)"
             )
             self._failures.once(memory, "no look", words)
-        self._keeper.write_record(memory, self.record)  # with the time that this took
+        self._keeper.write_record(memory, self._answers.record)  # with the time that this took
         self._keeper.release()
         return self.best
 
@@ -213,7 +258,7 @@ class Monitor(Looking):
     @property
     def best(self) -> Best | None:
         """The checkpoint that is worth shipping, with its certificate; None where none has one so far."""
-        return best_of(self._memory, self.settings, self.finder.rule.threshold, self.root)
+        return self._answers.best(self._memory)
 
     @property
     def history(self) -> tuple[Look, ...]:
@@ -224,6 +269,15 @@ class Monitor(Looking):
     def overhead(self) -> float:
         """Time of the monitor as a share of the time of training up to the last look; NaN before it."""
         return overhead_of(self._memory)
+
+    @property
+    def last_sheet(self) -> SheetItems | None:
+        """The latest contact sheet; None before the first."""
+        return self._sampling.last_sheet
+
+    def record(self) -> MonitorRecord:
+        """Everything that was seen, as it is written to a file."""
+        return self._answers.record(self._memory)
 
     def state_dict(self) -> dict[str, object]:
         """Everything that a resumed training needs, as plain values and tensors."""
@@ -271,3 +325,13 @@ class Monitor(Looking):
     def split_off(items: Items, *, share: float = 0.15, seed: int = 0) -> tuple[Tensor, Tensor]:
         """Divide images into those to train on and those to hold out: see `settings.split_off`."""
         return split_off(items, share=share, seed=seed)
+
+
+def _check_functions(denoiser: MakeDenoiser, log: Log, timer: Timer) -> None:
+    """Refuse what cannot be called."""
+    if log is not None and not callable(log):
+        raise InputError(f"log: expected a function log(dict, step), got {type(log).__name__}")
+    if not callable(timer):
+        raise InputError(f"timer: expected a function that gives seconds, got {type(timer).__name__}")
+    if denoiser is not None and not callable(denoiser):
+        raise InputError(f"denoiser: expected a function of the model, got {type(denoiser).__name__}")

@@ -10,7 +10,8 @@ from torch import Tensor
 from memhorizon.checks import check_number, check_whole
 from memhorizon.errors import InputError
 from memhorizon.monitor.looks import Purse
-from memhorizon.monitor.sequential import EProcess
+from memhorizon.monitor.sequential import EProcess, allowed_share
+from memhorizon.monitor.settings import MonitorSettings
 from memhorizon.monitor.verdict import NOTHING, Finding
 from memhorizon.records.codec import decode, encode
 from memhorizon.records.monitor import Look, Sheet, Verdict
@@ -76,6 +77,23 @@ class Memory:
     kept: int = -1
     candidates: list[int] = field(default_factory=list)
     rows: int = 0
+
+    @classmethod
+    def at_first(cls, settings: MonitorSettings, null: float) -> "Memory":
+        """That of a monitor that has seen nothing.
+
+        Args:
+            settings: of the monitor.
+            null: share of honest samples that the test for the stop allows for.
+        """
+        plan = settings.plan
+        return cls(
+            purse=Purse(settings.budget),
+            test=EProcess(allowed_share(settings.target, null), settings.alpha),
+            due=plan.first if settings.budget is None else max(1, plan.first // 2),
+            next_sample=plan.first,
+            next_seed=first_seed(settings.seed),
+        )
 
     @property
     def verdict(self) -> Verdict:

@@ -11,6 +11,8 @@ from memhorizon.denoiser import Denoiser
 from memhorizon.errors import InputError
 from memhorizon.eval_mode import networks
 
+BATCH_SIZE = 256
+
 
 @dataclass(frozen=True, eq=False)
 class Subject:
@@ -20,21 +22,24 @@ class Subject:
         denoiser: what it is.
         networks: whose weights are kept: the model that was given, else all that are behind the denoiser.
         device: where they are.
+        batch_size: items per call.
     """
 
     denoiser: Denoiser
     networks: list[nn.Module]
     device: torch.device
+    batch_size: int = BATCH_SIZE
 
     @classmethod
-    def of(cls, denoiser: Denoiser, model: object = None) -> "Subject":
+    def of(cls, denoiser: Denoiser, model: object = None, batch_size: int = BATCH_SIZE) -> "Subject":
         """Find the networks behind a denoiser; a model that is one of them is taken alone."""
         found = networks(denoiser)
         given = _without_wrapper(model)
         if any(network is given for network in found):
             found = [network for network in found if network is given]
         first = next((weight for network in found for weight in network.parameters()), None)
-        return cls(denoiser, found, torch.device("cpu") if first is None else first.device)
+        device = torch.device("cpu") if first is None else first.device
+        return cls(denoiser, found, device, batch_size)
 
 
 def denoiser_of(model: object, given: Callable[[object], Denoiser] | Denoiser | None) -> Denoiser:
