@@ -27,11 +27,12 @@ from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.executors import Inline, Local
 from memhorizon.experiments.executors.table import FOLDER, TableRow, rows_in
-from memhorizon.experiments.sweep import execute_sweep, grid, sweep
+from memhorizon.experiments.sweep import execute_sweep, grid
 from memhorizon.files.plain import read_object
 from memhorizon.measure.config import MeasureConfig
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.records.codec import decode
+from memhorizon.sweeps import sweep
 from memhorizon.training import TrainConfig
 
 BASE = Config(

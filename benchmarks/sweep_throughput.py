@@ -18,11 +18,12 @@ from timing import environment, write
 from memhorizon.datasets.split import DataConfig
 from memhorizon.experiments.config import Config
 from memhorizon.experiments.executors import Inline, Local
-from memhorizon.experiments.sweep import grid, sweep
+from memhorizon.experiments.sweep import grid
 from memhorizon.measure.config import MeasureConfig
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.unet import UNetConfig
 from memhorizon.samplers import SamplerConfig
+from memhorizon.sweeps import sweep
 from memhorizon.training import OptimizerConfig, TrainConfig
 
 UNET = Config(

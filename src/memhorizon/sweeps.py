@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from memhorizon.experiments.executors import Executor
 from memhorizon.experiments.laws import laws_by
 from memhorizon.experiments.record import record
 from memhorizon.experiments.run_directory import RunDir
-from memhorizon.experiments.sweep import sweep as run_all
+from memhorizon.experiments.sweep import execute_sweep
 from memhorizon.files.plain import write_page
 from memhorizon.records.sweep import RunRecord, SweepRecord
 from memhorizon.results import ScalingLaw, Timescales
@@ -166,8 +167,9 @@ def sweep(
         InputError: if there is none, or if runs failed; the others are finished all the same, and
             `Sweep.of(root)` has them.
     """
-    runs = run_all(configs, root=root, executor=executor, device=device)
-    return Sweep(tuple(runs), Path(root).absolute().name)
+    steps = execute_sweep(configs, root=root, executor=executor, device=device)
+    done = deque(steps, maxlen=1).pop()
+    return Sweep(done.runs, Path(root).absolute().name)
 
 
 def find_runs(place: Place) -> list[RunDir]:

@@ -18,7 +18,7 @@ from memhorizon.experiments.executors import Inline
 from memhorizon.experiments.reading import Reading, read_run
 from memhorizon.experiments.record import _groups, record
 from memhorizon.experiments.run_directory import RunDir
-from memhorizon.experiments.sweep import grid, sweep
+from memhorizon.experiments.sweep import grid
 from memhorizon.figures.contrasts import contrasts
 from memhorizon.measure.config import MeasureConfig
 from memhorizon.networks.mlp import MLPConfig
@@ -30,6 +30,7 @@ from memhorizon.records.sweep import DataFacts
 from memhorizon.results import Curve, Fraction, Status
 from memhorizon.samplers import SamplerConfig
 from memhorizon.schedule import ScheduleConfig
+from memhorizon.sweeps import sweep
 from memhorizon.timescales.rules import Rules
 from memhorizon.timescales.times import memorization_time
 from memhorizon.training import OptimizerConfig, TrainConfig
@@ -75,7 +76,7 @@ def curve_name(measured):
 
 
 def test_a_record_is_json_and_holds_every_curve(tmp_path):
-    runs = sweep(grid(BASE, n_train=(8, 16), seed=(0,)), root=tmp_path, executor=Inline())
+    runs = sweep(grid(BASE, n_train=(8, 16), seed=(0,)), root=tmp_path, executor=Inline()).runs
     made = record(runs, name="test")
     assert to_text(record_of(json.loads(to_text(made)))) == to_text(made)
     for row, run in zip(made.runs, runs, strict=True):
@@ -188,11 +189,11 @@ def test_the_picture_of_a_hyperparameter_shows_ratios_and_bounds(tmp_path):
 
 def test_momentum_is_a_hyperparameter_of_sgd_and_none_of_adam(tmp_path):
     sgd = grid(replace(BASE, optimizer=OptimizerConfig("sgd", lr=1e-3)), momentum=(0.0, 0.9), seed=(0, 1))
-    runs = sweep(sgd, root=tmp_path, executor=Inline())
+    runs = sweep(sgd, root=tmp_path, executor=Inline()).runs
     made = record(runs)
     assert [row.factors["momentum"] for row in made.runs] == [0.0, 0.0, 0.9, 0.9]
     assert {(row.factor, row.value) for row in made.contrasts} == {("momentum", 0.9)}
-    adam = sweep([BASE], root=tmp_path, executor=Inline())
+    adam = sweep([BASE], root=tmp_path, executor=Inline()).runs
     assert "momentum" not in record(adam).runs[0].factors
     both = record([*runs, *adam])
     assert [row.value for row in both.contrasts] == [0.9, 0.9]

@@ -16,10 +16,11 @@ from memhorizon.experiments.config import Config, to_json
 from memhorizon.experiments.executors import Inline, Local
 from memhorizon.experiments.run import execute, measure, run
 from memhorizon.experiments.run_directory import RunDir, read_tensors, write_atomically
-from memhorizon.experiments.sweep import grid, sweep
+from memhorizon.experiments.sweep import grid
 from memhorizon.measure.config import MeasureConfig, snapshot_steps
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.samplers import SamplerConfig
+from memhorizon.sweeps import sweep
 from memhorizon.training import OptimizerConfig, TrainConfig
 
 
@@ -192,7 +193,7 @@ def test_no_snapshots_cannot_be_measured(tmp_path):
 def test_a_sweep_does_all_runs(tmp_path, executor):
     configs = grid(small(), n_train=(8, 12), seed=(0, 1))
     threads = torch.get_num_threads()
-    directories = sweep(configs, root=tmp_path, executor=executor)
+    directories = sweep(configs, root=tmp_path, executor=executor).runs
     assert [d.config for d in directories] == configs
     assert all(d.done for d in directories)
     assert torch.get_num_threads() == threads

@@ -20,9 +20,10 @@ from memhorizon.experiments.executors.processes import Place, cores, single_thre
 from memhorizon.experiments.executors.table import rows_in
 from memhorizon.experiments.run import execute
 from memhorizon.experiments.run_directory import RunDir
-from memhorizon.experiments.sweep import execute_sweep, grid, sweep
+from memhorizon.experiments.sweep import execute_sweep, grid
 from memhorizon.measure.config import MeasureConfig
 from memhorizon.networks.mlp import MLPConfig
+from memhorizon.sweeps import sweep
 from memhorizon.training import TrainConfig
 
 BASE = Config(

@@ -119,31 +119,6 @@ def _unknown(base: Config, axis: str) -> InputError:
     )
 
 
-def sweep(
-    configs: Iterable[Config],
-    *,
-    root: Path | str = "runs",
-    executor: Executor | None = None,
-    device: str | None = None,
-) -> list[RunDir]:
-    """Do (or finish) many runs.
-
-    Args:
-        configs: one per run.
-        root: the directories of the runs are made in here.
-        executor: who does them; None for one process per core.
-        device: where to compute; None for the accelerator of this machine, or where a run began.
-
-    Raises:
-        InputError: if there is none, or if runs failed; the others are finished all the same.
-    """
-    last = None
-    for last in execute_sweep(configs, root=root, executor=executor, device=device):  # noqa: B007
-        pass
-    assert last is not None
-    return list(last.runs)
-
-
 def execute_sweep(
     configs: Iterable[Config],
     *,

@@ -15,10 +15,11 @@ from memhorizon.experiments.config import Config
 from memhorizon.experiments.executors import Inline, Ray, Slurm
 from memhorizon.experiments.executors.table import rows_in
 from memhorizon.experiments.run_directory import RunDir
-from memhorizon.experiments.sweep import execute_sweep, grid, sweep
+from memhorizon.experiments.sweep import execute_sweep, grid
 from memhorizon.files.plain import read_object
 from memhorizon.measure.config import MeasureConfig
 from memhorizon.networks.mlp import MLPConfig
+from memhorizon.sweeps import sweep
 from memhorizon.training import TrainConfig
 from slurm_cluster import send
 
