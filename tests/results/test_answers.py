@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -128,3 +129,12 @@ def test_a_reason_is_no_time(status):
 def test_counts_of_numpy_are_counts_and_leave_as_whole_numbers():
     assert Fraction.of(np.int64(3), np.uint8(10)) == Fraction.of(3, 10)
     assert type(Fraction.of(np.int64(3), 10).count) is int
+
+
+def test_curves_are_equal_in_every_number_and_name():
+    curve = Curve.of_means([10, 20], [0.9, 0.5], [0.1, 0.1], name="holdout@0.1")
+    assert curve == Curve.of_means([10, 20], [0.9, 0.5], [0.1, 0.1], name="holdout@0.1")
+    assert curve != Curve.of_means([10, 20], [0.9, 0.5], [0.1, 0.2], name="holdout@0.1")
+    assert curve != Curve.of_means([10, 20], [0.9, 0.5], [0.1, 0.1], name="train@0.1")
+    assert curve != replace(curve, total=curve.step)
+    assert curve != "holdout@0.1"

@@ -45,6 +45,13 @@ class Curve:
         values = f"values {self.value.min():.3g} to {self.value.max():.3g}"
         return f"Curve({self.name!r}, {len(self.step)} points, {steps}, {values})"
 
+    def __eq__(self, other: object) -> bool:
+        """Whether all numbers are equal, and what is said of them."""
+        if not isinstance(other, Curve):
+            return NotImplemented
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return all(np.array_equal(mine, theirs) for mine, theirs in pairs)
+
     def __post_init__(self) -> None:
         about = f"curve {self.name!r}"
         names = _COLUMNS if self.total is None else (*_COLUMNS, "total")
