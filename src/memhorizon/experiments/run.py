@@ -99,7 +99,8 @@ def execute(
     """Do (or finish) the run of a directory, yielding its progress a few hundred times.
 
     Interrupted at any moment and called again it ends with the same bytes in its snapshots and measures as a
-    run that was never interrupted, on the same machine. A finished run is compared with its data only.
+    run that was never interrupted, on the same machine; on a GPU as far as its libraries do. A finished run
+    is compared with its data only.
 
     Args:
         directory: of the run.
