@@ -115,6 +115,7 @@ def check_tiny(record, recipe):
 
 MISSING = {  # (seed, width), as their notes say
     "threshold_digits": [(1, 8), (2, 8)] * 3,
+    "window_fashion_28": [(0, 16), (1, 16), (1, 16), (1, 16), (2, 16), (2, 16), (2, 16), (2, 16)],
     "width_window_digits": [(1, 24), (1, 32), (2, 24), (2, 32)],
 }
 
