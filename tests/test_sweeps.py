@@ -96,3 +96,8 @@ def test_a_page_is_written(root, tmp_path):
     assert page.read_text().startswith("<!doctype html>")
     one = mh.Sweep.of(mh.Sweep.of(root).runs[0])  # fewer pictures
     assert one.report(str(tmp_path)) == Path(tmp_path) / "report.html"
+
+
+def test_an_empty_folder_may_be_that_of_a_monitor(tmp_path):
+    with pytest.raises(mh.InputError, match="which is empty: a monitor writes there from its first look on"):
+        mh.Sweep.of(tmp_path)

@@ -188,7 +188,9 @@ def find_runs(place: Place) -> list[RunDir]:
     inside = path.glob("*/config.json") if os.path.isdir(path) else []  # False where no folder can be
     found = [file.parent for file in inside if file.parent.name[0] != "."]
     if not found:
-        raise InputError(f"path: expected a run directory or a directory of them, got {str(path)!r}")
+        is_empty = os.path.isdir(path) and not any(path.iterdir())
+        hint = ", which is empty: a monitor writes there from its first look on" if is_empty else ""
+        raise InputError(f"path: expected a run directory or a directory of them, got {str(path)!r}{hint}")
     return [RunDir(folder) for folder in sorted(found, key=_by_number)]
 
 

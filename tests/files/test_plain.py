@@ -2,6 +2,8 @@
 
 import json
 import os
+import stat
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +16,9 @@ from memhorizon.files.plain import (
     parse_json,
     read_lines,
     read_object,
+    write_at,
     write_atomically,
+    write_page,
 )
 from memhorizon.files.tensor_files import checksum, read_tensors, write_tensors
 
@@ -178,3 +182,19 @@ def test_a_folder_that_takes_no_file_is_refused(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(InputError, match="^output: expected a folder in which one may write"):
         check_file(tmp_path / "x.html", "output")
+
+
+def test_a_pipe_and_a_device_are_never_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match="path: expected a file to write, got a named pipe"):
+        write_at(pipe, b"x")
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    with pytest.raises(InputError, match="got the device '/dev/null'"):
+        write_page("/dev/null", "x")
+    assert not Path("/dev/null").is_file()
+
+
+def test_a_page_in_a_folder_is_named_report(tmp_path):
+    assert write_page(tmp_path, "x") == tmp_path / "report.html"
+    assert write_page(tmp_path / "a.html", "y").read_text() == "y"

@@ -482,12 +482,30 @@ def test_the_verdict_tells_of_the_samples_of_the_certificate_and_the_record_of_t
     assert record.verdict == watch.verdict
 
 
-def test_a_training_too_short_for_a_look_is_told_what_to_do():
+def test_a_training_too_short_for_a_look_is_looked_at_when_it_is_over():
     watch = monitor(plan=mh.LookPlan(first=1000))
     model = trained(watch.update, steps=3)
-    with pytest.warns(UserWarning, match=r"no look at this training.*certify.*LookPlan"):
-        assert watch.finish(model) is None
-    assert watch.finish(model) is None  # told once
+    best = watch.finish(model)
+    assert [(look.step, look.certified) for look in watch.history] == [(3, True)]
+    assert best is not None
+    assert best.step == 3
+
+
+def test_a_training_that_told_no_step_is_told_so():
+    watch = monitor()
+    with pytest.warns(UserWarning, match=r"no step of this training was told.*update.*certify"):
+        assert watch.finish(nn.Linear(2, 2)) is None
+
+
+def test_a_step_that_is_sampled_twice_has_the_later_sheet(tmp_path):
+    pictures = items(30, 0, dim=16).reshape(30, 1, 4, 4) / 2
+    honest = mh.Denoiser.exact(Gaussian(torch.zeros(16).double(), torch.eye(16).double() / 4))
+    watch = mh.Monitor(pictures, denoiser=honest, sampler=SAMPLER, budget=None, root=tmp_path)
+    watch.certify(80)
+    first = (tmp_path / watch.record().sheets[0].picture).read_bytes()
+    watch.certify(80)
+    [sheet] = watch.record().sheets
+    assert (tmp_path / sheet.picture).read_bytes() != first
 
 
 def test_a_report_for_which_there_is_no_room_is_refused_by_name(tmp_path):

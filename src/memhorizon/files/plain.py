@@ -119,8 +119,7 @@ def check_file(path: Path, argument: str = "path") -> None:
         raise InputError(f"{argument}: expected a file to write, got the folder {shown!r}")
     if not os.path.isdir(path.parent):
         raise InputError(f"{argument}: expected a file in a folder that exists, got {shown!r}")
-    if os.path.realpath(path.parent) == "/dev":  # links such as /dev/stdout would be replaced for everybody
-        raise InputError(f"{argument}: expected a file to write, got the device {shown!r}")
+    _check_is_no_device(path, argument)
     check_writable(path.parent, argument)
     try:
         _check_replaceable(path, argument)
@@ -129,6 +128,12 @@ def check_file(path: Path, argument: str = "path") -> None:
         temporary.unlink()
     except OSError as error:
         raise InputError(f"{argument}: cannot write {shown!r}: {error.strerror}") from error
+
+
+def _check_is_no_device(path: Path, argument: str) -> None:
+    """Refuse the system's devices; links to them, such as /dev/stdout, would be replaced for everybody."""
+    if os.path.realpath(path.parent) == "/dev":
+        raise InputError(f"{argument}: expected a file to write, got the device {printable(path)!r}")
 
 
 def _check_replaceable(path: Path, argument: str) -> None:
@@ -145,10 +150,13 @@ def write_at(path: Path, content: bytes, argument: str = "path") -> None:
     """Write a whole file where an argument names it, its folders too where they are not there.
 
     Raises:
-        InputError: if no such file can be made there, by the path or by what one may do.
+        InputError: if no such file can be made there, by the path or by what one may do, or there is a pipe
+            or a device.
     """
+    _check_is_no_device(path, argument)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _check_replaceable(path, argument)
         write_atomically(path, content)
     except OSError as error:
         if error.errno not in UNFIT:  # a full disk is no fault of the path

@@ -85,7 +85,7 @@ class Keeper:
     def keep_sheet(self, memory: Memory, step: int, items: SheetItems) -> str:
         """Write the contact sheet of a look where there is a folder for it; give the file of its picture.
 
-        The picture itself is drawn by `write`.
+        The picture itself is drawn by `write`. A step that is sampled once more has the later sheet.
         """
         if not items.rows:
             return ""
@@ -96,8 +96,10 @@ class Keeper:
             name = f"{SHEETS}/step-{step:09d}"
             arrays = {"samples": items.samples.contiguous(), "nearest": items.nearest.contiguous()}
             keep_tensors(arrays, root / f"{name}.safetensors")
+            (root / f"{name}.png").unlink(missing_ok=True)
             shown = f"{name}.png" if items.are_pictures else ""
-            memory.sheets.append(Sheet(step, items.rows, shown, f"{name}.safetensors"))
+            others = [sheet for sheet in memory.sheets if sheet.step != step]
+            memory.sheets = [*others, Sheet(step, items.rows, shown, f"{name}.safetensors")]
             return shown
         return ""
 

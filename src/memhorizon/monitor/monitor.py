@@ -224,7 +224,8 @@ class Monitor:
         kept the weights of that checkpoint, and of one before it for where that one copies (in `root`; in
         memory without one, each up to 256 MB). They are put into the network, samples are drawn, and the
         weights that it had are put back. Takes as long as some 500 to 1,000 samples do, at most twice. Where
-        a stop leaves enough of the budget this was done at the stop.
+        a stop leaves enough of the budget this was done at the stop. A training that had no look yet is
+        looked at, and certified, at its last step.
 
         Args:
             model: as for `update`.
@@ -233,12 +234,14 @@ class Monitor:
             The best checkpoint, as `best`.
         """
         memory = self._memory
+        if not memory.looks and self._steps.last >= 0:
+            self._after(self._looker.certify, self._steps.last, model)
         with self._meter.aside(memory.purse, 0), self._failures.noted(memory, "finish"), isolated():
             self._concluder.finish(memory, self._looker.subject(model))
         if not (memory.looks or memory.failures):
             words = (
-                "finish: there was no look at this training, so no checkpoint has a certificate: call "
-                "certify(step, model) before, or look earlier with plan=LookPlan(first=...)"
+                "finish: no step of this training was told, so no checkpoint has a certificate: call "
+                "update(step, model) in the loop, or certify(step, model) before"
             )
             self._failures.once(memory, "no look", words)
         self._keeper.write_record(memory, self._answers.record)  # with the time that this took

@@ -16,7 +16,8 @@ from memhorizon.monitor.verdict import NOTHING, Finding
 from memhorizon.records.codec import decode, encode
 from memhorizon.records.monitor import Look, Sheet, Verdict
 
-VERSION = 4
+VERSION = 5
+READABLE = (4, VERSION)  # in 4 the reason of a verdict is one text
 MOST_FAILURES = 20
 SEEDS = 2**32  # seeds of samples are below
 
@@ -143,7 +144,7 @@ class Memory:
         Raises:
             InputError: if it is the state of no monitor.
         """
-        if not isinstance(state, Mapping) or state.get("version") != VERSION:
+        if not isinstance(state, Mapping) or state.get("version") not in READABLE:
             raise InputError(f"state: expected the state of a monitor, version {VERSION}, got another")
         seen = _seen_of(state)
         numbers = _numbers_of(state)
@@ -152,7 +153,7 @@ class Memory:
             test=decode(state.get("test"), EProcess, "state.test"),
             lowest=_lowest_of(state, numbers["rows"]),
             looks=list(seen.looks),
-            finding=seen.finding or Finding(seen.verdict),
+            finding=seen.finding or Finding.of_whole(seen.verdict, seen.looks),
             sheets=list(seen.sheets),
             failures=list(seen.failures),
             candidates=list(seen.candidates),

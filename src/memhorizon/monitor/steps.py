@@ -9,15 +9,19 @@ from memhorizon.monitor.state import Memory
 
 
 class Steps:
-    """Reads steps, and warns of those that cannot be right."""
+    """Reads steps, and warns of those that cannot be right.
+
+    Attributes:
+        last: the step that was told last; -1 before the first.
+    """
 
     def __init__(self, failures: Failures) -> None:
         self._failures = failures
-        self._last = -1
+        self.last = -1
 
     def resume(self, memory: Memory) -> None:
         """The steps that follow are those of a training that is resumed after its last look."""
-        self._last = memory.looks[-1].step if memory.looks else -1
+        self.last = memory.looks[-1].step if memory.looks else -1
 
     def read(self, step: object, memory: Memory) -> int | None:
         """Give a step as a whole number; None where it is none.
@@ -30,13 +34,13 @@ class Steps:
             words = f"step: expected the number of updates done so far, got {step!r:.60}; it is passed over"
             self._failures.once(memory, "step", words)
             return None
-        if whole < self._last:
+        if whole < self.last:
             words = (
-                f"step {whole:,} came after step {self._last:,}: expected the updates done so far in all of "
+                f"step {whole:,} came after step {self.last:,}: expected the updates done so far in all of "
                 "the training; nothing is looked at before the step of the last look"
             )
             self._failures.once(memory, "order of steps", words)
-        self._last = whole
+        self.last = whole
         return whole
 
 

@@ -134,12 +134,19 @@ class Finding:
         parts = (self.reached.reason, self.samples, self.past, self.certificates)
         return replace(self.reached, reason=_joined(*parts))
 
+    @classmethod
+    def of_whole(cls, verdict: Verdict, looks: Sequence[Look]) -> "Finding":
+        """The parts of a verdict whose reason is one text, as earlier versions kept it."""
+        course, samples, past = verdict.reason.partition(_seen(looks))
+        return cls(replace(verdict, reason=course.strip()), samples, past.strip())
+
     def certified(self, look: Look) -> "Finding":
         """The same verdict, which also tells of the samples of a certificate of one of its looks."""
         told = samples_of(look)
-        if look.step == self.reached.evidence.get("copies_step"):
-            return replace(self, samples=told)
-        return replace(self, certificates=_joined(self.certificates, told))
+        if look.step != self.reached.evidence.get("copies_step"):
+            return replace(self, certificates=_joined(self.certificates, told))
+        evidence = {**self.reached.evidence, **_samples_in_numbers(look)}
+        return replace(self, reached=replace(self.reached, evidence=evidence), samples=told)
 
 
 NOTHING = Finding(Verdict(Phase.CANNOT_TELL, 0, "There was no look yet."))
@@ -174,12 +181,21 @@ def evidence_of(looks: Sequence[Look]) -> dict[str, float]:
         "gap_error": now.gap_error,
         "log_e": now.log_e,
     }
+    known = {name: float(value) for name, value in numbers.items() if not math.isnan(value)}
     sampled = _sampled(looks)
-    if sampled is not None and sampled.copies is not None:
-        numbers["copies"] = sampled.copies.count
-        numbers["samples"] = sampled.copies.total
-        numbers["copies_upper"] = sampled.upper
-        numbers["copies_step"] = sampled.step
+    return known if sampled is None else known | _samples_in_numbers(sampled)
+
+
+def _samples_in_numbers(look: Look) -> dict[str, float]:
+    """What the samples of a look showed, by name; nothing where it has none."""
+    if look.copies is None:
+        return {}
+    numbers = {
+        "copies": look.copies.count,
+        "samples": look.copies.total,
+        "copies_upper": look.upper,
+        "copies_step": look.step,
+    }
     return {name: float(value) for name, value in numbers.items() if not math.isnan(value)}
 
 
