@@ -12,6 +12,7 @@ from memhorizon.experiments.locks import held
 from memhorizon.experiments.rows import reference_of
 from memhorizon.experiments.run import measure
 from memhorizon.experiments.run_directory import RunDir
+from memhorizon.figures.groups import groups
 from memhorizon.measure.quality import frechet_distance
 from memhorizon.report import report, sentence
 
@@ -128,6 +129,24 @@ def test_runs_of_ones_own_have_timescales_and_laws(tmp_path):
     assert made.left_out == ()
     again = write(tmp_path / "copy", n=4, steps=(1,), factors={"lr": 0.1, "batch_size": 4})
     assert mh.Sweep.of(tmp_path).record().left_out[0].key == again.run.path.name  # one training counts once
+
+
+def test_the_items_are_no_setting_of_a_sweep(tmp_path):
+    """Each n, and each seed here, has items of its own: a page tells its runs apart by n and seed alone."""
+    for n in (4, 8):
+        for seed in (0, 1):
+            train = items(n, seed)
+            writer = mh.RunWriter(tmp_path / f"{n}-{seed}", train, items(6, 9), settings=SETTINGS, seed=seed)
+            for step in (1, 10, 100):
+                writer.observe(step, memorizer(train, 1 / step))
+    sweep = mh.Sweep.of(tmp_path)
+    made = sweep.record()
+    assert made.others == made.left_out == ()
+    assert [(group.label, len(group.runs)) for group in groups(made)] == [("n = 4", 2), ("n = 8", 2)]
+    page = report(made, sweep.runs)
+    for run in made.runs:
+        assert run.data.fingerprint.startswith("sha256:")
+        assert run.data.fingerprint[:15] not in page.split("Configuration of the first run")[0]
 
 
 def test_a_quality_of_ones_own_is_a_curve_and_a_rule(tmp_path):

@@ -87,6 +87,24 @@ def test_copies_before_the_first_look_leave_no_window():
     assert "had not begun" not in text
 
 
+def test_a_level_that_is_met_at_the_first_look_gives_no_window():
+    """Untrained samples may have met it: neither good samples nor a factor are claimed."""
+    met = Time(20, 0.0, 20, Status.BEFORE_FIRST)
+    text = of_seeds((met, not_reached(270)))
+    assert "the level of quality was met already at the first look (step 20): this rule cannot tell" in text
+    assert "choose another rule or look earlier." in text
+    assert "samples were good" not in text
+    assert "a window of" not in text
+
+
+def test_seeds_that_meet_the_level_at_the_first_look_are_counted_apart():
+    met = Time(20, 0.0, 20, Status.BEFORE_FIRST)
+    text = of_seeds((met, observed(1000)), (observed(100), observed(1000)), (observed(100), observed(5000)))
+    assert "samples were good from step 100 on" in text
+    assert "a window of factors of 10.0 and 50.0 (2 of 3 seeds)." in text
+    assert "at the first look (step 20) in 1 of 3 seeds" in text
+
+
 def test_without_good_samples_before_copies_there_is_none():
     wanted = "With 1,024 training images samples were not seen to be good before copying began."
     for tau_gen, tau_mem in ((observed(3000), observed(2500)), (not_reached(7000), observed(2500))):

@@ -10,6 +10,9 @@ from memhorizon.timescales.rules import AT_A_TIME, OF_SAMPLES, Rules
 class RuleFlags:
     """How the two times are read; what is not given is as in the record beside the runs, or the default.
 
+    Level and diffusion time belong to a quality: where another one is asked for than the record has, they
+    are the default ones of that quality.
+
     Attributes:
         quality: the curve that tau_gen is read from: holdout, score_error, frechet, frechet_classifier or kl.
         t: the diffusion time of that curve, where it has one.
@@ -29,8 +32,16 @@ class RuleFlags:
         given = {name: value for name, value in vars(self).items() if value is not None}
         if self.quality is not None and self.quality not in AT_A_TIME:
             given["t"] = None
-        return replace(rules or self._usual(), **given) if given else rules
+        return replace(self._base(rules), **given) if given else rules
+
+    def _base(self, rules: Rules | None) -> Rules:
+        """What the flags are given over: the rules of the record as far as they fit the quality asked for."""
+        if rules is None:
+            return self._usual()
+        if self.quality in (None, rules.quality):
+            return rules
+        return replace(self._usual(), memorized=rules.memorized)
 
     def _usual(self) -> Rules:
-        """The rules of the quality that is asked for, where nothing is known of others."""
+        """The default rules of the quality that is asked for."""
         return Rules.of_samples(self.quality) if self.quality in OF_SAMPLES else Rules()

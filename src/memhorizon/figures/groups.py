@@ -9,7 +9,8 @@ from memhorizon.records.sweep import RunRecord, SweepRecord
 
 TOGETHER = 6  # settings that one panel can hold
 LONGEST = 40  # characters of a value in a label
-# entries of a configuration that tell no group from another: seeds, lengths, what was looked at how closely
+# entries of a configuration that tell no group from another: seeds, lengths, which items (each n and each
+# seed may have its own), what was looked at how closely
 IGNORED = (
     "seed",
     "data.seed",
@@ -17,6 +18,9 @@ IGNORED = (
     "data.n_train",
     "model.width",
     "train.n_updates",
+    # of runs of one's own
+    "n_updates",
+    "fingerprint",
 )
 IGNORED_PART = "measure."
 IGNORED_ENDING = "kind"
@@ -77,7 +81,7 @@ def _group(words: tuple[str, ...], runs: Sequence[RunRecord], *, spread: bool) -
 
 
 def _setting(run: RunRecord) -> dict[str, object]:
-    """All that may tell one group from another: the configuration, flat, without seeds and lengths."""
+    """All that may tell one group from another: the configuration, flat, without what is ignored."""
     found: dict[str, object] = {"n_train": run.n_train}
     width = number(run, "width")
     if width is not None:

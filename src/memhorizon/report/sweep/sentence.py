@@ -43,16 +43,37 @@ def sentence(record: SweepRecord) -> str:
 def _window(group: Group, item: str, quality: str) -> str:
     """How wide the stretch between good samples and copies is, in the setting with the most items."""
     found = [window_of(run) for run in group.runs]
-    opened = [window for window in found if window.is_open]
+    early = [window.begin for window in found if window.begin.status is Status.BEFORE_FIRST]
+    opened = [window for window in found if window.is_open and window.begin.observed]
     setting = f"With {_setting(group, item)}"
-    if not opened:
-        copied = any(window.end.status in (Status.OBSERVED, Status.BEFORE_FIRST) for window in found)
-        return f" {setting} samples were not seen to be {quality}{' before copying began' * copied}."
+    text = ""
+    if opened:
+        text += f" {setting} {_opened(opened, len(found), quality)}"
+    if early:
+        text += f" {setting} {_met_at_first(early, len(found))}"
+    if text:
+        return text
+    copied = any(window.end.status in (Status.OBSERVED, Status.BEFORE_FIRST) for window in found)
+    return f" {setting} samples were not seen to be {quality}{' before copying began' * copied}."
+
+
+def _opened(opened: Sequence[Window], seeds: int, quality: str) -> str:
+    """From when to when samples were good and not copied, in runs in which both are seen."""
     begin = _geometric_mean([window.begin.value for window in opened])
-    share = f" ({len(opened)} of {len(found)} seeds)" if len(found) > 1 else ""
+    share = f" ({len(opened)} of {seeds} seeds)" if seeds > 1 else ""
     return (
-        f" {setting} samples were {quality} from step {step_text(begin)} on and {_ended(opened)}: "
+        f"samples were {quality} from step {step_text(begin)} on and {_ended(opened)}: "
         f"a window of {_factor(opened)}{share}."
+    )
+
+
+def _met_at_first(early: Sequence[Time], seeds: int) -> str:
+    """That the level was met before anything was learned that could be seen, and what to do."""
+    first = step_text(max(time.value for time in early))
+    share = f" in {len(early)} of {seeds} seeds" if seeds > 1 else ""
+    return (
+        f"the level of quality was met already at the first look (step {first}){share}: this rule cannot "
+        "tell good samples from untrained ones here; choose another rule or look earlier."
     )
 
 
@@ -91,7 +112,7 @@ def _factor_of_one(window: Window) -> str:
     """The same for one run."""
     begin, end = window.begin, window.end
     least = end.low / begin.high
-    if begin.observed and end.observed and begin.low > 0:
+    if end.observed and begin.low > 0:
         return f"a factor of {measured_text(Estimate(end.value / begin.value, least, end.high / begin.low))}"
     return f"at least a factor of {number_text(least)}" if least > 1 else UNBOUNDED
 
