@@ -98,6 +98,74 @@ def test_the_batch_of_a_larger_set_is_that_of_the_configuration(made):
     assert (target.at(128).batch_size, target.point.batch_size) == (128, 512)
 
 
+def own_loops(folder, sizes, batch_of):
+    """Runs of loops of one's own, which say their batch as a factor."""
+    quick = mh.MeasureConfig(n_samples=0, repeats=1, diffusion_times=(0.1,))
+    for n_train in sizes:
+        items = torch.randn(n_train, 2, generator=torch.Generator().manual_seed(0))
+        factors = {"batch_size": batch_of(n_train)}
+        writer = mh.RunWriter(folder / str(n_train), items, settings=quick, factors=factors)
+        writer.observe(5, mh.Denoiser.exact(Empirical(items)))
+
+
+@pytest.mark.parametrize(
+    ("batch_of", "batch"), [(lambda _: 16, 16), (lambda n: n, 64)], ids=["one number", "the whole set"]
+)
+def test_the_batch_of_loops_of_ones_own_is_what_they_say(batch_of, batch, tmp_path):
+    """Where small sets do not fill it, their updates have fewer items, and larger runs have it."""
+    own_loops(tmp_path, (4, 8, 16), batch_of)
+    pilots = read_pilots(tmp_path)
+    assert sorted(pilot.point.batch_size for pilot in pilots) == [4, 8, 16]
+    found = mh.forecast(tmp_path, n_train=64)
+    assert found.batch_size == batch
+    assert ("the whole set in each update" in found.summary()) == (batch == 64)
+
+
+def test_the_batch_that_was_assumed_is_said():
+    rows = [{"n": n, "time": 20 * n} for n in (50, 100, 200)]
+    told = ForecastRecord("f", "", mh.forecast(rows, n_train=800))
+    for text in (told.forecast.summary(), report(told)):
+        assert "batch: not known" in text
+        assert "give the batch_size of each pilot" in text
+    known = mh.forecast([{**row, "batch_size": 32} for row in rows], n_train=800)
+    assert "batch: " not in known.summary()
+
+
+def test_intervals_beyond_the_largest_number_are_infinite():
+    rows = [{"n": n, "time": 20 * n, "seed": seed} for n in (50, 100, 200, 400) for seed in (0, 1)]
+    found = mh.forecast(rows, n_train=10**15, confidence=0.999999)
+    assert found.next_pilot.before == math.inf
+    assert "falls from inf to about " in found.summary()
+
+
+def test_rules_are_checked_whatever_the_pilots_are(made, unchecked):
+    for pilots in ([{"n": 50, "time": 900}], made):
+        with pytest.raises(mh.InputError, match="^rules: expected a Rules, got int"):
+            mh.forecast(pilots, n_train=100, rules=3)
+
+
+def test_the_next_pilot_has_its_whole_setting_where_runs_differ_in_it():
+    rows = [{"n": n, "time": 20 * n, "batch_size": 8, "width": n // 2} for n in (50, 100, 200)]
+    found = mh.forecast(rows, n_train=800, width=100)
+    assert (found.next_pilot.batch_size, found.next_pilot.width) == (8, 100)
+    assert f"run next: n = {found.next_pilot.n_train}, batch 8, width 100 for " in found.summary()
+    alike = mh.forecast([{**row, "width": 100} for row in rows], n_train=800)
+    assert f"run next: n = {alike.next_pilot.n_train} for " in alike.summary()
+
+
+def test_pilots_that_tell_nothing_are_counted_and_named():
+    rows = [{"n": n, "time": 50, "censored": "left"} for n in (50, 100)]
+    rows += [{"n": n, "time": 90, "censored": "right"} for n in (200, 300, 400)]
+    rows += [{"n": 500, "time": Time(28.54, 0.0, math.inf, Status.OBSERVED)}]
+    found = mh.forecast(rows, n_train=1000)
+    assert found.tau_mem.note == (
+        "2 of 6 pilots had reached tau_mem before their first look, 3 not by their end, "
+        "1 left out (28.54 [0, inf]: it excludes nothing)"
+    )
+    late = mh.forecast(rows[2:], n_train=1000)
+    assert late.tau_mem.note.startswith("3 of 4 pilots had not reached tau_mem by their end, 1 left out (")
+
+
 def test_optimizers_are_not_mixed(made):
     tree = to_plain(made)
     for run in tree["runs"][:2]:

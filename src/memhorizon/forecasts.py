@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from memhorizon.checks import check_flag, check_number, check_whole
+from memhorizon.checks import check_flag, check_kind, check_number, check_whole
 from memhorizon.errors import InputError
 from memhorizon.experiments.pilots import pilots_of_record
 from memhorizon.experiments.record import record
@@ -93,15 +93,15 @@ def forecast(
             n in tau_mem; by default 1 +- 0.3 where all items are in each update, 1.5 +- 0.5 at a smaller
             batch, 1 +- 0.4 where it is not known.
         accept_prior: answer also where the pilots show no exponent (one n only), from the prior alone.
-        rules: how times are read off run directories; those of a record are in it.
+        rules: how times are read off run directories, and of these only: records and rows have their times.
 
     Returns:
         Both times in steps, epochs and items seen, or the reason why the pilots cannot tell, as a status; and
         the pilot to run next.
 
     Raises:
-        InputError: if there is no pilot, one cannot be read or has an unknown column, or the width, rate or
-            batch of the run is neither given nor the same in all pilots.
+        InputError: if there is no pilot, one cannot be read or has an unknown column, `rules` are no Rules,
+            or the width, rate or batch of the run is neither given nor the same in all pilots.
     """
     asked = Asked(
         check_whole("n_train", n_train, least=1, most=int(MOST)),
@@ -142,8 +142,11 @@ def gather(sources: Source | Iterable[Source], rules: Rules | None = None) -> Ga
     """Pilots from runs, records and rows; a run that is in several of them counts once.
 
     Raises:
-        InputError: if there is none, or a record or row cannot be read; runs that cannot be are listed.
+        InputError: if there is none, a record or row cannot be read, or `rules` are no Rules; runs that
+            cannot be read are listed.
     """
+    if rules is not None:
+        check_kind("rules", rules, Rules)
     listed = _listed(sources)
     records = [_record_of(one) for one in listed if _is_record(one)]
     places = [one for one in listed if not (isinstance(one, Mapping) or _is_record(one))]

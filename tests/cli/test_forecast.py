@@ -54,7 +54,7 @@ def test_a_refusal_has_exit_status_1(tmp_path, capsys):
         (["--output", "f.txt"], "output: expected a name that ends in one of .png"),
         (["--record", "no/where.json"], "record: expected a file in a folder that exists"),
         (["--n", "0"], "n_train: expected a whole number of at least 1"),
-        (["--rules.quality", "kl"], "rules: expected none with the record of a file"),
+        (["--rules.quality", "kl"], "give the folder of its runs in its place"),
     ],
 )
 def test_what_cannot_be_used(words, told, capsys, tmp_path, monkeypatch):

@@ -1,3 +1,4 @@
+import math
 import re
 from dataclasses import replace
 
@@ -101,6 +102,14 @@ ODD = {
     "a factor of None": (lambda: LAW.predict(n_train=None), "factors: .*None"),
     "a factor that is no number": (lambda: LAW.predict(n_train=float("nan")), "factors: .*nan"),
 }
+
+
+def test_a_law_that_was_not_fitted_shows_no_power():
+    nothing = {"n_train": Estimate(math.nan, -math.inf, math.inf)}
+    law = ScalingLaw(nothing, math.nan, np.full((2, 2), math.nan), math.nan, 1, 2, Status.NOT_FITTED)
+    assert repr(law) == "ScalingLaw(not fitted, 1 observed, 2 censored)"
+
+
 LAW = ScalingLaw({"n_train": Estimate(1.0, 0.9, 1.1)}, 0.0, np.zeros((2, 2)), 0.1, 4, 0, Status.FITTED)
 
 

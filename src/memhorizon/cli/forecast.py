@@ -89,7 +89,10 @@ def _rules_over(pilots: Sequence[Path], given: RuleFlags) -> Rules | None:
     if given == RuleFlags():
         return None
     if files:
-        raise InputError("rules: expected none with the record of a file, which holds its times already")
+        raise InputError(
+            "rules: expected none with the record of a file, which holds its times already; "
+            "give the folder of its runs in its place"
+        )
     return given.over(rules_beside(pilots))
 
 

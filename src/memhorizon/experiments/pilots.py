@@ -34,11 +34,13 @@ def _pilot(run: RunRecord, seconds: float | None) -> Pilot:
     batch = _number(run, "batch_size")
     return Pilot(
         key=run.key,
-        point=Point(float(run.n_train), batch, _number(run, "width"), _number(run, "lr")),
+        point=Point(
+            float(run.n_train), _filled(batch, run.n_train), _number(run, "width"), _number(run, "lr")
+        ),
         tau_mem=run.timescales.tau_mem,
         tau_gen=run.timescales.tau_gen,
         seed=run.seed,
-        batch_limit=_limit(config, batch, run.n_train),
+        batch_limit=_limit(config, batch),
         setting=_setting(run, config),
         n_updates=run.n_updates,
         seconds=seconds,
@@ -58,10 +60,15 @@ def _config(run: RunRecord) -> Config | WrittenConfig:
     return decode(run.config, WrittenConfig, f"run {run.key}: config")
 
 
-def _limit(config: Config | WrittenConfig, batch: float | None, n_train: int) -> float | None:
+def _filled(batch: float | None, n_train: int) -> float | None:
+    """Items in each update: a loop of one's own may name a batch that its set does not fill."""
+    return None if batch is None else min(batch, float(n_train))
+
+
+def _limit(config: Config | WrittenConfig, batch: float | None) -> float | None:
     """The batch that smaller sets do not fill; None where the whole set is in each update, or unknown."""
     if isinstance(config, WrittenConfig):
-        return batch if batch is not None and batch < n_train else None
+        return batch
     return None if config.train.batch_size is None else float(config.train.batch_size)
 
 

@@ -18,6 +18,7 @@ FORECAST_STATUSES = (
 )
 
 
+SETTING = {"batch_size": "batch", "width": "width", "lr": "lr"}  # of a run beside its n: names, and in words
 SURPRISING = 0.05  # probability below which pilots are told to contradict the prior
 
 
@@ -83,6 +84,9 @@ class NextPilot:
         items: training items that it sees: its cost.
         seconds: that it takes, as the pilots did; NaN where unknown.
         note: why this one.
+        batch_size: items in each of its updates; None where unknown.
+        width: of its network; None where unknown.
+        lr: its learning rate; None where unknown.
     """
 
     n_train: int
@@ -92,6 +96,9 @@ class NextPilot:
     items: float
     seconds: float = math.nan
     note: str = ""
+    batch_size: float | None = None
+    width: float | None = None
+    lr: float | None = None
 
 
 @dataclass(frozen=True)
@@ -162,9 +169,10 @@ class Forecast:
             share = 50 * (1 - self.confidence)
             lines.append(f"up to {safe} it copies in at most {share:.3g}% of such runs")
         lines += _evidence_lines(self.tau_mem)
+        lines += _batch_lines(self)
         lines += _rule_lines(self)
         if self.next_pilot is not None:
-            lines.append(_next_line(self.next_pilot))
+            lines.append(_next_line(self.next_pilot, _setting_text(self)))
         lines += [f"left out: {run}" for run in self.left_out]
         return "\n".join(lines)
 
@@ -224,6 +232,19 @@ def _evidence_lines(answer: ForecastTime) -> list[str]:
     return lines
 
 
+def _batch_lines(found: Forecast) -> list[str]:
+    """Which batch was assumed, and how to set it; nothing where that of the run is smaller than its set."""
+    if found.batch_size is None:
+        return [
+            "batch: not known, so taken to be as in the pilots whatever n; give the batch_size of each pilot"
+        ]
+    whole = all(pilot.batch_size == pilot.n_train for pilot in found.pilots)
+    if whole and found.batch_size == found.n_train:
+        size = f"{found.n_train:,}"
+        return [f"batch: {size}, the whole set in each update, as in the pilots; batch_size sets another"]
+    return []
+
+
 def _rule_lines(found: Forecast) -> list[str]:
     """How the times of the pilots were read."""
     lines = []
@@ -236,13 +257,27 @@ def _rule_lines(found: Forecast) -> list[str]:
     return lines
 
 
-def _next_line(pilot: NextPilot) -> str:
+def _setting_text(found: Forecast) -> str:
+    """Batch, width and rate of the next pilot; empty where all runs have the same ones."""
+    runs = [*found.pilots, found, found.next_pilot]
+    if all(len({getattr(run, name) for run in runs}) == 1 for name in SETTING):
+        return ""
+    values = {words: getattr(found.next_pilot, name) for name, words in SETTING.items()}
+    return "".join(f", {words} {value:g}" for words, value in values.items() if value is not None)
+
+
+def _next_line(pilot: NextPilot, setting: str) -> str:
     """The pilot to run next, in words."""
-    what = f"run next: n = {pilot.n_train:,} for {pilot.n_updates:,} steps"
+    what = f"run next: n = {pilot.n_train:,}{setting} for {pilot.n_updates:,} steps"
     about = "" if math.isnan(pilot.seconds) else f", about {pilot.seconds / 60:.0f} min"
     if math.isnan(pilot.factor):
         return f"{what}{about}: {pilot.note}"
-    return f"{what}{about}: high over low falls from {pilot.before:.1f} to about {pilot.factor:.1f}"
+    return f"{what}{about}: high over low falls from {_factor(pilot.before)} to about {_factor(pilot.factor)}"
+
+
+def _factor(value: float) -> str:
+    """A factor to one decimal, or to its magnitude where it is very large."""
+    return f"{value:.1f}" if value < 1e4 else f"{value:.2g}"
 
 
 def _short(found: Estimate) -> str:

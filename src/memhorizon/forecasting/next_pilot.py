@@ -21,6 +21,7 @@ from memhorizon.results import Status, Time
 LIKELY = 0.9  # share of runs of a candidate that are to copy within its length
 MOST_SIZES = 16  # of candidates: each is a forecast of its own
 LEAST = 0.1  # of the interval in log time that a pilot has to take off to be named
+LARGEST = 709.0  # logarithm of the largest number, below
 FURTHER = 4.0  # what a bound is multiplied by where nothing was reached
 
 
@@ -86,12 +87,20 @@ def _named(best: _Candidate, before: float, after: float, rate: float) -> NextPi
     return NextPilot(
         n_train=int(best.point.n_train),
         n_updates=math.ceil(best.late),
-        factor=math.exp(after),
-        before=math.exp(before),
+        factor=_exp(after),
+        before=_exp(before),
         items=best.items,
         seconds=best.items * rate,
         note="narrows the interval most for the items that it sees",
+        batch_size=best.point.batch_size,
+        width=best.point.width,
+        lr=best.point.lr,
     )
+
+
+def _exp(log: float) -> float:
+    """The exponential, which is infinite beyond the largest number."""
+    return math.exp(log) if log < LARGEST else math.inf
 
 
 def candidate_sizes(known: Sequence[float], n_train: int) -> list[int]:
@@ -140,9 +149,20 @@ def _longer(pilots: Sequence[Pilot], question: Question) -> NextPilot:
         n_train = 2 * pilot.point.n_train
         note = "twice the largest pilot, with earlier looks: all were there before their first look"
     steps = math.ceil(FURTHER * max(pilot.time(question.timescale).value for pilot in known))
-    items = steps * min(n_train, pilot.batch_limit or n_train)
-    seconds = items * _seconds_per_item(pilots)
-    return NextPilot(int(n_train), steps, math.nan, math.inf, items, seconds, note)
+    batch = min(n_train, pilot.batch_limit or n_train)
+    items = steps * batch
+    return NextPilot(
+        n_train=int(n_train),
+        n_updates=steps,
+        factor=math.nan,
+        before=math.inf,
+        items=items,
+        seconds=items * _seconds_per_item(pilots),
+        note=note,
+        batch_size=None if pilot.point.batch_size is None else batch,
+        width=pilot.point.width,
+        lr=pilot.point.lr,
+    )
 
 
 def _seconds_per_item(pilots: Sequence[Pilot]) -> float:

@@ -57,17 +57,31 @@ def unmeasured(pilots: Sequence[Pilot], timescale: str) -> Refusal | None:
     """Refuse pilots without a time, or with bounds alone."""
     times = [pilot.time(timescale) for pilot in pilots]
     known = [time for time in times if usable(time)]
+    dropped = [time for time in times if not usable(time)]
+    reasons = ", ".join(sorted({_useless(time) for time in dropped}))
     if not known:
-        reasons = sorted({str(time.status) for time in times})
-        return Refusal(Status.NOT_MEASURED, f"no pilot has a {timescale}: {', '.join(reasons)}")
+        return Refusal(Status.NOT_MEASURED, f"no pilot has a {timescale}: {reasons}")
     if not any(time.observed for time in known):
-        early = sum(time.status is Status.BEFORE_FIRST for time in known)
-        if early:
-            late = f", {len(known) - early} not by their end" if early < len(known) else ""
-            sides = f"{early} of {len(known)} pilots had reached {timescale} before their first look{late}"
-            return Refusal(Status.ALL_CENSORED, sides)
-        return Refusal(Status.ALL_CENSORED, f"none of {len(known)} pilots reached {timescale}")
+        without = f", {len(dropped)} left out ({reasons})" if dropped else ""
+        return Refusal(Status.ALL_CENSORED, f"{_sides(known, len(times), timescale)}{without}")
     return None
+
+
+def _useless(time: Time) -> str:
+    """Why a time says nothing."""
+    return f"{time}: it excludes nothing" if time.known else str(time.status)
+
+
+def _sides(bounds: Sequence[Time], count: int, timescale: str) -> str:
+    """On which sides the bounds lie, among so many pilots."""
+    early = sum(time.status is Status.BEFORE_FIRST for time in bounds)
+    late = len(bounds) - early
+    if early:
+        rest = f", {late} not by their end" if late else ""
+        return f"{early} of {count} pilots had reached {timescale} before their first look{rest}"
+    if late == count:
+        return f"none of {count} pilots reached {timescale}"
+    return f"{late} of {count} pilots had not reached {timescale} by their end"
 
 
 def contradictory(pilots: Sequence[Pilot], timescale: str) -> Refusal | None:

@@ -48,10 +48,10 @@ class ScalingLaw:
     note: str = ""
 
     def __repr__(self) -> str:
-        """Exponents, status and how many times they rest on."""
-        powers = ", ".join(f"{name}^{exponent}" for name, exponent in self.exponents.items())
-        times = f"{self.observed} observed, {self.censored} censored"
-        return f"ScalingLaw({powers}, {self.status}, {times})"
+        """Exponents, where it has any, status and how many times they rest on."""
+        powers = [f"{name}^{exponent}" for name, exponent in self.exponents.items()] if self.fitted else []
+        times = [f"{self.observed} observed", f"{self.censored} censored"]
+        return f"ScalingLaw({', '.join([*powers, str(self.status), *times])})"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "status", status_among(LAW_STATUSES, self.status))
