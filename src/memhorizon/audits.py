@@ -55,7 +55,7 @@ class AuditReport:
 
     @property
     def null(self) -> Fraction | None:
-        """Share of the held-out items that the same rule reports; None without held-out items."""
+        """Share of the held-out items that the same rule reports; None without 100 held-out items."""
         return self.answer.null
 
     @property

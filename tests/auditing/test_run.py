@@ -13,6 +13,7 @@ from memhorizon.experiments.cache import Cache
 from memhorizon.files.images import ImageSet
 from memhorizon.files.layouts import read_digits
 from memhorizon.records.files import to_text
+from memhorizon.report.audit.summary import summary
 
 N = 240  # training items, half of which are the reference
 TWICE = 8  # of them are there a second time
@@ -243,6 +244,8 @@ def test_held_out_items_are_the_reference_where_there_are_enough():
     assert (few.reference, few.n_reference) == ("train", (N - TWICE) // 2)
     assert few.null is None  # 99 that are not in the training set are too few
     assert few.leaning.n_items == 99
+    words = "100 held-out images, 1 of them in the training set, are too few for a null"
+    assert f"{words}: 100 that are not there are needed" in summary(few)
 
 
 def test_leaning_is_an_answer_of_its_own():

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import pickle
+import re
 import resource
 import subprocess
 import sys
@@ -119,11 +120,28 @@ def test_undecided_samples_pass_unless_they_are_to_fail(here, capsys):
         (here / "few" / f"{i:03d}.png").symlink_to(here / ("train" if i < 2 else "honest") / f"{i:03d}.png")
     assert run(samples="few") == 0
     out, err = capsys.readouterr()
-    assert "\nUndecided: " in out
-    assert "with --fail-undecided they count as copies" in err
+    assert "\nUndecided: 2 samples have a p-value as small" in out
+    assert "(undecided samples pass: 2); with --fail-undecided they count as copies" in err
+    rate = re.search(r"in place of 120 \(at the same ranks\), .* with --fdr ([\d.]+)\. Look", out)[1]
+    assert run("--fdr", rate, "--record", "audit.json", samples="few") == 1
+    assert {one.index for one in mh.load_record("audit.json").samples if one.is_copy} >= {0, 1}
     assert run("--fail-undecided", samples="few") == 1
     assert "--fail-undecided" not in capsys.readouterr().err
     assert run("--fail-undecided", "--fail-above", "0.5", samples="few") == 0
+
+
+def test_held_out_pictures_that_are_too_few_for_a_null_are_said_to_be(here, capsys):
+    assert run("--holdout", "holdout", "--record", "audit.json") == 1
+    words = "30 held-out images are too few for a null: 100 are needed."
+    out = capsys.readouterr().out
+    assert f"are reported; {words}" in out
+    assert "Leaning: not measured" not in out
+    page = (here / "report.html").read_text()
+    assert f"There is no null beside it: {words}" in page
+    assert "are the reference" not in page
+    assert mh.load_record("audit.json").null is None
+    assert run() == 1
+    assert "no held-out items were given for its null" in capsys.readouterr().out
 
 
 def test_the_page_of_a_record_does_not_take_the_place_of_one_with_images(here, capsys):

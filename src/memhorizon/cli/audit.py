@@ -118,7 +118,8 @@ def _status(report: AuditReport, fail_above: float, *, fail_undecided: bool) -> 
     if not report.passed(fail_above, fail_undecided=fail_undecided):
         return 1
     if report.undecided and not fail_undecided:
-        say("exit status 0: undecided samples pass; with --fail-undecided they count as copies")
+        count = len(report.undecided)
+        say(f"exit status 0 (undecided samples pass: {count:,}); with --fail-undecided they count as copies")
     return 0
 
 

@@ -3,7 +3,7 @@
 from memhorizon.auditing.leaning import MEMBERSHIP
 from memhorizon.records.audit import AuditRecord
 from memhorizon.report.audit.verdict import sentence, undecided
-from memhorizon.report.audit.words import share_of, share_text_of
+from memhorizon.report.audit.words import few_for_null, share_of, share_text_of
 
 
 def summary(record: AuditRecord) -> str:
@@ -15,7 +15,7 @@ def summary(record: AuditRecord) -> str:
 
 def _share(record: AuditRecord) -> str:
     """The share of copies with its interval, beside what the same rule reports of honest items."""
-    null = "no held-out items were given for its null"
+    null = few_for_null(record)
     if record.null is not None:
         null = f"its null, the same rule among held-out items, is {share_of(record.null)}"
     return f"{share_text_of(record.copies)} of the samples are reported; {null}."

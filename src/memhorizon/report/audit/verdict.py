@@ -1,8 +1,15 @@
 """The verdict of an audit in words, and how sure it is."""
 
+from memhorizon.auditing.deciding import Deciding, deciding
 from memhorizon.auditing.statistics import smallest_reportable
 from memhorizon.records.audit import AuditRecord
-from memhorizon.report.audit.words import items_word, share_of, share_text_of, two_digits_text
+from memhorizon.report.audit.words import (
+    few_for_null,
+    items_word,
+    share_of,
+    share_text_of,
+    two_digits_text,
+)
 from memhorizon.report.parts import paragraphs, section, text_of
 
 BY_VIEWS = "; edits that no view sees are not counted."
@@ -61,23 +68,35 @@ def verdict(record: AuditRecord) -> list[str]:
 
 def undecided(record: AuditRecord) -> list[str]:
     """Samples with as much evidence as exact copies have that are not reported all the same."""
-    count = len(record.undecided)
-    if not count:
+    needed = deciding(record)
+    if needed is None:
         return []
+    count = len(record.undecided)
     least = max(one.p for one in record.undecided)
     what = "1 sample has" if count == 1 else f"{count:,} samples have"
     return [
-        f"{what} a p-value as small as those of exact copies (at most {two_digits_text(least)}), and more "
-        "reference items would be needed to report "
-        f"{'it' if count == 1 else 'them'}: look at the undecided pairs on the page before you take this for "
+        f"{what} a p-value as small as those of exact copies (at most {two_digits_text(least)}), too few "
+        f"among {len(record.samples):,} samples to be reported. {'It' if count == 1 else 'All'} would be "
+        f"reported {_ways(record, needed)}. Look at the undecided pairs on the page before you take this for "
         "an answer."
     ]
+
+
+def _ways(record: AuditRecord, needed: Deciding) -> str:
+    """The numbers that would report the undecided samples, each by itself."""
+    more = f"{needed.n_reference:,} reference items in place of {record.n_reference:,}"
+    ways = [f"with {more} (at the same ranks)"]
+    if needed.samples is not None:
+        ways.append(f"among at most {needed.samples:,} samples (drawn, not picked)")
+    if needed.fdr is not None:
+        ways.append(f"with --fdr {needed.fdr:g}")
+    return ", or ".join(ways)
 
 
 def _null(record: AuditRecord) -> str:
     """What the same rule reports among held-out items."""
     if record.null is None and record.set_named("holdout") is not None:
-        return f"There is no null beside it: the held-out {items_word(record)} are the reference."
+        return f"There is no null beside it: {few_for_null(record)}."
     if record.null is None:
         return "No held-out items were given that would show how many honest ones the rule reports."
     return f"The null: the same rule reports {share_of(record.null)} held-out {items_word(record)}."

@@ -3,6 +3,7 @@
 import math
 import re
 
+from memhorizon.auditing.prepare import FEWEST_FOR_NULL
 from memhorizon.records.audit import AuditRecord
 from memhorizon.report.parts import text_of
 from memhorizon.results import Fraction
@@ -18,6 +19,18 @@ def items_word(record: AuditRecord, count: int = 2) -> str:
     train = record.set_named("train")
     word = "image" if train is not None and len(train.shape) == 3 else "item"
     return word if count == 1 else f"{word}s"
+
+
+def few_for_null(record: AuditRecord) -> str:
+    """Why there is no null: no held-out items, or fewer than it is counted among."""
+    holdout = record.set_named("holdout")
+    if holdout is None:
+        return "no held-out items were given for its null"
+    items = items_word(record, holdout.count)
+    verb = "is" if holdout.count == 1 else "are"
+    known = f", {len(record.shared):,} of them in the training set," if record.shared else ""
+    needed = f"{FEWEST_FOR_NULL:,} that are not there" if record.shared else f"{FEWEST_FOR_NULL:,}"
+    return f"{holdout.count:,} held-out {items}{known} {verb} too few for a null: {needed} are needed"
 
 
 def share_of(share: Fraction) -> str:
