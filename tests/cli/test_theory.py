@@ -23,7 +23,7 @@ def answer(words, capsys):
 
 def test_a_sweep_over_psi_n_is_a_table_of_both_timescales(capsys):
     assert main(["theory", "times", "--psi-n", "2", "4", "64", *SMALL]) == 0
-    head, *rows, gen, mem = capsys.readouterr().out.splitlines()
+    head, *rows, gen, mem, unit = capsys.readouterr().out.splitlines()
     assert head.split()[:3] == ["psi_n", "tau_gen", "tau_mem"]
     for row, psi_n in zip(rows, (2, 4, 64), strict=True):
         found = timescales(FeatureModel(psi_n, 16, 0.1))
@@ -32,6 +32,13 @@ def test_a_sweep_over_psi_n_is_a_table_of_both_timescales(capsys):
     assert rows[2].split()[2] == "inf"  # more points than features: L_gen stays below the level
     assert gen.startswith("tau_gen: first time")
     assert mem.startswith("tau_mem: first time")
+    assert unit.startswith("all times: tau = steps x learning rate/d^2")
+
+
+def test_the_unit_stands_under_the_times_of_one_model_and_not_in_the_numbers(capsys):
+    assert main(["theory", "times", *SMALL]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("all times: tau = steps x learning rate/d^2")
+    assert answer(["times", *SMALL], capsys)["unit"] == "tau"
 
 
 def test_levels_of_both_timescales_are_flags(capsys):
@@ -117,6 +124,8 @@ def test_eigenvalues_from_a_folder_of_images(tmp_path, capsys):
         (["times", "--data", "data.npy", "--eigenvalues", "2"], "eigenvalues"),
         (["times", "--plot", "a.jpg"], "plot: expected a name that ends in .png, .pdf or .svg"),
         (["times", "--plot", "nowhere/a.png"], "plot"),
+        (["times", "--out", "t.csv"], "out: expected a name that ends in .json, got 't.csv'"),
+        (["times", "--gap-level", "0", "--out", "t"], "out: expected a name that ends in .json"),
         (["losses", "--plot", "."], "plot"),
     ],
 )

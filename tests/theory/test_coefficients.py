@@ -1,3 +1,5 @@
+import math
+
 import mpmath as mp
 import numpy as np
 import pytest
@@ -5,7 +7,7 @@ from scipy.special import erf
 
 from memhorizon.errors import InputError
 from memhorizon.results import Status
-from memhorizon.theory import FeatureModel, Spectrum, coefficients
+from memhorizon.theory import FeatureModel, Spectrum, coefficients, simulate
 from memhorizon.theory.activations import ACTIVATIONS
 from memhorizon.theory.coefficients import _kinked, _smooth
 
@@ -213,6 +215,14 @@ def test_what_cannot_be_integrated_says_so():
 def test_useless_activations_are_refused(activation, word):
     with pytest.raises(InputError, match=word):
         coefficients(model(0.1, activation))
+
+
+@pytest.mark.parametrize("activation", [lambda x: max(x, 0), math.tanh])
+def test_a_function_of_single_numbers_is_refused(activation):
+    with pytest.raises(InputError, match="activation: expected a function from an array to an array"):
+        coefficients(model(0.1, activation))
+    with pytest.raises(InputError, match="activation: expected a function from an array to an array"):
+        simulate(model(0.1, activation), dim=4, seed=0, tau=[1.0])
 
 
 @pytest.mark.parametrize(

@@ -182,3 +182,13 @@ def test_a_level_above_the_start_is_reached_at_once(level):
     """E(0) = 1 over Gamma_t^2; it is below the level from the start, though overfitting passes it later."""
     found = timescales(FeatureModel(psi_n=4, psi_p=64, t=0.01), score_level=level)
     assert (found.tau_gen.value, found.tau_gen.status) == (0.0, "observed")
+
+
+@pytest.mark.parametrize(
+    ("psi_n", "psi_p", "missing"),
+    [(8, 64, set()), (1, 64, {"rho_1"}), (8, 0.5, {"rho_1", "onset"}), (0.9, 64, {"rho_1", "onset"})],
+)
+def test_the_keys_that_may_be_missing_are_those_of_groups(psi_n, psi_p, missing):
+    """docs/theory.md: at 0.9 what lies below the top group has merged with it."""
+    names = {"argmin", "gap_10", "gap_50", "gap_90", "slowest", "rho_1", "onset"}
+    assert set(timescales(FeatureModel(psi_n, psi_p, 0.1)).others) == names - missing

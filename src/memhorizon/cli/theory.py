@@ -38,6 +38,7 @@ app = tyro.extras.SubcommandApp()
 MOST_POINTS = 10_000  # per interval, or of a curve: a minute
 MOST_MODELS = 100
 PICTURES = (".png", ".pdf", ".svg")
+UNIT = "all times: tau = steps x learning rate/d^2, of gradient descent on the train loss per coordinate"
 ISOTROPIC = (1.0,)
 COLUMNS = ("tau_gen", "tau_mem", "argmin", "onset", "rho_1", "gap_50")
 
@@ -96,7 +97,7 @@ class OutputFlags:
 
     Attributes:
         json: print the numbers.
-        out: also write the numbers to this file.
+        out: also write the numbers to this file, a .json.
         plot: draw them into this file, a .png, .pdf or .svg.
     """
 
@@ -117,6 +118,8 @@ class OutputFlags:
             check_reader()
         if self.plot is not None and self.plot.suffix not in PICTURES:
             raise InputError(f"plot: expected a name that ends in .png, .pdf or .svg, got {str(self.plot)!r}")
+        if self.out is not None and self.out.suffix != ".json":
+            raise InputError(f"out: expected a name that ends in .json, got {str(self.out)!r}")
 
     def give(self, answers: Sequence[Answer], lines: Sequence[str], draw: Callable[[], "Picture"]) -> int:
         """Print, write and draw the answers, one for each model."""
@@ -227,7 +230,7 @@ def times(models: Models, output: Output, score_level: float = 0.2, gap_level: f
         {"model": _model(model), **encode_object(scales)} for model, scales in zip(built, found, strict=True)
     ]
     lines = _time_lines(found[0]) if len(built) == 1 else _time_table(built, found)
-    return output.give(answers, lines, draw)
+    return output.give(answers, [*lines, UNIT], draw)
 
 
 def _spectrum_of(path: Path) -> Spectrum:

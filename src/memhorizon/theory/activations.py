@@ -60,7 +60,24 @@ def resolve(activation: object) -> Activation:
 
 def _wrapped(function: Function) -> Activation:
     """A callable under its name."""
-    return Activation(getattr(function, "__name__", "callable"), function)
+    name = getattr(function, "__name__", "callable")
+    return Activation(name, _guarded(name, function))
+
+
+def _guarded(name: str, function: Function) -> Function:
+    """A callable that names its argument where it takes no array."""
+
+    def guarded(x: np.ndarray) -> np.ndarray:
+        try:
+            return function(x)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                "activation: expected a function from an array to an array, entry by entry, "
+                "as np.maximum(x, 0) where max(x, 0) takes single numbers; "
+                f"got {name}, which raised {type(error).__name__}: {error}"
+            ) from error
+
+    return guarded
 
 
 def _unknown(activation: object) -> str:

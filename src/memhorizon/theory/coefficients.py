@@ -59,8 +59,8 @@ def coefficients(model: FeatureModel) -> Coefficients:
     With a mean (relu, gelu, sigmoid, ...) v2 has mu0^2 removed: it only adds one outlier to U.
 
     Raises:
-        InputError: if it is no model, or its activation is linear, or not finite, or does not keep the shape
-            of its argument.
+        InputError: if it is no model, or its activation is linear, or not finite, or takes no array, or does
+            not keep the shape of its argument.
 
     >>> c = coefficients(FeatureModel(psi_n=2, psi_p=4, t=0.01))
     >>> print(f"{c.a:.12f} {c.v2:.10e} {c.s2:.10e}")
