@@ -22,19 +22,6 @@ _PER_DECADE = 24  # grid points on which first crossings are looked for
 _DROP, _GAP, _EXCESS = 0, 1, 2  # rows of the curves
 
 
-@dataclass(frozen=True)
-class UnconvergedTime(Time):
-    """A time from constants of the activation that have not converged: its value is kept, not relied on."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "status", Status.NOT_CONVERGED)
-
-    @property
-    def known(self) -> bool:
-        """Whether it can be relied on."""
-        return False
-
-
 @dataclass(frozen=True, repr=False)
 class ModelTimescales(Timescales):
     """The timescales of a theory model, in tau, with the levels that the curves reach.
@@ -46,14 +33,18 @@ class ModelTimescales(Timescales):
         levels: "E_min" and "E_inf" (smallest and last excess), "L_train_inf", "L_gen_inf".
         support: of the spectrum that the rates come from.
         residual: bound on the error of the curves at the times read.
-        status: SOLVED, NOT_RESOLVED, or NOT_CONVERGED (the constants of the activation: each time has this
-            status then).
+        status: SOLVED, NOT_RESOLVED, or NOT_CONVERGED (the constants of the activation).
     """
 
     levels: Mapping[str, float] = field(default_factory=dict)
     support: Support | None = None
     residual: float = float("nan")
     status: Status = Status.SOLVED
+
+    def __repr__(self) -> str:
+        """The times, and the status where it is not solved."""
+        told = super().__repr__()
+        return told if self.status is Status.SOLVED else f"{told[:-1]}; {self.status})"
 
 
 @dataclass(frozen=True)
@@ -104,11 +95,10 @@ def timescales(model: FeatureModel, *, score_level: float = 0.2, gap_level: floa
     gen = f"first time that the excess test loss per Delta_t falls to {score_level:g}/Gamma_t^2"
     mem = f"first time that L_gen reaches {gap_level:g}"
     argmin = curves.argmin()
-    others = {"argmin": argmin, **curves.gap_times(), **curves.edge_times()}
     return ModelTimescales(
-        tau_gen=curves.qualified(curves.falls_to(_EXCESS, target, gen)),
-        tau_mem=curves.qualified(curves.first(_GAP, gap_level, mem)),
-        others={name: curves.qualified(time) for name, time in others.items()},
+        tau_gen=curves.falls_to(_EXCESS, target, gen),
+        tau_mem=curves.first(_GAP, gap_level, mem),
+        others={"argmin": argmin, **curves.gap_times(), **curves.edge_times()},
         unit="tau",
         levels=curves.levels(argmin.value),
         support=curves.support,
@@ -179,15 +169,6 @@ class _Curves:
         self.residual = float(np.max(residual))
         resolved = self.contour.solved and self.residual < RESOLVED
         self.status = status_of(resolved, constants)
-        self.converged = constants.converged
-
-    def qualified(self, time: Time) -> Time:
-        """A time, with the status of the constants where these have not converged."""
-        if self.converged:
-            return time
-        return UnconvergedTime(
-            time.value, time.low, time.high, Status.NOT_CONVERGED, time.rule, time.confidence
-        )
 
     def _grid(self) -> np.ndarray:
         """Times from long before the fastest mode decays to long after the slowest has. [m]."""

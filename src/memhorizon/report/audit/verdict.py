@@ -89,7 +89,7 @@ def _ways(record: AuditRecord, needed: Deciding) -> str:
     if needed.samples is not None:
         ways.append(f"among at most {needed.samples:,} samples (drawn, not picked)")
     if needed.fdr is not None:
-        ways.append(f"with --fdr {needed.fdr:g}")
+        ways.append(f"with --fdr {needed.fdr:g}, had that been chosen beforehand")
     return ", or ".join(ways)
 
 
