@@ -122,7 +122,7 @@ def test_undecided_samples_pass_unless_they_are_to_fail(here, capsys):
     out, err = capsys.readouterr()
     assert "\nUndecided: 2 samples have a p-value as small" in out
     assert "(undecided samples pass: 2); with --fail-undecided they count as copies" in err
-    asked = r"in place of 120 \(at the same ranks\), .* with --fdr ([\d.]+), had that been chosen beforehand\."
+    asked = r"in place of 120 \(at the same ranks\), .* with --fdr ([\d.]+), had that been chosen before"
     rate = re.search(asked, out)[1]
     assert run("--fdr", rate, "--record", "audit.json", samples="few") == 1
     assert {one.index for one in mh.load_record("audit.json").samples if one.is_copy} >= {0, 1}
