@@ -187,3 +187,12 @@ def test_a_folder_of_a_monitor_is_watched_and_reported(tmp_path, capsys):
     assert (tmp_path / "report.html").is_file()
     assert main(["report", str(tmp_path), "--rules.memorized", "0.2"]) == 2
     assert "rules: expected none with the folder of a monitor" in capsys.readouterr().err
+
+
+def test_of_a_training_that_still_learns_the_checkpoint_is_the_best_so_far():
+    """A certificate is about copies: of noise there are none."""
+    learning = replace(monitored(), verdict=Verdict(Phase.LEARNING, 300, "The held-out loss falls."))
+    text = text_on(html(learning))
+    assert "The best checkpoint so far" in text
+    assert "worth shipping" not in text
+    assert f"The best checkpoint so far, of step {BEST:,}, may still have poor samples" in sentence(learning)

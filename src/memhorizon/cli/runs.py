@@ -332,7 +332,10 @@ def report(path: Positional[Path], rules: RuleFlags = RuleFlags(), json: bool = 
     """
     if path.suffix == ".json" and not path.is_dir():
         if rules != RuleFlags():
-            raise InputError("rules: expected none with the record of a file, which holds its times already")
+            raise InputError(
+                "rules: expected none with the record of a file, which holds its times already; for other "
+                "ones give the folder of its runs"
+            )
         return page_beside(path, as_json=json)
     if is_monitored(path):
         if rules != RuleFlags():

@@ -29,11 +29,19 @@ def best_text(record: MonitorRecord) -> str:
     best = record.best
     if best is None:
         return f"No checkpoint has a certificate of at most {100 * record.target:g} % copies."
+    which = f"Use the checkpoint of step {best.step:,}"
+    if _is_learning(record):
+        which = f"The best checkpoint so far, of step {best.step:,}, may still have poor samples"
     use = (
-        f"Use the checkpoint of step {best.step:,}: at most {percent(best.certificate.upper)} of its "
+        f"{which}: at most {percent(best.certificate.upper)} of its "
         f"samples are copies, with {100 * best.certificate.confidence:g} % confidence."
     )
     return f"{use} {best.note}" if best.note else use
+
+
+def _is_learning(record: MonitorRecord) -> bool:
+    """Whether later checkpoints will be better."""
+    return record.verdict.phase is Phase.LEARNING and record.verdict.stop is Stop.NO
 
 
 def verdict(record: MonitorRecord) -> list[str]:
@@ -68,7 +76,7 @@ def _evidence(record: MonitorRecord) -> str:
 
 def certificate(record: MonitorRecord) -> str:
     """The checkpoint that is worth shipping, with what is guaranteed of it."""
-    title = "The checkpoint worth shipping"
+    title = "The best checkpoint so far" if _is_learning(record) else "The checkpoint worth shipping"
     if record.best is None:
         return section(title, f"<p>{text_of(best_text(record))} {_why_none(record)}</p>")
     return section(title, _facts(record, record.best), f"<p>{text_of(_meaning(record))}</p>")
