@@ -20,7 +20,7 @@ def accelerated(monitor: Watching, accelerator: object, *, sync_every: int = SYN
 
     Returns:
         What is used in place of the monitor, in every process: `update(step, model)`, `should_stop` and
-        `finish(model)`.
+        `finish(model)`. Its `monitor` has `verdict`, `best`, `record()` and `report(path)`, in the main process.
 
     Raises:
         InputError: if one of them is of another kind, or the weights are spread over the processes.
