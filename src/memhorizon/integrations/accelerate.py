@@ -20,7 +20,8 @@ def accelerated(monitor: Watching, accelerator: object, *, sync_every: int = SYN
 
     Returns:
         What is used in place of the monitor, in every process: `update(step, model)`, `should_stop` and
-        `finish(model)`. Its `monitor` has `verdict`, `best`, `record()` and `report(path)`, in the main process.
+        `finish(model)`. In the main process its `monitor` has `verdict`, `best`, `record()` and
+        `report(path)`.
 
     Raises:
         InputError: if one of them is of another kind, or the weights are spread over the processes.
