@@ -60,7 +60,7 @@ def test_a_path_where_no_file_can_be(sweep, tmp_path, place):
 
 
 def test_a_folder_in_place_of_a_record(tmp_path):
-    with pytest.raises(mh.InputError, match="^path: cannot write"):
+    with pytest.raises(mh.InputError, match="^path: expected a file to write, got a folder"):
         write_record(TABLE, tmp_path)
     with pytest.raises(mh.InputError, match="^path: cannot read"):
         mh.load_record(tmp_path)
