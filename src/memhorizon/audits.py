@@ -92,7 +92,7 @@ class AuditReport:
         """The samples with as small a p-value as exact copies have that are too few to be reported.
 
         No part of `pairs`, and `passed` lets them pass unless it is told otherwise: look at them, or audit
-        with fewer samples or more reference items.
+        with more reference items.
         """
         return [dict(vars(one)) for one in self.answer.undecided]
 

@@ -148,8 +148,8 @@ def gather(sources: Source | Iterable[Source], rules: Rules | None = None) -> Ga
     if rules is not None:
         check_kind("rules", rules, Rules)
     listed = _listed(sources)
-    records = [_record_of(one) for one in listed if _is_record(one)]
-    places = [one for one in listed if not (isinstance(one, Mapping) or _is_record(one))]
+    records = [_record_of(one) for one in listed if is_record(one)]
+    places = [one for one in listed if not (isinstance(one, Mapping) or is_record(one))]
     runs = [run for place in places for run in _runs_at(place)]
     found = pilots_of_rows([one for one in listed if isinstance(one, Mapping)])
     for one in records:
@@ -161,7 +161,7 @@ def gather(sources: Source | Iterable[Source], rules: Rules | None = None) -> Ga
     return Gathered(_once(found), _left_out(records))
 
 
-def _is_record(one: object) -> bool:
+def is_record(one: object) -> bool:
     """Whether a source is a record, or the file of one."""
     if isinstance(one, str | Path):
         return Path(one).suffix == ".json" and os.path.isfile(one)  # noqa: PTH113  False where no file can be

@@ -67,11 +67,13 @@ def test_each_number_is_the_one_at_which_all_are_reported(small, m, n_reference)
     assert reported(small, m, needed.n_reference - 1) < k
     assert reported(small, m, n_reference, 0.98 if needed.fdr is None else 0.99 * needed.fdr) < k
     assert needed.fdr is None or reported(small, m, n_reference, needed.fdr) == k
-    if needed.samples is None:
-        assert reported(small, k, n_reference) < k
-    else:
-        assert reported(small, needed.samples, n_reference) == k
-        assert reported(small, needed.samples + 1, n_reference) < k
+
+
+def test_fewer_samples_of_the_same_generator_decide_nothing():
+    """One in twenty has the smallest p-value: reported among 200 if and only if among 20."""
+    for n_reference in (300, 500):
+        few = reported([1], 20, n_reference) == 1
+        assert (reported([1] * 10, 200, n_reference) == 10) is few
 
 
 def test_copies_that_are_reported_count_with_those_that_are_not():
@@ -79,7 +81,7 @@ def test_copies_that_are_reported_count_with_those_that_are_not():
     record = record_of([*[1] * 5, 2, *[101] * 14], 100)
     assert record.copies.count == 5
     assert [one.index for one in record.undecided] == [5]
-    assert deciding(record).samples == math.floor(6 * RATE * 101 / 2) == 15
+    assert deciding(record).n_reference == math.ceil(20 * 2 / (6 * RATE)) - 1 == 133
 
 
 def test_nothing_undecided_needs_nothing():

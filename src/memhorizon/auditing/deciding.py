@@ -1,4 +1,7 @@
-"""What would report samples that are undecided: fewer samples, more reference items, or a larger rate."""
+"""What would report samples that are undecided: more reference items, or a larger rate.
+
+Not fewer samples: of those drawn from the same generator the same share is undecided, and only that counts.
+"""
 
 import math
 from dataclasses import dataclass
@@ -14,12 +17,10 @@ class Deciding:
     """What would report all samples that are undecided, each number by itself and the others as they are.
 
     Attributes:
-        samples: audited with them at most; None where even they alone are too few.
         n_reference: reference items at least, if the samples have the same ranks among them.
         fdr: false-discovery rate at least; None where no rate below 1 would.
     """
 
-    samples: int | None
     n_reference: int
     fdr: float | None
 
@@ -40,20 +41,9 @@ def deciding(record: AuditRecord) -> Deciding | None:
     k = sum(one.p <= p for one in record.samples)
     count = round(p / record.resolution)
     return Deciding(
-        samples=most_samples(k, p, record.fdr),
         n_reference=fewest_reference(k, len(record.samples), count, record.fdr),
         fdr=rate_above(max(one.q for one in record.undecided)),
     )
-
-
-def most_samples(k: int, p: float, rate: float) -> int | None:
-    """The largest M with M p / k <= rate; None where it is below k.
-
-    >>> most_samples(2, 1 / 101, 0.05), most_samples(2, 0.1, 0.05)
-    (10, None)
-    """
-    most = math.floor(k * rate / p * (1 + ROUNDING))
-    return most if most >= k else None
 
 
 def fewest_reference(k: int, m: int, count: int, rate: float) -> int:

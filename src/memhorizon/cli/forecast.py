@@ -17,7 +17,7 @@ from memhorizon.figures.forecast import forecast as drawn
 from memhorizon.figures.style import save
 from memhorizon.files.plain import check_file, write_page
 from memhorizon.forecasts import forecast as forecast_of
-from memhorizon.forecasts import rules_beside
+from memhorizon.forecasts import is_record, rules_beside
 from memhorizon.records.files import to_plain, write_record
 from memhorizon.records.forecast import ForecastRecord
 from memhorizon.report import report
@@ -85,14 +85,10 @@ def _rules_over(pilots: Sequence[Path], given: RuleFlags) -> Rules | None:
     Raises:
         InputError: if rules were given for the file of a record, which has its times.
     """
-    files = [path for path in pilots if path.suffix == ".json" and not path.is_dir()]
     if given == RuleFlags():
         return None
-    if files:
-        raise InputError(
-            "rules: expected none with the record of a file, which holds its times already; "
-            "give the folder of its runs in its place"
-        )
+    if any(is_record(path) for path in pilots):
+        given.check_none_for_a_record()
     return given.over(rules_beside(pilots))
 
 

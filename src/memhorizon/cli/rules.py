@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from memhorizon.errors import InputError
 from memhorizon.timescales.rules import AT_A_TIME, OF_SAMPLES, Rules
 
 
@@ -26,6 +27,18 @@ class RuleFlags:
     tolerance: float | None = None
     relative_to: Literal["worst", "best"] | None = None
     memorized: float | None = None
+
+    def check_none_for_a_record(self) -> None:
+        """Refuse rules for the file of a record.
+
+        Raises:
+            InputError: if any was given.
+        """
+        if self != RuleFlags():
+            raise InputError(
+                "rules: expected none with the record of a file, which holds its times already; give the "
+                "folder of its runs in its place"
+            )
 
     def over(self, rules: Rules | None) -> Rules | None:
         """The rules with what was given in place of theirs; None where nothing is known of either."""

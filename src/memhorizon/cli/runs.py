@@ -331,11 +331,7 @@ def report(path: Positional[Path], rules: RuleFlags = RuleFlags(), json: bool = 
         json: print the record.
     """
     if path.suffix == ".json" and not path.is_dir():
-        if rules != RuleFlags():
-            raise InputError(
-                "rules: expected none with the record of a file, which holds its times already; for other "
-                "ones give the folder of its runs"
-            )
+        rules.check_none_for_a_record()
         return page_beside(path, as_json=json)
     if is_monitored(path):
         if rules != RuleFlags():

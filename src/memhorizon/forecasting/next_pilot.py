@@ -139,15 +139,7 @@ def _width_after(pilots: Sequence[Pilot], candidate: _Candidate, target: Target,
 def _longer(pilots: Sequence[Pilot], question: Question) -> NextPilot:
     """Where no time was observed: the smallest pilot that had not got there, longer; else a larger one."""
     known = [pilot for pilot in pilots if pilot.time(question.timescale).known]
-    late = [pilot for pilot in known if pilot.time(question.timescale).status is Status.NOT_REACHED]
-    if late:
-        pilot = min(late, key=lambda pilot: pilot.point.n_train)
-        n_train = pilot.point.n_train
-        note = f"the smallest pilot, {FURTHER:g} times as long as the longest so far"
-    else:
-        pilot = max(known, key=lambda pilot: pilot.point.n_train)
-        n_train = 2 * pilot.point.n_train
-        note = "twice the largest pilot, with earlier looks: all were there before their first look"
+    pilot, n_train, note = _one_beyond(known, question.timescale)
     steps = math.ceil(FURTHER * max(pilot.time(question.timescale).value for pilot in known))
     batch = min(n_train, pilot.batch_limit or n_train)
     items = steps * batch
@@ -163,6 +155,18 @@ def _longer(pilots: Sequence[Pilot], question: Question) -> NextPilot:
         width=pilot.point.width,
         lr=pilot.point.lr,
     )
+
+
+def _one_beyond(known: Sequence[Pilot], timescale: str) -> tuple[Pilot, float, str]:
+    """The pilot whose like is to be run, on how many items, and why."""
+    late = [pilot for pilot in known if pilot.time(timescale).status is Status.NOT_REACHED]
+    if late:
+        pilot = min(late, key=lambda pilot: pilot.point.n_train)
+        note = f"the smallest pilot, {FURTHER:g} times as long as the longest so far"
+        return pilot, pilot.point.n_train, note
+    pilot = max(known, key=lambda pilot: pilot.point.n_train)
+    note = "twice the largest pilot, with earlier looks: all were there before their first look"
+    return pilot, 2 * pilot.point.n_train, note
 
 
 def _seconds_per_item(pilots: Sequence[Pilot]) -> float:

@@ -61,7 +61,7 @@ WINDOW_FASHION = replace(
     data=replace(FASHION.data, n_holdout=1024),
 )
 
-WINDOW_FASHION_28 = replace(  # a third resolution on top; its own at a day of a core, minutes of a GPU
+WINDOW_FASHION_28 = replace(  # with a third resolution on top; for a GPU
     WINDOW_FASHION,
     data=replace(WINDOW_FASHION.data, size=None),
     model=replace(SMALL_UNET, multipliers=(1, 2, 2), attention=(False, False, True)),

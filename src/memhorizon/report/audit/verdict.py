@@ -86,8 +86,6 @@ def _ways(record: AuditRecord, needed: Deciding) -> str:
     """The numbers that would report the undecided samples, each by itself."""
     more = f"{needed.n_reference:,} reference items in place of {record.n_reference:,}"
     ways = [f"with {more} (at the same ranks)"]
-    if needed.samples is not None:
-        ways.append(f"among at most {needed.samples:,} samples (drawn, not picked)")
     if needed.fdr is not None:
         ways.append(f"with --fdr {needed.fdr:g}, had that been chosen beforehand")
     return ", or ".join(ways)
