@@ -122,3 +122,21 @@ def sheets_of(steps=STEPS, count=16):
         rows.append(Sheet(step, tuple(SheetRow(*entry) for entry in entries), f"sheet-{step}.png"))
         pictures[step] = (samples, digits[nearest])
     return tuple(rows), pictures
+
+
+def look_of(
+    step, loss, *, train=None, rise=0.0, error=0.005, gap=0.1, copies=None, certified=False, upper=math.nan
+):
+    """A look with these losses."""
+    return Look(
+        step,
+        Phase.CANNOT_TELL,
+        train_loss=loss if train is None else train,
+        holdout_loss=loss,
+        rise=rise,
+        rise_error=error,
+        gap=gap,
+        copies=None if copies is None else Fraction.of(*copies),
+        certified=certified,
+        upper=upper,
+    )

@@ -103,3 +103,8 @@ def fall_rate(loss: float, step: int, before: Look) -> float:
         return 0.0
     b = math.log(before.holdout_loss / loss) / math.log(step / before.step)
     return 1 - 1.2**-b
+
+
+def latest_sampled(looks: Sequence[Look]) -> Look | None:
+    """The latest look with samples."""
+    return next((look for look in reversed(looks) if look.copies is not None), None)
