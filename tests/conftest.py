@@ -12,6 +12,12 @@ typecheck.install()
 
 
 @pytest.fixture(autouse=True)
+def types_are_checked_anew():
+    """The first calls of every function, in each test."""
+    typecheck.begin_test()
+
+
+@pytest.fixture(autouse=True)
 def no_waiting_for_the_disk(monkeypatch):
     """Files are not forced onto the disk: no test goes through a power cut, and waiting takes minutes."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
