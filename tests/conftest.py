@@ -4,6 +4,9 @@ import os
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
+# A hundred processes that tests start read the compiled package instead of compiling it each.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 import pytest
 
 import typecheck
