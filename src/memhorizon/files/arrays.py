@@ -157,6 +157,10 @@ def _read_npy(file: BufferedIOBase, size: int, where: str) -> np.ndarray:
     check_unpacked(header.bytes, where)
     _check_size(header, size - file.tell(), where)
     file.seek(0)
+    return _read_quietly(file)
+
+
+def _read_quietly(file: BufferedIOBase) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # NumPy's remark on headers of Python 2
         return np.lib.format.read_array(file, allow_pickle=False)

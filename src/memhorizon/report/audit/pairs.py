@@ -127,11 +127,18 @@ def _images(one: AuditedSample, frames: Frames) -> str:
 
 def _words(one: AuditedSample) -> str:
     """p, q, view, statistic and edit, then both names."""
-    seen = f"{one.view}, statistic {two_digits_text(one.statistic)}"
-    edit = f"<p>edit: {text_of(one.edit)}</p>" if one.edit else ""
+    names = f"sample {name_of(one.name)}, training image {name_of(one.nearest_name)}"
+    return f"{_evidence(one)}{_seen(one)}<p>{names}</p>"
+
+
+def _evidence(one: AuditedSample) -> str:
     guaranteed = ", guaranteed" if one.is_guaranteed else ""
     numbers = f"p = {two_digits_text(one.p)}, q = {two_digits_text(one.q)}{guaranteed}"
-    return (
-        f'<p class="evidence">{text_of(numbers)}</p><p>{text_of(seen)}</p>{edit}'
-        f"<p>sample {name_of(one.name)}, training image {name_of(one.nearest_name)}</p>"
-    )
+    return f'<p class="evidence">{text_of(numbers)}</p>'
+
+
+def _seen(one: AuditedSample) -> str:
+    """In which view the copy was found, and how it was edited."""
+    seen = f"{one.view}, statistic {two_digits_text(one.statistic)}"
+    edit = f"<p>edit: {text_of(one.edit)}</p>" if one.edit else ""
+    return f"<p>{text_of(seen)}</p>{edit}"

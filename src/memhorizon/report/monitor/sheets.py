@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -44,21 +45,34 @@ Find: TypeAlias = Callable[[Sheet], SheetPictures | None]  # the images of a she
 
 def in_folder(root: Path) -> Find:
     """Find images in the folder of a monitor, one sheet at a time; none where they are missing or damaged."""
+    return partial(_found_in, root)
 
-    def find(sheet: Sheet) -> SheetPictures | None:
-        path = Path(sheet.arrays)
-        if not sheet.arrays or path.is_absolute() or ".." in path.parts:  # a record may come from a stranger
-            return None
-        try:
-            check_regular(root / path)
-            with safe_open(root / path, framework="pt") as file:
-                found = SheetPictures(file.get_tensor("samples"), file.get_tensor("nearest"))
-        except (OSError, InputError, SafetensorError):
-            return None
-        count = len(sheet.rows)  # a later look at the same step has written over this one otherwise
-        return found if len(found.samples) == len(found.nearest) == count else None
 
-    return find
+def _found_in(root: Path, sheet: Sheet) -> SheetPictures | None:
+    if not _stays_inside(sheet.arrays):
+        return None
+    found = _read(root / sheet.arrays)
+    return found if found is not None and _has_all(found, sheet) else None
+
+
+def _stays_inside(place: str) -> bool:
+    """Whether it is a place below a folder: a record may come from a stranger."""
+    path = Path(place)
+    return bool(place) and not path.is_absolute() and ".." not in path.parts
+
+
+def _read(path: Path) -> SheetPictures | None:
+    try:
+        check_regular(path)
+        with safe_open(path, framework="pt") as file:
+            return SheetPictures(file.get_tensor("samples"), file.get_tensor("nearest"))
+    except (OSError, InputError, SafetensorError):
+        return None
+
+
+def _has_all(found: SheetPictures, sheet: Sheet) -> bool:
+    """Whether they are those of the sheet, or a later look at the same step has written over them."""
+    return len(found.samples) == len(found.nearest) == len(sheet.rows)
 
 
 def sheets(record: MonitorRecord, find: Find) -> str:
