@@ -183,7 +183,7 @@ def _is_beyond_bytes(picture: Image.Image, color: object) -> bool:
     """Whether the pixels, or their transparent colour, are no bytes."""
     if picture.mode.startswith(("1", "I")) or ";" in _packing(picture):
         return True
-    return isinstance(color, int | tuple) and np.max(color) > 255
+    return isinstance(color, int | tuple) and bool(np.max(color) > 255)
 
 
 def _check_size(picture: Image.Image) -> None:
