@@ -44,16 +44,18 @@ class _Pairs:
         """The first ones open, more behind a line, the rest counted."""
         if not samples:
             return ["<p>No sample is reported as a copy.</p>"]
-        first = samples[:OPEN]
-        more = samples[OPEN:MOST]
-        left = len(samples) - len(first) - len(more)
+        first = self._shown(samples[:OPEN], OPEN_BYTES, start=1)
+        return [self._order(), first, self._more(samples), _not_shown(samples)]
+
+    def _order(self) -> str:
         order = "Sorted by evidence: the smallest p-value first, then the smallest statistic."
-        return [
-            f"<p>{text_of(order)} {text_of(self._about())}</p>",
-            self._shown(first, OPEN_BYTES, start=1),
-            folded(f"{len(more):,} more pairs", self._shown(more, FOLDED_BYTES, OPEN + 1)) if more else "",
-            f"<p>{left:,} further copies are not shown; the CSV of pairs names them.</p>" if left else "",
-        ]
+        return f"<p>{text_of(order)} {text_of(self._about())}</p>"
+
+    def _more(self, samples: Sequence[AuditedSample]) -> str:
+        more = samples[OPEN:MOST]
+        if not more:
+            return ""
+        return folded(f"{len(more):,} more pairs", self._shown(more, FOLDED_BYTES, OPEN + 1))
 
     def undecided(self, samples: Sequence[AuditedSample]) -> list[str]:
         """Open, for a person has to look at them."""
@@ -112,6 +114,11 @@ class _Pairs:
             for one in samples
         ]
         return table(heads, rows)
+
+
+def _not_shown(copies: Sequence[AuditedSample]) -> str:
+    left = len(copies) - MOST
+    return f"<p>{left:,} further copies are not shown; the CSV of pairs names them.</p>" if left > 0 else ""
 
 
 def _images(one: AuditedSample, frames: Frames) -> str:

@@ -81,15 +81,29 @@ def sheets(record: MonitorRecord, find: Find) -> str:
     if not known or len(record.item_shape) != 3:
         return ""
     chosen = _chosen(record, known)
-    others = [sheet for sheet in reversed(known) if sheet not in chosen][: MOST - len(chosen)]
-    count = sum(2 * min(len(sheet.rows), PAIRS) for sheet in (*chosen, *others))
-    side = side_for(count, record.item_shape[0], BYTES)
+    others = _others(known, chosen)
+    side = _side(record, [*chosen, *others])
     shown = _written(record, chosen, find, side)
-    more = _written(record, others, find, side)
-    hidden = [folded(f"{len(more)} more look{'' if len(more) == 1 else 's'}", "".join(more))] if more else []
+    hidden = _folded(_written(record, others, find, side))
     if not (shown or hidden):
         return ""
     return section("Samples beside the training set", f"<p>{ABOUT}</p>", "".join(shown + hidden))
+
+
+def _others(known: Sequence[Sheet], chosen: Sequence[Sheet]) -> list[Sheet]:
+    return [sheet for sheet in reversed(known) if sheet not in chosen][: MOST - len(chosen)]
+
+
+def _side(record: MonitorRecord, written: Sequence[Sheet]) -> int:
+    """The side of a picture with which all of them stay below the bytes of the page."""
+    count = sum(2 * min(len(sheet.rows), PAIRS) for sheet in written)
+    return side_for(count, record.item_shape[0], BYTES)
+
+
+def _folded(more: Sequence[str]) -> list[str]:
+    if not more:
+        return []
+    return [folded(f"{len(more)} more look{'' if len(more) == 1 else 's'}", "".join(more))]
 
 
 def _written(record: MonitorRecord, some: Sequence[Sheet], find: Find, side: int) -> list[str]:
