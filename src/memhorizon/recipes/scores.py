@@ -1,7 +1,7 @@
 """How well forecasts did: means and medians where there are any, intervals over whole sweeps."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import itemgetter
 
 import numpy as np
@@ -24,16 +24,15 @@ def median_or_nan(values: Sequence[float]) -> float:
 
 def resampled(shares: Sequence[tuple[str, float]]) -> tuple[float, float]:
     """95 % interval of the mean over forecasts, with whole sweeps drawn with replacement."""
-    table = _sums_of_sweeps(shares)
-    if len(table) < 2:
-        return math.nan, math.nan
-    return _middle_95(_means_of_draws(table))
-
-
-def _sums_of_sweeps(shares: Sequence[tuple[str, float]]) -> Float[np.ndarray, "sweeps 2"]:
-    """The sum over the forecasts of each sweep, and their number."""
     by_sweep = grouped(shares, itemgetter(0))
-    return np.array([(sum(share for _, share in own), len(own)) for own in by_sweep.values()])
+    if len(by_sweep) < 2:
+        return math.nan, math.nan
+    return _middle_95(_means_of_draws(_sums(by_sweep.values())))
+
+
+def _sums(sweeps: Iterable[Sequence[tuple[str, float]]]) -> Float[np.ndarray, "sweeps 2"]:
+    """The sum over the forecasts of each sweep, and their number."""
+    return np.array([(sum(share for _, share in own), len(own)) for own in sweeps])
 
 
 def _means_of_draws(table: Float[np.ndarray, "sweeps 2"]) -> Float[np.ndarray, " draws"]:
