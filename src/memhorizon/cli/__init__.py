@@ -196,14 +196,17 @@ def sentence(error: BaseException) -> str | None:
 
 def _find_matplotlib_a_home() -> None:
     """Let matplotlib keep its list of fonts in a temporary folder where the user has none to write to."""
-    if "MPLCONFIGDIR" in os.environ:
+    if "MPLCONFIGDIR" in os.environ or _has_a_home():
         return
+    folder = tempfile.mkdtemp(prefix="memhorizon-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["MPLCONFIGDIR"] = folder
+
+
+def _has_a_home() -> bool:
+    """Whether the user has a folder to write to."""
     try:
         home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home())
-        writable = os.access(home, os.W_OK)
+        return os.access(home, os.W_OK)
     except RuntimeError:  # no HOME, and no user of this number
-        writable = False
-    if not writable:
-        folder = tempfile.mkdtemp(prefix="memhorizon-")
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        os.environ["MPLCONFIGDIR"] = folder
+        return False

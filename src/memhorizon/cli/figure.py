@@ -30,18 +30,24 @@ def figure(name: Positional[str], results: Path = Path("results")) -> int:
         name: the record (its file name without .json, or its path), or "all".
         results: where the records are.
     """
-    if name.endswith(".json"):
-        draw(Path(name))
-        return 0
-    every = sorted(path for path in results.rglob("*.json") if path.name not in OF_RUNS)
     if name == "all":
-        return _draw_all(every)
-    found = [path for path in every if path.stem == name]
-    if not found:
-        raise InputError(f"name: expected a record in {results}, the path of one, or 'all', got {name!r}")
-    for path in found:
+        return _draw_all(_records(results))
+    paths = [Path(name)] if name.endswith(".json") else _named(name, results)
+    for path in paths:
         draw(path)
     return 0
+
+
+def _records(results: Path) -> list[Path]:
+    return sorted(path for path in results.rglob("*.json") if path.name not in OF_RUNS)
+
+
+def _named(name: str, results: Path) -> list[Path]:
+    """The records of this name, at least one."""
+    found = [path for path in _records(results) if path.stem == name]
+    if not found:
+        raise InputError(f"name: expected a record in {results}, the path of one, or 'all', got {name!r}")
+    return found
 
 
 def _draw_all(paths: Sequence[Path]) -> int:

@@ -46,10 +46,14 @@ def finish(
 def _say_what_is_apart(made: SweepRecord) -> None:
     """Name the runs that do not compare with the others, and those that could not be read."""
     for other in made.others:
-        entries = ", ".join(f"{name} = {value}" for name, value in other.differs.items())
-        say(f"apart on the page, for they do not compare: {len(other.runs)} of the runs, with {entries}")
+        _say_apart(other)
     for run in made.left_out:
         say(f"left out: {run.key}: {run.reason}")
+
+
+def _say_apart(other: SweepRecord) -> None:
+    entries = ", ".join(f"{name} = {value}" for name, value in other.differs.items())
+    say(f"apart on the page, for they do not compare: {len(other.runs)} of the runs, with {entries}")
 
 
 def page_beside(path: Path, *, as_json: bool = False) -> int:

@@ -10,7 +10,7 @@ from memhorizon.cli.terminal import say
 from memhorizon.cli.units import duration
 from memhorizon.errors import InputError
 from memhorizon.experiments.config import Config
-from memhorizon.experiments.cost import costs
+from memhorizon.experiments.cost import Cost, costs
 from memhorizon.experiments.executors import Executor, Local
 from memhorizon.experiments.run import Progress, execute
 from memhorizon.experiments.run_directory import RunDir
@@ -28,14 +28,22 @@ def follow(events: Iterator[Progress], name: str, *, quiet: bool = False) -> Non
 def follow_run(run: RunDir, *, device: str | None = None, quiet: bool = False) -> None:
     """Do one run: say how long it will take and where, then show its progress."""
     if not (quiet or run.done):
-        done = run.last_step()
-        begins = f"resumes after step {done:,}" if done else "begins"
-        cost = next(costs([run.config], device=device))
-        if isinstance(cost, InputError):  # it cannot be done
-            raise cost
-        about = duration(cost.seconds(run.config, done=done))
-        say(f"{run.path} {begins}: about {about} on {place_of(device)}")
+        _say_how_long(run, device)
     follow(execute(run, device=device), run.path.name, quiet=quiet)
+
+
+def _say_how_long(run: RunDir, device: str | None) -> None:
+    done = run.last_step()
+    begins = f"resumes after step {done:,}" if done else "begins"
+    about = duration(_cost(run, device).seconds(run.config, done=done))
+    say(f"{run.path} {begins}: about {about} on {place_of(device)}")
+
+
+def _cost(run: RunDir, device: str | None) -> Cost:
+    cost = next(costs([run.config], device=device))
+    if isinstance(cost, InputError):  # it cannot be done
+        raise cost
+    return cost
 
 
 def follow_sweep(

@@ -21,6 +21,7 @@ from memhorizon.forecasts import is_record, rules_beside
 from memhorizon.records.files import to_plain, write_record
 from memhorizon.records.forecast import ForecastRecord
 from memhorizon.report import report
+from memhorizon.results import Status
 from memhorizon.timescales.rules import Rules
 
 PAGES = (".html", ".htm")
@@ -110,19 +111,33 @@ def show(made: ForecastRecord, output: Path | None, record: Path | None, *, as_j
     """Write the files that were asked for, and print the answer."""
     if record is not None:
         write_record(made, record)
-    if output is not None and output.suffix in PAGES:
-        write_page(output, report(made))
-    elif output is not None:
-        save(drawn(made.forecast).plot(), output)
+    _write(made, output)
     if as_json:
         print(json_module.dumps(to_plain(made)))
+    else:
+        _tell(made, output)
+
+
+def _write(made: ForecastRecord, output: Path | None) -> None:
+    """Write the page, or the picture alone."""
+    if output is None:
         return
+    if output.suffix in PAGES:
+        write_page(output, report(made))
+    else:
+        save(drawn(made.forecast).plot(), output)
+
+
+def _tell(made: ForecastRecord, output: Path | None) -> None:
     print(made.forecast.summary())
-    status = made.forecast.tau_mem.status
-    if status.advice:
-        say(f"{status}: {status.advice}")
+    _say_advice(made.forecast.tau_mem.status)
     if output is not None:
         print(f"open {output}")
+
+
+def _say_advice(status: Status) -> None:
+    if status.advice:
+        say(f"{status}: {status.advice}")
 
 
 def commands(arguments: Sequence[str]) -> list[tuple[str, Callable[..., int]]]:

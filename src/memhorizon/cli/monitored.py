@@ -63,15 +63,25 @@ def _record(path: Path) -> MonitorRecord:
 def _state(path: Path) -> str:
     """The verdict, the checkpoint to use, and the last looks, as lines."""
     record = _record(path)
-    name = record.name or path.absolute().name
-    stop = f", {record.verdict.stop}" if record.verdict.is_past else ""
-    head = f"{name}: {record.verdict.phase}{stop} after step {record.verdict.step:,}"
-    cost = "" if record.budget is None else f", {100 * record.overhead:.1f} % of the time of training"
+    head = f"{_verdict(record, record.name or path.absolute().name)} ({_about(record)})"
     looks = [_line(look) for look in record.looks[-SHOWN:]]
+    return "\n".join([head, sentence(record), HEAD, *looks, *_sheet(record, path)])
+
+
+def _verdict(record: MonitorRecord, name: str) -> str:
+    stop = f", {record.verdict.stop}" if record.verdict.is_past else ""
+    return f"{name}: {record.verdict.phase}{stop} after step {record.verdict.step:,}"
+
+
+def _about(record: MonitorRecord) -> str:
+    cost = "" if record.budget is None else f", {100 * record.overhead:.1f} % of the time of training"
+    return f"{len(record.looks):,} looks{cost}"
+
+
+def _sheet(record: MonitorRecord, path: Path) -> list[str]:
+    """Where the last contact sheet is, if there is one."""
     sheets = [path / look.sheet for look in record.looks if look.sheet]
-    sheet = [f"samples beside the training set: {sheets[-1]}"] if sheets else []
-    lines = [f"{head} ({len(record.looks):,} looks{cost})", sentence(record), HEAD, *looks, *sheet]
-    return "\n".join(lines)
+    return [f"samples beside the training set: {sheets[-1]}"] if sheets else []
 
 
 def _line(look: Look) -> str:

@@ -52,9 +52,20 @@ def reproduce_one(recipe: Recipe, asked: Asked) -> int:
     Returns:
         The exit status: 1 where runs failed.
     """
+    _announce_runs(recipe, asked)
+    made = _reproduced(recipe, asked)
+    _tell(made)
+    return 1 if made.failed else 0
+
+
+def _announce_runs(recipe: Recipe, asked: Asked) -> None:
+    """Say what the runs of a sweep will take."""
     if recipe.is_sweep and not asked.quiet:
         announce(recipe.plan(asked.size), asked.root / recipe.name, asked.device, asked.executor)
-    made = recipe.reproduce(
+
+
+def _reproduced(recipe: Recipe, asked: Asked) -> Reproduced:
+    return recipe.reproduce(
         asked.out,
         asked.size,
         root=asked.root,
@@ -63,8 +74,6 @@ def reproduce_one(recipe: Recipe, asked: Asked) -> int:
         device=asked.device,
         watch=partial(_shown, recipe.name, asked.quiet),
     )
-    _tell(made)
-    return 1 if made.failed else 0
 
 
 def _tell(made: Reproduced) -> None:

@@ -48,13 +48,20 @@ class Contrasts:
     def _axes(self, axes: Axes, values: Sequence[float]) -> None:
         """The values along the horizontal axis, ratios from 1/2 to 2 or further along the vertical one."""
         first = self.record.contrasts[0]
-        style.log_scale(axes.yaxis)
-        low, high = axes.get_ylim()
-        axes.set_ylim(min(low, 0.5), max(high, 2.0))
-        style.categories(axes.xaxis, [f"{value:g}" for value in values])
-        axes.set_xlim(-0.5, len(values) - 0.5)
-        axes.set_xlabel(label_of(first.factor))
-        axes.set_ylabel(f"time / that at {first.reference:g}")
+        _ratio_axis(axes)
+        _value_axis(axes, values)
+        axes.set(xlabel=label_of(first.factor), ylabel=f"time / that at {first.reference:g}")
+
+
+def _ratio_axis(axes: Axes) -> None:
+    style.log_scale(axes.yaxis)
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, 0.5), max(high, 2.0))
+
+
+def _value_axis(axes: Axes, values: Sequence[float]) -> None:
+    style.categories(axes.xaxis, [f"{value:g}" for value in values])
+    axes.set_xlim(-0.5, len(values) - 0.5)
 
 
 def _row(contrast: Contrast) -> Row:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from memhorizon.errors import InputError
 from memhorizon.figures import marks, style
 from memhorizon.figures.marks import TIMESCALES, TimescaleMark
-from memhorizon.figures.picture import Row, interval_cells
+from memhorizon.figures.picture import Row, interval_cells, points_of
 from memhorizon.forecasting.answers import Forecast, ForecastTime, PilotTime, interval_text
 from memhorizon.results import Curve, Time
 
@@ -26,14 +26,7 @@ class ForecastPicture:
 
     def frame(self) -> list[Row]:
         """One row per pilot and timescale, per point of the law, and for the answer."""
-        rows: list[Row] = []
-        for name in TIMESCALES:
-            rows += [_pilot_row(pilot, name) for pilot in self.forecast.pilots]
-            rows += _law_rows(_law(self.forecast, name), name)
-            answer = _answer(self.forecast, name)
-            about: Row = {"quantity": f"forecast of {name}", "n_train": self.forecast.n_train}
-            rows.append(about | interval_cells(answer.step) | {"status": answer.status})
-        return rows
+        return [row for name in TIMESCALES for row in _rows(self.forecast, name)]
 
     @style.drawing()
     def plot(self) -> Figure:
@@ -78,18 +71,28 @@ def _time(pilot: PilotTime, name: str) -> Time:
     return pilot.tau_mem if name == "tau_mem" else pilot.tau_gen
 
 
+def _rows(found: Forecast, name: str) -> list[Row]:
+    pilots = [_pilot_row(pilot, name) for pilot in found.pilots]
+    return [*pilots, *_law_rows(_law(found, name), name), _answer_row(found, name)]
+
+
 def _pilot_row(pilot: PilotTime, name: str) -> Row:
     time = _time(pilot, name)
     return {"quantity": name, "n_train": pilot.n_train} | interval_cells(time) | {"status": time.status}
 
 
+def _answer_row(found: Forecast, name: str) -> Row:
+    answer = _answer(found, name)
+    about: Row = {"quantity": f"forecast of {name}", "n_train": found.n_train}
+    return about | interval_cells(answer.step) | {"status": answer.status}
+
+
 def _law_rows(law: Curve | None, name: str) -> list[Row]:
     if law is None:
         return []
-    columns = zip(law.step.tolist(), law.value.tolist(), law.low.tolist(), law.high.tolist(), strict=True)
     return [
         {"quantity": f"law of {name}", "n_train": n, "value": value, "low": low, "high": high, "status": ""}
-        for n, value, low, high in columns
+        for n, value, low, high in points_of(law)
     ]
 
 

@@ -1,6 +1,7 @@
 """Images of samples in a figure: their grey levels, their place, a frame around copies."""
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from memhorizon.figures import style
@@ -16,10 +17,14 @@ def pixels_of(items: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
     Returns:
         Channels last, none where there is one. [m, height, width] or [m, height, width, 3]
     """
+    scaled = _scaled(items, neighbours)
+    return scaled[:, 0] if scaled.shape[1] == 1 else np.moveaxis(scaled[:, :3], 1, -1)
+
+
+def _scaled(items: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
     low = float(neighbours.min())
     high = float(neighbours.max())
-    scaled = np.clip((items - low) / max(high - low, 1e-9), 0, 1)
-    return scaled[:, 0] if scaled.shape[1] == 1 else np.moveaxis(scaled[:, :3], 1, -1)
+    return np.clip((items - low) / max(high - low, 1e-9), 0, 1)
 
 
 def draw_image(
@@ -41,9 +46,19 @@ def draw_image(
         copied: whether it has the frame of copies; others have a grey line of a quarter of its width.
         frame: its width, in points.
     """
-    width, height = figure.get_size_inches()
-    axes = figure.add_axes((corner[0] / width, corner[1] / height, size / width, size / height))
+    axes = _square(figure, corner, size)
     axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    _draw_frame(axes, frame, copied=copied)
+
+
+def _square(figure: Figure, corner: tuple[float, float], size: float) -> Axes:
+    """Axes for one image, from inches to shares of the figure."""
+    width, height = figure.get_size_inches()
+    return figure.add_axes((corner[0] / width, corner[1] / height, size / width, size / height))
+
+
+def _draw_frame(axes: Axes, frame: float, *, copied: bool) -> None:
+    """A frame, and no ticks."""
     axes.set(xticks=[], yticks=[])
     colour = style.FRAME if copied else "#bbbbbb"
     axes.spines[:].set(visible=True, color=colour, linewidth=frame if copied else frame / 4)

@@ -1,8 +1,9 @@
 """Signals of a monitored training along its steps, and the evidence for copies."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -61,23 +62,27 @@ class Signals:
 
     def frame(self) -> list[Row]:
         """One row per look and signal, or noise quantile: the value and its standard error."""
-        rows: list[Row] = [
+        return [*self._signal_rows(), *self._level_rows()]
+
+    def _signal_rows(self) -> list[Row]:
+        return [
             {"step": look.step, "signal": one.name, "value": one.value(look), "error": one.error(look)}
             for one in self.shown()
             for look in self.record.looks
         ]
-        for look in self.record.looks:
-            rows += [
-                {"step": look.step, "signal": _of_level(at.quantile), "value": at.gap, "error": at.gap_error}
-                for at in look.losses
-            ]
-        return rows
+
+    def _level_rows(self) -> list[Row]:
+        return [
+            {"step": look.step, "signal": _of_level(at.quantile), "value": at.gap, "error": at.gap_error}
+            for look in self.record.looks
+            for at in look.losses
+        ]
 
     @style.drawing()
     def plot(self) -> Figure:
         """Panels in two columns: gaps by noise level first, where held-out items are known."""
         panels: list[Callable[[Axes], None]] = [self._draw_levels] if self.quantiles() else []
-        panels += [self._drawer(one) for one in self.shown()]
+        panels += [partial(_draw_signal, self.record.looks, one) for one in self.shown()]
         if not panels:
             raise InputError("record: expected a signal that was measured, got none")
         rows = math.ceil(len(panels) / 2)
@@ -93,22 +98,6 @@ class Signals:
         grid[0].set_xlim(*span_of(steps_of(self.record.looks)))
         return figure
 
-    def _drawer(self, one: Signal) -> Callable[[Axes], None]:
-        def draw(axes: Axes) -> None:
-            looks = self.record.looks
-            steps = steps_of(looks)
-            value = column(looks, one.value)
-            error = column(looks, one.error)
-            known = np.isfinite(value)
-            axes.plot(steps[known], value[known], "o-", color=HOLDOUT)
-            # two standard errors to either side
-            style.band(axes, steps, value - 2 * error, value + 2 * error, HOLDOUT)
-            if np.isfinite(error).any():
-                axes.axhline(0, color=style.GREY, linewidth=0.8)
-            axes.set_ylabel(one.label)
-
-        return draw
-
     def _draw_levels(self, axes: Axes) -> None:
         quantiles = self.quantiles()
         for quantile, colour in zip(quantiles, style.colours(len(quantiles)), strict=True):
@@ -122,6 +111,26 @@ class Signals:
         axes.axhline(0, color=style.GREY, linewidth=0.8)
         axes.set_ylabel("held-out − training loss")
         axes.legend(title="noise quantile", ncols=2, fontsize=7, title_fontsize=7.5, handlelength=1.2)
+
+
+def _draw_signal(looks: Sequence[Look], one: Signal, axes: Axes) -> None:
+    value = column(looks, one.value)
+    error = column(looks, one.error)
+    _draw_values(axes, steps_of(looks), value, error)
+    axes.set_ylabel(one.label)
+
+
+def _draw_values(axes: Axes, steps: np.ndarray, value: np.ndarray, error: np.ndarray) -> None:
+    known = np.isfinite(value)
+    axes.plot(steps[known], value[known], "o-", color=HOLDOUT)
+    _draw_errors(axes, steps, value, error)
+
+
+def _draw_errors(axes: Axes, steps: np.ndarray, value: np.ndarray, error: np.ndarray) -> None:
+    # two standard errors to either side
+    style.band(axes, steps, value - 2 * error, value + 2 * error, HOLDOUT)
+    if np.isfinite(error).any():
+        axes.axhline(0, color=style.GREY, linewidth=0.8)
 
 
 def _of_level(quantile: float) -> str:

@@ -142,7 +142,13 @@ def _map_axes(axes: Axes, widths: Sequence[float], rows: int) -> None:
 
 def _draw_cell(axes: Axes, x: int, y: int, cell: Cell) -> None:
     """One cell with its count of runs that have copied, of those that are known."""
-    box = Rectangle(
+    axes.add_patch(_box(x, y, cell))
+    if cell.known:
+        _write_count(axes, x, y, cell)
+
+
+def _box(x: int, y: int, cell: Cell) -> Rectangle:
+    return Rectangle(
         (x - 0.48, y - 0.47),
         width=0.96,
         height=0.94,
@@ -151,10 +157,11 @@ def _draw_cell(axes: Axes, x: int, y: int, cell: Cell) -> None:
         hatch=HATCH if cell.censored else "",
         linewidth=0.5,
     )
-    axes.add_patch(box)
-    if cell.known:
-        ink = "white" if cell.state in (COPIED, PARTLY) else "#222222"
-        axes.text(x, y, f"{cell.copied}/{cell.known}", ha="center", va="center", color=ink, fontsize=8)
+
+
+def _write_count(axes: Axes, x: int, y: int, cell: Cell) -> None:
+    ink = "white" if cell.state in (COPIED, PARTLY) else "#222222"
+    axes.text(x, y, f"{cell.copied}/{cell.known}", ha="center", va="center", color=ink, fontsize=8)
 
 
 def _handles() -> list[Patch]:

@@ -1,6 +1,6 @@
 """What a figure is: its numbers, and its drawing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from matplotlib.figure import Figure
@@ -31,10 +31,14 @@ def interval_cells(answer: Time | Estimate) -> Row:
 
 def curve_rows(curve: Curve, quantity: str) -> list[Row]:
     """One row per point of a curve."""
-    columns = zip(
-        curve.step.tolist(), curve.value.tolist(), curve.low.tolist(), curve.high.tolist(), strict=True
-    )
     return [
         {"quantity": quantity, "step": step, "value": value, "low": low, "high": high}
-        for step, value, low, high in columns
+        for step, value, low, high in points_of(curve)
     ]
+
+
+def points_of(curve: Curve) -> Iterator[tuple[float, float, float, float]]:
+    """Step, value, low and high of each point of a curve."""
+    return zip(
+        curve.step.tolist(), curve.value.tolist(), curve.low.tolist(), curve.high.tolist(), strict=True
+    )

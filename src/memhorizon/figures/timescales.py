@@ -1,6 +1,6 @@
 """Quality and memorized fraction against the training step, with tau_gen and tau_mem of every run."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import fill
 
@@ -35,14 +35,11 @@ class TimescalesPicture:
 
     def _rows(self, group: Group, run: RunRecord) -> list[Row]:
         about: Row = {"label": group.label, "n_train": run.n_train, "seed": run.seed}
-        rows: list[Row] = []
-        for name in self.curve_names:
-            if name in run.curves:
-                rows += [about | row for row in curve_rows(run.curves[name], name)]
-        for name in TIMESCALE_NAMES:
-            time = timescale(run, name)
-            rows.append(about | {"quantity": name, "status": time.status} | interval_cells(time))
-        return rows
+        return [about | row for row in (*self._curve_rows(run), *_time_rows(run))]
+
+    def _curve_rows(self, run: RunRecord) -> list[Row]:
+        names = [name for name in self.curve_names if name in run.curves]
+        return [row for name in names for row in curve_rows(run.curves[name], name)]
 
     @property
     def curve_names(self) -> tuple[str, str]:
@@ -120,6 +117,12 @@ class TimescalesPicture:
                 _level(axes, null + height)
         _note(row[-1], max(nulls) + height, f"level of {style.TAU_MEM}")
         _note(row[-1], max(nulls), "null: held-out items")
+
+
+def _time_rows(run: RunRecord) -> Iterator[Row]:
+    for name in TIMESCALE_NAMES:
+        time = timescale(run, name)
+        yield {"quantity": name, "status": time.status} | interval_cells(time)
 
 
 def _panels(columns: int, lanes: float) -> tuple[Figure, np.ndarray]:

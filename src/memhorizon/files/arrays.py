@@ -8,9 +8,10 @@ import tokenize
 import warnings
 import zipfile
 import zlib
+from collections.abc import Callable
 from io import BufferedIOBase
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -41,6 +42,11 @@ BROKEN = (
 )  # what NumPy, zipfile and safetensors raise on damaged files
 _SUFFIXES = (".npy", ".npz", ".safetensors")
 USUAL_KEYS = ("images", "samples", "arr_0")  # taken where no key is given, and there is one of them
+_Reader: TypeAlias = Callable[[BufferedIOBase], tuple[tuple[int, ...], bool, np.dtype]]
+_READERS: dict[tuple[int, int], _Reader] = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}  # of the header, by the version of the format
 _WITH_KEY = re.compile(r"(.*?\.(?:npz|safetensors))::(.+)", re.IGNORECASE | re.DOTALL)
 _PICKLE = "; pickled files can run code and are never opened, save the tensor as .safetensors or .npy"
 
@@ -157,6 +163,10 @@ def _read_npy(file: BufferedIOBase, size: int, where: str) -> np.ndarray:
     check_unpacked(header.bytes, where)
     _check_size(header, size - file.tell(), where)
     file.seek(0)
+    return _read_quietly(file)
+
+
+def _read_quietly(file: BufferedIOBase) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # NumPy's remark on headers of Python 2
         return np.lib.format.read_array(file, allow_pickle=False)
@@ -190,16 +200,23 @@ class _Header(NamedTuple):
 
 
 def _header(file: BufferedIOBase) -> _Header:
-    version = np.lib.format.read_magic(file)
-    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in read:
-        raise ValueError(f"an array with named columns, version {version}")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        header = _Header(*read[version](file))
+    read = _reader_of(np.lib.format.read_magic(file))
+    header = _Header(*_without_warnings(read, file))
     if header.dtype.hasobject:
         raise ValueError("it holds Python objects as a pickle, which is never opened")
     return header
+
+
+def _reader_of(version: tuple[int, int]) -> _Reader:
+    if version not in _READERS:
+        raise ValueError(f"an array with named columns, version {version}")
+    return _READERS[version]
+
+
+def _without_warnings(read: _Reader, file: BufferedIOBase) -> tuple[tuple[int, ...], bool, np.dtype]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return read(file)
 
 
 def _choose(keys: list[str], where: str, key: str | None) -> str:

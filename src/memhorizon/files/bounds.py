@@ -83,7 +83,12 @@ def check_unpacked(unpacked: int, where: str, *, packed: int | None = None) -> N
     """
     if unpacked > MOST_BYTES:
         raise InputError(f"{where}: expected at most {MOST_BYTES:,} bytes, got an array of {unpacked:,}")
-    if packed is not None and unpacked > max(FREE_BYTES, MOST_RATIO * packed):
+    if packed is not None:
+        _check_ratio(unpacked, packed, where)
+
+
+def _check_ratio(unpacked: int, packed: int, where: str) -> None:
+    if unpacked > max(FREE_BYTES, MOST_RATIO * packed):
         raise InputError(
             f"{where}: expected at most {MOST_RATIO} times the {packed:,} bytes that it takes on the disk, "
             f"got an array of {unpacked:,} bytes; if it comes from a source that you trust, save it unpacked "

@@ -175,9 +175,15 @@ def _check_transparency(picture: Image.Image) -> None:
     color = picture.info.get("transparency")
     if color is None or picture.mode == "P":
         return
-    is_packed = picture.mode.startswith(("1", "I")) or ";" in _packing(picture)
-    if is_packed or (isinstance(color, int | tuple) and np.max(color) > 255):
+    if _is_beyond_bytes(picture, color):
         raise Unusable("a transparent colour in pixels of other than 8 bits; lay it on white and save it so")
+
+
+def _is_beyond_bytes(picture: Image.Image, color: object) -> bool:
+    """Whether the pixels, or their transparent colour, are no bytes."""
+    if picture.mode.startswith(("1", "I")) or ";" in _packing(picture):
+        return True
+    return isinstance(color, int | tuple) and bool(np.max(color) > 255)
 
 
 def _check_size(picture: Image.Image) -> None:
@@ -202,8 +208,10 @@ def _largest(picture: Image.Image) -> int:
 def _states_range(picture: Image.Image) -> bool:
     if picture.format == "TIFF" and picture.mode.startswith("I"):
         return _largest(picture) != 65535
-    if picture.format != "PPM":
-        return False
+    return picture.format == "PPM" and _ppm_states_range(picture)
+
+
+def _ppm_states_range(picture: Image.Image) -> bool:
     arguments = [tile[3] for tile in getattr(picture, "tile", ())]
     return any(isinstance(a, tuple) and a[1] not in (255, 65535) for a in arguments)
 

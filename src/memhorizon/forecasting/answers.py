@@ -249,12 +249,20 @@ def _rule_lines(found: Forecast) -> list[str]:
     """How the times of the pilots were read."""
     lines = []
     for name in ("tau_mem", "tau_gen"):
-        times = [pilot.tau_mem if name == "tau_mem" else pilot.tau_gen for pilot in found.pilots]
-        rules = sorted({time.rule for time in times if time.known and time.rule})
+        rules = _rules_of_pilots(found, name)
         if rules:
-            others = f", and {len(rules) - 1} more" if len(rules) > 1 else ""
-            lines.append(f"{name} of the pilots: {rules[0]}{others}")
+            lines.append(f"{name} of the pilots: {_first_of(rules)}")
     return lines
+
+
+def _rules_of_pilots(found: Forecast, name: str) -> list[str]:
+    times = [pilot.tau_mem if name == "tau_mem" else pilot.tau_gen for pilot in found.pilots]
+    return sorted({time.rule for time in times if time.known and time.rule})
+
+
+def _first_of(rules: list[str]) -> str:
+    others = f", and {len(rules) - 1} more" if len(rules) > 1 else ""
+    return f"{rules[0]}{others}"
 
 
 def _setting_text(found: Forecast) -> str:

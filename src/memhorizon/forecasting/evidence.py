@@ -39,15 +39,16 @@ def with_evidence(made: ForecastTime, found: Fit, question: Question) -> Forecas
 
 def _exponents(found: Fit, confidence: float) -> dict[str, Estimate]:
     """What pilots and prior say of the exponents, which come last among the questions."""
-    tail = (1 - confidence) / 2
     first = len(found.design.asked)
-    exponents = {}
-    for i, name in enumerate(found.design.names):
-        middle, low, high = (
-            found.posterior.quantile(first + i, share, of_a_run=False) for share in (0.5, tail, 1 - tail)
-        )
-        exponents[name] = Estimate(middle, low, high, confidence)
-    return exponents
+    return {name: _exponent(found, first + i, confidence) for i, name in enumerate(found.design.names)}
+
+
+def _exponent(found: Fit, question: int, confidence: float) -> Estimate:
+    tail = (1 - confidence) / 2
+    middle, low, high = (
+        found.posterior.quantile(question, share, of_a_run=False) for share in (0.5, tail, 1 - tail)
+    )
+    return Estimate(middle, low, high, confidence)
 
 
 def _believed(belief: Exponent, confidence: float) -> Estimate:

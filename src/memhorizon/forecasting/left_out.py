@@ -61,10 +61,19 @@ def left_forward(pilots: Sequence[Pilot], question: Question) -> list[float]:
 def _residual(time: Time, one: _Forward) -> float:
     """Distance from the median over that of the end of the interval on the same side."""
     off = math.log(time.value) - one.middle
-    if (time.status is Status.NOT_REACHED and off < 0) or (time.status is Status.BEFORE_FIRST and off > 0):
-        return 0.0  # the time may lie at the median
-    half = one.high - one.middle if off > 0 else one.middle - one.low
-    return abs(off) / half
+    if _may_be_the_median(time, off):
+        return 0.0
+    return abs(off) / _half(one, off)
+
+
+def _may_be_the_median(time: Time, off: float) -> bool:
+    """Whether a time that is only bounded may lie at the median."""
+    return (time.status is Status.NOT_REACHED and off < 0) or (time.status is Status.BEFORE_FIRST and off > 0)
+
+
+def _half(one: _Forward, off: float) -> float:
+    """The part of the interval on the side of the time."""
+    return one.high - one.middle if off > 0 else one.middle - one.low
 
 
 def left_out(pilots: Sequence[Pilot], question: Question) -> Estimate | None:

@@ -160,10 +160,18 @@ def _longer(pilots: Sequence[Pilot], question: Question) -> NextPilot:
 def _one_beyond(known: Sequence[Pilot], timescale: str) -> tuple[Pilot, float, str]:
     """The pilot whose like is to be run, on how many items, and why."""
     late = [pilot for pilot in known if pilot.time(timescale).status is Status.NOT_REACHED]
-    if late:
-        pilot = min(late, key=lambda pilot: pilot.point.n_train)
-        note = f"the smallest pilot, {FURTHER:g} times as long as the longest so far"
-        return pilot, pilot.point.n_train, note
+    return _smallest_again(late) if late else _larger(known)
+
+
+def _smallest_again(late: Sequence[Pilot]) -> tuple[Pilot, float, str]:
+    """Where some had not got there by their end: the smallest of these, to be run longer."""
+    pilot = min(late, key=lambda pilot: pilot.point.n_train)
+    note = f"the smallest pilot, {FURTHER:g} times as long as the longest so far"
+    return pilot, pilot.point.n_train, note
+
+
+def _larger(known: Sequence[Pilot]) -> tuple[Pilot, float, str]:
+    """Where all were there before their first look: one on more items, looked at earlier."""
     pilot = max(known, key=lambda pilot: pilot.point.n_train)
     note = "twice the largest pilot, with earlier looks: all were there before their first look"
     return pilot, 2 * pilot.point.n_train, note

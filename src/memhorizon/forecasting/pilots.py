@@ -154,17 +154,27 @@ def _whole(value: object) -> object:
 def _time(value: object, status: Status, where: str) -> Time:
     """A time as it is, or from a number of steps and whether it was observed."""
     if isinstance(value, Time):
-        if value.known:
-            check_number(where, value.value, least=1 / MOST, most=MOST)
-        return value
+        return _checked(value, where)
+    return _time_at(_steps(value, where), status)
+
+
+def _checked(time: Time, where: str) -> Time:
+    if time.known:
+        check_number(where, time.value, least=1 / MOST, most=MOST)
+    return time
+
+
+def _steps(value: object, where: str) -> float:
     if not isinstance(value, Real) or isinstance(value, bool):
         raise InputError(f"{where}: expected a number of steps or a Time, got {value!r:.60}")
-    steps = check_number(where, value, least=1 / MOST, most=MOST)
-    if status is Status.NOT_REACHED:
-        return Time(steps, steps, math.inf, status)
-    if status is Status.BEFORE_FIRST:
-        return Time(steps, 0.0, steps, status)
-    return Time(steps, steps, steps, status)
+    return check_number(where, value, least=1 / MOST, most=MOST)
+
+
+def _time_at(steps: float, status: Status) -> Time:
+    """A time without an error; where it was not observed, the steps are its bound."""
+    low = 0.0 if status is Status.BEFORE_FIRST else steps
+    high = math.inf if status is Status.NOT_REACHED else steps
+    return Time(steps, low, high, status)
 
 
 def _status(censored: object, where: str) -> Status:

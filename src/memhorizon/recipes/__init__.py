@@ -35,16 +35,25 @@ def load(name: str) -> Recipe:
     Raises:
         InputError: if there is none.
     """
-    alone = {recipe.name: recipe for recipe in _recipes_of(name)} if name in _modules() else {}
+    alone = _alone(name)
     if name in alone:
         return alone[name]
     if name not in _every():
-        near = get_close_matches(name, names(), n=1)
-        meant = f" (did you mean {near[0]}?)" if near else ""
-        raise InputError(
-            f"name: expected a recipe{meant}, got {name!r}; `memhorizon reproduce` without a name lists them"
-        )
+        raise _unknown(name)
     return _every()[name]
+
+
+def _alone(name: str) -> dict[str, Recipe]:
+    """The recipes of the module of this name, if there is one: no other is imported."""
+    return {recipe.name: recipe for recipe in _recipes_of(name)} if name in _modules() else {}
+
+
+def _unknown(name: str) -> InputError:
+    near = get_close_matches(name, names(), n=1)
+    meant = f" (did you mean {near[0]}?)" if near else ""
+    return InputError(
+        f"name: expected a recipe{meant}, got {name!r}; `memhorizon reproduce` without a name lists them"
+    )
 
 
 def figures_of(record: Record) -> dict[str, Picture]:

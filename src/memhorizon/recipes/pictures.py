@@ -1,6 +1,6 @@
 """What pictures of recipes share: typed rows with their drawing, numbers in long form, marks of answers."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
@@ -17,6 +17,7 @@ from memhorizon.records.codec import NON_FINITE
 from memhorizon.results import Estimate, Status
 
 Row = TypeVar("Row")
+Value = TypeVar("Value")
 Cells = dict[str, object]
 DASHED = (0, (4, 3))
 STEP = "training step"
@@ -101,11 +102,17 @@ def long(row: Mapping[str, object]) -> list[Cells]:
     >>> long({"d": 20, "tau": [1.0, 2.0], "error": [[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]})[1]
     {'d': 20, 'tau': 2.0, 'error_0': 0.2, 'error_1': 0.4, 'error_2': 0.6}
     """
-    lists = {name: value for name, value in row.items() if isinstance(value, list) and value}
-    fixed = {name: value for name, value in row.items() if name not in lists}
+    lists = _lists_in(row)
     columns = _columns(lists)
-    if not columns:
-        return [dict(row)]
+    return _along(columns, _without(row, lists)) if columns else [dict(row)]
+
+
+def _lists_in(row: Mapping[str, object]) -> dict[str, list[object]]:
+    return {name: value for name, value in row.items() if isinstance(value, list) and value}
+
+
+def _along(columns: Mapping[str, list[object]], fixed: Cells) -> list[Cells]:
+    """One row per place of the columns, beside what is fixed."""
     places = zip(*columns.values(), strict=True)
     return [fixed | dict(zip(columns, place, strict=True)) for place in places]
 
@@ -116,8 +123,12 @@ def _columns(lists: Mapping[str, list[object]]) -> dict[str, list[object]]:
     if not flat:
         return {}
     count = min(map(len, flat.values()))
-    every = flat | _inner({name: value for name, value in lists.items() if name not in flat})
+    every = flat | _inner(_without(lists, flat))
     return {name: value for name, value in every.items() if len(value) == count}
+
+
+def _without(row: Mapping[str, Value], names: Container[str]) -> dict[str, Value]:
+    return {name: value for name, value in row.items() if name not in names}
 
 
 def _inner(lists: Mapping[str, list[object]]) -> dict[str, list[object]]:

@@ -1,9 +1,13 @@
 """How well forecasts did: means and medians where there are any, intervals over whole sweeps."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
 
 import numpy as np
+from jaxtyping import Float, Int
+
+from memhorizon.recipes.tables import grouped
 
 RESAMPLED = 2000  # sets of whole sweeps, drawn with replacement
 
@@ -20,13 +24,27 @@ def median_or_nan(values: Sequence[float]) -> float:
 
 def resampled(shares: Sequence[tuple[str, float]]) -> tuple[float, float]:
     """95 % interval of the mean over forecasts, with whole sweeps drawn with replacement."""
-    sums: dict[str, list[float]] = {}
-    for sweep, share in shares:
-        sums.setdefault(sweep, []).append(share)
-    if len(sums) < 2:
+    by_sweep = grouped(shares, itemgetter(0))
+    if len(by_sweep) < 2:
         return math.nan, math.nan
-    table = np.array([(sum(values), len(values)) for values in sums.values()])
-    drawn = np.random.default_rng(0).integers(len(table), size=(RESAMPLED, len(table)))
-    total = table[drawn].sum(axis=1)
-    low, high = np.quantile(total[:, 0] / total[:, 1], [0.025, 0.975]).tolist()
+    return _middle_95(_means_of_draws(_sums(by_sweep.values())))
+
+
+def _sums(sweeps: Iterable[Sequence[tuple[str, float]]]) -> Float[np.ndarray, "sweeps 2"]:
+    """The sum over the forecasts of each sweep, and their number."""
+    return np.array([(sum(share for _, share in own), len(own)) for own in sweeps])
+
+
+def _means_of_draws(table: Float[np.ndarray, "sweeps 2"]) -> Float[np.ndarray, " draws"]:
+    total = table[_draws(len(table))].sum(axis=1)
+    return total[:, 0] / total[:, 1]
+
+
+def _draws(count: int) -> Int[np.ndarray, "draws sweeps"]:
+    """Which sweeps are in each set."""
+    return np.random.default_rng(0).integers(count, size=(RESAMPLED, count))
+
+
+def _middle_95(values: Float[np.ndarray, " draws"]) -> tuple[float, float]:
+    low, high = np.quantile(values, [0.025, 0.975]).tolist()
     return low, high

@@ -230,11 +230,20 @@ class AuditRecord:
     environment: Mapping[str, Plain] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._check_rate()
+        self._check_samples()
+        self._check_sets()
+
+    def _check_rate(self) -> None:
         if not (0 < self.fdr < 1 and math.isfinite(self.resolution)):
             raise InputError(f"fdr: expected a rate between 0 and 1, got {self.fdr}")
+
+    def _check_samples(self) -> None:
         if len(self.samples) != self.copies.total:
             got = f"{len(self.samples)} and {self.copies.total}"
             raise InputError(f"samples: expected as many as copies were counted among, got {got}")
+
+    def _check_sets(self) -> None:
         if {"samples", "train"} - {one.name for one in self.sets}:
             raise InputError("sets: expected samples and train, got others")
 

@@ -15,6 +15,8 @@ from memhorizon.records.reading import check_config
 from memhorizon.records.sweep import Contrast, RunRecord, SweepRecord
 from memhorizon.results import Curve, Estimate, ScalingLaw, Time, Timescales
 
+# What each count of a run is at least.
+LEAST = {"n_train": 1, "seed": 0, "n_updates": 0}
 FIRST_STEP = 1e-12
 LAST_STEP = 1e14
 
@@ -25,36 +27,79 @@ def check_sweep(record: SweepRecord, where: str = "record") -> SweepRecord:
     Raises:
         InputError: if it cannot; the entry is named, with what was expected and what came.
     """
-    if not record.runs:
-        raise InputError(f"{where}.runs: expected at least one, got none")
-    for i, run in enumerate(record.runs):
-        _check_run(run, f"{where}.runs[{i}]")
-    _check_alike(record.runs, f"{where}.runs")
+    _check_runs(record.runs, f"{where}.runs")
+    _check_laws(record, where)
+    _check_contrasts(record, where)
+    _check_others(record, where)
+    return record
+
+
+def _check_runs(runs: tuple[RunRecord, ...], where: str) -> None:
+    if not runs:
+        raise InputError(f"{where}: expected at least one, got none")
+    for i, run in enumerate(runs):
+        _check_run(run, f"{where}[{i}]")
+    _check_alike(runs, where)
+
+
+def _check_laws(record: SweepRecord, where: str) -> None:
     for name, law in record.laws.items():
         _check_law(law, record.runs, f"{where}.laws.{word(name)}")
+
+
+def _check_contrasts(record: SweepRecord, where: str) -> None:
     for i, contrast in enumerate(record.contrasts):
         _check_contrast(contrast, record.runs, f"{where}.contrasts[{i}]")
+
+
+def _check_others(record: SweepRecord, where: str) -> None:
+    """Check the sweeps that are kept apart; these have none within them."""
     for i, other in enumerate(record.others):
         if other.others:
             raise InputError(f"{where}.others[{i}].others: expected none within another, got some")
         check_sweep(other, f"{where}.others[{i}]")
-    return record
 
 
 def _check_run(run: RunRecord, where: str) -> None:
-    for name, least in (("n_train", 1), ("seed", 0), ("n_updates", 0)):
-        count = getattr(run, name)
-        if count < least:
-            raise InputError(f"{where}.{name}: expected at least {least}, got {show(count)}")
+    _check_sizes(run, where)
     _check_factors(run.factors, f"{where}.factors")
-    if not run.curves:
-        raise InputError(f"{where}.curves: expected at least one, got none")
-    for name, curve in run.curves.items():
-        _check_curve(curve, f"{where}.curves.{word(name)}")
+    _check_measured(run, where)
+    _check_configuration(run, where)
+
+
+def _check_sizes(run: RunRecord, where: str) -> None:
+    for name, least in LEAST.items():
+        _check_least(run, name, least, where)
+
+
+def _check_least(checked: RunRecord | ScalingLaw, name: str, least: int, where: str) -> None:
+    count = getattr(checked, name)
+    if count < least:
+        raise InputError(f"{where}.{name}: expected at least {least}, got {show(count)}")
+
+
+def _check_measured(run: RunRecord, where: str) -> None:
+    """Check the curves, and the times that were read off them."""
+    _check_curves(run.curves, f"{where}.curves")
+    _check_has_counts(run, where)
+    _check_timescales(run.timescales, f"{where}.timescales")
+
+
+def _check_curves(curves: Mapping[str, Curve], where: str) -> None:
+    if not curves:
+        raise InputError(f"{where}: expected at least one, got none")
+    for name, curve in curves.items():
+        _check_curve(curve, f"{where}.{word(name)}")
+
+
+def _check_has_counts(run: RunRecord, where: str) -> None:
+    """Refuse a memorized fraction without the number of samples that it is a share of."""
     memorized = run.curves.get("memorized")
     if memorized is not None and memorized.total is None:
         raise InputError(f"{where}.curves.memorized.total: expected counts, got none")
-    _check_timescales(run.timescales, f"{where}.timescales")
+
+
+def _check_configuration(run: RunRecord, where: str) -> None:
     try:
         check_config(run)
     except InputError as error:
@@ -104,26 +149,38 @@ def _check_time(time: Time, where: str) -> None:
 
 
 def _check_law(law: ScalingLaw, runs: tuple[RunRecord, ...], where: str) -> None:
-    for name in law.exponents:
-        if any(isinstance(run.factor(name), str) for run in runs):
-            raise InputError(f"{where}.exponents: expected factors that are numbers, got {word(name)}")
+    _check_exponents(law, runs, where)
     _check_counts(law, where)
-    size = len(law.exponents) + 1
-    if law.covariance.shape != (size, size):
-        raise InputError(f"{where}.covariance: expected {size} rows of {size}, got {law.covariance.shape}")
-    if law.fitted == math.isnan(law.log_prefactor):
-        raise InputError(
-            f"{where}.log_prefactor: expected what goes with {law.status}, got {law.log_prefactor}"
-        )
+    _check_covariance(law, where)
+    _check_prefactor(law, where)
     if law.fitted:
         _check_fitted(law, where)
 
 
+def _check_exponents(law: ScalingLaw, runs: tuple[RunRecord, ...], where: str) -> None:
+    for name in law.exponents:
+        if any(isinstance(run.factor(name), str) for run in runs):
+            raise InputError(f"{where}.exponents: expected factors that are numbers, got {word(name)}")
+
+
+def _check_covariance(law: ScalingLaw, where: str) -> None:
+    """Check that there is a row for the prefactor and each exponent, and a column."""
+    size = len(law.exponents) + 1
+    if law.covariance.shape != (size, size):
+        raise InputError(f"{where}.covariance: expected {size} rows of {size}, got {law.covariance.shape}")
+
+
+def _check_prefactor(law: ScalingLaw, where: str) -> None:
+    """Check that a law has a prefactor exactly where it was fitted."""
+    if law.fitted == math.isnan(law.log_prefactor):
+        raise InputError(
+            f"{where}.log_prefactor: expected what goes with {law.status}, got {law.log_prefactor}"
+        )
+
+
 def _check_counts(law: ScalingLaw, where: str) -> None:
     for name in ("observed", "censored", "degrees", "left_out"):
-        count = getattr(law, name)
-        if count < 0:
-            raise InputError(f"{where}.{name}: expected at least 0, got {show(count)}")
+        _check_least(law, name, 0, where)
 
 
 def _check_fitted(law: ScalingLaw, where: str) -> None:

@@ -27,6 +27,7 @@ from memhorizon.records.upgrade import upgrade
 Record = SweepRecord | TableRecord | AuditRecord | MonitorRecord | ForecastRecord | PlanRecord
 FORMAT = "memhorizon"
 VERSION = 2
+HEAD = ("format", "version", "kind")
 KINDS: dict[str, type[Record]] = {
     "sweep": SweepRecord,
     "table": TableRecord,
@@ -58,20 +59,41 @@ def record_of(tree: object) -> Record:
         InputError: as `load_record`.
     """
     check_plain(tree)
+    entries = _in_this_version(tree)
+    record = decode(_content(entries), KINDS[_kind(entries)])
+    return check_sweep(record) if isinstance(record, SweepRecord) else record
+
+
+def _in_this_version(tree: object) -> dict[str, object]:
+    """The entries of a file, those of version 1 with the names of today."""
     if not isinstance(tree, Mapping):
         raise InputError(f"record: expected an object, got {show(tree)}")
+    _check_format(tree)
+    return dict(tree if _version(tree) == VERSION else upgrade(tree))
+
+
+def _check_format(tree: Mapping[str, Plain]) -> None:
     if tree.get("format", FORMAT) != FORMAT:
         raise InputError(f"record.format: expected {FORMAT!r}, got {show(tree['format'])}")
+
+
+def _version(tree: Mapping[str, Plain]) -> Plain:
     version = tree.get("version", 1)
     if version not in (1, VERSION) or isinstance(version, bool):
         raise InputError(f"record.version: expected one up to {VERSION}, got {show(version)}")
-    entries = dict(tree if version == VERSION else upgrade(tree))
-    kind = entries.pop("kind", None)
+    return version
+
+
+def _kind(entries: Mapping[str, object]) -> str:
+    kind = entries.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
         raise InputError(f"record.kind: expected one of {', '.join(KINDS)}, got {show(kind)}")
-    entries = {name: entry for name, entry in entries.items() if name not in ("format", "version")}
-    record = decode(entries, KINDS[kind])
-    return check_sweep(record) if isinstance(record, SweepRecord) else record
+    return kind
+
+
+def _content(entries: Mapping[str, object]) -> dict[str, object]:
+    """What a record has beside its head."""
+    return {name: entry for name, entry in entries.items() if name not in HEAD}
 
 
 def write_record(record: Record, path: Path | str) -> Path:

@@ -1,11 +1,13 @@
 """The page of a forecast: the answer in three units, the picture, what it rests on, the pilot to run next."""
 
 from memhorizon.figures.forecast import forecast as drawn
-from memhorizon.forecasting.answers import Forecast, interval_text
+from memhorizon.forecasting.answers import Forecast, PilotTime, interval_text
 from memhorizon.records.forecast import ForecastRecord
 from memhorizon.report.page import Page, document
 from memhorizon.report.parts import advice, folded, paragraphs, picture, section, table_of_runs, text_of
 from memhorizon.report.words import counted
+
+HEADS = ("pilot", "n", "batch", "width", "learning rate", "tau_gen", "tau_mem")
 
 
 def sentence(record: ForecastRecord) -> str:
@@ -24,26 +26,24 @@ def sentence_of(found: Forecast) -> str:
 def html(record: ForecastRecord) -> str:
     """Write the page of a forecast."""
     found = record.forecast
-    caption = (
-        "Times of the pilots with their intervals (arrows: not reached), the law through them, and the run "
-        "that is asked for. Shaded, and the thick bar: where one more run lies."
-    )
-    shown = picture("forecast", lambda: drawn(found), caption, "Times of pilots against n, and the forecast.")
-    heads = ("pilot", "n", "batch", "width", "learning rate", "tau_gen", "tau_mem")
-    rows = [
-        (p.key, p.n_train, _known(p.batch_size), _known(p.width), _known(p.lr), p.tau_gen, p.tau_mem)
-        for p in found.pilots
-    ]
     parts = [
         f'<p class="found">{text_of(sentence(record))}</p>',
         advice([found.tau_mem.status]),
         left_out(found),
-        shown,
+        _picture(found),
         section("In numbers", paragraphs([text_of(line) for line in found.summary().splitlines()])),
-        section("Pilots", table_of_runs(heads, rows)),
+        section("Pilots", table_of_runs(HEADS, [_cells(pilot) for pilot in found.pilots])),
         section("Command", f"<p><code>{text_of(record.command)}</code></p>" if record.command else ""),
     ]
     return document(record.name or "memhorizon forecast", parts)
+
+
+def _picture(found: Forecast) -> str:
+    caption = (
+        "Times of the pilots with their intervals (arrows: not reached), the law through them, and the run "
+        "that is asked for. Shaded, and the thick bar: where one more run lies."
+    )
+    return picture("forecast", lambda: drawn(found), caption, "Times of pilots against n, and the forecast.")
 
 
 def left_out(found: Forecast) -> str:
@@ -53,6 +53,11 @@ def left_out(found: Forecast) -> str:
     title = f"{counted(len(found.left_out), 'run')} left out"
     runs = paragraphs([text_of(run) for run in found.left_out])
     return paragraphs([folded(title, runs)], kind="notes")
+
+
+def _cells(pilot: PilotTime) -> tuple[object, ...]:
+    setting = [_known(value) for value in (pilot.batch_size, pilot.width, pilot.lr)]
+    return pilot.key, pilot.n_train, *setting, pilot.tau_gen, pilot.tau_mem
 
 
 def _known(value: float | None) -> str:

@@ -54,6 +54,15 @@ def at_night(colour: str) -> str:
 
 def lightness(channels: Iterable[float]) -> float:
     """CIE lightness, 0 to 100, of sRGB channels in [0, 1]."""
-    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
-    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    red, green, blue = map(_linear, channels)
+    return _lightness_of(0.2126 * red + 0.7152 * green + 0.0722 * blue)
+
+
+def _linear(channel: float) -> float:
+    """The light of an sRGB channel, both in [0, 1]."""
+    return channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
+
+
+def _lightness_of(luminance: float) -> float:
+    """L* of CIELAB, of a luminance in [0, 1]."""
     return 903.3 * luminance if luminance <= 0.008856 else 116 * luminance ** (1 / 3) - 16

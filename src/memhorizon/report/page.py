@@ -35,12 +35,21 @@ def document(name: str, parts: Sequence[str], *, css: str = "") -> str:
         css: what this page adds to the style sheet of all pages.
     """
     title = text_of(name)
+    body = _body(title, parts)
+    return (
+        f'<!doctype html>\n<html lang="en">{_head(title, body, css)}\n'
+        f"<body><main>\n{body}\n</main></body></html>\n"
+    )
+
+
+def _body(title: str, parts: Sequence[str]) -> str:
+    """The parts below the title; a number and its per cent stay on one line."""
     body = "\n".join(part for part in (f"<h1>{title}</h1>", *parts) if part)
-    body = body.replace(" %", "\u00a0%")
+    return body.replace(" %", "\u00a0%")
+
+
+def _head(title: str, body: str, css: str) -> str:
     head = f'<meta charset="utf-8"><title>{title}</title>'
     view = '<meta name="viewport" content="width=device-width, initial-scale=1">'
     style = f"<style>{CSS}{css}{palette(body)}</style>"
-    return (
-        f'<!doctype html>\n<html lang="en"><head>{head}{view}{style}</head>\n'
-        f"<body><main>\n{body}\n</main></body></html>\n"
-    )
+    return f"<head>{head}{view}{style}</head>"

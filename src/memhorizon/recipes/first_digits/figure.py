@@ -56,12 +56,8 @@ class FirstDigits:
 
     def frame(self) -> list[dict[str, object]]:
         """One row per image ("time"), per k and rule ("ratio", "ratio at most"), per predictor ("auc")."""
-        rows = [_time_cells(image) for image in self.images]
-        for rule, found in self.summary.copies.items():
-            rows += [_ratio_cells(rule, row) for row in _with_ratio(found)]
-        for rule, found in self.aucs.items():
-            rows += [{"quantity": "auc", "rule": rule, **encode_object(row)} for row in found]
-        return rows
+        times = [_time_cells(image) for image in self.images]
+        return [*times, *_ratio_rows(self.summary.copies), *_auc_rows(self.aucs)]
 
     @property
     def aucs(self) -> dict[str, list[PredictorAuc]]:
@@ -94,6 +90,18 @@ def first_digits(record: object) -> FirstDigits:
 def _time_cells(image: Row) -> dict[str, object]:
     about = {"quantity": "time", "seed": image.seed, "rule": "share"}
     return {**about, "image": image.image, "copies": image.copies, **encode_object(image.times.share)}
+
+
+def _ratio_rows(copies: Mapping[str, ByCopies]) -> list[dict[str, object]]:
+    return [_ratio_cells(rule, row) for rule, found in copies.items() for row in _with_ratio(found)]
+
+
+def _auc_rows(aucs: Mapping[str, Sequence[PredictorAuc]]) -> list[dict[str, object]]:
+    return [
+        {"quantity": "auc", "rule": rule, **encode_object(row)}
+        for rule, found in aucs.items()
+        for row in found
+    ]
 
 
 def _with_ratio(found: ByCopies) -> list[OfCopies]:

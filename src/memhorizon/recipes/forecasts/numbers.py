@@ -10,7 +10,7 @@ Fashion-MNIST is not untouched.
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 from typing import Annotated, Literal
 
 import numpy as np
@@ -80,14 +80,31 @@ def make(request: Request) -> Found:
 
 def forecast_rows(group: Group) -> Iterator[ForecastRow]:
     """Every subset of sizes as pilots, of all seeds and of each alone, for runs at each ratio."""
-    sizes = sorted({int(pilot.point.n_train) for pilot in group.pilots})
+    for seeds, (subset, n) in product(_choices_of_seeds(group), _questions(group)):
+        yield from _forecast(group, subset, seeds, n)
+
+
+def _choices_of_seeds(group: Group) -> list[tuple[int, ...]]:
     seeds = sorted({pilot.seed or 0 for pilot in group.pilots})
-    for chosen in (tuple(seeds), *((seed,) for seed in seeds)):
-        for count in range(1, len(sizes)):
-            for subset in combinations(sizes, count):
-                for n in sizes:
-                    if n in [ratio * max(subset) for ratio in RATIOS]:
-                        yield from _forecast(group, subset, chosen, n)
+    return [tuple(seeds), *((seed,) for seed in seeds)]
+
+
+def _questions(group: Group) -> Iterator[tuple[tuple[int, ...], int]]:
+    """The sizes of the pilots, and a size at a ratio to their largest."""
+    sizes = sorted({int(pilot.point.n_train) for pilot in group.pilots})
+    for subset in _subsets(sizes):
+        for n in _at_ratios(subset, sizes):
+            yield subset, n
+
+
+def _subsets(sizes: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    for count in range(1, len(sizes)):
+        yield from combinations(sizes, count)
+
+
+def _at_ratios(subset: tuple[int, ...], sizes: Sequence[int]) -> list[int]:
+    wanted = [ratio * max(subset) for ratio in RATIOS]
+    return [n for n in sizes if n in wanted]
 
 
 def _forecast(group: Group, subset: tuple[int, ...], seeds: tuple[int, ...], n: int) -> Iterator[ForecastRow]:
@@ -218,8 +235,11 @@ def error_of(row: ForecastRow, method: Method) -> float | None:
     """Relative error of the forecast of the geometric mean of the runs; None where one was not observed."""
     if not all(time.observed for time in row.times):
         return None
-    mean = math.exp(float(np.mean(np.log([time.value for time in row.times]))))
-    return abs(row.methods[method].value / mean - 1)
+    return abs(row.methods[method].value / _geometric_mean(row.times) - 1)
+
+
+def _geometric_mean(times: Sequence[Time]) -> float:
+    return math.exp(float(np.mean(np.log([time.value for time in times]))))
 
 
 # --- what people pass on ---

@@ -216,19 +216,23 @@ class Score:
 
 def summarise(rows: Sequence[RunRow]) -> dict[str, object]:
     """Scores by share: of the losses, and, where there is a law of other runs, of both on the same runs."""
-    scores: dict[str, object] = {}
-    for share in SHARES:
-        own = [row for row in rows if row.share == share]
-        both = [row for row in own if row.expected is not None and row.by_law is not None]
-        lawful = [replace(row, expected=row.by_law) for row in both]
-        images = [row for row in own if "mixture" not in row.sweep]
-        scores[f"at {share:.2f} of tau_mem"] = {
-            "all": score(own),
-            "digits and fashion": score(images),
-            "where there is a law: by the losses": score(both),
-            "where there is a law: by the law": score(lawful),
-        }
-    return scores
+    return {
+        f"at {share:.2f} of tau_mem": _scores([row for row in rows if row.share == share]) for share in SHARES
+    }
+
+
+def _scores(own: Sequence[RunRow]) -> dict[str, Score]:
+    images = [row for row in own if "mixture" not in row.sweep]
+    return {"all": score(own), "digits and fashion": score(images), **_where_there_is_a_law(own)}
+
+
+def _where_there_is_a_law(own: Sequence[RunRow]) -> dict[str, Score]:
+    both = [row for row in own if row.expected is not None and row.by_law is not None]
+    lawful = [replace(row, expected=row.by_law) for row in both]
+    return {
+        "where there is a law: by the losses": score(both),
+        "where there is a law: by the law": score(lawful),
+    }
 
 
 def score(rows: Sequence[RunRow]) -> Score:

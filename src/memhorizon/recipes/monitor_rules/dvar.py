@@ -52,12 +52,18 @@ class Dvar:
         """Evaluate, every few steps, until it has stopped."""
         if step % DVAR_EVERY or self.step >= 0:
             return
+        self.values.append(self._loss(network))
+        if self._has_settled():
+            self.step = step
+
+    def _loss(self, network: nn.Module) -> float:
         denoiser = self.training.denoiser(network)
         alpha_bar = denoiser.schedule.at(self.levels)
         with torch.no_grad():  # these networks are the same in both modes
-            loss = denoiser.item_losses(self.items, self.noise, alpha_bar).mean()
-        self.values.append(float(loss))
-        if len(self.values) > self.WINDOW:
-            recent = float(np.var(self.values[-self.WINDOW :]))
-            if recent < self.SHARE * float(np.var(self.values)):
-                self.step = step
+            return float(denoiser.item_losses(self.items, self.noise, alpha_bar).mean())
+
+    def _has_settled(self) -> bool:
+        if len(self.values) <= self.WINDOW:
+            return False
+        recent = float(np.var(self.values[-self.WINDOW :]))
+        return recent < self.SHARE * float(np.var(self.values))

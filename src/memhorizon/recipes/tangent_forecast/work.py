@@ -152,11 +152,18 @@ def continued(task: Task, device: torch.device) -> Continued:
 
 def _bench(task: Task, device: torch.device) -> Bench:
     """The data of a run, and how it is measured: by its losses at one level, and its samples."""
-    split = load_split(task.config.data)
-    split = replace(split, train=split.train.to(device), holdout=split.holdout.to(device))
-    settings = replace(task.config.measure, n_samples=task.n_samples, diffusion_times=(LEVEL,))
+    split = _split_on(task, device)
     reference = replace(reference_of(split), truth=None)
-    return Bench(task.config, split, task.config.schedule.build(), reference, settings)
+    return Bench(task.config, split, task.config.schedule.build(), reference, _settings(task))
+
+
+def _split_on(task: Task, device: torch.device) -> Split:
+    split = load_split(task.config.data)
+    return replace(split, train=split.train.to(device), holdout=split.holdout.to(device))
+
+
+def _settings(task: Task) -> MeasureConfig:
+    return replace(task.config.measure, n_samples=task.n_samples, diffusion_times=(LEVEL,))
 
 
 def _trained(bench: Bench, state: TrainState, task: Task) -> Iterator[Shown]:

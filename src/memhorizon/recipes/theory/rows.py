@@ -90,9 +90,13 @@ def first_bulk_time(model: FeatureModel, *, merged: bool) -> float:
     """
     support = bulk_edges(model)
     for low, label in zip(support.intervals[:, 0], support.labels, strict=True):
-        if label == "rho_1" or (merged and "rho_1" in label.split("+")):
+        if _is_first_bulk(label, merged=merged):
             return relaxation_time(model, low)
     return math.nan
+
+
+def _is_first_bulk(label: str, *, merged: bool) -> bool:
+    return label == "rho_1" or (merged and "rho_1" in label.split("+"))
 
 
 def log_slope(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:

@@ -18,13 +18,20 @@ from memhorizon.recipes.theory_exponent.numbers import (
 
 def parts(size: Sizes) -> dict[str, Part[Row]]:
     """The limit of each family, and the networks of the first."""
-    found = dict[str, Part[Row]]()
-    for psi_p, t in size.cases:
-        found[f"limit-psi_p{psi_p:g}-t{t:g}"] = Part(limit_rows, (psi_p, t, size.points))
-    for psi_n in size.sampled:
-        arguments = (psi_n, *size.cases[0], size.dim, size.seeds)
-        found[f"true-psi_n{psi_n:g}"] = Part(finite_row, arguments)
-    return found
+    return {**_limits(size), **_networks(size)}
+
+
+def _limits(size: Sizes) -> dict[str, Part[Row]]:
+    return {
+        f"limit-psi_p{psi_p:g}-t{t:g}": Part(limit_rows, (psi_p, t, size.points)) for psi_p, t in size.cases
+    }
+
+
+def _networks(size: Sizes) -> dict[str, Part[Row]]:
+    return {
+        f"true-psi_n{psi_n:g}": Part(finite_row, (psi_n, *size.cases[0], size.dim, size.seeds))
+        for psi_n in size.sampled
+    }
 
 
 def settings_of(size: Sizes) -> dict[str, object]:

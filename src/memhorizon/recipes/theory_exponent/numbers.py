@@ -1,7 +1,7 @@
 """The smallest score error along training against psi_n, and whether it is a power law (figure 13)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -143,15 +143,24 @@ def power(rows: Sequence[Row]) -> float:
 
 def powers(rows: Sequence[Row]) -> dict[str, object]:
     """Exponents over the range of the paper's fit and over all psi_n, and the range of the local one."""
+    fits = {"exponent, psi_n 4 to 32": power(_of_the_fit(rows)), "exponent, all": power(rows)}
+    return {**_known(fits), **_range_of_local(rows)}
+
+
+def _known(fits: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in fits.items() if math.isfinite(value)}
+
+
+def _of_the_fit(rows: Sequence[Row]) -> list[Row]:
+    """Those in the range of the paper's fit."""
     low = FIT[0] * (1 - ROUNDING)
     high = FIT[1] * (1 + ROUNDING)
-    middle = [row for row in rows if low <= row.psi_n <= high]
-    fits = {"exponent, psi_n 4 to 32": power(middle), "exponent, all": power(rows)}
-    found: dict[str, object] = {name: value for name, value in fits.items() if math.isfinite(value)}
+    return [row for row in rows if low <= row.psi_n <= high]
+
+
+def _range_of_local(rows: Sequence[Row]) -> dict[str, list[float]]:
     local = [row.local_exponent for row in rows if isinstance(row, LimitRow)]
-    if local:
-        found["local exponent, smallest and largest"] = [min(local), max(local)]
-    return found
+    return {"local exponent, smallest and largest": [min(local), max(local)]} if local else {}
 
 
 def summarise(rows: Sequence[Row]) -> dict[str, object]:

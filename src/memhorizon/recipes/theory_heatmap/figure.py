@@ -79,13 +79,24 @@ def add_colours(figure: Figure, grid: np.ndarray, norm: LogNorm, label: str) -> 
 
 def name_axes(grid: np.ndarray, lines: Sequence[float], columns: Sequence[float]) -> None:
     """Training times above, diffusion times on the left."""
-    for axes, tau in zip(grid[0], columns, strict=True):
-        power = r"$\infty$" if np.isinf(tau) else rf"$10^{{{np.log10(tau):.0f}}}$"
-        axes.set_title(rf"$\tau$ = {power}")
-    for axes, t in zip(grid[:, 0], lines, strict=True):
-        axes.set_ylabel(f"t = {t:g}\n" + r"$\psi_p$ = p/d")
+    _name_columns(grid[0], columns)
+    _name_lines(grid[:, 0], lines)
     for axes in grid[-1]:
         axes.set_xlabel(r"$\psi_n$ = n/d")
+
+
+def _name_columns(uppermost: np.ndarray, columns: Sequence[float]) -> None:
+    for axes, tau in zip(uppermost, columns, strict=True):
+        axes.set_title(rf"$\tau$ = {_power_text(tau)}")
+
+
+def _power_text(tau: float) -> str:
+    return r"$\infty$" if np.isinf(tau) else rf"$10^{{{np.log10(tau):.0f}}}$"
+
+
+def _name_lines(leftmost: np.ndarray, lines: Sequence[float]) -> None:
+    for axes, t in zip(leftmost, lines, strict=True):
+        axes.set_ylabel(f"t = {t:g}\n" + r"$\psi_p$ = p/d")
 
 
 def draw_map(axes: Axes, row: Row, values: np.ndarray, norm: LogNorm) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 from jaxtyping import Float
 
+from memhorizon.recipes.tables import grouped, of_kind
 from memhorizon.recipes.theory.rows import (
     QUANTITIES,
     CurvesRow,
@@ -192,13 +193,20 @@ def collapse_spread(rows: Sequence[LimitRow], timescale: Timescale) -> float:
 
 def collapse_spreads(rows: Sequence[LimitRow]) -> dict[str, dict[Timescale, float]]:
     """How well each timescale collapses the half-times of L_gen over psi_n, by figure, t and variance."""
-    found = {}
-    for family in sorted({(row.panel, row.t, row.variance) for row in rows}):
-        panel, t, variance = family
-        same = [row for row in rows if (row.panel, row.t, row.variance) == family]
-        title = f"spread of half_time/timescale over psi_n: {panel} t={t} variance={variance}"
-        found[title] = {timescale: collapse_spread(same, timescale) for timescale in TIMESCALES}
-    return found
+    families = grouped(rows, _family)
+    return {_title(*family): _spreads(families[family]) for family in sorted(families)}
+
+
+def _family(row: LimitRow) -> tuple[Panel, float, float]:
+    return row.panel, row.t, row.variance
+
+
+def _title(panel: Panel, t: float, variance: float) -> str:
+    return f"spread of half_time/timescale over psi_n: {panel} t={t} variance={variance}"
+
+
+def _spreads(rows: Sequence[LimitRow]) -> dict[Timescale, float]:
+    return {timescale: collapse_spread(rows, timescale) for timescale in TIMESCALES}
 
 
 def slope_of(row: CheckRow) -> list[float]:
@@ -217,10 +225,17 @@ def deviation_of(row: CheckRow) -> dict[Quantity, float]:
 
 def summarise(rows: Sequence[Row]) -> dict[str, object]:
     """How well each timescale collapses the half-times of L_gen over psi_n, and simulation against limit."""
-    limit = [row for row in rows if isinstance(row, LimitRow)]
-    checks = [row for row in rows if isinstance(row, CheckRow)]
-    found: dict[str, object] = {**collapse_spreads(limit)}
-    for row in checks:
-        found[f"deviation from the limit: {row.source} d={row.dim}"] = deviation_of(row)
-    slopes = {f"{row.source} d={row.dim}": slope_of(row) for row in checks}
-    return {**found, "L_gen(1e3), finite over limit, times d": slopes}
+    checks = of_kind(rows, CheckRow)
+    return {
+        **collapse_spreads(of_kind(rows, LimitRow)),
+        **_deviations(checks),
+        "L_gen(1e3), finite over limit, times d": _slopes(checks),
+    }
+
+
+def _deviations(checks: Sequence[CheckRow]) -> dict[str, dict[Quantity, float]]:
+    return {f"deviation from the limit: {row.source} d={row.dim}": deviation_of(row) for row in checks}
+
+
+def _slopes(checks: Sequence[CheckRow]) -> dict[str, list[float]]:
+    return {f"{row.source} d={row.dim}": slope_of(row) for row in checks}

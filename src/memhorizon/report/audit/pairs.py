@@ -44,16 +44,18 @@ class _Pairs:
         """The first ones open, more behind a line, the rest counted."""
         if not samples:
             return ["<p>No sample is reported as a copy.</p>"]
-        first = samples[:OPEN]
-        more = samples[OPEN:MOST]
-        left = len(samples) - len(first) - len(more)
+        first = self._shown(samples[:OPEN], OPEN_BYTES, start=1)
+        return [self._order(), first, self._more(samples), _not_shown(samples)]
+
+    def _order(self) -> str:
         order = "Sorted by evidence: the smallest p-value first, then the smallest statistic."
-        return [
-            f"<p>{text_of(order)} {text_of(self._about())}</p>",
-            self._shown(first, OPEN_BYTES, start=1),
-            folded(f"{len(more):,} more pairs", self._shown(more, FOLDED_BYTES, OPEN + 1)) if more else "",
-            f"<p>{left:,} further copies are not shown; the CSV of pairs names them.</p>" if left else "",
-        ]
+        return f"<p>{text_of(order)} {text_of(self._about())}</p>"
+
+    def _more(self, samples: Sequence[AuditedSample]) -> str:
+        more = samples[OPEN:MOST]
+        if not more:
+            return ""
+        return folded(f"{len(more):,} more pairs", self._shown(more, FOLDED_BYTES, OPEN + 1))
 
     def undecided(self, samples: Sequence[AuditedSample]) -> list[str]:
         """Open, for a person has to look at them."""
@@ -114,6 +116,11 @@ class _Pairs:
         return table(heads, rows)
 
 
+def _not_shown(copies: Sequence[AuditedSample]) -> str:
+    left = len(copies) - MOST
+    return f"<p>{left:,} further copies are not shown; the CSV of pairs names them.</p>" if left > 0 else ""
+
+
 def _images(one: AuditedSample, frames: Frames) -> str:
     """Two or three pictures, each with a word below it."""
     shown = {
@@ -127,11 +134,18 @@ def _images(one: AuditedSample, frames: Frames) -> str:
 
 def _words(one: AuditedSample) -> str:
     """p, q, view, statistic and edit, then both names."""
-    seen = f"{one.view}, statistic {two_digits_text(one.statistic)}"
-    edit = f"<p>edit: {text_of(one.edit)}</p>" if one.edit else ""
+    names = f"sample {name_of(one.name)}, training image {name_of(one.nearest_name)}"
+    return f"{_evidence(one)}{_seen(one)}<p>{names}</p>"
+
+
+def _evidence(one: AuditedSample) -> str:
     guaranteed = ", guaranteed" if one.is_guaranteed else ""
     numbers = f"p = {two_digits_text(one.p)}, q = {two_digits_text(one.q)}{guaranteed}"
-    return (
-        f'<p class="evidence">{text_of(numbers)}</p><p>{text_of(seen)}</p>{edit}'
-        f"<p>sample {name_of(one.name)}, training image {name_of(one.nearest_name)}</p>"
-    )
+    return f'<p class="evidence">{text_of(numbers)}</p>'
+
+
+def _seen(one: AuditedSample) -> str:
+    """In which view the copy was found, and how it was edited."""
+    seen = f"{one.view}, statistic {two_digits_text(one.statistic)}"
+    edit = f"<p>edit: {text_of(one.edit)}</p>" if one.edit else ""
+    return f"<p>{text_of(seen)}</p>{edit}"

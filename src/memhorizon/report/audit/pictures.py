@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -102,18 +102,44 @@ def png(image: Shaped[Tensor, "c h w"], span: tuple[float, float], side: int) ->
 
     Of two channels the first is shown, of more than three the first three.
     """
-    low, high = span
-    kept = image[: 3 if len(image) >= 3 else 1].to(torch.float64)
-    scaled = ((kept - low) / max(high - low, 1e-12)).nan_to_num().clamp(0, 1)
-    levels = (255 * scaled).round().to(torch.uint8).movedim(0, -1).cpu().numpy()
-    picture = Image.fromarray(np.ascontiguousarray(levels[..., 0] if levels.shape[-1] == 1 else levels))
-    factor = side / max(picture.size)
-    if factor < 1:
-        size = [max(1, round(factor * length)) for length in picture.size]
-        picture = picture.resize((size[0], size[1]), Image.Resampling.BOX)
+    picture = _reduced(_picture(image, span), side)
     buffer = io.BytesIO()
     picture.save(buffer, "png", optimize=True)
     return buffer.getvalue(), picture.width, picture.height
+
+
+def _picture(image: Shaped[Tensor, "c h w"], span: tuple[float, float]) -> Image.Image:
+    levels = _levels(image, span)
+    return Image.fromarray(np.ascontiguousarray(levels[..., 0] if levels.shape[-1] == 1 else levels))
+
+
+def _levels(image: Shaped[Tensor, "c h w"], span: tuple[float, float]) -> UInt8[np.ndarray, "h w shown"]:
+    """Bytes, channels last."""
+    levels = 255 * _in_unit(_shown(image), span)
+    return levels.round().to(torch.uint8).movedim(0, -1).cpu().numpy()
+
+
+def _shown(image: Shaped[Tensor, "c h w"]) -> Shaped[Tensor, "shown h w"]:
+    return image[: 3 if len(image) >= 3 else 1]
+
+
+def _in_unit(image: Shaped[Tensor, "c h w"], span: tuple[float, float]) -> Float[Tensor, "c h w"]:
+    """The span of values brought to [0, 1]; what lies outside is cut."""
+    low, high = span
+    scaled = (image.to(torch.float64) - low) / max(high - low, 1e-12)
+    return scaled.nan_to_num().clamp(0, 1)
+
+
+def _reduced(picture: Image.Image, side: int) -> Image.Image:
+    factor = side / max(picture.size)
+    if factor >= 1:
+        return picture
+    return picture.resize(_size(picture, factor), Image.Resampling.BOX)
+
+
+def _size(picture: Image.Image, factor: float) -> tuple[int, int]:
+    width, height = (max(1, round(factor * length)) for length in picture.size)
+    return width, height
 
 
 def side_for(count: int, channels: int, most_bytes: int) -> int:

@@ -23,23 +23,35 @@ def _share(record: AuditRecord) -> str:
 
 def _facts(record: AuditRecord) -> list[str]:
     """Duplicates, held-out items that were trained on, and what could not be used."""
-    lines = []
-    if record.duplicates:
-        items = sum(len(group.items) for group in record.duplicates)
-        rule = f" ({record.duplicate_rule})" if record.duplicate_rule else ""
-        lines.append(
-            f"Duplicates: {items:,} training items are {_counted(len(record.duplicates), 'group')} of "
-            f"duplicates, each of which counts as one item{rule}."
-        )
-    if record.shared:
-        counted = _counted(len(record.shared), "held-out item")
-        verb = "is" if len(record.shared) == 1 else "are"
-        lines.append(f"Shared: {counted} {verb} in the training set as well, and left out of the null.")
-    skipped = {one.name: len(one.skipped) for one in record.sets if one.skipped}
-    if skipped:
-        parts = ", ".join(f"{count:,} of {name}" for name, count in skipped.items())
-        lines.append(f"Skipped: {parts} could not be used and are not counted; the record lists them.")
-    return lines
+    return [*_duplicates(record), *_shared(record), *_skipped(record)]
+
+
+def _duplicates(record: AuditRecord) -> list[str]:
+    if not record.duplicates:
+        return []
+    items = sum(len(group.items) for group in record.duplicates)
+    rule = f" ({record.duplicate_rule})" if record.duplicate_rule else ""
+    return [
+        f"Duplicates: {items:,} training items are {_counted(len(record.duplicates), 'group')} of "
+        f"duplicates, each of which counts as one item{rule}."
+    ]
+
+
+def _shared(record: AuditRecord) -> list[str]:
+    if not record.shared:
+        return []
+    verb = "is" if len(record.shared) == 1 else "are"
+    return [
+        f"Shared: {_counted(len(record.shared), 'held-out item')} {verb} in the training set as well, "
+        "and left out of the null."
+    ]
+
+
+def _skipped(record: AuditRecord) -> list[str]:
+    skipped = ", ".join(f"{len(one.skipped):,} of {one.name}" for one in record.sets if one.skipped)
+    if not skipped:
+        return []
+    return [f"Skipped: {skipped} could not be used and are not counted; the record lists them."]
 
 
 def _leaning(record: AuditRecord) -> str:

@@ -68,6 +68,10 @@ def two_digits_text(value: float) -> str:
         return "∞"
     if value == 0 or abs(value) >= 1e-4:
         return f"{value:.2g}"
+    return _power_of_ten_text(value)
+
+
+def _power_of_ten_text(value: float) -> str:
     digits, exponent = f"{value:.1e}".split("e")
     return f"{digits} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
 

@@ -60,17 +60,25 @@ def rule(record: MonitorRecord) -> str:
 
 def cost(record: MonitorRecord) -> str:
     """What the monitor took, beside its budget, and what failed."""
-    share = record.overhead
-    limit = "no limit was set" if record.budget is None else f"the budget is {100 * record.budget:g} %"
-    took = (
-        ""
-        if math.isnan(share)
-        else f", {100 * share:.1f} % of the {_seconds(record.train_seconds)} of training"
-    )
-    line = f"The monitor took {_seconds(record.monitor_seconds)}{took}; {limit}."
-    failed = [text_of(failure) for failure in record.failures]
-    note = "<p>What failed (the training went on):</p>" if failed else ""
-    return section("What it cost", f"<p>{text_of(line)}</p>", note, paragraphs(failed, kind="notes"))
+    took = f"The monitor took {_seconds(record.monitor_seconds)}{_share_text(record)}; {_budget(record)}."
+    return section("What it cost", f"<p>{text_of(took)}</p>", *_failures(record))
+
+
+def _share_text(record: MonitorRecord) -> str:
+    if math.isnan(record.overhead):
+        return ""
+    return f", {100 * record.overhead:.1f} % of the {_seconds(record.train_seconds)} of training"
+
+
+def _budget(record: MonitorRecord) -> str:
+    return "no limit was set" if record.budget is None else f"the budget is {100 * record.budget:g} %"
+
+
+def _failures(record: MonitorRecord) -> list[str]:
+    if not record.failures:
+        return []
+    failed = paragraphs([text_of(failure) for failure in record.failures], kind="notes")
+    return ["<p>What failed (the training went on):</p>", failed]
 
 
 def _seconds(seconds: float) -> str:

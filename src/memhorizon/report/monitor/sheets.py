@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -44,21 +45,34 @@ Find: TypeAlias = Callable[[Sheet], SheetPictures | None]  # the images of a she
 
 def in_folder(root: Path) -> Find:
     """Find images in the folder of a monitor, one sheet at a time; none where they are missing or damaged."""
+    return partial(_found_in, root)
 
-    def find(sheet: Sheet) -> SheetPictures | None:
-        path = Path(sheet.arrays)
-        if not sheet.arrays or path.is_absolute() or ".." in path.parts:  # a record may come from a stranger
-            return None
-        try:
-            check_regular(root / path)
-            with safe_open(root / path, framework="pt") as file:
-                found = SheetPictures(file.get_tensor("samples"), file.get_tensor("nearest"))
-        except (OSError, InputError, SafetensorError):
-            return None
-        count = len(sheet.rows)  # a later look at the same step has written over this one otherwise
-        return found if len(found.samples) == len(found.nearest) == count else None
 
-    return find
+def _found_in(root: Path, sheet: Sheet) -> SheetPictures | None:
+    if not _stays_inside(sheet.arrays):
+        return None
+    found = _read(root / sheet.arrays)
+    return found if found is not None and _has_all(found, sheet) else None
+
+
+def _stays_inside(place: str) -> bool:
+    """Whether it is a place below a folder: a record may come from a stranger."""
+    path = Path(place)
+    return bool(place) and not path.is_absolute() and ".." not in path.parts
+
+
+def _read(path: Path) -> SheetPictures | None:
+    try:
+        check_regular(path)
+        with safe_open(path, framework="pt") as file:
+            return SheetPictures(file.get_tensor("samples"), file.get_tensor("nearest"))
+    except (OSError, InputError, SafetensorError):
+        return None
+
+
+def _has_all(found: SheetPictures, sheet: Sheet) -> bool:
+    """Whether they are those of the sheet, or a later look at the same step has written over them."""
+    return len(found.samples) == len(found.nearest) == len(sheet.rows)
 
 
 def sheets(record: MonitorRecord, find: Find) -> str:
@@ -67,15 +81,29 @@ def sheets(record: MonitorRecord, find: Find) -> str:
     if not known or len(record.item_shape) != 3:
         return ""
     chosen = _chosen(record, known)
-    others = [sheet for sheet in reversed(known) if sheet not in chosen][: MOST - len(chosen)]
-    count = sum(2 * min(len(sheet.rows), PAIRS) for sheet in (*chosen, *others))
-    side = side_for(count, record.item_shape[0], BYTES)
+    others = _others(known, chosen)
+    side = _side(record, [*chosen, *others])
     shown = _written(record, chosen, find, side)
-    more = _written(record, others, find, side)
-    hidden = [folded(f"{len(more)} more look{'' if len(more) == 1 else 's'}", "".join(more))] if more else []
+    hidden = _folded(_written(record, others, find, side))
     if not (shown or hidden):
         return ""
     return section("Samples beside the training set", f"<p>{ABOUT}</p>", "".join(shown + hidden))
+
+
+def _others(known: Sequence[Sheet], chosen: Sequence[Sheet]) -> list[Sheet]:
+    return [sheet for sheet in reversed(known) if sheet not in chosen][: MOST - len(chosen)]
+
+
+def _side(record: MonitorRecord, written: Sequence[Sheet]) -> int:
+    """The side of a picture with which all of them stay below the bytes of the page."""
+    count = sum(2 * min(len(sheet.rows), PAIRS) for sheet in written)
+    return side_for(count, record.item_shape[0], BYTES)
+
+
+def _folded(more: Sequence[str]) -> list[str]:
+    if not more:
+        return []
+    return [folded(f"{len(more)} more look{'' if len(more) == 1 else 's'}", "".join(more))]
 
 
 def _written(record: MonitorRecord, some: Sequence[Sheet], find: Find, side: int) -> list[str]:

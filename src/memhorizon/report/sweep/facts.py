@@ -1,6 +1,7 @@
 """What a record says about its runs: when, on what data, with which network, trained how, and where."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 
 from memhorizon.figures.labels import label_of
@@ -90,13 +91,22 @@ def _value_text(value: object) -> str:
 
 def origin(record: SweepRecord) -> list[str]:
     """Where the runs were made, and their directories."""
-    places: dict[str, int] = {}
-    for run in record.runs:
-        place = ", ".join(f"{name} {value}" for name, value in run.environment.items()) or "not recorded"
-        places[place] = places.get(place, 0) + 1
-    lines = [f"<p>{counted(count, 'run')}: {text_of(place)}</p>" for place, count in places.items()]
+    return [*_places(record.runs), _run_directories(record), _configuration(record.runs[0])]
+
+
+def _places(runs: Sequence[RunRecord]) -> list[str]:
+    """How many runs were made on each machine, with which versions."""
+    counts = Counter(_made_on(run) for run in runs)
+    return [f"<p>{counted(count, 'run')}: {text_of(place)}</p>" for place, count in counts.items()]
+
+
+def _made_on(run: RunRecord) -> str:
+    return ", ".join(f"{name} {value}" for name, value in run.environment.items()) or "not recorded"
+
+
+def _run_directories(record: SweepRecord) -> str:
     keys = [f"<code>{text_of(run.key)}</code>" for run in record.runs]
-    return [*lines, folded("Run directories", paragraphs(keys)), _configuration(record.runs[0])]
+    return folded("Run directories", paragraphs(keys))
 
 
 def _configuration(run: RunRecord) -> str:

@@ -1,5 +1,6 @@
 """What the reader has to know before the numbers: runs, files and items that are not in them."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from memhorizon.figures.labels import label_of
@@ -11,7 +12,7 @@ from memhorizon.report.words import counted
 
 def notes(record: SweepRecord) -> str:
     """A list; empty where there is nothing to say."""
-    lines = [*_left_out(record), *_others(record), *_counted(record, _of_data), *_of_quality(record)]
+    lines = [*_left_out(record), *_others(record), *_counted(record.runs, _of_data), *_of_quality(record)]
     return paragraphs(lines, kind="notes")
 
 
@@ -49,20 +50,17 @@ def _of_quality(record: SweepRecord) -> list[str]:
         note = run.notes.get(record.rules.curve)
         return [f"{label}: {text_of(note)}"] if note else []
 
-    return _counted(record, limits)
+    return _counted(record.runs, limits)
 
 
-def _counted(record: SweepRecord, lines_of: Callable[[RunRecord], Sequence[str]]) -> list[str]:
+def _counted(runs: Sequence[RunRecord], lines_of: Callable[[RunRecord], Sequence[str]]) -> list[str]:
     """What is said of runs, each line once with the number of runs that it holds for."""
-    lines: dict[str, int] = {}
-    for run in record.runs:
-        for line in lines_of(run):
-            lines[line] = lines.get(line, 0) + 1
-    total = len(record.runs)
-    return [
-        line + (f" ({count} of {counted(total, 'run')})" if count < total else "")
-        for line, count in lines.items()
-    ]
+    counts = Counter(line for run in runs for line in lines_of(run))
+    return [_with_count(line, count, len(runs)) for line, count in counts.items()]
+
+
+def _with_count(line: str, count: int, total: int) -> str:
+    return line + (f" ({count} of {counted(total, 'run')})" if count < total else "")
 
 
 def _of_data(run: RunRecord) -> list[str]:

@@ -241,13 +241,18 @@ def _gen_clause(name: str, law: ScalingLaw | None, record: SweepRecord, mem: Est
     if law is None:
         return _gen_unfitted(record)
     e = law.exponents[name]
+    return (
+        f"{_quality(record)} came down to a fixed level {_later_or_earlier(e, mem)} "
+        f"({_doubling(e)} times per doubling)"
+    )
+
+
+def _later_or_earlier(e: Estimate, mem: Estimate) -> str:
     if e.low > 0:
-        word = "later too" if mem.low > 0 else "later"
-    elif e.high < 0:
-        word = "earlier too" if mem.high < 0 else "earlier"
-    else:
-        word = "without measurably waiting longer"
-    return f"{_quality(record)} came down to a fixed level {word} ({_doubling(e)} times per doubling)"
+        return "later too" if mem.low > 0 else "later"
+    if e.high < 0:
+        return "earlier too" if mem.high < 0 else "earlier"
+    return "without measurably waiting longer"
 
 
 def _gen_unfitted(record: SweepRecord) -> str:

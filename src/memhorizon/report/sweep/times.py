@@ -33,21 +33,28 @@ def window(part: Part) -> str:
     """Quality and copies on one axis, and samples as a person sees them, where both can be drawn."""
     if not registry.has_window(part.record):
         return ""
-    curves = (
+    shown = _curves_and_window(part)
+    seen = _images_in_window(part) if has_images(part.record) else ""
+    return part.section("From good samples to copies", shown, seen)
+
+
+def _curves_and_window(part: Part) -> str:
+    caption = (
         "Quality of samples (solid, left) and share of copies (dashed, right) of every run, with the levels "
         "at which τ_gen and τ_mem are read; shaded: from τ_gen to τ_mem, or to the last look."
     )
     alt = "Quality of samples and memorized fraction against the training step"
-    shown = [part.picture("window", lambda: registry.window(part.record), curves, alt)]
-    if has_images(part.record):
-        seen = (
-            "Samples of the first seed of each setting in the order of their seeds, none chosen: at the "
-            "first snapshot from τ_gen on, half way between both times, and at the last one. Framed ones "
-            "count as copies."
-        )
-        alt = "Samples at the generalization time, in the window and after copying began"
-        shown.append(part.picture("sheets", lambda: registry.sheets(part.record, part.runs), seen, alt))
-    return part.section("From good samples to copies", *shown)
+    return part.picture("window", lambda: registry.window(part.record), caption, alt)
+
+
+def _images_in_window(part: Part) -> str:
+    caption = (
+        "Samples of the first seed of each setting in the order of their seeds, none chosen: at the "
+        "first snapshot from τ_gen on, half way between both times, and at the last one. Framed ones "
+        "count as copies."
+    )
+    alt = "Samples at the generalization time, in the window and after copying began"
+    return part.picture("sheets", lambda: registry.sheets(part.record, part.runs), caption, alt)
 
 
 def samples(part: Part) -> str:
