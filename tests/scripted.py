@@ -9,7 +9,9 @@ from torch import nn
 def save_scripted(net, path, example=None, *, freeze=False):
     """Write a network as TorchScript: compiled, or traced along an example; frozen if wished."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # torch advises torch.export
+        # torch advises torch.export, by the one warning or the other
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", FutureWarning)
         module = torch.jit.script(net) if example is None else torch.jit.trace(net, example)
         if freeze:
             module = torch.jit.freeze(module.eval())

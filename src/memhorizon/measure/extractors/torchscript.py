@@ -73,7 +73,9 @@ def load_torchscript(path: Path, device: torch.device) -> TorchScript:
     _check_archive(path, where)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # torch advises torch.export
+            # torch advises torch.export, by the one warning or the other
+            warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.simplefilter("ignore", FutureWarning)
             network = torch.jit.load(str(path), map_location=device)
     except _BROKEN as error:
         raise InputError(f"features: {where} cannot be loaded ({_first_line(error)})") from error
