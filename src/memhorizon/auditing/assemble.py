@@ -185,12 +185,17 @@ def _set(facts: Facts, name: str) -> ItemSet:
 
 def _most_copied(facts: Facts, samples: Sequence[AuditedSample]) -> tuple[CopiedItem, ...]:
     """Training items by the number of their copies; duplicates count for the first of their group."""
-    group = facts.prepared.design.group
-    first = first_members(group)
-    counted = Counter(int(first[group[one.nearest]]) for one in samples if one.is_copy)
+    counted = _copies_of_each(facts, samples)
     ordered = sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))
     names = facts.given["train"].names
     return tuple(CopiedItem(index, names[index], copies) for index, copies in ordered)
+
+
+def _copies_of_each(facts: Facts, samples: Sequence[AuditedSample]) -> Counter[int]:
+    """How many copies the samples hold of the first item of each group."""
+    group = facts.prepared.design.group
+    first = first_members(group)
+    return Counter(int(first[group[one.nearest]]) for one in samples if one.is_copy)
 
 
 def _duplicates(facts: Facts) -> tuple[DuplicateGroup, ...]:

@@ -49,12 +49,16 @@ class Duplicates:
     def of(cls, train: Float[Tensor, " n *item"], near: Int[Tensor, " n"], distance: float) -> "Duplicates":
         """Decide which near-duplicates count as one."""
         equal = equal_groups(train, near)
-        n_equal = len(near) - int(equal.max()) - 1
-        n_near = len(near) - int(near.max()) - 1
-        if 2 * (n_near - n_equal) <= RARE * len(near):
+        n_different = _n_repeated(near) - _n_repeated(equal)
+        if 2 * n_different <= RARE * len(near):
             words = f"{rule(distance)}; near ones are rare and count as different items in the p-values"
             return cls(near, equal, distance, words)
         return cls(near, near, distance, f"{rule(distance)}; all of them count as one item")
+
+
+def _n_repeated(group: Int[Tensor, " n"]) -> int:
+    """How many items are not the first of their group."""
+    return len(group) - int(group.max()) - 1
 
 
 def alike_distance(limits: tuple[float, float], d: int) -> float:
@@ -119,10 +123,13 @@ def divide(duplicates: Duplicates, n_reference: int, seed: int, *, n_holdout: in
         )
     generator = torch.Generator().manual_seed(seed)
     order = first[torch.randperm(len(first), generator=generator)]
-    count = min(n_reference, len(first) // 2)
-    if min(n_reference, n_holdout) > count:
-        count = 0
+    count = _how_many(min(n_reference, len(first) // 2), min(n_reference, n_holdout))
     return Design(duplicates, order[:count].sort().values, order[count:])
+
+
+def _how_many(trained: int, held_out: int) -> int:
+    """How many of the training items that could be the reference are; none where held-out ones are more."""
+    return 0 if held_out > trained else trained
 
 
 def duplicates_of(group: Int[Tensor, " n"]) -> list[Int[Tensor, " s"]]:

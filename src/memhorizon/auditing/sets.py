@@ -185,12 +185,15 @@ def _coloured(images: Tensor) -> Tensor:
 
 def _check_shapes(read: Mapping[str, ImageSet]) -> None:
     shapes = {name: tuple(one.images.shape[1:]) for name, one in read.items()}
-    if len(set(shapes.values())) == 1:
-        return
-    words = ", ".join(f"{name} of {_words(one.images)}" for name, one in read.items())
-    are_pictures = all(len(shape) == 3 for shape in shapes.values())
-    hint = "; size=N (--size N) brings all to N x N pixels" if are_pictures else ""
-    raise InputError(f"{', '.join(shapes)}: expected items of one shape, got {words}{hint}")
+    if len(set(shapes.values())) > 1:
+        words = ", ".join(f"{name} of {_words(one.images)}" for name, one in read.items())
+        raise InputError(f"{', '.join(shapes)}: expected items of one shape, got {words}{_size_hint(read)}")
+
+
+def _size_hint(read: Mapping[str, ImageSet]) -> str:
+    """What brings pictures to one shape."""
+    are_pictures = all(one.images.ndim == 4 for one in read.values())
+    return "; size=N (--size N) brings all to N x N pixels" if are_pictures else ""
 
 
 def _words(images: Tensor) -> str:

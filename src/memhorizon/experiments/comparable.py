@@ -42,6 +42,12 @@ def effective(config: Config | WrittenConfig) -> Settings:
     if isinstance(config, WrittenConfig):
         return config.entries()
     entries = flat(replace(config, train=replace(config.train, batch_size=batch_of(config))))
+    unused = _unused(config)
+    return {name: value for name, value in entries.items() if name not in unused}
+
+
+def _unused(config: Config) -> set[str]:
+    """Entries without effect, beside what the configuration says elsewhere."""
     unused = {"optimizer.betas"} if config.optimizer.name == "sgd" else {"optimizer.momentum"}
     if config.data.name not in SYNTHETIC:
         unused |= {f"data.{name}" for name in DISTRIBUTION}
@@ -49,7 +55,7 @@ def effective(config: Config | WrittenConfig) -> Settings:
         unused |= {"data.components", "data.mean"}
     if config.data.eigenvalues is not None:
         unused.add("data.exponent")
-    return {name: value for name, value in entries.items() if name not in unused}
+    return unused
 
 
 def trajectory(config: Config | WrittenConfig) -> Settings:

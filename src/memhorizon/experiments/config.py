@@ -60,13 +60,7 @@ class Config:
 
     def _check_parts(self) -> None:
         """Refuse a part of another kind; of a network that is none of these it says what to do instead."""
-        if not isinstance(self.model, NETWORKS):
-            wanted = ", ".join(kind.__name__ for kind in NETWORKS)
-            raise InputError(
-                f"model: expected one of {wanted}, got {type(self.model).__name__}; train it in your "
-                "training loop, and write what you see with mh.RunWriter: sweeps, records and "
-                "pages read it like any other run"
-            )
+        self._check_network()
         kinds = {"data": DataConfig, "schedule": ScheduleConfig, "optimizer": OptimizerConfig}
         kinds |= {"train": TrainConfig, "measure": MeasureConfig}
         for name, kind in kinds.items():
@@ -74,16 +68,31 @@ class Config:
                 got = type(getattr(self, name)).__name__
                 raise InputError(f"{name}: expected a {kind.__name__}, got {got}")
 
+    def _check_network(self) -> None:
+        if not isinstance(self.model, NETWORKS):
+            wanted = ", ".join(kind.__name__ for kind in NETWORKS)
+            raise InputError(
+                f"model: expected one of {wanted}, got {type(self.model).__name__}; train it in your "
+                "training loop, and write what you see with mh.RunWriter: sweeps, records and "
+                "pages read it like any other run"
+            )
+
     def _check_levels(self) -> None:
         """Refuse now what would be refused at the first snapshot, or at the first unlucky batch."""
         schedule = self.schedule.build()
-        if self.measure.sampler.n_solver_steps > len(schedule):
-            got = f"{self.measure.sampler.n_solver_steps} for schedule.n_levels = {len(schedule)}"
+        self._check_solver_steps(len(schedule))
+        if self.measure.n_samples:
+            check_last_level(schedule)
+        self._check_diffusion_times(schedule)
+
+    def _check_solver_steps(self, levels: int) -> None:
+        if self.measure.sampler.n_solver_steps > levels:
+            got = f"{self.measure.sampler.n_solver_steps} for schedule.n_levels = {levels}"
             raise InputError(
                 f"measure.sampler.n_solver_steps: expected at most one per noise level, got {got}"
             )
-        if self.measure.n_samples:
-            check_last_level(schedule)
+
+    def _check_diffusion_times(self, schedule: Schedule) -> None:
         if self.train.diffusion_time is None:
             _check_times("measure.diffusion_times", self.measure.diffusion_times, schedule)
         else:

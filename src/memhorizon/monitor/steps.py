@@ -35,13 +35,16 @@ class Steps:
             self._failures.once(memory, "step", words)
             return None
         if whole < self.last:
-            words = (
-                f"step {whole:,} came after step {self.last:,}: expected the updates done so far in all of "
-                "the training; nothing is looked at before the step of the last look"
-            )
-            self._failures.once(memory, "order of steps", words)
+            self._warn_of_order(whole, memory)
         self.last = whole
         return whole
+
+    def _warn_of_order(self, step: int, memory: Memory) -> None:
+        words = (
+            f"step {step:,} came after step {self.last:,}: expected the updates done so far in all of "
+            "the training; nothing is looked at before the step of the last look"
+        )
+        self._failures.once(memory, "order of steps", words)
 
 
 def _whole(step: object) -> int | None:

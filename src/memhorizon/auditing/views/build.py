@@ -103,15 +103,15 @@ def _aligned(material: Material, report: Report) -> View | None:
     train = in_unit(reduced(material.train, LARGEST_ALIGNED), limits)
     descriptor, learning = _learned(material, train, report)
     places = torch.cat([descriptor(part) for part in train.split(_EMBEDDED)])
-    sides = f"pictures of {train.shape[3]} x {train.shape[2]} pixels"
-    note = (
-        ""
-        if learning.n_updates == learning.wanted
-        else (f"; the time was up after {learning.n_updates} of {learning.wanted} updates of the descriptor")
-    )
-    return AlignedView(
-        f"{sides}{note}", descriptor, train, places, material.design.group, limits, digest_of(places)
-    )
+    note = f"pictures of {train.shape[3]} x {train.shape[2]} pixels{_cut_short(learning)}"
+    return AlignedView(note, descriptor, train, places, material.design.group, limits, digest_of(places))
+
+
+def _cut_short(learning: Learning) -> str:
+    """A note where the time was up before the descriptor was learned."""
+    if learning.n_updates == learning.wanted:
+        return ""
+    return f"; the time was up after {learning.n_updates} of {learning.wanted} updates of the descriptor"
 
 
 def _learned(

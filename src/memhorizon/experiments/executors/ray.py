@@ -90,19 +90,26 @@ class Ray:
         if ray.is_initialized():
             yield
             return
+        self._connect(ray)
+        try:
+            self._check_gpus(ray)
+            yield
+        finally:
+            ray.shutdown()
+
+    def _connect(self, ray: ModuleType) -> None:
         try:
             ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError) as error:
             raise InputError(
                 f"address: expected that of a Ray cluster, got {self.address!r}: {error}"
             ) from error
-        try:
-            has = ray.cluster_resources().get("GPU", 0)
-            if self.address is None and len(ray.nodes()) == 1 and has < self.gpus:
-                raise InputError(f"gpus: expected at most the {has:g} of this machine, got {self.gpus:g}")
-            yield
-        finally:
-            ray.shutdown()
+
+    def _check_gpus(self, ray: ModuleType) -> None:
+        """Refuse jobs for more GPUs than this machine has, where it is alone."""
+        has = ray.cluster_resources().get("GPU", 0)
+        if self.address is None and len(ray.nodes()) == 1 and has < self.gpus:
+            raise InputError(f"gpus: expected at most the {has:g} of this machine, got {self.gpus:g}")
 
 
 def _package() -> ModuleType:

@@ -158,15 +158,8 @@ class Slurm:
         due = [entry for entry in entries if entry.task is None and entry.not_before <= time.monotonic()]
         if not due:
             return
-        submitit = _package()
-        executor = submitit.SlurmExecutor(folder, max_num_timeout=MOST_TIMEOUTS)
-        executor.update_parameters(**self._parameters())
         tasks = [Task.of(entry.job, device, self.cpus) for entry in due]
-        try:
-            made = executor.submit_array(tasks)
-        except submitit.core.utils.FailedJobError as error:
-            said = " ".join(str(error.__cause__ or error).split())
-            raise InputError(f"executor: Slurm refused the jobs: {said[-300:]}") from error
+        made = _submitted(folder, self._parameters(), tasks)
         for entry, task in zip(due, made, strict=True):
             entry.task = task
             entry.last_seen = ""
@@ -190,6 +183,22 @@ class Slurm:
         if self.gpus:
             told["gpus_per_node"] = self.gpus
         return told
+
+
+def _submitted(folder: Path, parameters: Mapping[str, object], tasks: Sequence[Task]) -> Sequence[Submitted]:
+    """The tasks as Slurm has taken them.
+
+    Raises:
+        InputError: with the words of Slurm, if it refuses them.
+    """
+    submitit = _package()
+    executor = submitit.SlurmExecutor(folder, max_num_timeout=MOST_TIMEOUTS)
+    executor.update_parameters(**parameters)
+    try:
+        return executor.submit_array(tasks)
+    except submitit.core.utils.FailedJobError as error:
+        said = " ".join(str(error.__cause__ or error).split())
+        raise InputError(f"executor: Slurm refused the jobs: {said[-300:]}") from error
 
 
 def _package() -> ModuleType:
