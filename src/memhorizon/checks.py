@@ -58,7 +58,7 @@ def check_number(
     """
     ends = {">=": least, ">": above, "<=": most, "<": below}
     number = _as_finite(value)
-    if number is not None and all(_holds(number, sign, end) for sign, end in ends.items()):
+    if number is not None and _lies_between(number, ends):
         return number
     raise InputError(f"{name}: expected a finite number{_range_in_words(ends)}, got {value!r}")
 
@@ -124,9 +124,11 @@ def _finite(value: Real) -> bool:
         return False
 
 
-def _holds(value: float, sign: str, end: float | None) -> bool:
-    if end is None:
-        return True
+def _lies_between(number: float, ends: Mapping[str, float | None]) -> bool:
+    return all(_holds(number, sign, end) for sign, end in ends.items() if end is not None)
+
+
+def _holds(value: float, sign: str, end: float) -> bool:
     if sign == ">=":
         return value >= end
     if sign == ">":

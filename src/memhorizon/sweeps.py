@@ -185,13 +185,22 @@ def find_runs(place: Place) -> list[RunDir]:
     path = Path(place)
     if os.path.isfile(path / "config.json"):
         return [RunDir(path)]
-    inside = path.glob("*/config.json") if os.path.isdir(path) else []  # False where no folder can be
-    found = [file.parent for file in inside if file.parent.name[0] != "."]
+    found = _folders_of_runs(path)
     if not found:
-        is_empty = os.path.isdir(path) and not any(path.iterdir())
-        hint = ", which is empty: a monitor writes there from its first look on" if is_empty else ""
-        raise InputError(f"path: expected a run directory or a directory of them, got {str(path)!r}{hint}")
+        raise _no_runs(path)
     return [RunDir(folder) for folder in sorted(found, key=_by_number)]
+
+
+def _folders_of_runs(path: Path) -> list[Path]:
+    """The folders of runs in a folder; those that are hidden are none."""
+    inside = path.glob("*/config.json") if os.path.isdir(path) else []  # False where no folder can be
+    return [file.parent for file in inside if file.parent.name[0] != "."]
+
+
+def _no_runs(path: Path) -> InputError:
+    is_empty = os.path.isdir(path) and not any(path.iterdir())
+    hint = ", which is empty: a monitor writes there from its first look on" if is_empty else ""
+    return InputError(f"path: expected a run directory or a directory of them, got {str(path)!r}{hint}")
 
 
 def _by_number(folder: Path) -> list[tuple[int, str]]:
@@ -207,8 +216,13 @@ def _check_factors(runs: Sequence[RunRecord], by: object) -> None:
     for name in by:
         for run in runs:
             value = run.factor(name) if isinstance(name, str) else None
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            if not _is_positive(value):
                 raise InputError(f"by: expected a positive number for {name!r} in {run.key}, got {value!r}")
+
+
+def _is_positive(value: object) -> bool:
+    """Whether it is a number above 0."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
 def _every(made: SweepRecord) -> list[RunRecord]:

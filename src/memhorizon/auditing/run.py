@@ -154,10 +154,10 @@ def _made(material: Material, progress: Progress) -> dict[str, View | None]:
 
 
 def _no_view(material: Material) -> InputError:
-    shape = tuple(material.train.shape[1:])
     wanted = f"items that the views {material.views} can compare"
     smallest = f'pictures of at least {SMALLEST_ALIGNED} pixels a side for "aligned"'
-    return InputError(f"views: expected {wanted} ({smallest}), got items of shape {shape}")
+    got = f"items of shape {tuple(material.train.shape[1:])}"
+    return InputError(f"views: expected {wanted} ({smallest}), got {got}")
 
 
 def _labelled(progress: Progress, label: str) -> Callable[[int, int], None]:

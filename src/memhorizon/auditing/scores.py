@@ -117,7 +117,7 @@ def _check_comparable(name: str, values: Float64[np.ndarray, " n"]) -> None:
     """Refuse NaN and -infinity; +infinity is the least evidence of all."""
     good = values > -np.inf
     if not good.all():
-        where = int(good.argmin())
+        where = good.argmin()
         raise InputError(f"{name}: expected finite numbers or +infinity, got {values[where]} at {where}")
 
 

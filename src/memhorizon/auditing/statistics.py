@@ -225,5 +225,5 @@ def _check_vector(values: np.ndarray) -> None:
 def _check_range(values: np.ndarray) -> None:
     good = (values >= 0) & (values <= 1)
     if not good.all():
-        where = int(good.argmin())
+        where = good.argmin()
         raise InputError(f"p: expected numbers from 0 to 1, got {values[where]} at {where}")

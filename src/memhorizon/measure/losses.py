@@ -127,14 +127,16 @@ def loss_gap(train: DenoisingLosses, holdout: DenoisingLosses) -> tuple[Mean, ..
     Raises:
         InputError: if the two were measured at different noise levels.
     """
-    if train.indices != holdout.indices:
-        raise InputError(
-            f"train, holdout: expected the same noise levels, got {train.indices} and {holdout.indices}"
-        )
+    _check_one_grid(train.indices, holdout.indices)
     difference = holdout.mean - train.mean
     error = torch.hypot(holdout.standard_error, train.standard_error)
     count = min(len(train.items), len(holdout.items))
     return tuple(Mean(float(d), float(e), count) for d, e in zip(difference, error, strict=True))
+
+
+def _check_one_grid(indices: tuple[int, ...], others: tuple[int, ...]) -> None:
+    if indices != others:
+        raise InputError(f"train, holdout: expected the same noise levels, got {indices} and {others}")
 
 
 def fixed_noise(

@@ -129,15 +129,21 @@ def intrinsic_dimension(train: Items, *, chunk: SupportsIndex | None = None) -> 
     items = as_items(train, "train")
     if chunk is not None:
         check_whole("chunk", chunk, least=1)
-    points = torch.unique(items.flatten(1), dim=0)
-    n = len(points)
-    if n < 3:
-        raise InputError(f"train: expected at least 3 distinct points, got {n}")
+    points = _distinct(items)
     distance, index = nearest_of(points, points, 3, chunk)  # the first is the point itself
     log_ratio = (distance[:, 2].double() / distance[:, 1].double()).log().cpu().numpy()
     if not log_ratio.any():  # two nearest neighbours at one distance everywhere: no finite dimension fits
         return Estimate(math.inf, 0.0, math.inf)
     return _dimension(log_ratio, index[:, 1:].cpu().numpy())
+
+
+def _distinct(items: Shaped[Tensor, "n ..."]) -> Shaped[Tensor, "m d"]:
+    """The points that differ, of which a dimension needs three."""
+    points = torch.unique(items.flatten(1), dim=0)
+    n = len(points)
+    if n < 3:
+        raise InputError(f"train: expected at least 3 distinct points, got {n}")
+    return points
 
 
 def _dimension(log_ratio: Float64[np.ndarray, " n"], neighbor: Int[np.ndarray, "n k"]) -> Estimate:

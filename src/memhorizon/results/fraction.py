@@ -33,12 +33,18 @@ class Fraction:
     confidence: float = 0.95
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.count, int) and isinstance(self.total, int)
-        if not (whole and 0 <= self.count <= self.total and self.total >= 1):
+        if not self._has_counts():
             got = f"{self.count!r}, {self.total!r}"
             raise InputError(f"fraction: expected whole numbers with 0 <= count <= total, got {got}")
         check_confidence(self.confidence)
         check_interval("fraction", self.value, self.low, self.high)
+        self._check_share()
+
+    def _has_counts(self) -> bool:
+        whole = isinstance(self.count, int) and isinstance(self.total, int)
+        return whole and 0 <= self.count <= self.total and self.total >= 1
+
+    def _check_share(self) -> None:
         inside = self.low >= 0 and self.high <= 1
         if not (inside and math.isclose(self.value, self.count / self.total, abs_tol=ROUNDING)):
             got = f"{self.value} [{self.low}, {self.high}] of {self.count} / {self.total}"

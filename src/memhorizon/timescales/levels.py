@@ -97,16 +97,25 @@ def quality_level(
     """
     check_number("tolerance", tolerance, above=0)
     check_choice("relative_to", relative_to, get_args(RelativeTo))
+    _check_curves(curves)
+    if relative_to == "best":
+        return (1 + tolerance) * min(resolved_best(curve) for curve in curves)
+    return (1 + tolerance) * _worst_of_best(curves)
+
+
+def _check_curves(curves: Sequence[Curve]) -> None:
     if not curves:
         raise InputError("curves: expected at least one, got none")
     for curve in curves:
         check_curve(curve)
-    if relative_to == "best":
-        return (1 + tolerance) * min(resolved_best(curve) for curve in curves)
+
+
+def _worst_of_best(curves: Sequence[Curve]) -> float:
+    """The largest of the smallest values of some runs."""
     best = [float(curve.value.min()) for curve in curves]
     if min(best) <= 0:
         raise InputError("curves: expected positive values, so that a relative tolerance means something")
-    return (1 + tolerance) * max(best)
+    return max(best)
 
 
 def level_deviation(
