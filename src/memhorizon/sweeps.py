@@ -17,7 +17,7 @@ from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import execute_sweep
 from memhorizon.files.plain import write_page
 from memhorizon.records.sweep import RunRecord, SweepRecord
-from memhorizon.results import ScalingLaw, Timescales
+from memhorizon.results import ScalingLaw, Time, Timescales
 from memhorizon.timescales.rules import Rules
 
 Place: TypeAlias = str | Path | RunDir
@@ -222,7 +222,7 @@ def _check_factors(runs: Sequence[RunRecord], by: object) -> None:
 
 def _is_positive(value: object) -> bool:
     """Whether it is a number above 0."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+    return isinstance(value, int | float) and not isinstance(value, bool) and bool(value > 0)
 
 
 def _every(made: SweepRecord) -> list[RunRecord]:
@@ -232,11 +232,13 @@ def _every(made: SweepRecord) -> list[RunRecord]:
 
 def _row(run: RunRecord) -> dict[str, Cell]:
     row: dict[str, Cell] = {"key": run.key, "n_train": run.n_train, "seed": run.seed, **run.factors}
-    for name in ("tau_gen", "tau_mem"):
-        time = getattr(run.timescales, name)
-        row[name] = time.value
-        row[f"{name}_low"] = time.low
-        row[f"{name}_high"] = time.high
-        row[f"{name}_status"] = str(time.status)
+    row |= _cells("tau_gen", run.timescales.tau_gen)
+    row |= _cells("tau_mem", run.timescales.tau_mem)
     row["null"] = None if run.null is None else run.null.value
     return row
+
+
+def _cells(name: str, time: Time) -> dict[str, Cell]:
+    """A time with its interval and its status."""
+    ends = {name: time.value, f"{name}_low": time.low, f"{name}_high": time.high}
+    return {**ends, f"{name}_status": str(time.status)}

@@ -64,9 +64,7 @@ class Config:
         kinds = {"data": DataConfig, "schedule": ScheduleConfig, "optimizer": OptimizerConfig}
         kinds |= {"train": TrainConfig, "measure": MeasureConfig}
         for name, kind in kinds.items():
-            if not isinstance(getattr(self, name), kind):
-                got = type(getattr(self, name)).__name__
-                raise InputError(f"{name}: expected a {kind.__name__}, got {got}")
+            _check_part(name, getattr(self, name), kind)
 
     def _check_network(self) -> None:
         if not isinstance(self.model, NETWORKS):
@@ -104,6 +102,11 @@ class Config:
         model = type(self.model).__name__.removesuffix("Config").lower()
         width = getattr(self.model, "width", None) or getattr(self.model, "n_features", "")
         return f"{self.data.name}-n{self.data.n_train}-{model}{width}-seed{self.seed}-{_short(to_json(self))}"
+
+
+def _check_part(name: str, part: object, kind: type) -> None:
+    if not isinstance(part, kind):
+        raise InputError(f"{name}: expected a {kind.__name__}, got {type(part).__name__}")
 
 
 def measured_times(config: Config) -> tuple[float, ...]:
@@ -196,10 +199,15 @@ def settings_of(tree: object) -> MeasureConfig:
 def _without_header(tree: Mapping[str, object]) -> dict[str, object]:
     """The entries of a configuration; version 0.1 wrote no header."""
     header = {"format": FORMAT, "version": VERSION, "kind": KIND}
-    for name, wanted in header.items():
-        if "format" in tree and tree.get(name) != wanted:
-            raise InputError(f"config.{name}: expected {wanted!r}, got {show(tree.get(name))}")
+    if "format" in tree:
+        _check_header(tree, header)
     return {name: entry for name, entry in tree.items() if name not in header}
+
+
+def _check_header(tree: Mapping[str, object], header: Mapping[str, object]) -> None:
+    for name, wanted in header.items():
+        if tree.get(name) != wanted:
+            raise InputError(f"config.{name}: expected {wanted!r}, got {show(tree.get(name))}")
 
 
 def flat(config: Config) -> dict[str, Plain]:

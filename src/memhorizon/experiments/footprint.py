@@ -135,7 +135,7 @@ def _grown(name: str, size: int, rows: int, snapshots: int) -> float:
     """Bytes of a file of the trial after so many rows of the log and snapshots."""
     if name == "steps.jsonl":
         return size * (rows / UPDATES)
-    return size * (snapshots if name.split("/")[0] in _PER_SNAPSHOT else 1)
+    return float(size * (snapshots if name.split("/")[0] in _PER_SNAPSHOT else 1))
 
 
 # --- the process that looks ---

@@ -65,9 +65,8 @@ def check_planned(pilots: Sequence[PlannedPilot], config: Config, count: int, wh
     """
     for i, pilot in enumerate(pilots):
         name = f"{where}: pilots[{i}]"
-        check_whole(f"{name}.n_updates", pilot.n_updates, least=1)
-        check_whole(f"{name}.seeds", pilot.seeds, least=1)
-        check_whole(f"{name}.n_train", pilot.n_train, least=1)
+        for field in ("n_updates", "seeds", "n_train"):
+            check_whole(f"{name}.{field}", getattr(pilot, field), least=1)
         _check_left(name, pilot, config.data.n_holdout, count)
 
 

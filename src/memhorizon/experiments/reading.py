@@ -89,12 +89,17 @@ def read_run(run: RunDir) -> Reading:
     config = replace(run.about, measure=run.measure_config)
     rows = _rows(run)
     environment = run.environment
+    data = _facts(run, environment)
+    return Reading(key_of(run), config, _curves(run, rows), _null(rows), environment, data, _notes(rows))
+
+
+def _facts(run: RunDir, environment: Mapping[str, object]) -> DataFacts:
+    """What the data of a run rest on; what surrounds it has to be whole as well."""
     try:
         check_plain(environment, "environment", depth=LEVELS_BELOW)
-        data = decode(data_facts(run.data, "data"), DataFacts, "data", others=True)
+        return decode(data_facts(run.data, "data"), DataFacts, "data", others=True)
     except InputError as error:
         raise InputError(f"run: {run.path} is damaged: {error}") from error
-    return Reading(key_of(run), config, _curves(run, rows), _null(rows), environment, data, _notes(rows))
 
 
 def key_of(run: RunDir) -> str:
@@ -119,9 +124,7 @@ def _check_evidence(entries: Mapping[str, object], row: MeasuredRow) -> None:
     if "t" in entries and row.t is None:
         raise InputError("row.t: expected a diffusion time, got null")
     _check_value(entries, row)
-    for count, total in (("count", "total"), ("null_count", "null_total")):
-        if (getattr(row, count) is None) != (getattr(row, total) is None):
-            raise InputError(f"row: expected both {count} and {total} or none, got one")
+    _check_pairs(row)
 
 
 def _check_value(entries: Mapping[str, object], row: MeasuredRow) -> None:
@@ -129,6 +132,12 @@ def _check_value(entries: Mapping[str, object], row: MeasuredRow) -> None:
         raise InputError("row: missing entries ['value']; expected a number or null")
     if row.value is not None and "se" not in entries and "count" not in entries:
         raise InputError("row: missing entries ['se']; expected a standard error, or a count and its total")
+
+
+def _check_pairs(row: MeasuredRow) -> None:
+    for count, total in (("count", "total"), ("null_count", "null_total")):
+        if (getattr(row, count) is None) != (getattr(row, total) is None):
+            raise InputError(f"row: expected both {count} and {total} or none, got one")
 
 
 def _curves(run: RunDir, rows: Sequence[MeasuredRow]) -> dict[str, Curve]:
@@ -158,10 +167,14 @@ def _curve(name: str, rows: Sequence[MeasuredRow]) -> Curve:
 
 def _fractions(name: str, rows: Sequence[MeasuredRow]) -> list[Fraction]:
     """The fractions of the counts; none where there are no counts."""
-    if len({row.count is None for row in rows}) > 1:
-        raise InputError(f"curve: expected counts in all rows of {name!r} or in none, got some")
+    _check_counts(name, rows)
     pairs = [(row.count, row.total) for row in rows]
     return [Fraction.of(count, total) for count, total in pairs if count is not None and total is not None]
+
+
+def _check_counts(name: str, rows: Sequence[MeasuredRow]) -> None:
+    if len({row.count is None for row in rows}) > 1:
+        raise InputError(f"curve: expected counts in all rows of {name!r} or in none, got some")
 
 
 def _notes(rows: Sequence[MeasuredRow]) -> dict[str, str]:

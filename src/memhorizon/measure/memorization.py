@@ -99,10 +99,14 @@ def _checked_ratios(ratios: Numbers) -> Shaped[Tensor, " m"]:
     if numbers.ndim != 1 or len(numbers) == 0:
         shape = tuple(numbers.shape)
         raise InputError(f"ratios: expected a vector with at least one entry, got shape {shape}")
+    _check_within_1(numbers)
+    return numbers
+
+
+def _check_within_1(numbers: Shaped[Tensor, " m"]) -> None:
     bad = ~((numbers >= 0) & (numbers <= 1))  # NaN is neither
     if bool(bad.any()):
         raise InputError(f"ratios: expected values within 0..1, got {numbers[bad][:5].tolist()}")
-    return numbers
 
 
 def intrinsic_dimension(train: Items, *, chunk: SupportsIndex | None = None) -> Estimate:

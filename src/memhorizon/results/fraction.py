@@ -45,10 +45,13 @@ class Fraction:
         return whole and 0 <= self.count <= self.total and self.total >= 1
 
     def _check_share(self) -> None:
-        inside = self.low >= 0 and self.high <= 1
-        if not (inside and math.isclose(self.value, self.count / self.total, abs_tol=ROUNDING)):
+        if not self._has_share():
             got = f"{self.value} [{self.low}, {self.high}] of {self.count} / {self.total}"
             raise InputError(f"fraction: expected count / total with an interval in [0, 1], got {got}")
+
+    def _has_share(self) -> bool:
+        inside = self.low >= 0 and self.high <= 1
+        return bool(inside and math.isclose(self.value, self.count / self.total, abs_tol=ROUNDING))
 
     @classmethod
     def of(cls, count: int | np.integer, total: int | np.integer, *, confidence: float = 0.95) -> "Fraction":

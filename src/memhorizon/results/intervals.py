@@ -48,4 +48,4 @@ def check_interval(what: str, value: float, low: float, high: float) -> None:
 
 def _is_within(value: float, low: float, high: float) -> bool:
     slack = ROUNDING * abs(value) if math.isfinite(value) else 0.0
-    return low <= high and (math.isnan(value) or low - slack <= value <= high + slack)
+    return bool(low <= high and (math.isnan(value) or low - slack <= value <= high + slack))
