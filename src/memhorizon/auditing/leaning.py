@@ -127,10 +127,7 @@ def _deviation(counts: Int[np.ndarray, " records"], n_train: int) -> float:
 
 def _check_records(counts: Int[np.ndarray, " records"], is_train: Bool[np.ndarray, " labels"]) -> None:
     _check_counts(counts)
-    if is_train.shape != counts.shape or is_train.dtype != bool:
-        raise InputError(
-            f"is_train: expected {len(counts)} truth values, got {is_train.dtype} of shape {is_train.shape}"
-        )
+    _check_truth_values(is_train, len(counts))
     _check_both_kinds(is_train)
 
 
@@ -145,6 +142,13 @@ def _are_counts(counts: np.ndarray) -> bool:
     if counts.ndim != 1 or counts.dtype.kind not in "iu":
         return False
     return bool((counts >= 0).all() and counts.any())
+
+
+def _check_truth_values(is_train: Bool[np.ndarray, " labels"], count: int) -> None:
+    if is_train.shape != (count,) or is_train.dtype != bool:
+        raise InputError(
+            f"is_train: expected {count} truth values, got {is_train.dtype} of shape {is_train.shape}"
+        )
 
 
 def _check_both_kinds(is_train: Bool[np.ndarray, " labels"]) -> None:

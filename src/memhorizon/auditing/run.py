@@ -146,18 +146,17 @@ class _Work:
 
 def _made(material: Material, progress: Progress) -> dict[str, View | None]:
     """The views by name; None for those that cannot be made of these items."""
-    made = {}
     # features first: what is given may be wrong, which is better known before anything is learned
-    for name in sorted(material.views, key=lambda name: name != FEATURES):
-        made[name] = build(name, material, _labelled(progress, f"{name}: learning"))
-    return made
+    names = sorted(material.views, key=lambda name: name != FEATURES)
+    return {name: build(name, material, _labelled(progress, f"{name}: learning")) for name in names}
 
 
 def _no_view(material: Material) -> InputError:
-    wanted = f"items that the views {material.views} can compare"
     smallest = f'pictures of at least {SMALLEST_ALIGNED} pixels a side for "aligned"'
-    got = f"items of shape {tuple(material.train.shape[1:])}"
-    return InputError(f"views: expected {wanted} ({smallest}), got {got}")
+    return InputError(
+        f"views: expected items that the views {material.views} can compare ({smallest}), "
+        f"got items of shape {tuple(material.train.shape[1:])}"
+    )
 
 
 def _labelled(progress: Progress, label: str) -> Callable[[int, int], None]:

@@ -139,11 +139,16 @@ def _check_distinct(row: Int[np.ndarray, " c"], item: Int[np.ndarray, " c"]) -> 
     if not len(row):
         return
     n_items = int(item.max()) + 1
-    keys = np.sort(row.astype(np.int64) * n_items + item)
-    twice = keys[1:][keys[1:] == keys[:-1]]
+    twice = _repeated(row.astype(np.int64) * n_items + item)
     if len(twice):
         pair = "sample {} and item {}".format(*divmod(int(twice[0]), n_items))
         raise InputError(f"changes: expected one entry for each pair, got several for {pair}")
+
+
+def _repeated(keys: Int[np.ndarray, " c"]) -> Int[np.ndarray, " r"]:
+    """Those that are there more than once, the smallest first."""
+    ordered = np.sort(keys)
+    return ordered[1:][ordered[1:] == ordered[:-1]]
 
 
 def _words(values: object) -> str:

@@ -82,10 +82,14 @@ def once(readings: Sequence[Reading]) -> tuple[list[Reading], list[LeftOut]]:
         if first is None:
             kept |= dict.fromkeys(names, reading)
         else:
-            reason = f"the same run as {first.key}: one training counts once, whatever it is called"
-            left_out.append(LeftOut(reading.key, reason))
+            left_out.append(_repeated(reading, first))
     chosen = {id(reading) for reading in kept.values()}
     return [reading for reading in readings if id(reading) in chosen], left_out
+
+
+def _repeated(reading: Reading, first: Reading) -> LeftOut:
+    reason = f"the same run as {first.key}: one training counts once, whatever it is called"
+    return LeftOut(reading.key, reason)
 
 
 def _names(reading: Reading) -> list[str]:
@@ -110,9 +114,13 @@ def same_data(readings: Sequence[Reading]) -> tuple[list[Reading], list[LeftOut]
         if other.data.fingerprint == known:
             kept.append(reading)
         else:
-            reason = f"other items than {other.key} under the same name: the data were changed in between"
-            left_out.append(LeftOut(reading.key, reason))
+            left_out.append(_changed(reading, other))
     return kept, left_out
+
+
+def _changed(reading: Reading, other: Reading) -> LeftOut:
+    reason = f"other items than {other.key} under the same name: the data were changed in between"
+    return LeftOut(reading.key, reason)
 
 
 def apart(readings: Sequence[Reading], by: Callable[[Reading], Settings]) -> list[list[Reading]]:

@@ -23,7 +23,15 @@ from memhorizon.training import OptimizerConfig, TrainConfig
 
 LARGEST = LARGEST_INTEGER  # integers of a configuration are below
 KIND = "config"  # in the file of a configuration
+HEADER = {"format": FORMAT, "version": VERSION, "kind": KIND}  # of such a file
 NETWORKS = (UNetConfig, MLPConfig, FeaturesConfig)
+PARTS: Mapping[str, type] = {  # beside the network
+    "data": DataConfig,
+    "schedule": ScheduleConfig,
+    "optimizer": OptimizerConfig,
+    "train": TrainConfig,
+    "measure": MeasureConfig,
+}
 
 
 @dataclass(frozen=True)
@@ -61,9 +69,7 @@ class Config:
     def _check_parts(self) -> None:
         """Refuse a part of another kind; of a network that is none of these it says what to do instead."""
         self._check_network()
-        kinds = {"data": DataConfig, "schedule": ScheduleConfig, "optimizer": OptimizerConfig}
-        kinds |= {"train": TrainConfig, "measure": MeasureConfig}
-        for name, kind in kinds.items():
+        for name, kind in PARTS.items():
             _check_part(name, getattr(self, name), kind)
 
     def _check_network(self) -> None:
@@ -160,7 +166,7 @@ def is_of_older_run(name: str, text: str, config: Config) -> bool:
 
 def to_json(config: Config) -> str:
     """Write a configuration, with a `kind` where it may be one of several classes."""
-    return _dumps({"format": FORMAT, "version": VERSION, "kind": KIND, **encode_object(config)})
+    return _dumps({**HEADER, **encode_object(config)})
 
 
 def _dumps(tree: object) -> str:
@@ -198,14 +204,13 @@ def settings_of(tree: object) -> MeasureConfig:
 
 def _without_header(tree: Mapping[str, object]) -> dict[str, object]:
     """The entries of a configuration; version 0.1 wrote no header."""
-    header = {"format": FORMAT, "version": VERSION, "kind": KIND}
     if "format" in tree:
-        _check_header(tree, header)
-    return {name: entry for name, entry in tree.items() if name not in header}
+        _check_header(tree)
+    return {name: entry for name, entry in tree.items() if name not in HEADER}
 
 
-def _check_header(tree: Mapping[str, object], header: Mapping[str, object]) -> None:
-    for name, wanted in header.items():
+def _check_header(tree: Mapping[str, object]) -> None:
+    for name, wanted in HEADER.items():
         if tree.get(name) != wanted:
             raise InputError(f"config.{name}: expected {wanted!r}, got {show(tree.get(name))}")
 

@@ -112,7 +112,14 @@ def tags_of(look: Look, memory: Memory) -> dict[str, float]:
     }
     if look.copies is not None:
         numbers["copied_fraction"] = look.copies.value
+    numbers |= _quantiles(look)
+    return {f"memhorizon/{name}": value for name, value in numbers.items() if not math.isnan(value)}
+
+
+def _quantiles(look: Look) -> dict[str, float]:
+    """The losses at each level, held out and trained on."""
+    numbers = {}
     for level in look.losses:
         numbers[f"loss_quantile_{level.quantile:.2f}"] = level.holdout
         numbers[f"train_loss_quantile_{level.quantile:.2f}"] = level.train
-    return {f"memhorizon/{name}": value for name, value in numbers.items() if not math.isnan(value)}
+    return numbers

@@ -55,6 +55,10 @@ class Concluder:
         # a verdict that ends the training is written whatever it costs
         if look.stop is not was or memory.purse.may_write():
             self._write(memory)
+        self._tell(memory, look)
+
+    def _tell(self, memory: Memory, look: Look) -> None:
+        """Hand the numbers of a look to the log of the user."""
         if self.log is not None:
             with self.failures.noted(memory, "log"):
                 self.log(tags_of(look, memory), look.step)

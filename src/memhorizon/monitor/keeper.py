@@ -75,9 +75,7 @@ class Keeper:
         kept = {self._file(step) for step in memory.candidates}
         for sheet in memory.sheets:
             kept |= {root / sheet.arrays, root / sheet.picture}
-        for path in [*root.glob(f"{CANDIDATE}-*.safetensors"), *root.glob(f"{SHEETS}/step-*")]:
-            if path not in kept:
-                path.unlink(missing_ok=True)
+        _remove_others(root, kept)
         _put_aside_best(root, memory.looks)
 
     def keep_sheet(self, memory: Memory, step: int, items: SheetItems) -> str:
@@ -199,6 +197,13 @@ class Keeper:
 
     def _file(self, step: int) -> Path:
         return (self.root or Path()) / f"{CANDIDATE}-{step:09d}.safetensors"
+
+
+def _remove_others(root: Path, kept: set[Path]) -> None:
+    """Remove candidates and sheets but these."""
+    for path in [*root.glob(f"{CANDIDATE}-*.safetensors"), *root.glob(f"{SHEETS}/step-*")]:
+        if path not in kept:
+            path.unlink(missing_ok=True)
 
 
 def _put_aside_best(root: Path, looks: Sequence[Look]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import numpy as np
 from jaxtyping import Float
@@ -108,10 +109,14 @@ class Curve:
 
 
 def _check_fractions(fractions: object, name: str) -> None:
-    if not (isinstance(fractions, Sequence) and all(isinstance(f, Fraction) for f in fractions)):
+    if not _are_fractions(fractions):
         raise InputError(f"curve {name!r}: expected a sequence of Fraction, got {fractions!r}")
     if len({f.confidence for f in fractions}) > 1:
         raise InputError(f"curve {name!r}: expected one confidence for all fractions, got several")
+
+
+def _are_fractions(values: object) -> TypeGuard[Sequence[Fraction]]:
+    return isinstance(values, Sequence) and all(isinstance(f, Fraction) for f in values)
 
 
 def _check_lengths(columns: Mapping[str, Float[np.ndarray, " _"]], about: str) -> None:

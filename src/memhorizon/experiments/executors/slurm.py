@@ -242,10 +242,7 @@ def _look_after(entry: _Entry, states: Mapping[str, str] | None) -> Outcome | No
 
 def _without_result(entry: _Entry, state: str) -> Outcome | None:
     """What becomes of a task that has returned nothing yet, by its state."""
-    over = state in ENDED or state in HOPELESS or state == "gone"
-    settled = over and state == entry.last_seen  # twice: its answer may take a moment on a shared disk
-    entry.last_seen = state
-    if not settled:
+    if not _is_settled(entry, state):
         return None
     if entry.job.done:
         return Outcome(entry.job.path)
@@ -258,6 +255,14 @@ def _without_result(entry: _Entry, state: str) -> Outcome | None:
     said = f"{why}; task {entry.task.job_id}, whose output is in the folder {OUTPUT}"
     fail(entry.job.path, said)
     return Outcome(entry.job.path, said)
+
+
+def _is_settled(entry: _Entry, state: str) -> bool:
+    """Whether a task is over, twice in a row: its answer may take a moment on a shared disk."""
+    over = state in ENDED or state in HOPELESS or state == "gone"
+    settled = over and state == entry.last_seen
+    entry.last_seen = state
+    return settled
 
 
 def _result(task: Submitted) -> str | None:
