@@ -203,9 +203,11 @@ def _seen(
 
 def _coordinates(h: int, w: int) -> tuple[Float[Tensor, " w"], Float[Tensor, " h"]]:
     """Centres of pixels, -1 to 1."""
-    p_1 = (torch.arange(w) * 2 + 1) / w - 1
-    p_2 = (torch.arange(h) * 2 + 1) / h - 1
-    return p_1, p_2
+    return _centres(w), _centres(h)
+
+
+def _centres(count: int) -> Float[Tensor, " count"]:
+    return (torch.arange(count) * 2 + 1) / count - 1
 
 
 def _terms(seen: Float[Tensor, "m c h w"]) -> Float[Tensor, "m p d"]:

@@ -79,9 +79,14 @@ def planted(
     _check_pair(honest, train)
     pool = torch.arange(len(train)) if among is None else among
     check_whole("count", count, least=1, most=min(len(honest), len(pool)))
-    place = torch.randperm(len(honest), generator=generator)[:count]
-    source = pool[torch.randperm(len(pool), generator=generator)[:count]]
+    place = _drawn(len(honest), count, generator)
+    source = pool[_drawn(len(pool), count, generator)]
     return _replaced(honest, place, EDITS[edit](train[source], generator), source)
+
+
+def _drawn(total: int, count: int, generator: torch.Generator) -> Int[Tensor, " count"]:
+    """So many of all numbers below the total, in an order that is drawn as well."""
+    return torch.randperm(total, generator=generator)[:count]
 
 
 def _replaced(
@@ -117,7 +122,7 @@ def doubled(
     """
     _check_images("train", train)
     check_whole("count", count, least=1, most=len(train))
-    twice = torch.randperm(len(train), generator=generator)[:count]
+    twice = _drawn(len(train), count, generator)
     again = _noise(train[twice], generator, NEAR if near else 0.0)
     return Doubled(torch.cat([train, again]), twice)
 

@@ -153,8 +153,7 @@ def _remarks(read: Mapping[str, ImageSet]) -> tuple[str, ...]:
     samples = read["samples"].images
     train = read["train"].images
     holdout = read["holdout"].images if "holdout" in read else None
-    if holdout is not None and torch.equal(holdout, train):
-        raise InputError("holdout: expected items that were not trained on, got the training items")
+    _check_fresh(holdout, train)
     remarks = []
     if torch.equal(samples, train):
         remarks.append(
@@ -166,6 +165,11 @@ def _remarks(read: Mapping[str, ImageSet]) -> tuple[str, ...]:
             "copied, and which of them are in the training set."
         )
     return tuple(remarks)
+
+
+def _check_fresh(holdout: Tensor | None, train: Tensor) -> None:
+    if holdout is not None and torch.equal(holdout, train):
+        raise InputError("holdout: expected items that were not trained on, got the training items")
 
 
 # --- one form ---

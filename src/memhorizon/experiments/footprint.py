@@ -125,10 +125,14 @@ class _Seen:
         updates = config.train.n_updates
         snapshots = len(config.measure.marks(updates))
         rows = math.ceil(updates / math.ceil(updates / LOG_ROWS)) + snapshots
+        return Footprint(self.start, self.memory, self.device_memory, self._disk(rows, snapshots))
+
+    def _disk(self, rows: int, snapshots: int) -> int:
+        """Bytes of all files after so many rows of the log and snapshots."""
         disk = 0.0
         for name, size in self.files.items():
             disk += _grown(name, size, rows, snapshots)
-        return Footprint(self.start, self.memory, self.device_memory, round(disk))
+        return round(disk)
 
 
 def _grown(name: str, size: int, rows: int, snapshots: int) -> float:

@@ -103,7 +103,7 @@ def quality_level(
     return (1 + tolerance) * _worst_of_best(curves)
 
 
-def _check_curves(curves: Sequence[Curve]) -> None:
+def _check_curves(curves: Sequence[object]) -> None:
     if not curves:
         raise InputError("curves: expected at least one, got none")
     for curve in curves:

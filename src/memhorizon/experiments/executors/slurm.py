@@ -168,21 +168,25 @@ class Slurm:
 
     def _parameters(self) -> dict[str, object]:
         """What submitit is told."""
-        further: dict[str, object] = {"requeue": True}  # also where the default of a cluster is another
-        if self.memory is not None:
-            further["mem"] = self.memory
         told: dict[str, object] = {
             "job_name": NAME,
             "time": minutes(self.time),
             "cpus_per_task": self.cpus,
             "array_parallelism": self.at_once,
-            "additional_parameters": further | dict(self.sbatch),
+            "additional_parameters": self._further() | dict(self.sbatch),
         }
         if self.partition is not None:
             told["partition"] = self.partition
         if self.gpus:
             told["gpus_per_node"] = self.gpus
         return told
+
+    def _further(self) -> dict[str, object]:
+        """What submitit hands on to sbatch."""
+        further: dict[str, object] = {"requeue": True}  # also where the default of a cluster is another
+        if self.memory is not None:
+            further["mem"] = self.memory
+        return further
 
 
 def _submitted(folder: Path, parameters: Mapping[str, object], tasks: Sequence[Task]) -> Sequence[Submitted]:

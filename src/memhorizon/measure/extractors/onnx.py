@@ -88,8 +88,7 @@ class Onnx:
 
     def _run(self, part: Float[Tensor, " b *item"], size: int) -> Float[Tensor, " b *d"]:
         """Run a batch, filled up to a size by its last item."""
-        missing = part[-1:].expand(size - len(part), *part.shape[1:])
-        found = self._called(torch.cat([part, missing]), shape_in_words(part))
+        found = self._called(_filled(part, size), shape_in_words(part))
         if not _are_numbers(found, size):
             shape = getattr(found, "shape", type(found).__name__)
             raise InputError(f"features: expected numbers [{size}, d] of {self.where}, got {shape}")
@@ -110,6 +109,11 @@ class Onnx:
 def _are_numbers(found: object, count: int) -> TypeGuard[np.ndarray]:
     """Whether an output has numbers for each of so many items."""
     return isinstance(found, np.ndarray) and found.dtype.kind in "fiu" and found.shape[:1] == (count,)
+
+
+def _filled(part: Float[Tensor, " b *item"], size: int) -> Float[Tensor, " size *item"]:
+    missing = part[-1:].expand(size - len(part), *part.shape[1:])
+    return torch.cat([part, missing])
 
 
 def load_onnx(path: Path) -> Onnx:
