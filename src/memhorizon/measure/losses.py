@@ -90,9 +90,7 @@ def denoising_losses(
     Source: [bonnaire2025] Eqs. (4)-(5)
     """
     denoiser = as_denoiser(model, schedule, prediction)
-    check_whole("repeats", repeats, least=1)
-    check_whole("batch_size", batch_size, least=1)
-    check_whole("seed", seed, least=0)
+    _check_options(repeats, batch_size, seed)
     check_indices(indices, denoiser.schedule)
     items = _checked(data)
     first = 0
@@ -104,6 +102,12 @@ def denoising_losses(
             losses.append(sum(_losses_at(denoiser, x0, noise.to(x0), indices) for noise in noises))
             first += len(x0)
     return DenoisingLosses(tuple(indices), torch.cat(losses) / repeats)
+
+
+def _check_options(repeats: object, batch_size: object, seed: object) -> None:
+    check_whole("repeats", repeats, least=1)
+    check_whole("batch_size", batch_size, least=1)
+    check_whole("seed", seed, least=0)
 
 
 def _losses_at(

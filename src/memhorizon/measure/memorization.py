@@ -57,12 +57,16 @@ def gap_ratios(
     Source: [yoon2023] Sec. 3; [bonnaire2025] Eq. (6)
     """
     a, b = as_pair(samples, train, ("samples", "train"), same_units=same_units)
-    if chunk is not None:
-        check_whole("chunk", chunk, least=1)
+    _check_chunk(chunk)
     if len(b) < 2:
         raise InputError(f"train: expected at least 2 points (a ratio needs a second one), got {len(b)}")
     first, second = _two_distances(a, b, group, chunk)
     return torch.where(first == 0, 0.0, first / second)
+
+
+def _check_chunk(chunk: object) -> None:
+    if chunk is not None:
+        check_whole("chunk", chunk, least=1)
 
 
 def _two_distances(
@@ -131,8 +135,7 @@ def intrinsic_dimension(train: Items, *, chunk: SupportsIndex | None = None) -> 
     Source: [facco2017] Eqs. (3)-(4)
     """
     items = as_items(train, "train")
-    if chunk is not None:
-        check_whole("chunk", chunk, least=1)
+    _check_chunk(chunk)
     points = _distinct(items)
     distance, index = nearest_of(points, points, 3, chunk)  # the first is the point itself
     log_ratio = (distance[:, 2].double() / distance[:, 1].double()).log().cpu().numpy()

@@ -67,8 +67,7 @@ def score_error(
     check_whole("n", n, least=1)
     check_whole("batch_size", batch_size, least=1)
     check_indices(indices, denoiser.schedule)
-    if math.prod(shape) != truth.dim:
-        raise InputError(f"item_shape: expected {truth.dim} entries in all, got {shape}")
+    _check_item_shape(shape, truth.dim)
     clean, noise = _draws(truth, n, seed, device_of_model(model))
     means = []
     with eval_mode(model):
@@ -78,6 +77,11 @@ def score_error(
             errors = [_errors(denoiser, truth, x.reshape(-1, *shape), alpha_bar) for x in parts]
             means.append(Mean.of(torch.cat(errors)))
     return tuple(means)
+
+
+def _check_item_shape(shape: tuple[int, ...], dim: int) -> None:
+    if math.prod(shape) != dim:
+        raise InputError(f"item_shape: expected {dim} entries in all, got {shape}")
 
 
 def _draws(truth: Distribution, n: int, seed: int, device: torch.device) -> tuple[Tensor, Tensor]:

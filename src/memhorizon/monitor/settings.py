@@ -164,6 +164,8 @@ def split_off(items: Items, *, share: float = 0.15, seed: int = 0) -> tuple[Tens
             f"items: expected at least {2 * n_holdout} to hold {n_holdout} out, got {len(every)}"
         )
     order = torch.randperm(len(every), generator=torch.Generator().manual_seed(seed))
-    held = order[:n_holdout].sort().values.to(every.device)
-    kept = order[n_holdout:].sort().values.to(every.device)
-    return every[kept], every[held]
+    return _in_their_order(every, order[n_holdout:]), _in_their_order(every, order[:n_holdout])
+
+
+def _in_their_order(items: Tensor, chosen: Tensor) -> Tensor:
+    return items[chosen.sort().values.to(items.device)]
