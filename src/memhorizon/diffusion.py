@@ -139,12 +139,12 @@ def predict(model: Model, x: Float[Tensor, " batch *item"], index: Shaped[Tensor
     if not callable(model):
         raise InputError(f"model: expected a callable model(x, index), got {type(model).__name__}")
     output = model(x, index)
-    _check_kind(output)
+    _check_tensor(output)
     _check_shape(output, x)
     return output
 
 
-def _check_kind(output: object) -> None:
+def _check_tensor(output: object) -> None:
     if not isinstance(output, Tensor):
         raise InputError(
             f"model: expected a tensor of the shape of its input, got {type(output).__name__}; return the "

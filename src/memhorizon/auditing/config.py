@@ -43,16 +43,16 @@ class AuditConfig:
         check_whole("seed", self.seed, least=0, most=LARGEST - 1)
         self._check_limits()
 
+    def _check_views(self) -> None:
+        if self.views is not None and not _are_different_views(self.views):
+            raise InputError(f"views: expected different ones of {', '.join(VIEWS)}, got {self.views}")
+
     def _check_limits(self) -> None:
         """Numbers that may be left open."""
         if self.n_reference is not None:
             check_whole("n_reference", self.n_reference, least=1)
         if self.minutes is not None:
             check_number("minutes", self.minutes, above=0)
-
-    def _check_views(self) -> None:
-        if self.views is not None and not _are_different_views(self.views):
-            raise InputError(f"views: expected different ones of {', '.join(VIEWS)}, got {self.views}")
 
     def views_for(self, *, registered: bool, with_features: bool) -> tuple[str, ...]:
         """The views that are asked for, or those for pictures that can be registered, and for all else."""

@@ -84,6 +84,15 @@ def planted(
     return _replaced(honest, place, EDITS[edit](train[source], generator), source)
 
 
+def _check_pair(honest: Shaped[Tensor, " m *item"], train: Shaped[Tensor, " n *item2"]) -> None:
+    _check_images("honest", honest)
+    _check_images("train", train)
+    if honest.shape[1:] != train.shape[1:]:
+        raise InputError(
+            f"honest: expected images as in train {tuple(train.shape[1:])}, got {tuple(honest.shape[1:])}"
+        )
+
+
 def _drawn(total: int, count: int, generator: torch.Generator) -> Int[Tensor, " count"]:
     """So many of all numbers below the total, in an order that is drawn as well."""
     return torch.randperm(total, generator=generator)[:count]
@@ -101,15 +110,6 @@ def _replaced(
     sources = torch.full((len(honest),), HONEST)
     sources[place] = source
     return Planted(samples, sources != HONEST, sources)
-
-
-def _check_pair(honest: Shaped[Tensor, " m *item"], train: Shaped[Tensor, " n *item2"]) -> None:
-    _check_images("honest", honest)
-    _check_images("train", train)
-    if honest.shape[1:] != train.shape[1:]:
-        raise InputError(
-            f"honest: expected images as in train {tuple(train.shape[1:])}, got {tuple(honest.shape[1:])}"
-        )
 
 
 def doubled(
@@ -133,11 +133,6 @@ def _check_images(name: str, images: Shaped[Tensor, " n *item"]) -> None:
         _check_range(name, float(images.min()), float(images.max()))
 
 
-def _check_range(name: str, low: float, high: float) -> None:
-    if not (low >= 0 and high <= 1):
-        raise InputError(f"{name}: expected values from 0 to 1, got {low:g} to {high:g}")
-
-
 def _check_form(name: str, images: Shaped[Tensor, " n *item"]) -> None:
     if not _are_pictures(images):
         got = f"{images.dtype} {tuple(images.shape)}"
@@ -146,6 +141,11 @@ def _check_form(name: str, images: Shaped[Tensor, " n *item"]) -> None:
 
 def _are_pictures(images: Shaped[Tensor, "..."]) -> bool:
     return images.ndim == 4 and images.shape[1] in (1, 3) and images.is_floating_point()
+
+
+def _check_range(name: str, low: float, high: float) -> None:
+    if not (low >= 0 and high <= 1):
+        raise InputError(f"{name}: expected values from 0 to 1, got {low:g} to {high:g}")
 
 
 def _exact(images: Float[Tensor, "n c h w"], _: torch.Generator) -> Float[Tensor, "n c h w"]:

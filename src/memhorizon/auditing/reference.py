@@ -123,13 +123,10 @@ def divide(duplicates: Duplicates, n_reference: int, seed: int, *, n_holdout: in
         )
     generator = torch.Generator().manual_seed(seed)
     order = first[torch.randperm(len(first), generator=generator)]
-    count = _how_many(min(n_reference, len(first) // 2), min(n_reference, n_holdout))
+    count = min(n_reference, len(first) // 2)
+    if min(n_reference, n_holdout) > count:
+        count = 0
     return Design(duplicates, order[:count].sort().values, order[count:])
-
-
-def _how_many(trained: int, held_out: int) -> int:
-    """How many of the training items that could be the reference are; none where held-out ones are more."""
-    return 0 if held_out > trained else trained
 
 
 def duplicates_of(group: Int[Tensor, " n"]) -> list[Int[Tensor, " s"]]:

@@ -47,7 +47,7 @@ def effective(config: Config | WrittenConfig) -> Settings:
 
 
 def _unused(config: Config) -> set[str]:
-    """Entries without effect, beside what the configuration says elsewhere."""
+    """Entries that have no effect, as the others stand."""
     unused = {"optimizer.betas"} if config.optimizer.name == "sgd" else {"optimizer.momentum"}
     if config.data.name not in SYNTHETIC:
         unused |= {f"data.{name}" for name in DISTRIBUTION}

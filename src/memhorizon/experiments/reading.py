@@ -94,7 +94,7 @@ def read_run(run: RunDir) -> Reading:
 
 
 def _facts(run: RunDir, environment: Mapping[str, object]) -> DataFacts:
-    """What the data of a run rest on; what surrounds it has to be whole as well."""
+    """What is known of the items of a run; a damaged environment is refused with them."""
     try:
         check_plain(environment, "environment", depth=LEVELS_BELOW)
         return decode(data_facts(run.data, "data"), DataFacts, "data", others=True)

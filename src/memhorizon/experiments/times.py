@@ -44,7 +44,7 @@ def rules_for(readings: Sequence[Reading], rules: Rules | None) -> Rules:
 
 
 def _times_of_most(names: Sequence[str]) -> set[float]:
-    """The diffusion times that most runs have measured at: by as many runs as can be compared."""
+    """The diffusion times that were measured in most runs, so that as many as can be are compared."""
     most = max(names.count(name) for name in names)
     return {float(name.split("@")[1]) for name in names if names.count(name) == most}
 

@@ -101,8 +101,8 @@ def memorized_fraction(ratios: Numbers, *, threshold: float = 1 / 3) -> Fraction
 def _checked_ratios(ratios: Numbers) -> Shaped[Tensor, " m"]:
     numbers = as_numbers(ratios, "ratios")
     if numbers.ndim != 1 or len(numbers) == 0:
-        got = tuple(numbers.shape)
-        raise InputError(f"ratios: expected a vector with at least one entry, got shape {got}")
+        shape = tuple(numbers.shape)
+        raise InputError(f"ratios: expected a vector with at least one entry, got shape {shape}")
     _check_within_1(numbers)
     return numbers
 

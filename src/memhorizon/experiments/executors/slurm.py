@@ -168,25 +168,21 @@ class Slurm:
 
     def _parameters(self) -> dict[str, object]:
         """What submitit is told."""
+        further: dict[str, object] = {"requeue": True}  # also where the default of a cluster is another
+        if self.memory is not None:
+            further["mem"] = self.memory
         told: dict[str, object] = {
             "job_name": NAME,
             "time": minutes(self.time),
             "cpus_per_task": self.cpus,
             "array_parallelism": self.at_once,
-            "additional_parameters": self._further() | dict(self.sbatch),
+            "additional_parameters": further | dict(self.sbatch),
         }
         if self.partition is not None:
             told["partition"] = self.partition
         if self.gpus:
             told["gpus_per_node"] = self.gpus
         return told
-
-    def _further(self) -> dict[str, object]:
-        """What submitit hands on to sbatch."""
-        further: dict[str, object] = {"requeue": True}  # also where the default of a cluster is another
-        if self.memory is not None:
-            further["mem"] = self.memory
-        return further
 
 
 def _submitted(folder: Path, parameters: Mapping[str, object], tasks: Sequence[Task]) -> Sequence[Submitted]:
@@ -246,7 +242,10 @@ def _look_after(entry: _Entry, states: Mapping[str, str] | None) -> Outcome | No
 
 def _without_result(entry: _Entry, state: str) -> Outcome | None:
     """What becomes of a task that has returned nothing yet, by its state."""
-    if not _is_settled(entry, state):
+    # twice in a row: its answer may take a moment on a shared disk
+    settled = _is_over(state) and state == entry.last_seen
+    entry.last_seen = state
+    if not settled:
         return None
     if entry.job.done:
         return Outcome(entry.job.path)
@@ -254,19 +253,20 @@ def _without_result(entry: _Entry, state: str) -> Outcome | None:
     if state not in HOPELESS and entry.n_lost <= RETRIES:
         entry.task = None
         return None
+    return _given_up(entry, state)
+
+
+def _is_over(state: str) -> bool:
+    return state in ENDED or state in HOPELESS or state == "gone"
+
+
+def _given_up(entry: _Entry, state: str) -> Outcome:
+    """The failure of a task that cannot run, or was lost too often."""
     assert entry.task is not None
     why = HOPELESS.get(state, f"its worker was lost {entry.n_lost} times (last state in Slurm: {state})")
     said = f"{why}; task {entry.task.job_id}, whose output is in the folder {OUTPUT}"
     fail(entry.job.path, said)
     return Outcome(entry.job.path, said)
-
-
-def _is_settled(entry: _Entry, state: str) -> bool:
-    """Whether a task is over, twice in a row: its answer may take a moment on a shared disk."""
-    over = state in ENDED or state in HOPELESS or state == "gone"
-    settled = over and state == entry.last_seen
-    entry.last_seen = state
-    return settled
 
 
 def _result(task: Submitted) -> str | None:

@@ -153,10 +153,10 @@ def _input_of(session: _Session, where: str) -> _Input:
     if len(inputs) != 1 or inputs[0].type not in _TYPES:
         words = ", ".join(f"{printable(one.name)}: {one.type}" for one in inputs) or "none"
         raise InputError(f"features: expected a network of one tensor of floats, {where} wants {words}")
-    return _read(inputs[0])
+    return _as_input(inputs[0])
 
 
-def _read(declared: _Declared) -> _Input:
+def _as_input(declared: _Declared) -> _Input:
     shape = tuple(side if isinstance(side, int) else None for side in declared.shape)
     return _Input(declared.name, _TYPES[declared.type], shape)
 
