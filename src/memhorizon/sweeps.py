@@ -49,9 +49,7 @@ class Sweep:
         Raises:
             InputError: if there is no run at one of the places.
         """
-        found = [run for place in _listed(places) for run in find_runs(place)]
-        if not found:
-            raise InputError("places: expected at least one run directory, got none")
+        found = _runs_at(places)
         named = Path(places).absolute().name if isinstance(places, str | Path) else ""
         return cls(tuple(dict.fromkeys(found)), named)
 
@@ -134,6 +132,14 @@ class Sweep:
         name = f"{self.name}: " if self.name else ""
         plural = "" if len(self.runs) == 1 else "s"
         return f"Sweep({name}{len(self.runs)} run{plural}, {done} done)"
+
+
+def _runs_at(places: Place | Iterable[Place]) -> list[RunDir]:
+    """The runs at some places, one of them at least."""
+    found = [run for place in _listed(places) for run in find_runs(place)]
+    if not found:
+        raise InputError("places: expected at least one run directory, got none")
+    return found
 
 
 def _listed(places: Place | Iterable[Place]) -> list[Place]:

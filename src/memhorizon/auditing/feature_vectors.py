@@ -187,12 +187,16 @@ def _given_vectors(source: Mapping[str, Numbers], given: Mapping[str, ImageSet])
     Raises:
         InputError: if they are for other sets, or do not fit one.
     """
+    _check_same_sets(source, given)
+    return {name: _given_for(name, source[name], one) for name, one in given.items()}
+
+
+def _check_same_sets(source: Mapping[str, Numbers], given: Mapping[str, ImageSet]) -> None:
     if set(source) != set(given):
         raise InputError(
             f"features: expected the vectors of {', '.join(given)}, got those of "
             f"{', '.join(map(str, source)) or 'none'}"
         )
-    return {name: _given_for(name, source[name], one) for name, one in given.items()}
 
 
 def _given_for(name: str, source: Numbers, items: ImageSet) -> Float[Tensor, "n d"]:

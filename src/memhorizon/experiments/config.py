@@ -59,11 +59,7 @@ class Config:
     def __post_init__(self) -> None:
         self._check_parts()
         check_whole("seed", self.seed, least=0, most=LARGEST - 1)
-        if self.measure.first > self.train.n_updates:
-            raise InputError(
-                f"measure.first: expected at most train.n_updates = {self.train.n_updates}, "
-                f"got {self.measure.first}"
-            )
+        self._check_first()
         self._check_levels()
 
     def _check_parts(self) -> None:
@@ -79,6 +75,14 @@ class Config:
                 f"model: expected one of {wanted}, got {type(self.model).__name__}; train it in your "
                 "training loop, and write what you see with mh.RunWriter: sweeps, records and "
                 "pages read it like any other run"
+            )
+
+    def _check_first(self) -> None:
+        """Refuse a first look after the last update."""
+        if self.measure.first > self.train.n_updates:
+            raise InputError(
+                f"measure.first: expected at most train.n_updates = {self.train.n_updates}, "
+                f"got {self.measure.first}"
             )
 
     def _check_levels(self) -> None:

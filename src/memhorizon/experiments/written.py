@@ -99,10 +99,14 @@ def written_of(tree: Mapping[str, object]) -> WrittenConfig:
     Raises:
         InputError: if an entry is unknown, missing or wrong; it is named.
     """
-    if tree.get("version") != VERSION:
-        raise InputError(f"config.version: expected {VERSION}, got {str(tree.get('version'))[:60]}")
+    _check_version(tree)
     entries = {name: entry for name, entry in tree.items() if name not in ("format", "version", "kind")}
     return decode(entries, WrittenConfig, "config")
+
+
+def _check_version(tree: Mapping[str, object]) -> None:
+    if tree.get("version") != VERSION:
+        raise InputError(f"config.version: expected {VERSION}, got {str(tree.get('version'))[:60]}")
 
 
 def _factors(factors: object) -> dict[str, float | int | str | None]:

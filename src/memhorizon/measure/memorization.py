@@ -232,10 +232,15 @@ def checked_group(group: Numbers, n: int, name: str = "group") -> Int[Tensor, " 
         InputError: if they are no integers, one per point.
     """
     numbers = as_numbers(group, name)
-    if numbers.shape != (n,) or numbers.is_floating_point() or numbers.dtype == torch.bool:
+    if not _are_labels(numbers, n):
         got = f"{numbers.dtype} of shape {tuple(numbers.shape)}"
         raise InputError(f"{name}: expected {n} integers, one per point, got {got}")
     return numbers
+
+
+def _are_labels(numbers: Tensor, n: int) -> bool:
+    are_whole = not numbers.is_floating_point() and numbers.dtype != torch.bool
+    return are_whole and numbers.shape == (n,)
 
 
 def _two_groups(

@@ -148,9 +148,13 @@ def kl_divergence(
 
 
 def _check_points(points: Tensor, dim: int, k: int) -> None:
-    if points.ndim != 2 or points.shape[1] != dim or not 2 <= 2 * k < len(points):
+    if not _are_enough(points, dim, k):
         wanted = f"k >= 1 and more than 2k points of dimension {dim}"
         raise InputError(f"samples, k: expected {wanted}, got shape {tuple(points.shape)}, k = {k}")
+
+
+def _are_enough(points: Tensor, dim: int, k: int) -> bool:
+    return points.ndim == 2 and points.shape[1] == dim and 2 <= 2 * k < len(points)
 
 
 def _raw_divergence(x: Float64[Tensor, "m d"], truth: Gaussian | GaussianMixture, k: int) -> Mean:

@@ -79,12 +79,17 @@ class Fraction:
 
 
 def _check_counts(count: int | np.integer, total: int | np.integer) -> None:
-    whole = isinstance(count, int | np.integer) and isinstance(total, int | np.integer)
-    if not whole or not 1 <= total <= MOST_COUNTED or not 0 <= count <= total:
+    if not _are_counts(count, total):
         raise InputError(
             "count, total: expected whole numbers with 0 <= count <= total and 1 <= total <= 2**53, "
             f"got {count!r}, {total!r}"
         )
+
+
+def _are_counts(count: object, total: object) -> bool:
+    if not (isinstance(count, int | np.integer) and isinstance(total, int | np.integer)):
+        return False
+    return bool(1 <= total <= MOST_COUNTED and 0 <= count <= total)
 
 
 @lru_cache(maxsize=4096)  # curves of many items ask for the same few counts again and again

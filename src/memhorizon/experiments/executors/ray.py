@@ -40,6 +40,9 @@ class Ray:
         check_number("gpus", self.gpus, least=0)
         check_whole("cpus", self.cpus, least=1)
         check_number("poll", self.poll, least=0)
+        self._check_share()
+
+    def _check_share(self) -> None:
         if self.gpus > 1 and self.gpus != int(self.gpus):
             raise InputError(f"gpus: expected a share of one or a whole number, got {self.gpus!r}")
 
