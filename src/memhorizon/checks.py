@@ -4,7 +4,7 @@ Each refusal names the option, what was expected and what came. Nothing here nee
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import TypeVar
 
@@ -36,13 +36,10 @@ def check_whole(name: str, value: object, *, least: int | None = None, most: int
     Raises:
         InputError: if `value` is not such a number.
     """
-    if isinstance(value, Integral) and not isinstance(value, bool):
-        number = int(value)
-        if (least is None or number >= least) and (most is None or number <= most):
-            return number
-    low = "" if least is None else f" of at least {least}"
-    high = "" if most is None else f"{' and' if low else ' of'} at most {most}"
-    raise InputError(f"{name}: expected a whole number{low}{high}, got {value!r}")
+    number = _as_whole(value)
+    if number is not None and _within(number, least, most):
+        return number
+    raise InputError(f"{name}: expected a whole number{_ends(least, most)}, got {value!r}")
 
 
 def check_number(
@@ -60,13 +57,10 @@ def check_number(
         InputError: if `value` is no finite number, or outside of the range.
     """
     ends = {">=": least, ">": above, "<=": most, "<": below}
-    wanted = {sign: end for sign, end in ends.items() if end is not None}
-    if isinstance(value, Real) and not isinstance(value, bool) and _finite(value):
-        number = float(value)
-        if all(_holds(number, sign, end) for sign, end in wanted.items()):
-            return number
-    words = " and ".join(f"{sign} {end:g}" for sign, end in wanted.items())
-    raise InputError(f"{name}: expected a finite number{f' {words}' if words else ''}, got {value!r}")
+    number = _as_finite(value)
+    if number is not None and _lies_between(number, ends):
+        return number
+    raise InputError(f"{name}: expected a finite number{_range_in_words(ends)}, got {value!r}")
 
 
 def check_kind(name: str, value: object, kind: type) -> None:
@@ -101,11 +95,37 @@ def check_tuple(name: str, value: object, *, size: int | None = None) -> None:
         raise InputError(f"{name}: expected a tuple{length}, got {value!r}")
 
 
+def _as_whole(value: object) -> int | None:
+    return int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None
+
+
+def _within(number: int, least: int | None, most: int | None) -> bool:
+    return (least is None or number >= least) and (most is None or number <= most)
+
+
+def _ends(least: int | None, most: int | None) -> str:
+    """Both ends of a range in words; those that are free are not named."""
+    low = "" if least is None else f" of at least {least}"
+    high = "" if most is None else f"{' and' if low else ' of'} at most {most}"
+    return low + high
+
+
+def _as_finite(value: object) -> float | None:
+    """A number as a float, if that is finite."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not _finite(value):
+        return None
+    return float(value)
+
+
 def _finite(value: Real) -> bool:
     try:
         return math.isfinite(value)
     except OverflowError:  # a whole number beyond the largest of float64
         return False
+
+
+def _lies_between(number: float, ends: Mapping[str, float | None]) -> bool:
+    return all(_holds(number, sign, end) for sign, end in ends.items() if end is not None)
 
 
 def _holds(value: float, sign: str, end: float) -> bool:
@@ -114,3 +134,8 @@ def _holds(value: float, sign: str, end: float) -> bool:
     if sign == ">":
         return value > end
     return value <= end if sign == "<=" else value < end
+
+
+def _range_in_words(ends: Mapping[str, float | None]) -> str:
+    words = " and ".join(f"{sign} {end:g}" for sign, end in ends.items() if end is not None)
+    return f" {words}" if words else ""

@@ -30,14 +30,23 @@ def device_of(name: str | torch.device | None) -> torch.device:
     if not isinstance(name, str | torch.device):
         raise InputError(f"device: expected a name or a torch.device, got {type(name).__name__}")
     try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-        if device.type == "meta":
-            raise NotImplementedError("it holds no numbers")
+        return _tried(name)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).strip().splitlines()[0][:200]
-        raise InputError(f"device: expected one of this machine, got {str(name)!r} ({reason})") from error
+        raise _not_here(name, error) from error
+
+
+def _tried(name: str | torch.device) -> torch.device:
+    """The device, which has held a number."""
+    device = torch.device(name)
+    torch.empty(1, device=device)
+    if device.type == "meta":
+        raise NotImplementedError("it holds no numbers")
     return device
+
+
+def _not_here(name: str | torch.device, error: Exception) -> InputError:
+    reason = str(error).strip().splitlines()[0][:200]
+    return InputError(f"device: expected one of this machine, got {str(name)!r} ({reason})")
 
 
 def widest_float(device: torch.device) -> torch.dtype:

@@ -139,14 +139,22 @@ def predict(model: Model, x: Float[Tensor, " batch *item"], index: Shaped[Tensor
     if not callable(model):
         raise InputError(f"model: expected a callable model(x, index), got {type(model).__name__}")
     output = model(x, index)
+    _check_tensor(output)
+    _check_shape(output, x)
+    return output
+
+
+def _check_tensor(output: object) -> None:
     if not isinstance(output, Tensor):
         raise InputError(
             f"model: expected a tensor of the shape of its input, got {type(output).__name__}; return the "
             "tensor alone, for a network that gives more lambda x, index: net(x, index).sample, say"
         )
+
+
+def _check_shape(output: Tensor, x: Tensor) -> None:
     if output.shape != x.shape:
         raise InputError(f"model: expected an output of shape {tuple(x.shape)}, got {tuple(output.shape)}")
-    return output
 
 
 def ideal_model(distribution: Distribution, schedule: Schedule, prediction: Prediction = "noise") -> Model:

@@ -199,11 +199,7 @@ def plan(
         InputError: if there are fewer than 64 images, they cannot be read, `root` holds a plan of
             others, or the pilots of the two smallest sizes do not fit into `minutes`.
     """
-    if minutes is not None:
-        check_number("minutes", minutes, above=0)
-    check_flag("grey", grey)
-    check_whole("width", width, least=1)
-    check_whole("batch_size", batch_size, least=1)
+    _check_options(minutes, grey=grey, width=width, batch_size=batch_size)
     place = check_path("root", root)
     check_folder(place, "root")
     source = source_of(images, place)
@@ -214,6 +210,14 @@ def plan(
     if kept is not None and (minutes in (None, kept.minutes) or has_begun(place)):
         return Plan(kept, config, place)
     return Plan(_made(config, looked, source, minutes, device), config, place)
+
+
+def _check_options(minutes: object, *, grey: object, width: object, batch_size: object) -> None:
+    if minutes is not None:
+        check_number("minutes", minutes, above=0)
+    check_flag("grey", grey)
+    check_whole("width", width, least=1)
+    check_whole("batch_size", batch_size, least=1)
 
 
 def _made(

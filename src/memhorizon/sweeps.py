@@ -17,7 +17,7 @@ from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import execute_sweep
 from memhorizon.files.plain import write_page
 from memhorizon.records.sweep import RunRecord, SweepRecord
-from memhorizon.results import ScalingLaw, Timescales
+from memhorizon.results import ScalingLaw, Time, Timescales
 from memhorizon.timescales.rules import Rules
 
 Place: TypeAlias = str | Path | RunDir
@@ -49,9 +49,7 @@ class Sweep:
         Raises:
             InputError: if there is no run at one of the places.
         """
-        found = [run for place in _listed(places) for run in find_runs(place)]
-        if not found:
-            raise InputError("places: expected at least one run directory, got none")
+        found = _runs_at(places)
         named = Path(places).absolute().name if isinstance(places, str | Path) else ""
         return cls(tuple(dict.fromkeys(found)), named)
 
@@ -136,6 +134,14 @@ class Sweep:
         return f"Sweep({name}{len(self.runs)} run{plural}, {done} done)"
 
 
+def _runs_at(places: Place | Iterable[Place]) -> list[RunDir]:
+    """The runs at some places, one of them at least."""
+    found = [run for place in _listed(places) for run in find_runs(place)]
+    if not found:
+        raise InputError("places: expected at least one run directory, got none")
+    return found
+
+
 def _listed(places: Place | Iterable[Place]) -> list[Place]:
     """One place or several as a list."""
     if isinstance(places, str | Path | RunDir):
@@ -185,13 +191,22 @@ def find_runs(place: Place) -> list[RunDir]:
     path = Path(place)
     if os.path.isfile(path / "config.json"):
         return [RunDir(path)]
-    inside = path.glob("*/config.json") if os.path.isdir(path) else []  # False where no folder can be
-    found = [file.parent for file in inside if file.parent.name[0] != "."]
+    found = _folders_of_runs(path)
     if not found:
-        is_empty = os.path.isdir(path) and not any(path.iterdir())
-        hint = ", which is empty: a monitor writes there from its first look on" if is_empty else ""
-        raise InputError(f"path: expected a run directory or a directory of them, got {str(path)!r}{hint}")
+        raise _no_runs(path)
     return [RunDir(folder) for folder in sorted(found, key=_by_number)]
+
+
+def _folders_of_runs(path: Path) -> list[Path]:
+    """The folders of runs in a folder; those that are hidden are none."""
+    inside = path.glob("*/config.json") if os.path.isdir(path) else []  # False where no folder can be
+    return [file.parent for file in inside if file.parent.name[0] != "."]
+
+
+def _no_runs(path: Path) -> InputError:
+    is_empty = os.path.isdir(path) and not any(path.iterdir())
+    hint = ", which is empty: a monitor writes there from its first look on" if is_empty else ""
+    return InputError(f"path: expected a run directory or a directory of them, got {str(path)!r}{hint}")
 
 
 def _by_number(folder: Path) -> list[tuple[int, str]]:
@@ -207,8 +222,13 @@ def _check_factors(runs: Sequence[RunRecord], by: object) -> None:
     for name in by:
         for run in runs:
             value = run.factor(name) if isinstance(name, str) else None
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            if not _is_positive(value):
                 raise InputError(f"by: expected a positive number for {name!r} in {run.key}, got {value!r}")
+
+
+def _is_positive(value: object) -> bool:
+    """Whether it is a number above 0."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and bool(value > 0)
 
 
 def _every(made: SweepRecord) -> list[RunRecord]:
@@ -218,11 +238,13 @@ def _every(made: SweepRecord) -> list[RunRecord]:
 
 def _row(run: RunRecord) -> dict[str, Cell]:
     row: dict[str, Cell] = {"key": run.key, "n_train": run.n_train, "seed": run.seed, **run.factors}
-    for name in ("tau_gen", "tau_mem"):
-        time = getattr(run.timescales, name)
-        row[name] = time.value
-        row[f"{name}_low"] = time.low
-        row[f"{name}_high"] = time.high
-        row[f"{name}_status"] = str(time.status)
+    row |= _cells("tau_gen", run.timescales.tau_gen)
+    row |= _cells("tau_mem", run.timescales.tau_mem)
     row["null"] = None if run.null is None else run.null.value
     return row
+
+
+def _cells(name: str, time: Time) -> dict[str, Cell]:
+    """A time with its interval and its status."""
+    ends = {name: time.value, f"{name}_low": time.low, f"{name}_high": time.high}
+    return {**ends, f"{name}_status": str(time.status)}

@@ -66,16 +66,26 @@ def correlate(
     q, K, c, h, w = candidates.shape
     versions = _versions(y)
     # correlation of t and x: <t, x - mean x> / (|t - mean t| |x - mean x|)
-    d = versions.shape[-1]
-    spread = versions.square().sum(2) - versions.sum(2).square() / d
-    length = spread.clamp_min(1e-6).sqrt()
-    x = candidates.flatten(0, 1)
-    both = torch.stack([F.avg_pool2d(x, 2), F.avg_pool2d(blurred(x), 2)], 1).view(q, 2 * K, d)
-    both = both - both.mean(2, keepdim=True)
-    both = both / both.norm(dim=2, keepdim=True).clamp_min(1e-6)
-    correlation = versions @ both.transpose(1, 2) / length[:, :, None]
+    directions = _directions(candidates)
+    correlation = versions @ directions.transpose(1, 2) / _lengths(versions)[:, :, None]
     best, where = correlation.view(q, -1, K, 2).amax(3).max(1)
     return best, _place(where, h, w)
+
+
+def _lengths(versions: Float[Tensor, "q t d"]) -> Float[Tensor, "q t"]:
+    """|t - mean t| of each version t."""
+    spread = versions.square().sum(2) - versions.sum(2).square() / versions.shape[-1]
+    return spread.clamp_min(1e-6).sqrt()
+
+
+def _directions(candidates: Float[Tensor, "q K c h w"]) -> Float[Tensor, "q twice_K d"]:
+    """Each candidate as it is and blurred, at half the resolution, without its mean and of length 1."""
+    q, K = candidates.shape[:2]
+    x = candidates.flatten(0, 1)
+    halves = torch.stack([F.avg_pool2d(x, 2), F.avg_pool2d(blurred(x), 2)], 1)
+    both = halves.flatten(2).unflatten(0, (q, K)).flatten(1, 2)
+    both = both - both.mean(2, keepdim=True)
+    return both / both.norm(dim=2, keepdim=True).clamp_min(1e-6)
 
 
 def _versions(y: Float[Tensor, "q c h w"]) -> Float[Tensor, "q t d"]:
@@ -203,9 +213,11 @@ def _seen(
 
 def _coordinates(h: int, w: int) -> tuple[Float[Tensor, " w"], Float[Tensor, " h"]]:
     """Centres of pixels, -1 to 1."""
-    p_1 = (torch.arange(w) * 2 + 1) / w - 1
-    p_2 = (torch.arange(h) * 2 + 1) / h - 1
-    return p_1, p_2
+    return _centres(w), _centres(h)
+
+
+def _centres(count: int) -> Float[Tensor, " count"]:
+    return (torch.arange(count) * 2 + 1) / count - 1
 
 
 def _terms(seen: Float[Tensor, "m c h w"]) -> Float[Tensor, "m p d"]:

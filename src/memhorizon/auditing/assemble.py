@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Float64
+from torch import Tensor
 
 from memhorizon.auditing.calibration import Calibrated
 from memhorizon.auditing.conditional import conditional_p_values
@@ -165,32 +166,38 @@ def _counts(values: Float64[np.ndarray, " q"], edges: Float[np.ndarray, " k1"]) 
 
 def _set(facts: Facts, name: str) -> ItemSet:
     given = facts.given[name]
-    compared = {
-        "samples": facts.prepared.samples,
-        "train": facts.prepared.train,
-        "holdout": facts.prepared.holdout,
-    }[name]
-    assert compared is not None  # what was given was compared
     return ItemSet(
         name=name,  # pyright: ignore[reportArgumentType]
         source=facts.sources[name],
         count=len(given),
         shape=tuple(given.images.shape[1:]),
-        compared_at=tuple(compared.shape[1:]),
+        compared_at=tuple(_compared(facts.prepared, name).shape[1:]),
         digest=digest_of(given.images),
         skipped=tuple(Skipped(row.name, row.reason) for row in given.skipped),
         ignored=given.ignored,
     )
 
 
+def _compared(prepared: Prepared, name: str) -> Tensor:
+    """A set as it was compared."""
+    compared = {"samples": prepared.samples, "train": prepared.train, "holdout": prepared.holdout}[name]
+    assert compared is not None  # what was given was compared
+    return compared
+
+
 def _most_copied(facts: Facts, samples: Sequence[AuditedSample]) -> tuple[CopiedItem, ...]:
     """Training items by the number of their copies; duplicates count for the first of their group."""
-    group = facts.prepared.design.group
-    first = first_members(group)
-    counted = Counter(int(first[group[one.nearest]]) for one in samples if one.is_copy)
+    counted = _copies_of_each(facts, samples)
     ordered = sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))
     names = facts.given["train"].names
     return tuple(CopiedItem(index, names[index], copies) for index, copies in ordered)
+
+
+def _copies_of_each(facts: Facts, samples: Sequence[AuditedSample]) -> Counter[int]:
+    """How many copies the samples hold of the first item of each group."""
+    group = facts.prepared.design.group
+    first = first_members(group)
+    return Counter(int(first[group[one.nearest]]) for one in samples if one.is_copy)
 
 
 def _duplicates(facts: Facts) -> tuple[DuplicateGroup, ...]:

@@ -38,12 +38,17 @@ class AuditConfig:
     minutes: float | None = None
 
     def __post_init__(self) -> None:
-        views = VIEWS if self.views is None else self.views
-        unknown = [name for name in views if name not in VIEWS]
-        if not views or unknown or len(set(views)) < len(views):
-            raise InputError(f"views: expected different ones of {', '.join(VIEWS)}, got {views}")
+        self._check_views()
         check_number("fdr", self.fdr, above=0, below=1)
         check_whole("seed", self.seed, least=0, most=LARGEST - 1)
+        self._check_limits()
+
+    def _check_views(self) -> None:
+        if self.views is not None and not _are_different_views(self.views):
+            raise InputError(f"views: expected different ones of {', '.join(VIEWS)}, got {self.views}")
+
+    def _check_limits(self) -> None:
+        """Numbers that may be left open."""
         if self.n_reference is not None:
             check_whole("n_reference", self.n_reference, least=1)
         if self.minutes is not None:
@@ -63,3 +68,9 @@ class AuditConfig:
         if self.views is not None and "aligned" not in self.views:
             return N_REFERENCE  # searching is all the work then, for reference items as for samples
         return max(N_REFERENCE, min(n_train // SHARE_OF_REFERENCE, MOST_PAIRS // max(n_train, 1)))
+
+
+def _are_different_views(names: tuple[str, ...]) -> bool:
+    """Whether there is each of these views, at least one of them and none twice."""
+    are_known = all(name in VIEWS for name in names)
+    return bool(names) and are_known and len(set(names)) == len(names)

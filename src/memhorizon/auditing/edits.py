@@ -64,28 +64,41 @@ def _place_words(fit: Fit, size: torch.Size) -> list[str]:
     """Flip, scale and shift of y(p) = x(u p + v)."""
     u_1, u_2, v_1, v_2 = fit.place[0, 0].tolist()
     h, w = size
-    words = ["flipped"] if u_1 < 0 else []
+    flip = ["flipped"] if u_1 < 0 else []
     scale = 2 / (abs(u_1) + abs(u_2))
-    if abs(scale - 1) > _SCALE:
-        words.append(f"{abs(scale - 1):.0%} {'larger' if scale > 1 else 'smaller'}".replace("%", " %"))
     # the centre of x, u p + v = 0, is at p = -v / u
     right = -v_1 / u_1 * w / 2
     down = -v_2 / u_2 * h / 2
-    for pixels, positive, negative in ((right, "right", "left"), (down, "down", "up")):
-        if abs(pixels) > _PIXELS:
-            words.append(f"moved {abs(pixels):.1f} pixels {positive if pixels > 0 else negative}")
-    return words
+    moves = [*_move_words(right, "right", "left"), *_move_words(down, "down", "up")]
+    return [*flip, *_scale_words(scale), *moves]
+
+
+def _scale_words(scale: float) -> list[str]:
+    change = abs(scale - 1)
+    if change <= _SCALE:
+        return []
+    return [f"{change:.0%} {'larger' if scale > 1 else 'smaller'}".replace("%", " %")]
+
+
+def _move_words(pixels: float, positive: str, negative: str) -> list[str]:
+    if abs(pixels) <= _PIXELS:
+        return []
+    return [f"moved {abs(pixels):.1f} pixels {positive if pixels > 0 else negative}"]
 
 
 def _value_words(fit: Fit, deviation: float) -> list[str]:
     """Brightness, blur, and what is left over."""
-    gain = float(fit.gain[0, 0])
-    words = []
-    if abs(gain - 1) > _GAIN:
-        kind = "more" if gain > 1 else "less"
-        words.append(f"{abs(gain - 1):.0%} {kind} contrast or brightness".replace("%", " %"))
+    words = _gain_words(float(fit.gain[0, 0]))
     if float(fit.blur[0, 0]) > _BLUR:
         words.append("blurred")
     if deviation > _LEFT:
         words.append(f"noise, compression or other differences of {deviation:.1%}".replace("%", " %"))
     return words
+
+
+def _gain_words(gain: float) -> list[str]:
+    change = abs(gain - 1)
+    if change <= _GAIN:
+        return []
+    kind = "more" if gain > 1 else "less"
+    return [f"{change:.0%} {kind} contrast or brightness".replace("%", " %")]

@@ -97,11 +97,15 @@ def e_benjamini_hochberg(e: Float64[np.ndarray, " m"], rate: float) -> Bool[np.n
     check_rate(rate)
     if e.ndim != 1 or not len(e) or not (e >= 0).all():
         raise InputError(f"e: expected a vector of numbers from 0, got shape {e.shape}")
+    return e >= _least_rejected(e, rate)
+
+
+def _least_rejected(e: Float64[np.ndarray, " m"], rate: float) -> float:
+    """The smallest e-value that is rejected, e_(k) of the largest k; infinity where none is."""
     falling = np.sort(e)[::-1]
     k = np.arange(1, len(e) + 1)
     enough = np.flatnonzero(k * falling * rate >= len(e) * (1 - ROUNDING))
-    least = falling[enough[-1]] if len(enough) else np.inf
-    return e >= least
+    return float(falling[enough[-1]]) if len(enough) else np.inf
 
 
 def _cutoff(R: int, rate: float) -> int:

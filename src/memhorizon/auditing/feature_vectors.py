@@ -187,30 +187,24 @@ def _given_vectors(source: Mapping[str, Numbers], given: Mapping[str, ImageSet])
     Raises:
         InputError: if they are for other sets, or do not fit one.
     """
+    _check_same_sets(source, given)
+    return {name: _given_for(name, source[name], one) for name, one in given.items()}
+
+
+def _check_same_sets(source: Mapping[str, Numbers], given: Mapping[str, ImageSet]) -> None:
     if set(source) != set(given):
         raise InputError(
             f"features: expected the vectors of {', '.join(given)}, got those of "
             f"{', '.join(map(str, source)) or 'none'}"
         )
-    return {name: _given_for(name, source[name], one) for name, one in given.items()}
 
 
 def _given_for(name: str, source: Numbers, items: ImageSet) -> Float[Tensor, "n d"]:
     """The vectors of one set."""
-    if items.skipped:
-        first = items.skipped[0]
-        raise InputError(
-            f"features: expected {name} of which every item can be used, so that its vectors are known to be "
-            f"those of the items, but {len(items.skipped):,} were passed over, the first is {first.name} "
-            f"({first.reason}); remove them and their vectors"
-        )
+    _check_whole_set(name, items)
     which = f"features[{name!r}]"
     rows = as_numbers(source, which)
-    if rows.ndim != 2 or len(rows) != len(items):
-        raise InputError(
-            f"{which}: expected a vector for each of the {len(items):,} items, [{len(items)}, d], got shape "
-            f"{tuple(rows.shape)}"
-        )
+    _check_one_each(which, rows, len(items))
 
     def in_32_bits(part: Shaped[Tensor, "b d"]) -> Float[Tensor, "b d"]:
         return _narrow(features_of(part, which, None, len(part)), name)
@@ -220,6 +214,25 @@ def _given_for(name: str, source: Numbers, items: ImageSet) -> Float[Tensor, "n 
     for part in blocks(rows):
         in_32_bits(part)  # only looked at: what is on the disk stays there
     return rows
+
+
+def _check_whole_set(name: str, items: ImageSet) -> None:
+    """Refuse a set of which items were passed over: it is not known whose vectors were given."""
+    if items.skipped:
+        first = items.skipped[0]
+        raise InputError(
+            f"features: expected {name} of which every item can be used, so that its vectors are known to be "
+            f"those of the items, but {len(items.skipped):,} were passed over, the first is {first.name} "
+            f"({first.reason}); remove them and their vectors"
+        )
+
+
+def _check_one_each(which: str, rows: Shaped[Tensor, "..."], count: int) -> None:
+    if rows.ndim != 2 or len(rows) != count:
+        raise InputError(
+            f"{which}: expected a vector for each of the {count:,} items, [{count}, d], got shape "
+            f"{tuple(rows.shape)}"
+        )
 
 
 def _check_vectors(vectors: Mapping[str, Tensor]) -> None:
@@ -232,6 +245,9 @@ def _check_vectors(vectors: Mapping[str, Tensor]) -> None:
     if len(set(sizes.values())) > 1:
         words = ", ".join(f"{size} for {name}" for name, size in sizes.items())
         raise InputError(f"features: expected vectors of one size, got {words}")
-    train = vectors["train"]
+    _check_different(vectors["train"])
+
+
+def _check_different(train: Float[Tensor, "n d"]) -> None:
     if all(bool((part == train[0]).all()) for part in blocks(train)):
         raise InputError("features: expected vectors that tell items apart, got the same for all of train")

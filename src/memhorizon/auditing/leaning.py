@@ -126,16 +126,35 @@ def _deviation(counts: Int[np.ndarray, " records"], n_train: int) -> float:
 
 
 def _check_records(counts: Int[np.ndarray, " records"], is_train: Bool[np.ndarray, " labels"]) -> None:
-    if counts.ndim != 1 or counts.dtype.kind not in "iu" or (counts < 0).any() or not counts.any():
+    _check_counts(counts)
+    _check_truth_values(is_train, len(counts))
+    _check_both_kinds(is_train)
+
+
+def _check_counts(counts: Int[np.ndarray, " records"]) -> None:
+    if not _are_counts(counts):
         raise InputError(
             f"counts: expected whole numbers from 0, not all 0, got {counts.dtype} of shape {counts.shape}"
         )
-    if is_train.shape != counts.shape or is_train.dtype != bool:
+
+
+def _are_counts(counts: np.ndarray) -> bool:
+    if counts.ndim != 1 or counts.dtype.kind not in "iu":
+        return False
+    return bool((counts >= 0).all() and counts.any())
+
+
+def _check_truth_values(is_train: Bool[np.ndarray, " labels"], count: int) -> None:
+    if is_train.shape != (count,) or is_train.dtype != bool:
         raise InputError(
-            f"is_train: expected {len(counts)} truth values, got {is_train.dtype} of shape {is_train.shape}"
+            f"is_train: expected {count} truth values, got {is_train.dtype} of shape {is_train.shape}"
         )
+
+
+def _check_both_kinds(is_train: Bool[np.ndarray, " labels"]) -> None:
+    count = len(is_train)
     n_train = int(is_train.sum())
-    if not 0 < n_train < len(counts):
+    if not 0 < n_train < count:
         raise InputError(
-            f"is_train: expected records of both kinds, got {n_train} of the training set among {len(counts)}"
+            f"is_train: expected records of both kinds, got {n_train} of the training set among {count}"
         )

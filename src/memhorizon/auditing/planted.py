@@ -76,18 +76,37 @@ def planted(
             of EDITS, or there are fewer than `count` images to replace or to copy.
     """
     check_choice("edit", edit, tuple(EDITS))
+    _check_pair(honest, train)
+    pool = torch.arange(len(train)) if among is None else among
+    check_whole("count", count, least=1, most=min(len(honest), len(pool)))
+    place = _drawn(len(honest), count, generator)
+    source = pool[_drawn(len(pool), count, generator)]
+    return _replaced(honest, place, EDITS[edit](train[source], generator), source)
+
+
+def _check_pair(honest: Shaped[Tensor, " m *item"], train: Shaped[Tensor, " n *item2"]) -> None:
     _check_images("honest", honest)
     _check_images("train", train)
     if honest.shape[1:] != train.shape[1:]:
         raise InputError(
             f"honest: expected images as in train {tuple(train.shape[1:])}, got {tuple(honest.shape[1:])}"
         )
-    pool = torch.arange(len(train)) if among is None else among
-    check_whole("count", count, least=1, most=min(len(honest), len(pool)))
-    place = torch.randperm(len(honest), generator=generator)[:count]
-    source = pool[torch.randperm(len(pool), generator=generator)[:count]]
+
+
+def _drawn(total: int, count: int, generator: torch.Generator) -> Int[Tensor, " count"]:
+    """So many of all numbers below the total, in an order that is drawn as well."""
+    return torch.randperm(total, generator=generator)[:count]
+
+
+def _replaced(
+    honest: Shaped[Tensor, " m *item"],
+    place: Int[Tensor, " count"],
+    copies: Float[Tensor, " count *item"],
+    source: Int[Tensor, " count"],
+) -> Planted:
+    """The honest images, with copies of these sources in some places."""
     samples = honest.clone()
-    samples[place] = EDITS[edit](train[source], generator).to(samples.dtype)
+    samples[place] = copies.to(samples.dtype)
     sources = torch.full((len(honest),), HONEST)
     sources[place] = source
     return Planted(samples, sources != HONEST, sources)
@@ -103,17 +122,30 @@ def doubled(
     """
     _check_images("train", train)
     check_whole("count", count, least=1, most=len(train))
-    twice = torch.randperm(len(train), generator=generator)[:count]
+    twice = _drawn(len(train), count, generator)
     again = _noise(train[twice], generator, NEAR if near else 0.0)
     return Doubled(torch.cat([train, again]), twice)
 
 
 def _check_images(name: str, images: Shaped[Tensor, " n *item"]) -> None:
-    if images.ndim != 4 or images.shape[1] not in (1, 3) or not images.is_floating_point():
+    _check_form(name, images)
+    if len(images):
+        _check_range(name, float(images.min()), float(images.max()))
+
+
+def _check_form(name: str, images: Shaped[Tensor, " n *item"]) -> None:
+    if not _are_pictures(images):
         got = f"{images.dtype} {tuple(images.shape)}"
         raise InputError(f"{name}: expected floating-point images [n, 1 or 3, h, w], got {got}")
-    if len(images) and not (images.min() >= 0 and images.max() <= 1):
-        raise InputError(f"{name}: expected values from 0 to 1, got {images.min():g} to {images.max():g}")
+
+
+def _are_pictures(images: Shaped[Tensor, "..."]) -> bool:
+    return images.ndim == 4 and images.shape[1] in (1, 3) and images.is_floating_point()
+
+
+def _check_range(name: str, low: float, high: float) -> None:
+    if not (low >= 0 and high <= 1):
+        raise InputError(f"{name}: expected values from 0 to 1, got {low:g} to {high:g}")
 
 
 def _exact(images: Float[Tensor, "n c h w"], _: torch.Generator) -> Float[Tensor, "n c h w"]:

@@ -49,12 +49,16 @@ class Duplicates:
     def of(cls, train: Float[Tensor, " n *item"], near: Int[Tensor, " n"], distance: float) -> "Duplicates":
         """Decide which near-duplicates count as one."""
         equal = equal_groups(train, near)
-        n_equal = len(near) - int(equal.max()) - 1
-        n_near = len(near) - int(near.max()) - 1
-        if 2 * (n_near - n_equal) <= RARE * len(near):
+        n_different = _n_repeated(near) - _n_repeated(equal)
+        if 2 * n_different <= RARE * len(near):
             words = f"{rule(distance)}; near ones are rare and count as different items in the p-values"
             return cls(near, equal, distance, words)
         return cls(near, near, distance, f"{rule(distance)}; all of them count as one item")
+
+
+def _n_repeated(group: Int[Tensor, " n"]) -> int:
+    """How many items are not the first of their group."""
+    return len(group) - int(group.max()) - 1
 
 
 def alike_distance(limits: tuple[float, float], d: int) -> float:

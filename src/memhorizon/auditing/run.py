@@ -116,17 +116,10 @@ class _Work:
         Raises:
             InputError: if none of them can be made of these items.
         """
-        made = {}
-        # features first: what is given may be wrong, which is better known before anything is learned
-        for name in sorted(material.views, key=lambda name: name != FEATURES):
-            label = f"{name}: learning"
-            made[name] = build(name, material, lambda done, total, label=label: progress(label, done, total))
+        made = _made(material, progress)
         views = [view for name in ORDER if (view := made.get(name)) is not None]
         if not views:
-            shape = tuple(material.train.shape[1:])
-            wanted = f"items that the views {material.views} can compare"
-            smallest = f'pictures of at least {SMALLEST_ALIGNED} pixels a side for "aligned"'
-            raise InputError(f"views: expected {wanted} ({smallest}), got items of shape {shape}")
+            raise _no_view(material)
         return cls(material.prepared, tuple(views), material.cache, progress)
 
     def find(self, name: str, asked: Reference) -> list[Found]:
@@ -149,6 +142,21 @@ class _Work:
     def forms(self) -> list[Callable[[Tensor], Tensor]]:
         """The form in which each view compares items."""
         return [_small if view.name == "aligned" else _as_they_are for view in self.views]
+
+
+def _made(material: Material, progress: Progress) -> dict[str, View | None]:
+    """The views by name; None for those that cannot be made of these items."""
+    # features first: what is given may be wrong, which is better known before anything is learned
+    names = sorted(material.views, key=lambda name: name != FEATURES)
+    return {name: build(name, material, _labelled(progress, f"{name}: learning")) for name in names}
+
+
+def _no_view(material: Material) -> InputError:
+    smallest = f'pictures of at least {SMALLEST_ALIGNED} pixels a side for "aligned"'
+    return InputError(
+        f"views: expected items that the views {material.views} can compare ({smallest}), "
+        f"got items of shape {tuple(material.train.shape[1:])}"
+    )
 
 
 def _labelled(progress: Progress, label: str) -> Callable[[int, int], None]:
@@ -206,14 +214,19 @@ def _edits(
     """What was done to the training pictures of the reported samples; none of items that are no pictures."""
     if not is_registered(tuple(prepared.train.shape[1:])):
         return {}
-    rows = np.flatnonzero(found.rejected)
-    nearest = np.stack([own.nearest for own in calibrated.scores])
+    rows = np.flatnonzero(found.rejected).tolist()
     edits = {}
-    for done, j in enumerate(rows.tolist()):
-        original = prepared.train[int(nearest[calibrated.p_values.view[j], j])]
+    for done, j in enumerate(rows):
+        original = prepared.train[_nearest(calibrated, j)]
         edits[j] = edit_of(prepared.samples[j], original, prepared.limits)
         progress("edits", done + 1, len(rows))
     return edits
+
+
+def _nearest(calibrated: Calibrated, sample: int) -> int:
+    """The training item that a sample is nearest to in the view of its p-value."""
+    own = calibrated.scores[int(calibrated.p_values.view[sample])]
+    return int(own.nearest[sample])
 
 
 def _leaning(prepared: Prepared, seed: int) -> Leaning | None:

@@ -1,6 +1,7 @@
 """What a view of the items hands on: the statistic of every sample and of every reference item."""
 
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import numpy as np
 from jaxtyping import Float64, Int
@@ -101,13 +102,22 @@ class Scores:
 
 def _check_statistics(name: str, values: object, *, least: int = 0) -> None:
     """Refuse what is no vector of float64 without NaN and -infinity."""
-    if not (isinstance(values, np.ndarray) and values.dtype == np.float64 and values.ndim == 1):
+    if not _is_vector(values):
         raise InputError(f"{name}: expected a vector of float64, got {_words(values)}")
     if len(values) < least:
         raise InputError(f"{name}: expected at least {least} statistic, got none")
+    _check_comparable(name, values)
+
+
+def _is_vector(values: object) -> TypeGuard[np.ndarray]:
+    return isinstance(values, np.ndarray) and values.dtype == np.float64 and values.ndim == 1
+
+
+def _check_comparable(name: str, values: Float64[np.ndarray, " n"]) -> None:
+    """Refuse NaN and -infinity; +infinity is the least evidence of all."""
     good = values > -np.inf
     if not good.all():
-        where = int(np.flatnonzero(~good)[0])
+        where = good.argmin()
         raise InputError(f"{name}: expected finite numbers or +infinity, got {values[where]} at {where}")
 
 
@@ -129,11 +139,16 @@ def _check_distinct(row: Int[np.ndarray, " c"], item: Int[np.ndarray, " c"]) -> 
     if not len(row):
         return
     n_items = int(item.max()) + 1
-    keys = np.sort(row.astype(np.int64) * n_items + item)
-    twice = keys[1:][keys[1:] == keys[:-1]]
+    twice = _repeated(row.astype(np.int64) * n_items + item)
     if len(twice):
         pair = "sample {} and item {}".format(*divmod(int(twice[0]), n_items))
         raise InputError(f"changes: expected one entry for each pair, got several for {pair}")
+
+
+def _repeated(keys: Int[np.ndarray, " c"]) -> Int[np.ndarray, " r"]:
+    """Those that are there more than once, the smallest first."""
+    ordered = np.sort(keys)
+    return ordered[1:][ordered[1:] == ordered[:-1]]
 
 
 def _words(values: object) -> str:

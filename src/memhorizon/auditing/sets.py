@@ -153,8 +153,7 @@ def _remarks(read: Mapping[str, ImageSet]) -> tuple[str, ...]:
     samples = read["samples"].images
     train = read["train"].images
     holdout = read["holdout"].images if "holdout" in read else None
-    if holdout is not None and torch.equal(holdout, train):
-        raise InputError("holdout: expected items that were not trained on, got the training items")
+    _check_fresh(holdout, train)
     remarks = []
     if torch.equal(samples, train):
         remarks.append(
@@ -166,6 +165,11 @@ def _remarks(read: Mapping[str, ImageSet]) -> tuple[str, ...]:
             "copied, and which of them are in the training set."
         )
     return tuple(remarks)
+
+
+def _check_fresh(holdout: Tensor | None, train: Tensor) -> None:
+    if holdout is not None and torch.equal(holdout, train):
+        raise InputError("holdout: expected items that were not trained on, got the training items")
 
 
 # --- one form ---
@@ -185,12 +189,15 @@ def _coloured(images: Tensor) -> Tensor:
 
 def _check_shapes(read: Mapping[str, ImageSet]) -> None:
     shapes = {name: tuple(one.images.shape[1:]) for name, one in read.items()}
-    if len(set(shapes.values())) == 1:
-        return
-    words = ", ".join(f"{name} of {_words(one.images)}" for name, one in read.items())
-    are_pictures = all(len(shape) == 3 for shape in shapes.values())
-    hint = "; size=N (--size N) brings all to N x N pixels" if are_pictures else ""
-    raise InputError(f"{', '.join(shapes)}: expected items of one shape, got {words}{hint}")
+    if len(set(shapes.values())) > 1:
+        words = ", ".join(f"{name} of {_words(one.images)}" for name, one in read.items())
+        raise InputError(f"{', '.join(shapes)}: expected items of one shape, got {words}{_size_hint(read)}")
+
+
+def _size_hint(read: Mapping[str, ImageSet]) -> str:
+    """What brings pictures to one shape."""
+    are_pictures = all(one.images.ndim == 4 for one in read.values())
+    return "; size=N (--size N) brings all to N x N pixels" if are_pictures else ""
 
 
 def _words(images: Tensor) -> str:

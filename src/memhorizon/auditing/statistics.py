@@ -107,10 +107,16 @@ def _check_views(views: Sequence[Scores]) -> None:
         raise InputError("views: expected at least one, got none")
     for own in views:
         check_kind("views", own, Scores)
-    names = [own.name for own in views]
+    _check_names([own.name for own in views])
+    _check_sizes([(len(own.sample), len(own.reference)) for own in views])
+
+
+def _check_names(names: list[str]) -> None:
     if len(set(names)) < len(names):
         raise InputError(f"views: expected different names, got {names}")
-    sizes = [(len(own.sample), len(own.reference)) for own in views]
+
+
+def _check_sizes(sizes: list[tuple[int, int]]) -> None:
     if len(set(sizes)) > 1:
         raise InputError(f"views: expected the same samples and reference items in all, got {sizes}")
 
@@ -206,10 +212,18 @@ def check_p_values(p: object) -> Float64[np.ndarray, " m"]:
         InputError: if they are no vector of at least one number within 0 to 1.
     """
     values = np.asarray(p)
+    _check_vector(values)
+    _check_range(values)
+    return values.astype(np.float64)
+
+
+def _check_vector(values: np.ndarray) -> None:
     if values.dtype.kind not in "fiu" or values.ndim != 1 or not len(values):
         raise InputError(f"p: expected a vector of numbers, got {values.dtype} of shape {values.shape}")
+
+
+def _check_range(values: np.ndarray) -> None:
     good = (values >= 0) & (values <= 1)
     if not good.all():
-        where = int(np.flatnonzero(~good)[0])
+        where = good.argmin()
         raise InputError(f"p: expected numbers from 0 to 1, got {values[where]} at {where}")
-    return values.astype(np.float64)

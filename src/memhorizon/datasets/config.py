@@ -155,10 +155,14 @@ class DataConfig:
         given = self.eigenvalues
         if given is None:
             power_law(self.dim, self.exponent)
-        elif not (len(given) == self.dim and all(0 < value <= MOST for value in given)):
+        elif not _are_eigenvalues(given, self.dim):
             raise InputError(
                 f"eigenvalues: expected {self.dim} positive numbers, at most {MOST:g}, got {given}"
             )
+
+
+def _are_eigenvalues(given: tuple[float, ...], dim: int) -> bool:
+    return len(given) == dim and all(0 < value <= MOST for value in given)
 
 
 def _check_least(word: str, value: int | None, least: int) -> None:

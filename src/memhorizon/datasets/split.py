@@ -86,10 +86,12 @@ class Split:
 
     def __post_init__(self) -> None:
         """Equal items are duplicates where nobody named the groups."""
-        if len(self.group) != len(self.train):
-            object.__setattr__(self, "group", linked_groups(self.train, 0.0))
-        if len(self.holdout_group) != len(self.holdout):
-            object.__setattr__(self, "holdout_group", linked_groups(self.holdout, 0.0))
+        self._fill("group", self.train)
+        self._fill("holdout_group", self.holdout)
+
+    def _fill(self, name: str, items: Tensor) -> None:
+        if len(getattr(self, name)) != len(items):
+            object.__setattr__(self, name, linked_groups(items, 0.0))
 
     def __repr__(self) -> str:
         sizes = f"{len(self.train):,} training and {len(self.holdout):,} held-out items"

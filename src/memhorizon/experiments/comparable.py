@@ -42,6 +42,12 @@ def effective(config: Config | WrittenConfig) -> Settings:
     if isinstance(config, WrittenConfig):
         return config.entries()
     entries = flat(replace(config, train=replace(config.train, batch_size=batch_of(config))))
+    unused = _unused(config)
+    return {name: value for name, value in entries.items() if name not in unused}
+
+
+def _unused(config: Config) -> set[str]:
+    """Entries that have no effect, as the others stand."""
     unused = {"optimizer.betas"} if config.optimizer.name == "sgd" else {"optimizer.momentum"}
     if config.data.name not in SYNTHETIC:
         unused |= {f"data.{name}" for name in DISTRIBUTION}
@@ -49,7 +55,7 @@ def effective(config: Config | WrittenConfig) -> Settings:
         unused |= {"data.components", "data.mean"}
     if config.data.eigenvalues is not None:
         unused.add("data.exponent")
-    return {name: value for name, value in entries.items() if name not in unused}
+    return unused
 
 
 def trajectory(config: Config | WrittenConfig) -> Settings:
@@ -76,10 +82,14 @@ def once(readings: Sequence[Reading]) -> tuple[list[Reading], list[LeftOut]]:
         if first is None:
             kept |= dict.fromkeys(names, reading)
         else:
-            reason = f"the same run as {first.key}: one training counts once, whatever it is called"
-            left_out.append(LeftOut(reading.key, reason))
+            left_out.append(_repeated(reading, first))
     chosen = {id(reading) for reading in kept.values()}
     return [reading for reading in readings if id(reading) in chosen], left_out
+
+
+def _repeated(reading: Reading, first: Reading) -> LeftOut:
+    reason = f"the same run as {first.key}: one training counts once, whatever it is called"
+    return LeftOut(reading.key, reason)
 
 
 def _names(reading: Reading) -> list[str]:
@@ -104,9 +114,13 @@ def same_data(readings: Sequence[Reading]) -> tuple[list[Reading], list[LeftOut]
         if other.data.fingerprint == known:
             kept.append(reading)
         else:
-            reason = f"other items than {other.key} under the same name: the data were changed in between"
-            left_out.append(LeftOut(reading.key, reason))
+            left_out.append(_changed(reading, other))
     return kept, left_out
+
+
+def _changed(reading: Reading, other: Reading) -> LeftOut:
+    reason = f"other items than {other.key} under the same name: the data were changed in between"
+    return LeftOut(reading.key, reason)
 
 
 def apart(readings: Sequence[Reading], by: Callable[[Reading], Settings]) -> list[list[Reading]]:

@@ -23,7 +23,15 @@ from memhorizon.training import OptimizerConfig, TrainConfig
 
 LARGEST = LARGEST_INTEGER  # integers of a configuration are below
 KIND = "config"  # in the file of a configuration
+HEADER = {"format": FORMAT, "version": VERSION, "kind": KIND}  # of such a file
 NETWORKS = (UNetConfig, MLPConfig, FeaturesConfig)
+PARTS: Mapping[str, type] = {  # beside the network
+    "data": DataConfig,
+    "schedule": ScheduleConfig,
+    "optimizer": OptimizerConfig,
+    "train": TrainConfig,
+    "measure": MeasureConfig,
+}
 
 
 @dataclass(frozen=True)
@@ -51,15 +59,16 @@ class Config:
     def __post_init__(self) -> None:
         self._check_parts()
         check_whole("seed", self.seed, least=0, most=LARGEST - 1)
-        if self.measure.first > self.train.n_updates:
-            raise InputError(
-                f"measure.first: expected at most train.n_updates = {self.train.n_updates}, "
-                f"got {self.measure.first}"
-            )
+        self._check_first()
         self._check_levels()
 
     def _check_parts(self) -> None:
         """Refuse a part of another kind; of a network that is none of these it says what to do instead."""
+        self._check_network()
+        for name, kind in PARTS.items():
+            _check_part(name, getattr(self, name), kind)
+
+    def _check_network(self) -> None:
         if not isinstance(self.model, NETWORKS):
             wanted = ", ".join(kind.__name__ for kind in NETWORKS)
             raise InputError(
@@ -67,23 +76,31 @@ class Config:
                 "training loop, and write what you see with mh.RunWriter: sweeps, records and "
                 "pages read it like any other run"
             )
-        kinds = {"data": DataConfig, "schedule": ScheduleConfig, "optimizer": OptimizerConfig}
-        kinds |= {"train": TrainConfig, "measure": MeasureConfig}
-        for name, kind in kinds.items():
-            if not isinstance(getattr(self, name), kind):
-                got = type(getattr(self, name)).__name__
-                raise InputError(f"{name}: expected a {kind.__name__}, got {got}")
+
+    def _check_first(self) -> None:
+        """Refuse a first look after the last update."""
+        if self.measure.first > self.train.n_updates:
+            raise InputError(
+                f"measure.first: expected at most train.n_updates = {self.train.n_updates}, "
+                f"got {self.measure.first}"
+            )
 
     def _check_levels(self) -> None:
         """Refuse now what would be refused at the first snapshot, or at the first unlucky batch."""
         schedule = self.schedule.build()
-        if self.measure.sampler.n_solver_steps > len(schedule):
-            got = f"{self.measure.sampler.n_solver_steps} for schedule.n_levels = {len(schedule)}"
+        self._check_solver_steps(len(schedule))
+        if self.measure.n_samples:
+            check_last_level(schedule)
+        self._check_diffusion_times(schedule)
+
+    def _check_solver_steps(self, levels: int) -> None:
+        if self.measure.sampler.n_solver_steps > levels:
+            got = f"{self.measure.sampler.n_solver_steps} for schedule.n_levels = {levels}"
             raise InputError(
                 f"measure.sampler.n_solver_steps: expected at most one per noise level, got {got}"
             )
-        if self.measure.n_samples:
-            check_last_level(schedule)
+
+    def _check_diffusion_times(self, schedule: Schedule) -> None:
         if self.train.diffusion_time is None:
             _check_times("measure.diffusion_times", self.measure.diffusion_times, schedule)
         else:
@@ -95,6 +112,11 @@ class Config:
         model = type(self.model).__name__.removesuffix("Config").lower()
         width = getattr(self.model, "width", None) or getattr(self.model, "n_features", "")
         return f"{self.data.name}-n{self.data.n_train}-{model}{width}-seed{self.seed}-{_short(to_json(self))}"
+
+
+def _check_part(name: str, part: object, kind: type) -> None:
+    if not isinstance(part, kind):
+        raise InputError(f"{name}: expected a {kind.__name__}, got {type(part).__name__}")
 
 
 def measured_times(config: Config) -> tuple[float, ...]:
@@ -148,7 +170,7 @@ def is_of_older_run(name: str, text: str, config: Config) -> bool:
 
 def to_json(config: Config) -> str:
     """Write a configuration, with a `kind` where it may be one of several classes."""
-    return _dumps({"format": FORMAT, "version": VERSION, "kind": KIND, **encode_object(config)})
+    return _dumps({**HEADER, **encode_object(config)})
 
 
 def _dumps(tree: object) -> str:
@@ -186,11 +208,15 @@ def settings_of(tree: object) -> MeasureConfig:
 
 def _without_header(tree: Mapping[str, object]) -> dict[str, object]:
     """The entries of a configuration; version 0.1 wrote no header."""
-    header = {"format": FORMAT, "version": VERSION, "kind": KIND}
-    for name, wanted in header.items():
-        if "format" in tree and tree.get(name) != wanted:
+    if "format" in tree:
+        _check_header(tree)
+    return {name: entry for name, entry in tree.items() if name not in HEADER}
+
+
+def _check_header(tree: Mapping[str, object]) -> None:
+    for name, wanted in HEADER.items():
+        if tree.get(name) != wanted:
             raise InputError(f"config.{name}: expected {wanted!r}, got {show(tree.get(name))}")
-    return {name: entry for name, entry in tree.items() if name not in header}
 
 
 def flat(config: Config) -> dict[str, Plain]:

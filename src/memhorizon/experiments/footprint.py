@@ -125,12 +125,21 @@ class _Seen:
         updates = config.train.n_updates
         snapshots = len(config.measure.marks(updates))
         rows = math.ceil(updates / math.ceil(updates / LOG_ROWS)) + snapshots
+        return Footprint(self.start, self.memory, self.device_memory, self._disk(rows, snapshots))
+
+    def _disk(self, rows: int, snapshots: int) -> int:
+        """Bytes of all files after so many rows of the log and snapshots."""
         disk = 0.0
         for name, size in self.files.items():
-            is_log = name == "steps.jsonl"
-            times = snapshots if name.split("/")[0] in _PER_SNAPSHOT else 1
-            disk += size * (rows / UPDATES if is_log else times)
-        return Footprint(self.start, self.memory, self.device_memory, round(disk))
+            disk += _grown(name, size, rows, snapshots)
+        return round(disk)
+
+
+def _grown(name: str, size: int, rows: int, snapshots: int) -> float:
+    """Bytes of a file of the trial after so many rows of the log and snapshots."""
+    if name == "steps.jsonl":
+        return size * (rows / UPDATES)
+    return float(size * (snapshots if name.split("/")[0] in _PER_SNAPSHOT else 1))
 
 
 # --- the process that looks ---
@@ -156,14 +165,7 @@ def _looker(device: str) -> Iterator["subprocess.Popen[str]"]:
 
 def _asked(looker: "subprocess.Popen[str]", trial: Config) -> _Seen | InputError:
     """What the process sees of a run."""
-    assert looker.stdin is not None
-    assert looker.stdout is not None
-    try:
-        looker.stdin.write(json.dumps(to_json(trial)) + "\n")
-        looker.stdin.flush()
-        answer = looker.stdout.readline()
-    except OSError:
-        answer = ""
+    answer = _answer(looker, json.dumps(to_json(trial)))
     if not answer:  # it was killed
         return InputError("memory: expected room for a run of two updates, got a process that was ended")
     found = parse_json(answer, "footprint")
@@ -171,6 +173,18 @@ def _asked(looker: "subprocess.Popen[str]", trial: Config) -> _Seen | InputError
         return InputError(found)
     assert isinstance(found, dict)
     return _Seen(**found)
+
+
+def _answer(looker: "subprocess.Popen[str]", question: str) -> str:
+    """The line that the process answers with; empty where it has ended."""
+    assert looker.stdin is not None
+    assert looker.stdout is not None
+    try:
+        looker.stdin.write(question + "\n")
+        looker.stdin.flush()
+        return looker.stdout.readline()
+    except OSError:
+        return ""
 
 
 def _serve(questions: IO[str], answers: IO[str], device: str) -> None:
@@ -194,9 +208,14 @@ def _looked_at(trial: Config, device: str, start: float) -> _Seen:
         run = RunDir.create(Path(folder), trial)
         for _ in execute(run, device=device):
             pass
-        places = sorted(path for path in run.path.rglob("*") if path.is_file())
-        files = {path.relative_to(run.path).as_posix(): path.stat().st_size for path in places}
+        files = _sizes_in(run.path)
     return _Seen(start, _peak(), _device_peak(), files)
+
+
+def _sizes_in(folder: Path) -> dict[str, int]:
+    """Bytes of the files in a folder, by their paths in it."""
+    places = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in places}
 
 
 def _forget_peaks() -> None:

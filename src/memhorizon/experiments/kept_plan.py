@@ -9,7 +9,7 @@ from memhorizon.experiments.comparable import differs
 from memhorizon.experiments.config import Config, flattened
 from memhorizon.records.codec import encode_object
 from memhorizon.records.files import load_record
-from memhorizon.records.plan import PlannedPilot, PlanRecord
+from memhorizon.records.plan import ImageFacts, PlannedPilot, PlanRecord
 
 FILE = "plan.json"
 SHOWN = 3  # differences that a message names
@@ -31,16 +31,25 @@ def kept_plan(root: Path, config: Config, count: int, digest: str) -> PlanRecord
     path = root / FILE
     if not path.is_file():
         return None
+    found = _plan_at(path)
+    _check_same(root, _differences(found, config, count, digest))
+    check_planned(found.pilots, config, count, str(path))
+    return found
+
+
+def _plan_at(path: Path) -> PlanRecord:
     found = load_record(path)
     if not isinstance(found, PlanRecord):
         raise InputError(f"root: expected a plan in {str(path)!r}, got a {type(found).__name__}")
-    if differences := _differences(found, config, count, digest):
+    return found
+
+
+def _check_same(root: Path, differences: str) -> None:
+    if differences:
         raise InputError(
             f"root: {str(root)!r} holds a plan of other images or settings ({differences}); "
             "expected another root"
         )
-    check_planned(found.pilots, config, count, str(path))
-    return found
 
 
 def has_begun(root: Path) -> bool:
@@ -54,18 +63,21 @@ def check_planned(pilots: Sequence[PlannedPilot], config: Config, count: int, wh
     Raises:
         InputError: naming the pilot.
     """
-    left = count - config.data.n_holdout
     for i, pilot in enumerate(pilots):
         name = f"{where}: pilots[{i}]"
-        check_whole(f"{name}.n_updates", pilot.n_updates, least=1)
-        check_whole(f"{name}.seeds", pilot.seeds, least=1)
-        check_whole(f"{name}.n_train", pilot.n_train, least=1)
-        if pilot.seeds * pilot.n_train > left:
-            held = f"{config.data.n_holdout:,} are held out"
-            raise InputError(
-                f"{name}: expected at most {left:,} images for all seeds together ({held} of {count:,}), "
-                f"got {pilot.seeds:,} times {pilot.n_train:,}"
-            )
+        for field in ("n_updates", "seeds", "n_train"):
+            check_whole(f"{name}.{field}", getattr(pilot, field), least=1)
+        _check_left(name, pilot, config.data.n_holdout, count)
+
+
+def _check_left(name: str, pilot: PlannedPilot, n_holdout: int, count: int) -> None:
+    """Refuse a pilot whose seeds need more images than are left beside those held out."""
+    left = count - n_holdout
+    if pilot.seeds * pilot.n_train > left:
+        raise InputError(
+            f"{name}: expected at most {left:,} images for all seeds together ({n_holdout:,} are held out "
+            f"of {count:,}), got {pilot.seeds:,} times {pilot.n_train:,}"
+        )
 
 
 def _differences(found: PlanRecord, config: Config, count: int, digest: str) -> str:
@@ -76,10 +88,16 @@ def _differences(found: PlanRecord, config: Config, count: int, digest: str) -> 
     told = [f"{name} {before.get(name)!r}, now {now.get(name)!r}" for name in names[:SHOWN]]
     if len(names) > SHOWN:
         told.append(f"{len(names) - SHOWN} more")
-    if found.facts.n != count:
-        told.append(f"{found.facts.n:,} images, now {count:,}")
-    elif found.facts.digest not in ("", digest) and not any(name in names for name in IMAGES):
-        told.append("pictures have changed since it was made, or their order, which is that of their names")
-    elif names == ["data.path"]:
-        told.append("it resumes where they have their former name")
+    told += _about_images(found.facts, names, count, digest)
     return "; ".join(told)
+
+
+def _about_images(before: ImageFacts, names: Sequence[str], count: int, digest: str) -> list[str]:
+    """In what the images are others than before, where these settings differ."""
+    if before.n != count:
+        return [f"{before.n:,} images, now {count:,}"]
+    if before.digest not in ("", digest) and not any(name in names for name in IMAGES):
+        return ["pictures have changed since it was made, or their order, which is that of their names"]
+    if names == ["data.path"]:
+        return ["it resumes where they have their former name"]
+    return []

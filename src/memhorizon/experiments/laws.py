@@ -48,17 +48,22 @@ def _in_passes(run: RunRecord) -> Time:
 
 def contrasts_of(runs: Sequence[RunRecord]) -> list[Contrast]:
     """Both timescales at each value of the one hyperparameter that is varied, over those at its smallest."""
-    taken = {name: {run.factor(name) for run in runs} for name in HYPERPARAMETERS}
-    several = [name for name, values in taken.items() if len(values) > 1 and None not in values]
-    if len(several) != 1:
+    factor = _only_varied(runs)
+    if factor is None:
         return []
-    factor = several[0]
     reference, *rest = sorted({_number(run, factor) for run in runs})
     return [
         _contrast(runs, factor, reference, value, timescale)
         for timescale in ("tau_gen", "tau_mem")
         for value in rest
     ]
+
+
+def _only_varied(runs: Sequence[RunRecord]) -> str | None:
+    """The one hyperparameter that is varied; None where there is none, or more than one."""
+    taken = {name: {run.factor(name) for run in runs} for name in HYPERPARAMETERS}
+    several = [name for name, values in taken.items() if len(values) > 1 and None not in values]
+    return several[0] if len(several) == 1 else None
 
 
 def _contrast(

@@ -188,10 +188,19 @@ def _make_claim(folder: Path, claim: Path, mine: Row) -> None:
             json.dump(mine, handle)
     except FileExistsError as error:
         raise BusyError(_busy(folder, maker) + f"; wait, or end it and delete {claim}") from error
-    if stale:  # another process may have seen the same dead one, and have removed our file for its
-        time.sleep(2 * PAUSE)
-        if _maker(claim) != mine:
-            raise BusyError(_busy(folder, _maker(claim)))
+    if stale:
+        _check_still(folder, claim, mine)
+
+
+def _check_still(folder: Path, claim: Path, mine: Row) -> None:
+    """See that the file stays ours: another process may have seen the same dead one, and removed ours for it.
+
+    Raises:
+        BusyError: if it is gone.
+    """
+    time.sleep(2 * PAUSE)
+    if _maker(claim) != mine:
+        raise BusyError(_busy(folder, _maker(claim)))
 
 
 def _busy(folder: Path, maker: Row | None) -> str:

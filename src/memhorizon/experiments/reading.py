@@ -89,12 +89,17 @@ def read_run(run: RunDir) -> Reading:
     config = replace(run.about, measure=run.measure_config)
     rows = _rows(run)
     environment = run.environment
+    data = _facts(run, environment)
+    return Reading(key_of(run), config, _curves(run, rows), _null(rows), environment, data, _notes(rows))
+
+
+def _facts(run: RunDir, environment: Mapping[str, object]) -> DataFacts:
+    """What is known of the items of a run; a damaged environment is refused with them."""
     try:
         check_plain(environment, "environment", depth=LEVELS_BELOW)
-        data = decode(data_facts(run.data, "data"), DataFacts, "data", others=True)
+        return decode(data_facts(run.data, "data"), DataFacts, "data", others=True)
     except InputError as error:
         raise InputError(f"run: {run.path} is damaged: {error}") from error
-    return Reading(key_of(run), config, _curves(run, rows), _null(rows), environment, data, _notes(rows))
 
 
 def key_of(run: RunDir) -> str:
@@ -118,10 +123,18 @@ def _check_evidence(entries: Mapping[str, object], row: MeasuredRow) -> None:
     """Refuse a row whose value rests on nothing."""
     if "t" in entries and row.t is None:
         raise InputError("row.t: expected a diffusion time, got null")
+    _check_value(entries, row)
+    _check_pairs(row)
+
+
+def _check_value(entries: Mapping[str, object], row: MeasuredRow) -> None:
     if "value" not in entries:
         raise InputError("row: missing entries ['value']; expected a number or null")
     if row.value is not None and "se" not in entries and "count" not in entries:
         raise InputError("row: missing entries ['se']; expected a standard error, or a count and its total")
+
+
+def _check_pairs(row: MeasuredRow) -> None:
     for count, total in (("count", "total"), ("null_count", "null_total")):
         if (getattr(row, count) is None) != (getattr(row, total) is None):
             raise InputError(f"row: expected both {count} and {total} or none, got one")
@@ -144,17 +157,24 @@ def _curves(run: RunDir, rows: Sequence[MeasuredRow]) -> dict[str, Curve]:
 
 def _curve(name: str, rows: Sequence[MeasuredRow]) -> Curve:
     steps = [row.step for row in rows]
-    if len({row.count is None for row in rows}) > 1:
-        raise InputError(f"curve: expected counts in all rows of {name!r} or in none, got some")
-    pairs = [(row.count, row.total) for row in rows]
-    fractions = [
-        Fraction.of(count, total) for count, total in pairs if count is not None and total is not None
-    ]
+    fractions = _fractions(name, rows)
     if fractions:
         return Curve.of_fractions(steps, fractions, name=name)
     errors = [math.inf if row.se is None or math.isnan(row.se) else row.se for row in rows]  # too few items
     values = [row.value for row in rows if row.value is not None]
     return Curve.of_means(steps, values, errors, name=name)
+
+
+def _fractions(name: str, rows: Sequence[MeasuredRow]) -> list[Fraction]:
+    """The fractions of the counts; none where there are no counts."""
+    _check_counts(name, rows)
+    pairs = [(row.count, row.total) for row in rows]
+    return [Fraction.of(count, total) for count, total in pairs if count is not None and total is not None]
+
+
+def _check_counts(name: str, rows: Sequence[MeasuredRow]) -> None:
+    if len({row.count is None for row in rows}) > 1:
+        raise InputError(f"curve: expected counts in all rows of {name!r} or in none, got some")
 
 
 def _notes(rows: Sequence[MeasuredRow]) -> dict[str, str]:

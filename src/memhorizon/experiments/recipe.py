@@ -237,10 +237,13 @@ class Recipe:
         check_choice("size", size, get_args(Size))
         known = cast(Size, size)
         if known not in self.sizes:
-            planned = "is planned only: --dry-run shows it" if self.plan(known) else "does not exist"
-            wanted = " or ".join(self.sizes)
-            raise InputError(f"size: expected {wanted}, got {size}, which for {self.name} {planned}")
+            raise self._no_size(known)
         return known
+
+    def _no_size(self, size: Size) -> InputError:
+        planned = "is planned only: --dry-run shows it" if self.plan(size) else "does not exist"
+        wanted = " or ".join(self.sizes)
+        return InputError(f"size: expected {wanted}, got {size}, which for {self.name} {planned}")
 
     def missing(self, records: Path) -> list[str]:
         """Which of the records that it reads a folder does not have, by name."""

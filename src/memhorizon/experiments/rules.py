@@ -47,17 +47,27 @@ def _lack(config: Config, rules: Rules) -> str:
 def _missing(config: Config, quality: str) -> str:
     """What the curve of a quality needs and this configuration lacks, in words; empty where nothing."""
     held = config.data.n_holdout
-    drawn = config.measure.n_samples
     if quality == "holdout":
         return "" if held >= 1 else "data.n_holdout of at least 1, got 0"
     if quality == CLASSIFIER and config.data.name not in LABELLED:
         return f"data with classes ({', '.join(LABELLED)}), got {config.data.name}"
     if quality in ("frechet", CLASSIFIER):
-        pairs = {"data.n_holdout": held, "measure.n_samples": drawn}
-        few = [f"{name} of at least 2, got {count}" for name, count in pairs.items() if count < 2]
-        return " and ".join(few)
+        return _too_few(config)
     if quality not in QUALITIES:
         return f"to be measured by a function of yours (mh.RunWriter); here there are {', '.join(QUALITIES)}"
+    return _without_truth(config, quality)
+
+
+def _too_few(config: Config) -> str:
+    """Which of the two sets that are compared have less than two items."""
+    sizes = {"data.n_holdout": config.data.n_holdout, "measure.n_samples": config.measure.n_samples}
+    few = [f"{name} of at least 2, got {count}" for name, count in sizes.items() if count < 2]
+    return " and ".join(few)
+
+
+def _without_truth(config: Config, quality: str) -> str:
+    """What a quality needs that compares with the distribution of the data."""
+    drawn = config.measure.n_samples
     if config.data.name not in SYNTHETIC:
         return f"data whose distribution is known ({' or '.join(SYNTHETIC)}), got {config.data.name}"
     if quality == "kl" and drawn < LEAST_FOR_KL:

@@ -205,10 +205,14 @@ def _listed(configs: Iterable[Config]) -> list[Config]:
     found = list(configs)
     if not found:
         raise InputError("configs: expected at least one configuration, got none")
-    for config in found:
+    _check_each(found)
+    return found
+
+
+def _check_each(configs: Sequence[object]) -> None:
+    for config in configs:
         if not isinstance(config, Config):
             raise InputError(f"configs: expected configurations, got {type(config).__name__} among them")
-    return found
 
 
 def _begin(run: RunDir, root: Path, config: Config) -> Outcome | None:

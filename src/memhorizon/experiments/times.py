@@ -40,9 +40,13 @@ def rules_for(readings: Sequence[Reading], rules: Rules | None) -> Rules:
     names = [name for reading in readings for name in reading.curves if name.startswith(rules.quality + "@")]
     if rules.t != DEFAULT_T or rules.curve in names or not names:
         return rules
-    most = max(names.count(name) for name in names)  # by as many runs as can be compared
-    times = {float(name.split("@")[1]) for name in names if names.count(name) == most}
-    return replace(rules, t=min(times, key=lambda t: (abs(t - DEFAULT_T), t)))
+    return replace(rules, t=min(_times_of_most(names), key=lambda t: (abs(t - DEFAULT_T), t)))
+
+
+def _times_of_most(names: Sequence[str]) -> set[float]:
+    """The diffusion times that were measured in most runs, so that as many as can be are compared."""
+    most = max(names.count(name) for name in names)
+    return {float(name.split("@")[1]) for name in names if names.count(name) == most}
 
 
 def default_rules(readings: Sequence[Reading]) -> Rules:

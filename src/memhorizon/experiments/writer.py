@@ -148,6 +148,9 @@ class RunWriter:
                 f"step: expected one of {self.steps}, for {self._run.path} is finished, got {step}; "
                 f"rewind({self.last_step}) lets it be trained on"
             )
+        self._check_later(step)
+
+    def _check_later(self, step: int) -> None:
         if step < self.last_step:
             raise InputError(
                 f"step: expected more than {self.last_step}, the last one observed in {self._run.path}, "

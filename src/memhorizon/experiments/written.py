@@ -99,23 +99,34 @@ def written_of(tree: Mapping[str, object]) -> WrittenConfig:
     Raises:
         InputError: if an entry is unknown, missing or wrong; it is named.
     """
-    if tree.get("version") != VERSION:
-        raise InputError(f"config.version: expected {VERSION}, got {str(tree.get('version'))[:60]}")
+    _check_version(tree)
     entries = {name: entry for name, entry in tree.items() if name not in ("format", "version", "kind")}
     return decode(entries, WrittenConfig, "config")
+
+
+def _check_version(tree: Mapping[str, object]) -> None:
+    if tree.get("version") != VERSION:
+        raise InputError(f"config.version: expected {VERSION}, got {str(tree.get('version'))[:60]}")
 
 
 def _factors(factors: object) -> dict[str, float | int | str | None]:
     """Hyperparameters as numbers and texts."""
     if not isinstance(factors, Mapping):
         raise InputError(f"factors: expected a mapping of names to numbers or texts, got {factors!r}")
-    found: dict[str, float | int | str | None] = {}
-    for name, value in factors.items():
-        if not isinstance(name, str) or not name or name in TAKEN or ANSWERS.fullmatch(name):
-            wanted = f"names other than {' and '.join(TAKEN)}, and none of an answer"
-            raise InputError(f"factors: expected {wanted}, got {name!r}")
-        found[name] = _factor(name, value)
-    return found
+    return {_factor_name(name): _factor(name, value) for name, value in factors.items()}
+
+
+def _factor_name(name: object) -> str:
+    """The name of a hyperparameter, if it may be one."""
+    if not _may_be_a_factor(name):
+        wanted = f"names other than {' and '.join(TAKEN)}, and none of an answer"
+        raise InputError(f"factors: expected {wanted}, got {name!r}")
+    return name
+
+
+def _may_be_a_factor(name: object) -> TypeGuard[str]:
+    """Whether it is a name, and that of nothing else."""
+    return isinstance(name, str) and name not in ("", *TAKEN) and not ANSWERS.fullmatch(name)
 
 
 def _factor(name: str, value: object) -> float | int | str | None:
@@ -132,11 +143,15 @@ def _factor(name: str, value: object) -> float | int | str | None:
 
 def _plain(config: object) -> dict[str, Plain]:
     """Whatever the user gave, as JSON has it."""
+    tree = _encoded(config)
+    check_plain(tree, "config", depth=10)
+    return tree
+
+
+def _encoded(config: object) -> dict[str, Plain]:
     if not isinstance(config, Mapping):
         raise InputError(f"config: expected a mapping, got {type(config).__name__}")
     try:
-        tree = {str(name): encode(entry) for name, entry in config.items()}
+        return {str(name): encode(entry) for name, entry in config.items()}
     except InputError as error:
         raise InputError(f"config: expected numbers, texts, lists and mappings; {error}") from error
-    check_plain(tree, "config", depth=10)
-    return tree

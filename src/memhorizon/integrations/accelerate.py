@@ -30,9 +30,12 @@ def accelerated(monitor: Watching, accelerator: object, *, sync_every: int = SYN
     accelerate = need("accelerate", extra="diffusers", what="accelerated")
     if not isinstance(accelerator, accelerate.Accelerator):
         raise InputError(f"accelerator: expected an Accelerator, got {type(accelerator).__name__}")
-    kind = accelerator.distributed_type.value  # pyright: ignore[reportAttributeAccessIssue]
-    if kind in SHARDED:
-        raise InputError(f"accelerator: expected whole weights in each process, got those of {kind}")
+    _check_whole_weights(accelerator.distributed_type.value)  # pyright: ignore[reportAttributeAccessIssue]
     shared = SharedMonitor(monitor, sync_every=sync_every)
     accelerator.register_for_checkpointing(shared)  # pyright: ignore[reportAttributeAccessIssue]
     return shared
+
+
+def _check_whole_weights(kind: str) -> None:
+    if kind in SHARDED:
+        raise InputError(f"accelerator: expected whole weights in each process, got those of {kind}")

@@ -72,10 +72,14 @@ def _plain(value: object) -> object:
 def _tensors(value: object) -> object:
     """The reverse of `_plain`."""
     if isinstance(value, dict) and set(value) == {TENSOR}:
-        try:
-            return torch.tensor(value[TENSOR], dtype=torch.float64)
-        except (ValueError, TypeError) as error:
-            raise InputError(f"state: expected numbers of a tensor, got others ({error})") from error
+        return _tensor(value[TENSOR])
     if isinstance(value, dict):
         return {name: _tensors(entry) for name, entry in value.items()}
     return [_tensors(entry) for entry in value] if isinstance(value, list) else value
+
+
+def _tensor(numbers: object) -> Tensor:
+    try:
+        return torch.tensor(numbers, dtype=torch.float64)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"state: expected numbers of a tensor, got others ({error})") from error

@@ -108,11 +108,14 @@ def _chosen(model: object, choice: Choice) -> object:
         return model
     if not isinstance(model, nn.Module):
         raise InputError(f"model: expected a torch module, got {type(model).__name__}")
+    return _chosen(_picked(model, choice), None)
+
+
+def _picked(model: nn.Module, choice: Callable[[nn.Module], object]) -> object:
     try:
-        picked = choice(model)
+        return choice(model)
     except (AttributeError, LookupError, TypeError) as error:
         raise InputError(f"model: expected a function that picks the network, it failed: {error}") from error
-    return _chosen(picked, None)
 
 
 def _world() -> int:

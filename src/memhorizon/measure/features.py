@@ -126,9 +126,14 @@ def _called(
 
 
 def _check_vectors(parts: Sequence[Tensor], count: int, name: str) -> None:
-    if any(part.ndim != 2 for part in parts) or sum(map(len, parts)) != count:
+    if not _are_vectors(parts, count):
         shapes = [tuple(part.shape) for part in parts][:3]
         raise InputError(f"features: expected {count} vectors for {name}, got shapes {shapes}")
+
+
+def _are_vectors(parts: Sequence[Tensor], count: int) -> bool:
+    """Whether these are so many vectors in all."""
+    return all(part.ndim == 2 for part in parts) and sum(map(len, parts)) == count
 
 
 def _type_for(features: Function, x: Shaped[Tensor, "n ..."]) -> torch.dtype:

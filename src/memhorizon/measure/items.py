@@ -103,10 +103,19 @@ def as_pair(
 
 def _check_fit(a: Tensor, b: Tensor, names: tuple[str, str], *, one_shape: bool) -> None:
     both = ", ".join(names)
+    _check_devices(a, b, both)
+    are_pictures = min(a.ndim, b.ndim) > 2  # vectors are of any layout
+    if one_shape or are_pictures:
+        _check_shapes(a, b, both)
+
+
+def _check_devices(a: Tensor, b: Tensor, both: str) -> None:
     if a.device != b.device and not (is_mapped(a) or is_mapped(b)):
         raise InputError(f"{both}: expected one device, got {a.device} and {b.device}")
-    are_pictures = min(a.ndim, b.ndim) > 2  # vectors are of any layout
-    if a.shape[1:] != b.shape[1:] and (one_shape or are_pictures):
+
+
+def _check_shapes(a: Tensor, b: Tensor, both: str) -> None:
+    if a.shape[1:] != b.shape[1:]:
         shapes = f"{tuple(a.shape[1:])} and {tuple(b.shape[1:])}"
         raise InputError(f"{both}: expected items of one shape, got {shapes}")
 

@@ -90,9 +90,7 @@ def denoising_losses(
     Source: [bonnaire2025] Eqs. (4)-(5)
     """
     denoiser = as_denoiser(model, schedule, prediction)
-    check_whole("repeats", repeats, least=1)
-    check_whole("batch_size", batch_size, least=1)
-    check_whole("seed", seed, least=0)
+    _check_options(repeats, batch_size, seed)
     check_indices(indices, denoiser.schedule)
     items = _checked(data)
     first = 0
@@ -104,6 +102,12 @@ def denoising_losses(
             losses.append(sum(_losses_at(denoiser, x0, noise.to(x0), indices) for noise in noises))
             first += len(x0)
     return DenoisingLosses(tuple(indices), torch.cat(losses) / repeats)
+
+
+def _check_options(repeats: object, batch_size: object, seed: object) -> None:
+    check_whole("repeats", repeats, least=1)
+    check_whole("batch_size", batch_size, least=1)
+    check_whole("seed", seed, least=0)
 
 
 def _losses_at(
@@ -127,14 +131,16 @@ def loss_gap(train: DenoisingLosses, holdout: DenoisingLosses) -> tuple[Mean, ..
     Raises:
         InputError: if the two were measured at different noise levels.
     """
-    if train.indices != holdout.indices:
-        raise InputError(
-            f"train, holdout: expected the same noise levels, got {train.indices} and {holdout.indices}"
-        )
+    _check_one_grid(train.indices, holdout.indices)
     difference = holdout.mean - train.mean
     error = torch.hypot(holdout.standard_error, train.standard_error)
     count = min(len(train.items), len(holdout.items))
     return tuple(Mean(float(d), float(e), count) for d, e in zip(difference, error, strict=True))
+
+
+def _check_one_grid(indices: tuple[int, ...], others: tuple[int, ...]) -> None:
+    if indices != others:
+        raise InputError(f"train, holdout: expected the same noise levels, got {indices} and {others}")
 
 
 def fixed_noise(

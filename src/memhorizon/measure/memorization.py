@@ -57,12 +57,16 @@ def gap_ratios(
     Source: [yoon2023] Sec. 3; [bonnaire2025] Eq. (6)
     """
     a, b = as_pair(samples, train, ("samples", "train"), same_units=same_units)
-    if chunk is not None:
-        check_whole("chunk", chunk, least=1)
+    _check_chunk(chunk)
     if len(b) < 2:
         raise InputError(f"train: expected at least 2 points (a ratio needs a second one), got {len(b)}")
     first, second = _two_distances(a, b, group, chunk)
     return torch.where(first == 0, 0.0, first / second)
+
+
+def _check_chunk(chunk: object) -> None:
+    if chunk is not None:
+        check_whole("chunk", chunk, least=1)
 
 
 def _two_distances(
@@ -99,10 +103,14 @@ def _checked_ratios(ratios: Numbers) -> Shaped[Tensor, " m"]:
     if numbers.ndim != 1 or len(numbers) == 0:
         shape = tuple(numbers.shape)
         raise InputError(f"ratios: expected a vector with at least one entry, got shape {shape}")
+    _check_within_1(numbers)
+    return numbers
+
+
+def _check_within_1(numbers: Shaped[Tensor, " m"]) -> None:
     bad = ~((numbers >= 0) & (numbers <= 1))  # NaN is neither
     if bool(bad.any()):
         raise InputError(f"ratios: expected values within 0..1, got {numbers[bad][:5].tolist()}")
-    return numbers
 
 
 def intrinsic_dimension(train: Items, *, chunk: SupportsIndex | None = None) -> Estimate:
@@ -127,17 +135,22 @@ def intrinsic_dimension(train: Items, *, chunk: SupportsIndex | None = None) -> 
     Source: [facco2017] Eqs. (3)-(4)
     """
     items = as_items(train, "train")
-    if chunk is not None:
-        check_whole("chunk", chunk, least=1)
-    points = torch.unique(items.flatten(1), dim=0)
-    n = len(points)
-    if n < 3:
-        raise InputError(f"train: expected at least 3 distinct points, got {n}")
+    _check_chunk(chunk)
+    points = _distinct(items)
     distance, index = nearest_of(points, points, 3, chunk)  # the first is the point itself
     log_ratio = (distance[:, 2].double() / distance[:, 1].double()).log().cpu().numpy()
     if not log_ratio.any():  # two nearest neighbours at one distance everywhere: no finite dimension fits
         return Estimate(math.inf, 0.0, math.inf)
     return _dimension(log_ratio, index[:, 1:].cpu().numpy())
+
+
+def _distinct(items: Shaped[Tensor, "n ..."]) -> Shaped[Tensor, "m d"]:
+    """The points that differ, of which a dimension needs three."""
+    points = torch.unique(items.flatten(1), dim=0)
+    n = len(points)
+    if n < 3:
+        raise InputError(f"train: expected at least 3 distinct points, got {n}")
+    return points
 
 
 def _dimension(log_ratio: Float64[np.ndarray, " n"], neighbor: Int[np.ndarray, "n k"]) -> Estimate:
@@ -219,10 +232,15 @@ def checked_group(group: Numbers, n: int, name: str = "group") -> Int[Tensor, " 
         InputError: if they are no integers, one per point.
     """
     numbers = as_numbers(group, name)
-    if numbers.shape != (n,) or numbers.is_floating_point() or numbers.dtype == torch.bool:
+    if not _are_labels(numbers, n):
         got = f"{numbers.dtype} of shape {tuple(numbers.shape)}"
         raise InputError(f"{name}: expected {n} integers, one per point, got {got}")
     return numbers
+
+
+def _are_labels(numbers: Tensor, n: int) -> bool:
+    are_whole = not numbers.is_floating_point() and numbers.dtype != torch.bool
+    return are_whole and numbers.shape == (n,)
 
 
 def _two_groups(

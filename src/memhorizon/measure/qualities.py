@@ -28,10 +28,14 @@ def checked_qualities(qualities: object) -> dict[str, Quality]:
         wanted = "a mapping of names to functions"
         raise InputError(f"qualities: expected {wanted}, got {type(qualities).__name__}")
     for name, found in qualities.items():
-        _check_quality_name(name)
-        if not callable(found):
-            raise InputError(f"qualities: expected a function for {name!r}, got {type(found).__name__}")
+        _check_quality(name, found)
     return dict(qualities)
+
+
+def _check_quality(name: object, found: object) -> None:
+    _check_quality_name(name)
+    if not callable(found):
+        raise InputError(f"qualities: expected a function for {name!r}, got {type(found).__name__}")
 
 
 def _check_quality_name(name: object) -> None:

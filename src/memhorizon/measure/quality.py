@@ -196,10 +196,13 @@ def _pair_of(x: Items, y: Items, features: Features, batch_size: int, same_units
         check_unit_of_features(function, a, "x")
     rows = features_of(a, "x", function, int(batch_size))
     other_rows = features_of(b, "y", function, int(batch_size))
-    if rows.shape[1] != other_rows.shape[1]:
-        dims = f"{rows.shape[1]} and {other_rows.shape[1]}"
-        raise InputError(f"x, y: expected items of one size, got {dims} features")
+    _check_one_size(rows.shape[1], other_rows.shape[1])
     return _Pair(rows, other_rows)
+
+
+def _check_one_size(dim: int, other_dim: int) -> None:
+    if dim != other_dim:
+        raise InputError(f"x, y: expected items of one size, got {dim} and {other_dim} features")
 
 
 def check_unit_of_features(function: object, a: Tensor, name: str) -> None:

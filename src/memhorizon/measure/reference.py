@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from memhorizon.distributions import Distribution
@@ -154,10 +154,15 @@ def _first_of_groups(group: Int[Tensor, " n"]) -> Int[Tensor, " g"]:
 
 def _floats(items: Items, name: str) -> Tensor:
     found = as_items(items, name)
-    if not found.is_floating_point() or not all(bool(part.isfinite().all()) for part in blocks(found)):
+    if not _is_finite(found):
         wanted = "finite floats in the unit of the network"
         raise InputError(f"{name}: expected {wanted}, got {found.dtype} of shape {tuple(found.shape)}")
     return found
+
+
+def _is_finite(items: Shaped[Tensor, "..."]) -> bool:
+    """Whether these are finite floats."""
+    return items.is_floating_point() and all(bool(part.isfinite().all()) for part in blocks(items))
 
 
 def _is_empty(items: Items) -> bool:

@@ -67,8 +67,7 @@ def score_error(
     check_whole("n", n, least=1)
     check_whole("batch_size", batch_size, least=1)
     check_indices(indices, denoiser.schedule)
-    if math.prod(shape) != truth.dim:
-        raise InputError(f"item_shape: expected {truth.dim} entries in all, got {shape}")
+    _check_item_shape(shape, truth.dim)
     clean, noise = _draws(truth, n, seed, device_of_model(model))
     means = []
     with eval_mode(model):
@@ -78,6 +77,11 @@ def score_error(
             errors = [_errors(denoiser, truth, x.reshape(-1, *shape), alpha_bar) for x in parts]
             means.append(Mean.of(torch.cat(errors)))
     return tuple(means)
+
+
+def _check_item_shape(shape: tuple[int, ...], dim: int) -> None:
+    if math.prod(shape) != dim:
+        raise InputError(f"item_shape: expected {dim} entries in all, got {shape}")
 
 
 def _draws(truth: Distribution, n: int, seed: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -144,9 +148,13 @@ def kl_divergence(
 
 
 def _check_points(points: Tensor, dim: int, k: int) -> None:
-    if points.ndim != 2 or points.shape[1] != dim or not 2 <= 2 * k < len(points):
+    if not _are_enough(points, dim, k):
         wanted = f"k >= 1 and more than 2k points of dimension {dim}"
         raise InputError(f"samples, k: expected {wanted}, got shape {tuple(points.shape)}, k = {k}")
+
+
+def _are_enough(points: Tensor, dim: int, k: int) -> bool:
+    return points.ndim == 2 and points.shape[1] == dim and 2 <= 2 * k < len(points)
 
 
 def _raw_divergence(x: Float64[Tensor, "m d"], truth: Gaussian | GaussianMixture, k: int) -> Mean:

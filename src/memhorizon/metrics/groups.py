@@ -33,14 +33,17 @@ def group_of(group: Group, train: Shaped[Tensor, "n d"]) -> Int[Tensor, " n"]:
     Raises:
         InputError: if it is none of these, or there is one group alone.
     """
-    if isinstance(group, str):
-        word = check_choice("group", group, _WORDS)
-        found = linked_groups(train, near_distance(train) if word == "near" else 0.0)
-    else:
-        found = torch.unique(checked_group(group, len(train)), return_inverse=True)[1]
+    found = _labels(group, train)
     if int(found.max()) == 0:
         raise InputError(f"train: expected at least 2 groups of duplicates, got {len(train)} items in one")
     return found.to(train.device)
+
+
+def _labels(group: Group, train: Shaped[Tensor, "n d"]) -> Int[Tensor, " n"]:
+    if isinstance(group, str):
+        word = check_choice("group", group, _WORDS)
+        return linked_groups(train, near_distance(train) if word == "near" else 0.0)
+    return torch.unique(checked_group(group, len(train)), return_inverse=True)[1]
 
 
 def nearest_groups(

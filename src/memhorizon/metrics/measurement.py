@@ -43,15 +43,17 @@ class Measurement:
         return float(self.value.value)
 
     def __str__(self) -> str:
-        null = "null not known" if "holdout" in self.sizes else "null not known: give held-out items"
-        if self.null is not None:
-            null = f"null {_words(self.null)}, {self.null_rule}"
-        parts = [f"{self.name} {_words(self.value)}", null]
+        parts = [f"{self.name} {_words(self.value)}", self._null_in_words()]
         if self.status is not Status.FINE:
             parts.append(str(self.status))
         if self.note:
             parts.append(self.note)
         return "; ".join(parts)
+
+    def _null_in_words(self) -> str:
+        if self.null is not None:
+            return f"null {_words(self.null)}, {self.null_rule}"
+        return "null not known" if "holdout" in self.sizes else "null not known: give held-out items"
 
     __repr__ = __str__
 

@@ -151,9 +151,7 @@ class _Balls:
 
     @classmethod
     def of(cls, items: Shaped[Tensor, "n d"], k: int, name: str) -> "_Balls":
-        if len(items) <= k:
-            wanted = f"more than k = {k} items, since a ball reaches to the k-th nearest"
-            raise InputError(f"{name}: expected {wanted}, got {len(items)}")
+        _check_enough(len(items), k, name)
         distance, _ = nearest_of(items, items, k + 1)  # the first is the item itself
         return cls(items, distance[:, k])
 
@@ -165,6 +163,12 @@ class _Balls:
             points_in_ball += ball.bincount(minlength=len(self.center))
             balls_of_point += point.bincount(minlength=len(points))
         return points_in_ball, balls_of_point
+
+
+def _check_enough(count: int, k: int, name: str) -> None:
+    if count <= k:
+        wanted = f"more than k = {k} items, since a ball reaches to the k-th nearest"
+        raise InputError(f"{name}: expected {wanted}, got {count}")
 
 
 def _share_in_a_ball(counts: Shaped[Tensor, " m"]) -> Fraction:

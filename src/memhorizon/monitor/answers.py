@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from memhorizon.monitor.choice import best_look
@@ -11,6 +11,7 @@ from memhorizon.monitor.settings import MonitorSets, MonitorSettings
 from memhorizon.monitor.state import Memory
 from memhorizon.records.monitor import Best, Certificate, CopyRule, Look, MonitorRecord, Phase, Stop
 from memhorizon.records.plain import Plain
+from memhorizon.results import Fraction
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,26 +36,31 @@ class Answers:
 
     def best(self, memory: Memory) -> Best | None:
         """The checkpoint that is worth shipping, with its certificate; None where none has one."""
-        settings = self.settings
-        look = best_look(memory.looks, settings.target)
+        look = best_look(memory.looks, self.settings.target)
         if look is None or look.copies is None:
             return None
-        certificate = Certificate(
+        found = Best(look.step, look.holdout_loss, look.copies, self._certificate(look, look.copies))
+        return found if self.root is None else self._with_file(found, memory, look)
+
+    def _certificate(self, look: Look, copies: Fraction) -> Certificate:
+        return Certificate(
             look.step,
-            look.copies,
+            copies,
             look.upper,
-            settings.confidence,
-            settings.candidates,
+            self.settings.confidence,
+            self.settings.candidates,
             self.rule.threshold,
         )
-        if self.root is None:
-            return Best(look.step, look.holdout_loss, look.copies, certificate)
+
+    def _with_file(self, best: Best, memory: Memory, look: Look) -> Best:
+        """The checkpoint with the file of its weights, or why there is none."""
+        assert self.root is not None
         place = self.root / BEST
-        is_kept = memory.kept == look.step and is_of(place, look)
-        path = str(place) if is_kept else ""
-        why = "another checkpoint lies there" if memory.kept == look.step else "the failures say why"
-        note = "" if is_kept else f"Its weights could not be kept: {why}."
-        return Best(look.step, look.holdout_loss, look.copies, certificate, path, note)
+        is_there = memory.kept == look.step
+        if is_there and is_of(place, look):
+            return replace(best, path=str(place))
+        why = "another checkpoint lies there" if is_there else "the failures say why"
+        return replace(best, note=f"Its weights could not be kept: {why}.")
 
     def record(self, memory: Memory) -> MonitorRecord:
         """Everything that was seen, as it is written to a file."""
@@ -106,7 +112,14 @@ def tags_of(look: Look, memory: Memory) -> dict[str, float]:
     }
     if look.copies is not None:
         numbers["copied_fraction"] = look.copies.value
+    numbers |= _quantiles(look)
+    return {f"memhorizon/{name}": value for name, value in numbers.items() if not math.isnan(value)}
+
+
+def _quantiles(look: Look) -> dict[str, float]:
+    """The losses at each level, held out and trained on."""
+    numbers = {}
     for level in look.losses:
         numbers[f"loss_quantile_{level.quantile:.2f}"] = level.holdout
         numbers[f"train_loss_quantile_{level.quantile:.2f}"] = level.train
-    return {f"memhorizon/{name}": value for name, value in numbers.items() if not math.isnan(value)}
+    return numbers

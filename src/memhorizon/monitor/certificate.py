@@ -7,6 +7,7 @@ that are *called* copies; it includes honest ones that are called so, so no null
 """
 
 import math
+from collections.abc import Callable
 
 from memhorizon.checks import check_number, check_whole
 from memhorizon.errors import InputError
@@ -55,18 +56,25 @@ def samples_needed(target: float, *, confidence: float, candidates: int = 1, cop
         InputError: if `target` is no share, or more than 100,000 samples are needed.
     """
     check_number("target", target, above=0, below=1)
+
+    def certify(total: int) -> bool:
+        return upper_limit(copies, total, confidence=confidence, candidates=candidates) <= target
+
     least = copies + 1
     most = 2 * least
-    while upper_limit(copies, most, confidence=confidence, candidates=candidates) > target:
+    while not certify(most):
         least = most
         most *= 2
         if most > 2 * MOST_SAMPLES:
             raise InputError(f"target: expected one that {MOST_SAMPLES:,} samples can certify, got {target}")
-    # the limit falls with the number of samples
+    return _fewest(certify, least, most)
+
+
+def _fewest(certify: Callable[[int], bool], least: int, most: int) -> int:
+    """The smallest number of samples that certify; the limit falls with their number."""
     while least < most:
         middle = (least + most) // 2
-        fits = upper_limit(copies, middle, confidence=confidence, candidates=candidates) <= target
-        least, most = (least, middle) if fits else (middle + 1, most)
+        least, most = (least, middle) if certify(middle) else (middle + 1, most)
     return most
 
 

@@ -55,6 +55,10 @@ class Concluder:
         # a verdict that ends the training is written whatever it costs
         if look.stop is not was or memory.purse.may_write():
             self._write(memory)
+        self._tell(memory, look)
+
+    def _tell(self, memory: Memory, look: Look) -> None:
+        """Hand the numbers of a look to the log of the user."""
         if self.log is not None:
             with self.failures.noted(memory, "log"):
                 self.log(tags_of(look, memory), look.step)
@@ -146,13 +150,16 @@ class Concluder:
                 words = f"step {step:,}: its weights are not in the folder any more; it is not certified"
                 self.failures.once(memory, "candidate", words)
                 continue
-            # the network gets its own weights back, whatever happens
-            now = weights_of(subject.networks)
-            try:
-                put_back(subject.networks, self.keeper.candidate_weights(step))
-                self._certify(memory, look, subject, purse)
-            finally:
-                put_back(subject.networks, now)
+            self._certify_candidate(memory, look, subject, purse)
+
+    def _certify_candidate(self, memory: Memory, look: Look, subject: Subject, purse: Purse) -> None:
+        """Certify an earlier look with its weights; the network gets its own ones back, whatever happens."""
+        now = weights_of(subject.networks)
+        try:
+            put_back(subject.networks, self.keeper.candidate_weights(look.step))
+            self._certify(memory, look, subject, purse)
+        finally:
+            put_back(subject.networks, now)
 
     def _certify(self, memory: Memory, look: Look, subject: Subject, purse: Purse) -> None:
         """Draw the samples of a certificate of an earlier look, whose weights the network has."""

@@ -73,7 +73,11 @@ def draw(
         device=subject.device,
         batch_size=batch_size,
     )
-    samples = samples.detach().cpu()
+    return _finite(samples.detach().cpu(), seeds)
+
+
+def _finite(samples: Float[Tensor, " m *item"], seeds: Sequence[int]) -> Drawn:
+    """The samples that are finite, within what can be computed with."""
     finite = samples.flatten(1).isfinite().all(1)
     kept = samples[finite].float().clamp(-LARGEST, LARGEST)
     of_kept = [seed for seed, is_finite in zip(seeds, finite.tolist(), strict=True) if is_finite]

@@ -1,7 +1,7 @@
 """The keeper of a monitor: what is kept of a training, in a folder or, without one, in memory."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -75,12 +75,8 @@ class Keeper:
         kept = {self._file(step) for step in memory.candidates}
         for sheet in memory.sheets:
             kept |= {root / sheet.arrays, root / sheet.picture}
-        for path in [*root.glob(f"{CANDIDATE}-*.safetensors"), *root.glob(f"{SHEETS}/step-*")]:
-            if path not in kept:
-                path.unlink(missing_ok=True)
-        best = root / BEST
-        if best.is_file() and not any(is_of(best, look) for look in memory.looks):
-            best.replace(root / EARLIER)
+        _remove_others(root, kept)
+        _put_aside_best(root, memory.looks)
 
     def keep_sheet(self, memory: Memory, step: int, items: SheetItems) -> str:
         """Write the contact sheet of a look where there is a folder for it; give the file of its picture.
@@ -201,3 +197,17 @@ class Keeper:
 
     def _file(self, step: int) -> Path:
         return (self.root or Path()) / f"{CANDIDATE}-{step:09d}.safetensors"
+
+
+def _remove_others(root: Path, kept: set[Path]) -> None:
+    """Remove candidates and sheets but these."""
+    for path in [*root.glob(f"{CANDIDATE}-*.safetensors"), *root.glob(f"{SHEETS}/step-*")]:
+        if path not in kept:
+            path.unlink(missing_ok=True)
+
+
+def _put_aside_best(root: Path, looks: Sequence[Look]) -> None:
+    """Give the best weights of an earlier training another name."""
+    best = root / BEST
+    if best.is_file() and not any(is_of(best, look) for look in looks):
+        best.replace(root / EARLIER)

@@ -39,10 +39,7 @@ class Meter:
         start = self._timer()
         spent = purse.spent
         purse.train_seconds += start - (start if self._last is None else self._last)
-        if self._n_updates is not None and step > 0:
-            planned = purse.train_seconds * self._n_updates / step
-            purse.whole_seconds = planned
-            purse.planned_seconds = planned * paced(step, self._first, self._n_updates)
+        self._foresee(purse, step)
         try:
             yield
         finally:
@@ -50,6 +47,13 @@ class Meter:
             # what was not counted as losses or samples
             counted = purse.spent - spent
             purse.paid_rest(max(0.0, self._last - start - counted), looked=counted > 0)
+
+    def _foresee(self, purse: Purse, step: int) -> None:
+        """How long the whole training will take, by its pace so far."""
+        if self._n_updates is not None and step > 0:
+            planned = purse.train_seconds * self._n_updates / step
+            purse.whole_seconds = planned
+            purse.planned_seconds = planned * paced(step, self._first, self._n_updates)
 
     @contextmanager
     def timed(self) -> Iterator[list[float]]:

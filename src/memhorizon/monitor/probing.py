@@ -56,15 +56,20 @@ class Prober:
         """Measure a few losses, to know what a look costs; again, as the first time takes longer."""
         few = self._whole.first(TRIED)
         purse = memory.purse
+        took = self._tries(subject, few)
+        purse.on_losses += sum(took)
+        purse.per_losses = min(took) * self._whole.evaluations / few.evaluations
+        purse.tried_step = step
+        purse.tried_seconds = purse.train_seconds
+
+    def _tries(self, subject: Subject, few: Probe) -> list[float]:
+        """Seconds of each of a few measurements."""
         took: list[float] = []
         for _ in range(TRIES):
             with self._meter.timed() as seconds:
                 _losses(subject, few)
             took += seconds
-        purse.on_losses += sum(took)
-        purse.per_losses = min(took) * self._whole.evaluations / few.evaluations
-        purse.tried_step = step
-        purse.tried_seconds = purse.train_seconds
+        return took
 
     def fix(self, memory: Memory, step: int) -> None:
         """Fix the number of items, once."""

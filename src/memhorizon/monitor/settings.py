@@ -99,14 +99,10 @@ class MonitorSets:
         a, b = as_pair(train, holdout, ("train", "holdout"), same_units=False)
         items = _floats(a, "train")
         others = _floats(b, "holdout")
-        distance, _ = nearest_of(compared(others), compared(items), 1)
-        is_new = (distance[:, 0] > 0).to(others.device)
-        kept = others[is_new]
+        kept = _without_trained_on(others, items)
         shared = len(others) - len(kept)
         if len(kept) < FEWEST_HOLDOUT:
-            note = f" ({shared} more are in the training set)" if shared else ""
-            wanted = f"at least {FEWEST_HOLDOUT} items that are not trained on"
-            raise InputError(f"holdout: expected {wanted}, got {len(kept)}{note}; None where there are none")
+            raise _too_few(len(kept), shared)
         return cls(items, kept, shared)
 
     @property
@@ -119,6 +115,19 @@ class MonitorSets:
         """The smallest and the largest value of the training items."""
         low, high = torch.aminmax(self.train)
         return float(low), float(high)
+
+
+def _without_trained_on(holdout: Tensor, train: Tensor) -> Tensor:
+    """The held-out items that are no training items."""
+    distance, _ = nearest_of(compared(holdout), compared(train), 1)
+    is_new = (distance[:, 0] > 0).to(holdout.device)
+    return holdout[is_new]
+
+
+def _too_few(kept: int, shared: int) -> InputError:
+    note = f" ({shared} more are in the training set)" if shared else ""
+    wanted = f"at least {FEWEST_HOLDOUT} items that are not trained on"
+    return InputError(f"holdout: expected {wanted}, got {kept}{note}; None where there are none")
 
 
 def _floats(items: Tensor, name: str) -> Tensor:
@@ -155,6 +164,8 @@ def split_off(items: Items, *, share: float = 0.15, seed: int = 0) -> tuple[Tens
             f"items: expected at least {2 * n_holdout} to hold {n_holdout} out, got {len(every)}"
         )
     order = torch.randperm(len(every), generator=torch.Generator().manual_seed(seed))
-    held = order[:n_holdout].sort().values.to(every.device)
-    kept = order[n_holdout:].sort().values.to(every.device)
-    return every[kept], every[held]
+    return _in_their_order(every, order[n_holdout:]), _in_their_order(every, order[:n_holdout])
+
+
+def _in_their_order(items: Tensor, chosen: Tensor) -> Tensor:
+    return items[chosen.sort().values.to(items.device)]

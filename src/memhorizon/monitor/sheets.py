@@ -69,12 +69,17 @@ def picture(items: SheetItems, limits: tuple[float, float]) -> bytes:
     left = _pixels(items.samples, limits)
     right = _pixels(items.nearest, limits)
     tiles = [_pair(*pair) for pair in zip(left, right, items.rows, strict=True)]
-    blank = np.full_like(tiles[0], 255)
-    tiles += [blank] * (-len(tiles) % PAIRS)
-    lines = [np.concatenate(tiles[k : k + PAIRS], 1) for k in range(0, len(tiles), PAIRS)]
     buffer = io.BytesIO()
-    Image.fromarray(np.concatenate(lines, 0)).save(buffer, format="PNG")
+    Image.fromarray(_in_lines(tiles)).save(buffer, format="PNG")
     return buffer.getvalue()
+
+
+def _in_lines(tiles: list[UInt8[np.ndarray, "h w 3"]]) -> UInt8[np.ndarray, "H W 3"]:
+    """The pairs side by side in lines, the last of which is filled up with white ones."""
+    blank = np.full_like(tiles[0], 255)
+    filled = [*tiles, *[blank] * (-len(tiles) % PAIRS)]
+    lines = [np.concatenate(filled[k : k + PAIRS], 1) for k in range(0, len(filled), PAIRS)]
+    return np.concatenate(lines, 0)
 
 
 def _pixels(images: Float[Tensor, "k c h w"], limits: tuple[float, float]) -> UInt8[np.ndarray, "k h2 w2 3"]:

@@ -177,9 +177,13 @@ def _lowest_of(state: Mapping[str, object], rows: int) -> Tensor:
     lowest = state.get("lowest")
     if not isinstance(lowest, Tensor):
         raise InputError(f"state.lowest: expected a tensor, got {type(lowest).__name__}")
+    _check_lowest(lowest, rows)
+    return lowest.clone().double().cpu()
+
+
+def _check_lowest(lowest: Tensor, rows: int) -> None:
     if lowest.ndim != 1 or len(lowest) not in (0, rows):
         raise InputError(f"state.lowest: expected 0 or {rows} numbers, got shape {tuple(lowest.shape)}")
-    return lowest.clone().double().cpu()
 
 
 def _seen_of(state: Mapping[str, object]) -> Seen:

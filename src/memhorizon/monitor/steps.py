@@ -31,17 +31,23 @@ class Steps:
         """
         whole = step if type(step) is int else _whole(step)
         if whole is None or not 0 <= whole < LARGEST:
-            words = f"step: expected the number of updates done so far, got {step!r:.60}; it is passed over"
-            self._failures.once(memory, "step", words)
+            self._pass_over(step, memory)
             return None
         if whole < self.last:
-            words = (
-                f"step {whole:,} came after step {self.last:,}: expected the updates done so far in all of "
-                "the training; nothing is looked at before the step of the last look"
-            )
-            self._failures.once(memory, "order of steps", words)
+            self._warn_of_order(whole, memory)
         self.last = whole
         return whole
+
+    def _pass_over(self, step: object, memory: Memory) -> None:
+        words = f"step: expected the number of updates done so far, got {step!r:.60}; it is passed over"
+        self._failures.once(memory, "step", words)
+
+    def _warn_of_order(self, step: int, memory: Memory) -> None:
+        words = (
+            f"step {step:,} came after step {self.last:,}: expected the updates done so far in all of "
+            "the training; nothing is looked at before the step of the last look"
+        )
+        self._failures.once(memory, "order of steps", words)
 
 
 def _whole(step: object) -> int | None:

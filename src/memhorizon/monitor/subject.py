@@ -1,6 +1,6 @@
 """The network that is looked at, from what people give."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -75,13 +75,18 @@ def _check_called(model: object, denoiser: Denoiser) -> None:
     """Refuse a network that has no parameter of those behind a denoiser, which would be looked at instead."""
     if not isinstance(model, nn.Module):
         return
-    own = {id(weight) for weight in model.parameters()}
-    called = {id(weight) for network in networks(denoiser) for weight in network.parameters()}
+    own = _weights_of([model])
+    called = _weights_of(networks(denoiser))
     if own and called and not own & called:
         raise InputError(
             "model: expected the network that the Denoiser calls, got another one; let denoiser= be a "
             "function that makes a Denoiser of the model"
         )
+
+
+def _weights_of(networks: Iterable[nn.Module]) -> set[int]:
+    """The parameters of networks, by identity."""
+    return {id(weight) for network in networks for weight in network.parameters()}
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import numpy as np
 from jaxtyping import Float
@@ -67,6 +68,9 @@ class Curve:
         """Refuse values that are not finite or lie outside of their interval, but for rounding."""
         if not np.all(np.isfinite(self.value)):
             raise InputError(f"{about}: expected finite values, got {self.value.tolist()}")
+        self._check_intervals(about)
+
+    def _check_intervals(self, about: str) -> None:
         slack = ROUNDING * np.abs(self.value)
         if not np.all((self.low - slack <= self.value) & (self.value <= self.high + slack)):
             raise InputError(f"{about}: expected low <= value <= high at every step")
@@ -80,10 +84,7 @@ class Curve:
         Raises:
             InputError: if the fractions are stated at different confidences, or it is no curve.
         """
-        if not (isinstance(fractions, Sequence) and all(isinstance(f, Fraction) for f in fractions)):
-            raise InputError(f"curve {name!r}: expected a sequence of Fraction, got {fractions!r}")
-        if len({f.confidence for f in fractions}) > 1:
-            raise InputError(f"curve {name!r}: expected one confidence for all fractions, got several")
+        _check_fractions(fractions, name)
         columns = [[f.value, f.low, f.high, float(f.total)] for f in fractions]
         value, low, high, total = np.array(columns, dtype=float).reshape(-1, 4).T
         confidence = fractions[0].confidence if fractions else 0.95
@@ -105,6 +106,17 @@ class Curve:
             raise InputError(f"curve {name!r}: expected one standard error >= 0 for each mean")
         half = NORMAL_95 * error
         return cls(_column(step, f"curve {name!r}: step"), centre, centre - half, centre + half, name)
+
+
+def _check_fractions(fractions: object, name: str) -> None:
+    if not _are_fractions(fractions):
+        raise InputError(f"curve {name!r}: expected a sequence of Fraction, got {fractions!r}")
+    if len({f.confidence for f in fractions}) > 1:
+        raise InputError(f"curve {name!r}: expected one confidence for all fractions, got several")
+
+
+def _are_fractions(values: object) -> TypeGuard[Sequence[Fraction]]:
+    return isinstance(values, Sequence) and all(isinstance(f, Fraction) for f in values)
 
 
 def _check_lengths(columns: Mapping[str, Float[np.ndarray, " _"]], about: str) -> None:

@@ -33,16 +33,25 @@ class Fraction:
     confidence: float = 0.95
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.count, int) and isinstance(self.total, int)
-        if not (whole and 0 <= self.count <= self.total and self.total >= 1):
+        if not self._has_counts():
             got = f"{self.count!r}, {self.total!r}"
             raise InputError(f"fraction: expected whole numbers with 0 <= count <= total, got {got}")
         check_confidence(self.confidence)
         check_interval("fraction", self.value, self.low, self.high)
-        inside = self.low >= 0 and self.high <= 1
-        if not (inside and math.isclose(self.value, self.count / self.total, abs_tol=ROUNDING)):
+        self._check_share()
+
+    def _has_counts(self) -> bool:
+        whole = isinstance(self.count, int) and isinstance(self.total, int)
+        return whole and 0 <= self.count <= self.total and self.total >= 1
+
+    def _check_share(self) -> None:
+        if not self._has_share():
             got = f"{self.value} [{self.low}, {self.high}] of {self.count} / {self.total}"
             raise InputError(f"fraction: expected count / total with an interval in [0, 1], got {got}")
+
+    def _has_share(self) -> bool:
+        inside = self.low >= 0 and self.high <= 1
+        return bool(inside and math.isclose(self.value, self.count / self.total, abs_tol=ROUNDING))
 
     @classmethod
     def of(cls, count: int | np.integer, total: int | np.integer, *, confidence: float = 0.95) -> "Fraction":
@@ -70,12 +79,17 @@ class Fraction:
 
 
 def _check_counts(count: int | np.integer, total: int | np.integer) -> None:
-    whole = isinstance(count, int | np.integer) and isinstance(total, int | np.integer)
-    if not whole or not 1 <= total <= MOST_COUNTED or not 0 <= count <= total:
+    if not _are_counts(count, total):
         raise InputError(
             "count, total: expected whole numbers with 0 <= count <= total and 1 <= total <= 2**53, "
             f"got {count!r}, {total!r}"
         )
+
+
+def _are_counts(count: object, total: object) -> bool:
+    if not (isinstance(count, int | np.integer) and isinstance(total, int | np.integer)):
+        return False
+    return bool(1 <= total <= MOST_COUNTED and 0 <= count <= total)
 
 
 @lru_cache(maxsize=4096)  # curves of many items ask for the same few counts again and again

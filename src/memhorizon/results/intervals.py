@@ -42,6 +42,10 @@ def check_interval(what: str, value: float, low: float, high: float) -> None:
     """Refuse an interval that does not hold its value, but for rounding; NaN lies anywhere."""
     if not all(isinstance(number, Real) for number in (value, low, high)):
         raise InputError(f"{what}: expected numbers, got {value!r} in [{low!r}, {high!r}]")
-    slack = ROUNDING * abs(value) if math.isfinite(value) else 0.0
-    if not (low <= high and (math.isnan(value) or low - slack <= value <= high + slack)):
+    if not _is_within(value, low, high):
         raise InputError(f"{what}: expected low <= value <= high, got {low}, {value}, {high}")
+
+
+def _is_within(value: float, low: float, high: float) -> bool:
+    slack = ROUNDING * abs(value) if math.isfinite(value) else 0.0
+    return bool(low <= high and (math.isnan(value) or low - slack <= value <= high + slack))

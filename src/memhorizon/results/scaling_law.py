@@ -1,7 +1,7 @@
 """A power law between factors and a time."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 
@@ -86,6 +86,9 @@ class ScalingLaw:
 
 
 def _check_factors(factors: Mapping[str, float], known: Mapping[str, Estimate]) -> None:
-    positive = all(isinstance(value, Real) and 0 < value < math.inf for value in factors.values())
-    if set(factors) != set(known) or not positive:
+    if set(factors) != set(known) or not _are_positive(factors.values()):
         raise InputError(f"factors: expected positive values for {sorted(known)}, got {factors}")
+
+
+def _are_positive(values: Iterable[float]) -> bool:
+    return all(isinstance(value, Real) and 0 < value < math.inf for value in values)

@@ -119,9 +119,7 @@ def tangent_flow(
     check_kind("schedule", schedule, Schedule)
     check_whole("noises", noises, least=1)
     check_prediction(prediction)
-    n_weights = sum(weight.numel() for weight in trained(network))
-    if rates.shape != (n_weights,):
-        raise InputError(f"rates: expected one for each of {n_weights} weights, got {tuple(rates.shape)}")
+    _check_rates(rates, network)
     draws = noised(
         train, schedule, noises=noises, prediction=prediction, diffusion_time=diffusion_time, seed=seed
     )
@@ -135,3 +133,9 @@ def tangent_flow(
     nothing = torch.zeros_like(rates)
     residual = push(network, draws.x, draws.index, nothing)[0] - draws.target
     return TangentFlow(network, rates, draws, krylov(product, residual.flatten(), size=size))
+
+
+def _check_rates(rates: Tensor, network: nn.Module) -> None:
+    n_weights = sum(weight.numel() for weight in trained(network))
+    if rates.shape != (n_weights,):
+        raise InputError(f"rates: expected one for each of {n_weights} weights, got {tuple(rates.shape)}")

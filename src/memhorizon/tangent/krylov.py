@@ -108,9 +108,13 @@ def _without(rows: Tensor, vector: Tensor) -> Tensor:
 
 def _length_of(start: Tensor) -> float:
     """The length of a vector that is one."""
-    if start.ndim != 1 or not start.is_floating_point():
-        raise InputError(f"start: expected a vector of floats, got {start.dtype} {tuple(start.shape)}")
+    _check_vector(start)
     length = float(start.double().norm())
     if not 0 < length < float("inf"):
         raise InputError(f"start: expected a finite vector that is not zero, got one of length {length}")
     return length
+
+
+def _check_vector(start: Tensor) -> None:
+    if start.ndim != 1 or not start.is_floating_point():
+        raise InputError(f"start: expected a vector of floats, got {start.dtype} {tuple(start.shape)}")

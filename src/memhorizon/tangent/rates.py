@@ -28,15 +28,19 @@ def learning_rates(optimizer: torch.optim.Optimizer) -> Float[Tensor, " p"]:
 
 
 def _rate(optimizer: torch.optim.Optimizer, group: Mapping[str, object], weight: Tensor) -> Tensor:
-    decay = _number(group, "weight_decay")
-    if decay:
-        raise InputError(f"optimizer: expected one without weight decay, got {decay:g}")
+    _check_no_decay(group)
     if isinstance(optimizer, torch.optim.SGD):
         rate = _number(group, "lr") / (1 - _number(group, "momentum"))
         return torch.full_like(weight.detach(), rate)
     if isinstance(optimizer, torch.optim.Adam):
         return _adam_rate(group, optimizer.state[weight])
     raise InputError(f"optimizer: expected SGD or Adam, got {type(optimizer).__name__}")
+
+
+def _check_no_decay(group: Mapping[str, object]) -> None:
+    decay = _number(group, "weight_decay")
+    if decay:
+        raise InputError(f"optimizer: expected one without weight decay, got {decay:g}")
 
 
 def _adam_rate(group: Mapping[str, object], state: Mapping[str, Tensor]) -> Tensor:

@@ -165,13 +165,17 @@ def limits(equations: Equations) -> tuple[float, float]:
     Raises:
         InputError: if that point cannot be solved.
     """
+    zero = _point_at_zero(equations)
+    # f = 1/z: L_train = 1 - b^2 K1(0) and L_gen = b^2 (1 - kappa^2) M(0, 0)
+    L_train = 1 - equations.b2 * trace(equations, zero)[0]
+    L_gen = equations.b2 * pair_kernel(equations, zero, zero)[0, 0]
+    return float(L_train), float(L_gen)
+
+
+def _point_at_zero(equations: Equations) -> Point:
     found = equations.solve(np.array([-equations.s2]))
     if not found.solved[0]:
         raise InputError(
             f"model: expected one that is solved to 1e-11 at z = 0, got residual {found.residual[0]:.2g}"
         )
-    zero = Point(np.real(found.X), np.real(found.kappa))
-    # f = 1/z: L_train = 1 - b^2 K1(0) and L_gen = b^2 (1 - kappa^2) M(0, 0)
-    L_train = 1 - equations.b2 * trace(equations, zero)[0]
-    L_gen = equations.b2 * pair_kernel(equations, zero, zero)[0, 0]
-    return float(L_train), float(L_gen)
+    return Point(np.real(found.X), np.real(found.kappa))

@@ -60,8 +60,7 @@ def third_group(model: FeatureModel) -> ThirdGroup:
 
     Source: [bonnaire2025] Eq. (19)
     """
-    if model.psi_p <= model.psi_n:
-        raise InputError(f"psi_p: expected more than psi_n = {model.psi_n:g} features, got {model.psi_p:g}")
+    _check_more_features(model)
     c = coefficients(model)
     modes = _modes(model, c)
     center = modes.center()
@@ -80,6 +79,11 @@ def third_group(model: FeatureModel) -> ThirdGroup:
         total_gap=end.gap(),
         second_drop=replace(end, kappa=1.0).drop(),  # kappa = 1 leaves the second bulk
     )
+
+
+def _check_more_features(model: FeatureModel) -> None:
+    if model.psi_p <= model.psi_n:
+        raise InputError(f"psi_p: expected more than psi_n = {model.psi_n:g} features, got {model.psi_p:g}")
 
 
 def _noise_shares(model: FeatureModel) -> np.ndarray:

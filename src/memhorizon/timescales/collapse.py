@@ -118,9 +118,13 @@ def _checked_factors(curves: Sequence[Curve], factor_values: Sequence[float] | n
         raise InputError(
             f"curves, factor_values: expected two or more of each, got {len(curves)} and {len(factors)}"
         )
+    _check_different(factors)
+    return factors
+
+
+def _check_different(factors: Float[np.ndarray, " m"]) -> None:
     if not (np.all(np.isfinite(factors)) and np.all(factors > 0) and np.ptp(factors) > 0):
         raise InputError(f"factor_values: expected positive, different values, got {factors.tolist()}")
-    return factors
 
 
 def _passed(curve: Curve, fit: np.ndarray, values: np.ndarray) -> np.ndarray:

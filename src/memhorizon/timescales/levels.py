@@ -49,12 +49,12 @@ def level_by(rules: Rules, curves: Sequence[Curve], *, predicts_noise: bool) -> 
         predicts_noise: whether every one of these networks predicts the noise; of its loss it is known what a
             network has that predicts nothing.
     """
-    share = 1 + rules.tolerance
     positive = [curve for curve in curves if _can_be_relative(curve, rules)]
     if not positive:
         return Level(None, Status.NOT_MEASURED)
-    trivial = TRIVIAL_NOISE_LOSS if rules.quality == "holdout" and predicts_noise else None
-    learned = [curve for curve in positive if trivial is None or share * curve.value.min() < trivial]
+    learned = positive
+    if rules.quality == "holdout" and predicts_noise:
+        learned = [curve for curve in positive if _has_learned(curve, rules)]
     if not learned:
         return Level(None, Status.TRIVIAL_LEVEL)
     settled = [curve for curve in learned if not _improving(curve, rules)]
@@ -63,6 +63,12 @@ def level_by(rules: Rules, curves: Sequence[Curve], *, predicts_noise: bool) -> 
     level = quality_level(settled, tolerance=rules.tolerance, relative_to=rules.relative_to)
     sd = level_deviation(settled, tolerance=rules.tolerance, relative_to=rules.relative_to)
     return Level(level, Status.OBSERVED, sd)
+
+
+def _has_learned(curve: Curve, rules: Rules) -> bool:
+    """Whether the level of a loss in the noise would be below that of a network that has learned nothing."""
+    share = 1 + rules.tolerance
+    return bool(share * curve.value.min() < TRIVIAL_NOISE_LOSS)
 
 
 def _can_be_relative(curve: Curve, rules: Rules) -> bool:
@@ -97,16 +103,25 @@ def quality_level(
     """
     check_number("tolerance", tolerance, above=0)
     check_choice("relative_to", relative_to, get_args(RelativeTo))
+    _check_curves(curves)
+    if relative_to == "best":
+        return (1 + tolerance) * min(resolved_best(curve) for curve in curves)
+    return (1 + tolerance) * _worst_of_best(curves)
+
+
+def _check_curves(curves: Sequence[object]) -> None:
     if not curves:
         raise InputError("curves: expected at least one, got none")
     for curve in curves:
         check_curve(curve)
-    if relative_to == "best":
-        return (1 + tolerance) * min(resolved_best(curve) for curve in curves)
+
+
+def _worst_of_best(curves: Sequence[Curve]) -> float:
+    """The largest of the smallest values of some runs."""
     best = [float(curve.value.min()) for curve in curves]
     if min(best) <= 0:
         raise InputError("curves: expected positive values, so that a relative tolerance means something")
-    return (1 + tolerance) * max(best)
+    return max(best)
 
 
 def level_deviation(

@@ -86,8 +86,7 @@ def pooled_auc(seeds: Sequence[Scored], generator: np.random.Generator) -> Auc:
     Raises:
         InputError: if a seed has not as many scores as items.
     """
-    if any(len(own.score) != len(own.early) for own in seeds):
-        raise InputError("seeds: expected one score for each item, got others")
+    _check_scores(seeds)
     both = [own for own in seeds if own.of_both_kinds]
     if not both:
         return Auc(math.nan, math.nan, math.nan, 0, 0)
@@ -96,6 +95,11 @@ def pooled_auc(seeds: Sequence[Scored], generator: np.random.Generator) -> Auc:
     each = tuple(auc(own) for own in both)
     images = sum(len(own.score) for own in both)
     return Auc(float(np.mean(each)), float(low), float(high), len(each), images, each)
+
+
+def _check_scores(seeds: Sequence[Scored]) -> None:
+    if any(len(own.score) != len(own.early) for own in seeds):
+        raise InputError("seeds: expected one score for each item, got others")
 
 
 def _drawn(seeds: Sequence[Scored], generator: np.random.Generator) -> float:

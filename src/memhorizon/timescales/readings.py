@@ -32,14 +32,18 @@ def log_step(curve: Curve) -> Float[np.ndarray, " m"]:
     Raises:
         InputError: if a step is not positive and finite, or two of them have one logarithm.
     """
-    if not (curve.step[0] > 0 and np.isfinite(curve.step[-1])):
-        raise InputError(f"curve {curve.name!r}: expected positive, finite steps, got {curve.step.tolist()}")
+    _check_steps(curve)
     x = np.log(curve.step)
     if not np.all(np.diff(x) > 0):
         raise InputError(
             f"curve {curve.name!r}: expected steps apart in their logarithm, got {curve.step.tolist()}"
         )
     return x
+
+
+def _check_steps(curve: Curve) -> None:
+    if not (curve.step[0] > 0 and np.isfinite(curve.step[-1])):
+        raise InputError(f"curve {curve.name!r}: expected positive, finite steps, got {curve.step.tolist()}")
 
 
 def deviation(curve: Curve) -> Float[np.ndarray, " m"]:

@@ -103,42 +103,40 @@ def _aligned(material: Material, report: Report) -> View | None:
     train = in_unit(reduced(material.train, LARGEST_ALIGNED), limits)
     descriptor, learning = _learned(material, train, report)
     places = torch.cat([descriptor(part) for part in train.split(_EMBEDDED)])
-    sides = f"pictures of {train.shape[3]} x {train.shape[2]} pixels"
-    note = (
-        ""
-        if learning.n_updates == learning.wanted
-        else (f"; the time was up after {learning.n_updates} of {learning.wanted} updates of the descriptor")
-    )
-    return AlignedView(
-        f"{sides}{note}", descriptor, train, places, material.design.group, limits, digest_of(places)
-    )
+    note = f"pictures of {train.shape[3]} x {train.shape[2]} pixels{_cut_short(learning)}"
+    return AlignedView(note, descriptor, train, places, material.design.group, limits, digest_of(places))
+
+
+def _cut_short(learning: Learning) -> str:
+    """A note where the time was up before the descriptor was learned."""
+    if learning.n_updates == learning.wanted:
+        return ""
+    return f"; the time was up after {learning.n_updates} of {learning.wanted} updates of the descriptor"
 
 
 def _learned(
     material: Material, train: Float[Tensor, "n c h w"], report: Report
 ) -> tuple[Descriptor, Learning]:
     """The descriptor: of the cache, or learned now."""
-    shape = (train.shape[1], train.shape[2], train.shape[3])
-    made: list[Learning] = []
+    tensors = _kept(material, train, report)
+    done, wanted = tensors.pop("count").tolist()
+    net = Descriptor((train.shape[1], train.shape[2], train.shape[3]))
+    net.load_state_dict(tensors)
+    return net.eval().requires_grad_(False), Learning(done, wanted)
+
+
+def _kept(material: Material, train: Float[Tensor, "n c h w"], report: Report) -> dict[str, Tensor]:
+    """The weights of the descriptor, and how long it was learned."""
+    seed = material.config.seed
+    minutes = material.config.minutes
+    key: dict[str, Plain] = {**material.prepared.key, "step": "descriptor", "minutes": minutes}
 
     def compute() -> dict[str, Tensor]:
-        net, learning = learn(
-            train[material.design.rest],
-            seed=material.config.seed,
-            minutes=material.config.minutes,
-            report=report,
-        )
-        made.append(learning)
+        net, learning = learn(train[material.design.rest], seed=seed, minutes=minutes, report=report)
         count = torch.tensor([learning.n_updates, learning.wanted])
         return {**net.state_dict(), "count": count}
 
-    minutes = material.config.minutes
-    key: dict[str, Plain] = {**material.prepared.key, "step": "descriptor", "minutes": minutes}
-    tensors = cached(material.cache, key, compute)
-    done, wanted = tensors.pop("count").tolist()
-    net = Descriptor(shape)
-    net.load_state_dict(tensors)
-    return net.eval().requires_grad_(False), Learning(done, wanted)
+    return cached(material.cache, key, compute)
 
 
 def _features(material: Material, report: Report) -> View:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Float64, Int, Shaped
 from torch import Tensor
 
-from memhorizon.auditing.nearby import nearest_groups, squared_distances_to_first
+from memhorizon.auditing.nearby import Nearby, nearest_groups, squared_distances_to_first
 from memhorizon.auditing.position import position
 from memhorizon.auditing.scores import Changes
 from memhorizon.auditing.views.base import Found, Report
@@ -54,6 +54,16 @@ class VectorView:
     ) -> Found:
         """See `View.find`."""
         vectors = self.embed(queries)
+        near = self._nearest(vectors, left_out, report)
+        statistic = self._statistics(vectors, near.index)
+        return Found(
+            statistic, near.index[:, 0].numpy(), {"reach": near.distance[:, -1], "index": near.index}
+        )
+
+    def _nearest(
+        self, vectors: Float[Tensor, "q d"], left_out: Int[Tensor, " q"] | None, report: Report
+    ) -> Nearby:
+        """The nearest training items of different groups, of so many vectors at a time."""
         rows = max(256, _NUMBERS // vectors.shape[1])
         parts = []
         for start in range(0, len(vectors), rows):
@@ -62,10 +72,7 @@ class VectorView:
             within = _within(report, start, min(rows, len(vectors) - start), len(vectors))
             parts.append(nearest_groups(vectors[some], self.train, self.group, self.neighbours, own, within))
             report(min(start + rows, len(vectors)), len(vectors))
-        distance = torch.cat([part.distance for part in parts])
-        index = torch.cat([part.index for part in parts])
-        statistic = self._statistics(vectors, index)
-        return Found(statistic, index[:, 0].numpy(), {"reach": distance[:, -1], "index": index})
+        return Nearby(torch.cat([part.distance for part in parts]), torch.cat([part.index for part in parts]))
 
     def _statistics(
         self, vectors: Float[Tensor, "q d"], index: Int[Tensor, "q K"]

@@ -1,6 +1,6 @@
 """Executors by name, with their options by name: for command lines."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import Literal, get_args
 
@@ -28,15 +28,28 @@ def executor_of(name: str, options: Mapping[str, object]) -> Executor:
         MissingExtraError: if the package of its engine is not installed.
     """
     kind = KINDS[check_choice("executor", name, get_args(ExecutorName))]
-    known = [field.name for field in fields(kind)]
-    for option in options:
-        if option not in known:
-            has = ", ".join(known) or "none"
-            others = [other for other, of in KINDS.items() if option in {f.name for f in fields(of)}]
-            where = f", which {' and '.join(others)} has" if others else ""
-            raise InputError(f"{option}: expected an option of {name} ({has}), got another one{where}")
+    _check_options(options, name, kind)
     made = kind(**options)
     check: Callable[[], None] | None = getattr(made, "check", None)
     if check is not None:
         check()
     return made
+
+
+def _check_options(options: Iterable[str], name: str, kind: type) -> None:
+    known = _options_of(kind)
+    for option in options:
+        if option not in known:
+            has = ", ".join(known) or "none"
+            where = _elsewhere(option)
+            raise InputError(f"{option}: expected an option of {name} ({has}), got another one{where}")
+
+
+def _elsewhere(option: str) -> str:
+    """Which other executors have an option, in words."""
+    others = [name for name, kind in KINDS.items() if option in _options_of(kind)]
+    return f", which {' and '.join(others)} has" if others else ""
+
+
+def _options_of(kind: type) -> list[str]:
+    return [field.name for field in fields(kind)]

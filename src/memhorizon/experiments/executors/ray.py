@@ -40,6 +40,9 @@ class Ray:
         check_number("gpus", self.gpus, least=0)
         check_whole("cpus", self.cpus, least=1)
         check_number("poll", self.poll, least=0)
+        self._check_share()
+
+    def _check_share(self) -> None:
         if self.gpus > 1 and self.gpus != int(self.gpus):
             raise InputError(f"gpus: expected a share of one or a whole number, got {self.gpus!r}")
 
@@ -90,19 +93,26 @@ class Ray:
         if ray.is_initialized():
             yield
             return
+        self._connect(ray)
+        try:
+            self._check_gpus(ray)
+            yield
+        finally:
+            ray.shutdown()
+
+    def _connect(self, ray: ModuleType) -> None:
         try:
             ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError) as error:
             raise InputError(
                 f"address: expected that of a Ray cluster, got {self.address!r}: {error}"
             ) from error
-        try:
-            has = ray.cluster_resources().get("GPU", 0)
-            if self.address is None and len(ray.nodes()) == 1 and has < self.gpus:
-                raise InputError(f"gpus: expected at most the {has:g} of this machine, got {self.gpus:g}")
-            yield
-        finally:
-            ray.shutdown()
+
+    def _check_gpus(self, ray: ModuleType) -> None:
+        """Refuse jobs for more GPUs than this machine has, where it is alone."""
+        has = ray.cluster_resources().get("GPU", 0)
+        if self.address is None and len(ray.nodes()) == 1 and has < self.gpus:
+            raise InputError(f"gpus: expected at most the {has:g} of this machine, got {self.gpus:g}")
 
 
 def _package() -> ModuleType:

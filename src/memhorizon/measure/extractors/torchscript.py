@@ -71,6 +71,14 @@ def load_torchscript(path: Path, device: torch.device) -> TorchScript:
     """
     where = check_file(path)
     _check_archive(path, where)
+    network = _loaded(path, where, device)
+    digest = digest_of_file(path)
+    note = f"the network of {printable(path.name)}"
+    return TorchScript(network, _type_of(network), f"torchscript {digest}", note, where)
+
+
+def _loaded(path: Path, where: str, device: torch.device) -> nn.Module:
+    """The network, in eval mode."""
     try:
         with warnings.catch_warnings():
             # torch advises torch.export, by the one warning or the other
@@ -81,12 +89,13 @@ def load_torchscript(path: Path, device: torch.device) -> TorchScript:
         raise InputError(f"features: {where} cannot be loaded ({_first_line(error)})") from error
     if hasattr(network, "training"):  # a frozen network has no mode
         network.eval()
-    digest = digest_of_file(path)
+    return network
+
+
+def _type_of(network: nn.Module) -> torch.dtype:
+    """The type of its weights; a frozen network has them as constants."""
     floats = [weight.dtype for weight in network.parameters() if weight.is_floating_point()]
-    dtype = floats[0] if floats else torch.float32  # a frozen network has its weights as constants
-    return TorchScript(
-        network, dtype, f"torchscript {digest}", f"the network of {printable(path.name)}", where
-    )
+    return floats[0] if floats else torch.float32
 
 
 def _check_archive(path: Path, where: str) -> None:
