@@ -198,9 +198,10 @@ def _quantile(width: Float[np.ndarray, " g"], confidence: float) -> Float[np.nda
     for _ in range(20):  # Newton on a function that is concave above 0: never overshoots there
         missing = confidence - (ndtr(z + width) - ndtr(-z))
         density = _density(z + width) + _density(z)
-        before, z = z, np.clip(z + missing / density, low, top)
-        if np.array_equal(z, before):
+        nearer = np.clip(z + missing / density, low, top)
+        if np.array_equal(nearer, z):
             break
+        z = nearer
     return z
 
 
