@@ -88,6 +88,22 @@ def inputs_are_those_beside(record):
         assert now == source["sha256"], f"{name} changed: run `{record.command}`"
 
 
+def same_but_for_rounding(found, kept):
+    """Plain values that are the same; numbers to the digits that a fit has on any processor and library."""
+    if isinstance(kept, dict):
+        assert found.keys() == kept.keys()
+        for name, entry in kept.items():
+            same_but_for_rounding(found[name], entry)
+    elif isinstance(kept, list | tuple):
+        assert len(found) == len(kept)
+        for one, other in zip(found, kept, strict=True):
+            same_but_for_rounding(one, other)
+    elif isinstance(kept, float):
+        assert found == pytest.approx(kept, rel=1e-4, abs=1e-9)
+    else:
+        assert found == kept
+
+
 def without_origin(record):
     """Rows, settings and summary as they are written."""
     return json.loads(json.dumps([record.rows, record.settings, record.summary]))

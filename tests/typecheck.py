@@ -117,7 +117,8 @@ def found(annotation, names):
         return annotation
     holder = types.SimpleNamespace(__annotations__={"it": annotation})
     try:
-        return typing.get_type_hints(holder, globalns=names)["it"]
+        hint = typing.get_type_hints(holder, globalns=names)["it"]
+        return object if has_quotes(hint) else hint  # Python 3.10 leaves quotes within `Sequence["Name"]`
     except (
         NameError,
         TypeError,

@@ -1,6 +1,12 @@
 """Flags given over the rules that lie beside runs."""
 
+from dataclasses import replace
+
+import pytest
+
 from memhorizon.cli.rules import RuleFlags
+from memhorizon.errors import InputError
+from memhorizon.recipes.sweeps import ENTRIES
 from memhorizon.timescales.rules import Rules
 
 
@@ -25,7 +31,20 @@ def test_of_the_same_quality_the_rest_is_kept():
     assert RuleFlags().over(stored) == stored
 
 
-def test_without_stored_rules_they_are_the_default_ones():
-    assert RuleFlags().over(None) is None
-    assert RuleFlags(quality="frechet").over(None) == Rules.of_samples()
-    assert RuleFlags(memorized=0.2).over(None) == Rules(memorized=0.2)
+def test_one_flag_changes_one_rule():
+    """And a time alone asks for the loss at it, where the quality has none."""
+    assert RuleFlags(memorized=0.2).over(Rules.of_samples()) == replace(Rules.of_samples(), memorized=0.2)
+    assert RuleFlags(tolerance=2.0).over(Rules.of_samples()) == replace(Rules.of_samples(), tolerance=2.0)
+    assert RuleFlags(t=0.3).over(Rules.of_samples()) == Rules(t=0.3)
+    assert RuleFlags(t=0.3).over(Rules("score_error")) == Rules("score_error", 0.3)
+
+
+@pytest.mark.parametrize("quality", ["frechet", "kl", "mine"])
+def test_a_time_of_a_quality_that_has_none_is_refused(quality):
+    with pytest.raises(InputError, match=f"rules.t: expected none with {quality}"):
+        RuleFlags(quality=quality, t=0.3).over(Rules())
+
+
+def test_the_usual_level_of_kl_is_that_of_the_recipes():
+    asked = RuleFlags(quality="kl", memorized=0.2).over(Rules.of_samples())
+    assert asked == ENTRIES["n_mixture_adam"].rules

@@ -689,7 +689,8 @@ def test_the_head_of_a_file_tells_its_channels(tmp_path, mode):
     grey = noise(8, 8)
     picture = Image.fromarray(grey.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(grey)
     picture = picture if mode == "I;16" else picture.convert("RGB").convert(mode)
-    picture.save(tmp_path / f"a.{suffix}")
+    packed = {"compression": "tiff_lzw"} if mode == "YCbCr" else {}  # Pillow 12 cannot read its own, unpacked
+    picture.save(tmp_path / f"a.{suffix}", **packed)
     assert is_coloured(tmp_path / f"a.{suffix}") == (len(decode(tmp_path / f"a.{suffix}")) == 3)
 
 

@@ -189,3 +189,10 @@ def test_a_part_of_another_kind_is_refused_by_name(name):
 def test_a_network_of_ones_own_is_shown_the_way():
     with pytest.raises(InputError, match=r"model: expected .*got Mine; .*mh\.RunWriter"):
         unchecked(Config, model=Mine())
+
+
+@pytest.mark.parametrize("time", [None, 1.0])
+def test_random_features_are_trained_at_their_time(time):
+    """Elsewhere they say nothing; as the theory's losses are at that time alone."""
+    with pytest.raises(InputError, match=r"train\.diffusion_time: expected model\.t = 0\.1"):
+        Config(model=FeaturesConfig(), train=TrainConfig(diffusion_time=time))

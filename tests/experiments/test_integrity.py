@@ -398,7 +398,7 @@ def test_faults_at_every_call_that_changes_the_directory(tmp_path, monkeypatch, 
         fault = Fault(patch, 10**9, error)
         wanted = outcome(run(tiny(), root=tmp_path / "whole"))
     calls = fault.count
-    assert calls > 30
+    assert calls > 20  # 26 of Python 3.10, whose pathlib keeps functions of its own
     for at in range(0, calls, stride):
         root = tmp_path / str(at)
         with monkeypatch.context() as patch:
@@ -427,7 +427,7 @@ def test_faults_while_a_finished_run_is_measured_again(tmp_path, monkeypatch, er
             break
     assert found != before
     assert finished.done
-    assert 10 < fault.count < 40
+    assert 5 < fault.count < 40
 
 
 # --- what lies where a file belongs

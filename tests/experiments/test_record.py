@@ -338,7 +338,7 @@ UNLIKE = {
     "schedule.kind": replace(BASE, schedule=ScheduleConfig(kind="cosine")),
     "train.diffusion_time": with_(train={"diffusion_time": 0.1}),
     "train.precision": with_(train={"precision": "bfloat16"}),
-    "model.kind": replace(BASE, model=FeaturesConfig()),
+    "model.kind": replace(with_(train={"diffusion_time": 0.1}), model=FeaturesConfig()),
     "model.blocks": with_(model={"blocks": 2}),
 }
 

@@ -5,15 +5,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from memhorizon.cli.rules import RuleFlags
 from memhorizon.cli.terminal import say
 from memhorizon.cli.typed import command
 from memhorizon.errors import InputError
 from memhorizon.experiments.environment import timestamp
+from memhorizon.experiments.record import read_again
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.figures.reading import QUALITY_NAMES
 from memhorizon.files.plain import write_atomically
 from memhorizon.records.files import load_record, to_plain, write_record
 from memhorizon.records.sweep import SweepRecord
+from memhorizon.records.table import TableRecord
 from memhorizon.report import report, sentence
 from memhorizon.report.sweep_page import page as page_of_sweep
 from memhorizon.timescales.rules import Rules
@@ -56,13 +59,16 @@ def _say_apart(other: SweepRecord) -> None:
     say(f"apart on the page, for they do not compare: {len(other.runs)} of the runs, with {entries}")
 
 
-def page_beside(path: Path, *, as_json: bool = False) -> int:
+def page_beside(path: Path, rules: RuleFlags, *, as_json: bool = False) -> int:
     """Write the page of a record beside its file, and name the file to open.
 
     Raises:
-        InputError: if a page with images is there, which a record does not hold, or it is no record.
+        InputError: if a page with images is there, which a record does not hold, it is no record or one
+            without a page, or rules were given for one that reads no times.
     """
-    made = load_record(path)
+    made = _read_by(load_record(path), rules)
+    if isinstance(made, TableRecord):
+        raise InputError(f"path: a table has no page; its pictures are drawn by memhorizon figure {path}")
     page = path.with_suffix(".html")
     content = report(made).encode()
     if page.is_file() and IMAGE not in content and IMAGE in page.read_bytes():
@@ -70,6 +76,15 @@ def page_beside(path: Path, *, as_json: bool = False) -> int:
     write_atomically(page, content)
     print(json.dumps(to_plain(made)) if as_json else f"{sentence(made)}\nopen {page}")
     return 0
+
+
+def _read_by(made: object, rules: RuleFlags) -> object:
+    """A record, of a sweep with its times read by the rules that were given."""
+    if not rules.are_given:
+        return made
+    if not isinstance(made, SweepRecord):
+        raise InputError("rules: expected none but for the record of a sweep: this one reads no timescales")
+    return read_again(made, rules.over(made.rules))
 
 
 def _stamped(made: SweepRecord) -> SweepRecord:

@@ -13,6 +13,7 @@ from memhorizon.cli.terminal import say
 from memhorizon.cli.typed import command, remember
 from memhorizon.errors import InputError
 from memhorizon.experiments.environment import timestamp
+from memhorizon.experiments.record import record as record_of
 from memhorizon.figures.forecast import forecast as drawn
 from memhorizon.figures.style import save
 from memhorizon.files.plain import check_file, write_page
@@ -22,6 +23,7 @@ from memhorizon.records.files import to_plain, write_record
 from memhorizon.records.forecast import ForecastRecord
 from memhorizon.report import report
 from memhorizon.results import Status
+from memhorizon.sweeps import find_runs
 from memhorizon.timescales.rules import Rules
 
 PAGES = (".html", ".htm")
@@ -86,11 +88,16 @@ def _rules_over(pilots: Sequence[Path], given: RuleFlags) -> Rules | None:
     Raises:
         InputError: if rules were given for the file of a record, which has its times.
     """
-    if given == RuleFlags():
+    if not given.are_given:
         return None
     if any(is_record(path) for path in pilots):
         given.check_none_for_a_record()
-    return given.over(rules_beside(pilots))
+    return given.over(rules_beside(pilots) or _usual(pilots))
+
+
+def _usual(pilots: Sequence[Path]) -> Rules:
+    """The default rules of the runs in these folders."""
+    return record_of([run for folder in pilots for run in find_runs(folder)]).rules
 
 
 def check_output(output: Path | None) -> None:

@@ -26,8 +26,8 @@ from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
 from memhorizon.experiments import demo as demo_recipe
 from memhorizon.experiments.config import Config, from_json, is_of_older_run
-from memhorizon.experiments.record import record
-from memhorizon.experiments.rules import check_rules, rules_of
+from memhorizon.experiments.record import read_again, record
+from memhorizon.experiments.rules import check_rules, planned_rules, rules_of
 from memhorizon.experiments.run import measure as measure_again
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import grid
@@ -38,6 +38,7 @@ from memhorizon.networks.random_features import FeaturesConfig
 from memhorizon.networks.unet import UNetConfig
 from memhorizon.schedule import ScheduleConfig
 from memhorizon.sweeps import find_runs
+from memhorizon.timescales.rules import Rules
 from memhorizon.training import OptimizerConfig, TrainConfig
 
 Positional = tyro.conf.Positional
@@ -119,8 +120,7 @@ def train(
         json: print the record.
         quiet: show no progress.
     """
-    asked = rules.over(None)
-    check_rules([config], asked)
+    asked = _asked([config], rules)
     with fitting_threads(config):
         if dry_run:
             return show_dry_run(Proposal([config], root, device), as_json=json, quiet=quiet)
@@ -167,8 +167,7 @@ def sweep(
         quiet: show no progress.
     """
     configs = _grid_of(shared, {"n_train": n_train, "width": width, "seed": seed}, over)
-    asked = rules.over(None)
-    check_rules(configs, asked)
+    asked = _asked(configs, rules)
     executor = by.build()
     if dry_run:
         proposal = Proposal(configs, root, device, side_by_side=True, executor=executor)
@@ -176,6 +175,19 @@ def sweep(
     runs, failed = follow_sweep(configs, root, executor=executor, device=device, quiet=quiet)
     made = record(runs, asked, name=root.absolute().name)
     return finish(made, runs, root, failed=failed, as_json=json)
+
+
+def _asked(configs: Sequence[Config], given: RuleFlags) -> Rules | None:
+    """The rules that were asked for; None where none were.
+
+    Raises:
+        InputError: if a run will not have the curve that they name.
+    """
+    if not given.are_given:
+        return None
+    asked = given.over(planned_rules(configs))
+    check_rules(configs, asked)
+    return asked
 
 
 def _grid_of(shared: Shared, flags: dict[str, tuple[int, ...]], over: Sequence[str]) -> list[Config]:
@@ -327,18 +339,19 @@ def report(path: Positional[Path], rules: RuleFlags = RuleFlags(), json: bool = 
     Args:
         path: a run directory, a directory of them, the folder (root) of a monitor, or the file of a record;
             the page of a record is written beside it, without images.
-        rules: how the two times are read; by default as in the record that lies beside the runs.
+        rules: how the two times are read; by default as in the record, or in the one beside the runs.
         json: print the record.
     """
     if path.suffix == ".json" and not path.is_dir():
-        rules.check_none_for_a_record()
-        return page_beside(path, as_json=json)
+        return page_beside(path, rules, as_json=json)
     if is_monitored(path):
-        if rules != RuleFlags():
+        if rules.are_given:
             raise InputError("rules: expected none with the folder of a monitor, which reads no timescales")
         return report_monitor(path, as_json=json)
     runs = find_runs(path)
-    made = record(runs, rules.over(rules_of(path)), name=path.absolute().name)
+    made = record(runs, rules_of(path), name=path.absolute().name)
+    if rules.are_given:
+        made = read_again(made, rules.over(made.rules))
     return finish(made, runs, path, as_json=json)
 
 

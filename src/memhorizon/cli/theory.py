@@ -14,7 +14,7 @@ from memhorizon.cli.terminal import check_reader
 from memhorizon.errors import InputError
 from memhorizon.files.plain import check_file, write_atomically
 from memhorizon.records.codec import encode, encode_object
-from memhorizon.results import Time
+from memhorizon.results import Status, Time
 from memhorizon.theory import (
     FeatureModel,
     LossCurves,
@@ -40,6 +40,7 @@ MOST_MODELS = 100
 PICTURES = (".png", ".pdf", ".svg")
 UNIT = "all times: tau = steps x learning rate/d^2, of gradient descent on the train loss per coordinate"
 ISOTROPIC = (1.0,)
+SURE = (Status.SOLVED, Status.LEADING_ORDER)  # of these, numbers are what they are said to be
 COLUMNS = ("tau_gen", "tau_mem", "argmin", "onset", "rho_1", "gap_50")
 
 
@@ -172,7 +173,7 @@ def spectrum(models: Models, output: Output, points: int = 200) -> int:
     for model, support, found in zip(built, supports, densities, strict=True):
         answers.append(_spectrum_answer(model, support, found))
         lines += _titled(built, model, _spectrum_lines(support))
-    return output.give(answers, lines, draw)
+    return output.give(answers, [*lines, *_doubts(built, supports)], draw) or _exit_status(supports)
 
 
 @app.command
@@ -204,7 +205,7 @@ def losses(models: Models, output: Output, first: float = 1.0, last: float = 1e7
     for model, found in zip(built, curves, strict=True):
         answers.append({"model": _model(model), **encode_object(found)})
         lines += _titled(built, model, _loss_lines(found))
-    return output.give(answers, lines, draw)
+    return output.give(answers, lines, draw) or _exit_status(curves)
 
 
 @app.command
@@ -230,7 +231,7 @@ def times(models: Models, output: Output, score_level: float = 0.2, gap_level: f
         {"model": _model(model), **encode_object(scales)} for model, scales in zip(built, found, strict=True)
     ]
     lines = _time_lines(found[0]) if len(built) == 1 else _time_table(built, found)
-    return output.give(answers, [*lines, UNIT], draw)
+    return output.give(answers, [*lines, UNIT, *_doubts(built, found)], draw) or _exit_status(found)
 
 
 def _spectrum_of(path: Path) -> Spectrum:
@@ -295,6 +296,20 @@ def _loss_lines(found: LossCurves) -> list[str]:
 def _explained(found: LossCurves) -> str:
     """How the curves came about, with what limits them."""
     return f"{found.status}; {found.note}" if found.note else str(found.status)
+
+
+def _doubts(models: Sequence[FeatureModel], found: Sequence[Support | ModelTimescales]) -> list[str]:
+    """A line for each model whose numbers are not solved as promised."""
+    return [
+        f"psi_n = {model.psi_n:g}: {one.status} (residual {one.residual:.2g}). {one.status.advice}"
+        for model, one in zip(models, found, strict=True)
+        if one.status not in SURE
+    ]
+
+
+def _exit_status(found: Sequence[LossCurves | Support | ModelTimescales]) -> int:
+    """1 where the numbers of a model are not solved as promised."""
+    return 0 if all(one.status in SURE for one in found) else 1
 
 
 def _time_lines(found: ModelTimescales) -> list[str]:

@@ -97,9 +97,9 @@ def _names(reading: Reading) -> list[str]:
     own = trajectory(reading.config)
     items = reading.data.fingerprint
     if not items:
-        return [_text(own)]
+        return [in_text(own)]
     rest = {name: value for name, value in own.items() if not name.startswith("data.")}
-    return [_text(own), _text(rest | {"fingerprint": items})]
+    return [in_text(own), in_text(rest | {"fingerprint": items})]
 
 
 def same_data(readings: Sequence[Reading]) -> tuple[list[Reading], list[LeftOut]]:
@@ -108,7 +108,7 @@ def same_data(readings: Sequence[Reading]) -> tuple[list[Reading], list[LeftOut]
     kept = []
     left_out = []
     for reading in readings:
-        source = _text({k: v for k, v in effective(reading.config).items() if k.startswith("data.")})
+        source = in_text({k: v for k, v in effective(reading.config).items() if k.startswith("data.")})
         known = reading.data.fingerprint
         other = first.setdefault(source, reading) if known else reading
         if other.data.fingerprint == known:
@@ -127,7 +127,7 @@ def apart(readings: Sequence[Reading], by: Callable[[Reading], Settings]) -> lis
     """Runs with the same entries together, the largest group first, the earlier of equal ones."""
     found: dict[str, list[Reading]] = {}
     for reading in readings:
-        found.setdefault(_text(by(reading)), []).append(reading)
+        found.setdefault(in_text(by(reading)), []).append(reading)
     return sorted(found.values(), key=len, reverse=True)
 
 
@@ -137,5 +137,6 @@ def differs(other: Settings, first: Settings) -> Settings:
     return {name: other.get(name) for name in names if other.get(name) != first.get(name)}
 
 
-def _text(entries: Settings) -> str:
+def in_text(entries: Settings) -> str:
+    """Settings as one text, the same whatever their order."""
     return json.dumps(encode(entries), sort_keys=True)

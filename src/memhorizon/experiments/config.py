@@ -60,6 +60,7 @@ class Config:
         self._check_parts()
         check_whole("seed", self.seed, least=0, most=LARGEST - 1)
         self._check_first()
+        self._check_time_of_features()
         self._check_levels()
 
     def _check_parts(self) -> None:
@@ -84,6 +85,12 @@ class Config:
                 f"measure.first: expected at most train.n_updates = {self.train.n_updates}, "
                 f"got {self.measure.first}"
             )
+
+    def _check_time_of_features(self) -> None:
+        """Refuse random features that are trained at other times than the one at which they hold."""
+        if isinstance(self.model, FeaturesConfig) and self.train.diffusion_time != self.model.t:
+            wanted = f"model.t = {self.model.t:g}, for random features hold at one time alone"
+            raise InputError(f"train.diffusion_time: expected {wanted}, got {self.train.diffusion_time}")
 
     def _check_levels(self) -> None:
         """Refuse now what would be refused at the first snapshot, or at the first unlucky batch."""

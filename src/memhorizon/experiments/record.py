@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from memhorizon.checks import check_kind
 from memhorizon.errors import InputError
-from memhorizon.experiments.comparable import apart, batch_of, differs, once, same_data, setting
+from memhorizon.experiments.comparable import apart, batch_of, differs, in_text, once, same_data, setting
 from memhorizon.experiments.config import Config, config_of
 from memhorizon.experiments.hyperparameters import CONTRASTS, HYPERPARAMETERS, axes_of, varied
 from memhorizon.experiments.laws import collapse_of, contrasts_of, laws_by
@@ -33,7 +33,9 @@ def record(
 
     Args:
         runs: run directories.
-        rules: how times are read; the default ones take the measured diffusion time nearest to 0.1.
+        rules: how times are read; None reads tau_gen from the quality of samples where all runs have it, else
+            from the held-out loss at the measured diffusion time nearest to 0.1. Rules that are given replace
+            all of these: `dataclasses.replace(made.rules, memorized=0.2)` changes one.
         name: of the record.
         command: that made it.
 
@@ -128,7 +130,7 @@ def _readable(runs: Sequence[RunDir]) -> tuple[list[Reading], list[LeftOut]]:
 
 
 def _groups(readings: Sequence[Reading]) -> list[list[Reading]]:
-    """Runs that compare, the largest group first.
+    """Runs that compare, the largest group first; of equal ones the first by its settings.
 
     Where powers are varied, all runs of a group have the same value of each hyperparameter that is none.
     """
@@ -137,7 +139,7 @@ def _groups(readings: Sequence[Reading]) -> list[list[Reading]]:
     for group in apart(readings, lambda reading: setting(reading.config)):
         runs = [_run(reading, untimed) for reading in group]
         groups += apart(group, _contrasted) if varied(runs) else [group]
-    return sorted(groups, key=len, reverse=True)
+    return sorted(groups, key=lambda group: (-len(group), in_text(_about(group[0]))))
 
 
 _NO_TIME = Time.unknown(Status.NOT_MEASURED, "")

@@ -17,6 +17,13 @@ from memhorizon.timescales.rules import AT_A_TIME, QUALITIES, Rules
 LEAST_FOR_KL = 2 * KL_NEIGHBOURS + 1  # samples
 
 
+def planned_rules(configs: Sequence[Config]) -> Rules:
+    """The default rules of the runs of these configurations, as `times.default_rules` finds them later."""
+    are_of_all_times = all(config.train.diffusion_time is None for config in configs)
+    have_samples = all(not _too_few(config) for config in configs)
+    return Rules.of_samples() if are_of_all_times and have_samples else Rules()
+
+
 def check_rules(configs: Sequence[Config], rules: Rules | None) -> None:
     """Refuse rules that name a curve which a run of these configurations will not have.
 

@@ -50,12 +50,21 @@ def _times_of_most(names: Sequence[str]) -> set[float]:
 
 
 def default_rules(readings: Sequence[Reading]) -> Rules:
-    """By the quality of samples where all runs have it, of pixels if they have that, else by the loss."""
+    """By the quality of samples where all runs have it, of pixels if they have that, else by the loss.
+
+    Samples of a network that was trained at one diffusion time alone have no quality.
+    """
+    if any(_is_of_one_time(reading.config) for reading in readings):
+        return Rules()
     for quality in OF_SAMPLES:
         curves = [reading.curves.get(quality) for reading in readings]
         if all(curve is not None and has_intervals(curve) for curve in curves):
             return Rules.of_samples(quality)
     return Rules()
+
+
+def _is_of_one_time(config: Config | WrittenConfig) -> bool:
+    return isinstance(config, Config) and config.train.diffusion_time is not None
 
 
 def times_of(readings: Sequence[Reading], rules: Rules) -> list[Timescales]:

@@ -1,7 +1,6 @@
 """What is known of a run whose training is the user's: its config.json, beside that of `config.Config`."""
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ from memhorizon.errors import InputError
 from memhorizon.experiments.config import LARGEST, flattened
 from memhorizon.experiments.hyperparameters import HYPERPARAMETERS
 from memhorizon.measure.config import MeasureConfig
+from memhorizon.records.codec import LARGEST as LARGEST_NUMBER
 from memhorizon.records.codec import check_plain, decode, encode, encode_object
 from memhorizon.records.files import FORMAT, VERSION
 from memhorizon.records.plain import Plain
@@ -134,7 +134,7 @@ def _factor(name: str, value: object) -> float | int | str | None:
     if isinstance(value, Real) and not isinstance(value, bool):
         if isinstance(value, Integral):
             return check_whole(f"factors: {name}", value, least=1 - LARGEST, most=LARGEST - 1)
-        if math.isfinite(value):
+        if abs(value) <= LARGEST_NUMBER:
             return float(value)
     elif value is None or isinstance(value, str):
         return value

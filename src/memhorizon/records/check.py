@@ -4,13 +4,14 @@ A record may come from a stranger, so nothing of it is taken on trust: `check_sw
 that is wrong, such as record.runs[0].curves.holdout@0.1.step.
 """
 
+import json
 import math
 from collections.abc import Mapping
 
 import numpy as np
 
 from memhorizon.errors import InputError
-from memhorizon.records.codec import show, word
+from memhorizon.records.codec import encode, show, word
 from memhorizon.records.reading import check_config
 from memhorizon.records.sweep import Contrast, RunRecord, SweepRecord
 from memhorizon.results import Curve, Estimate, ScalingLaw, Time, Timescales
@@ -39,7 +40,18 @@ def _check_runs(runs: tuple[RunRecord, ...], where: str) -> None:
         raise InputError(f"{where}: expected at least one, got none")
     for i, run in enumerate(runs):
         _check_run(run, f"{where}[{i}]")
+    _check_once(runs, where)
     _check_alike(runs, where)
+
+
+def _check_once(runs: tuple[RunRecord, ...], where: str) -> None:
+    """Refuse a training that is there twice: it would count as further evidence."""
+    seen: dict[str, int] = {}
+    for i, run in enumerate(runs):
+        for same in (f"key {run.key}", json.dumps(encode(run.config), sort_keys=True)):
+            first = seen.setdefault(same, i)
+            if first != i:
+                raise InputError(f"{where}[{i}]: expected each training once, got that of [{first}] again")
 
 
 def _check_laws(record: SweepRecord, where: str) -> None:
@@ -104,6 +116,11 @@ def _check_configuration(run: RunRecord, where: str) -> None:
         check_config(run)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
+    part = run.config.get("data")
+    told = (part if isinstance(part, Mapping) else run.config).get("n_train", run.n_train)
+    if told != run.n_train:
+        wanted = f"that of the configuration, {show(told)}"
+        raise InputError(f"{where}.n_train: expected {wanted}, got {run.n_train}")
 
 
 def _check_factors(factors: Mapping[str, float | int | str | None], where: str) -> None:

@@ -278,8 +278,14 @@ def _quality_reached(record: SweepRecord) -> str:
     level = f"; {_quality(record)} came down to a fixed level"
     if len(times) == 1:
         return f"{level} at {'step' if observed else 'a step'} {time_text(times[0])}."
-    ends = f"{step_text(min(observed))} and {step_text(max(observed))}"
-    return f"{level} between steps {ends} ({len(observed)} of {len(times)} runs)."
+    return f"{level} {_steps(observed)} ({len(observed)} of {len(times)} runs)."
+
+
+def _steps(observed: Sequence[float]) -> str:
+    """At which steps something was observed, in words."""
+    first = step_text(min(observed))
+    last = step_text(max(observed))
+    return f"at step {first}" if first == last else f"between steps {first} and {last}"
 
 
 def _not_known(record: SweepRecord, times: Sequence[Time]) -> str:
