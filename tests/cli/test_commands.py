@@ -308,6 +308,33 @@ def test_rules_belong_to_the_record(tmp_path, config, capsys, monkeypatch):
     assert (rules["quality"], rules["t"], rules["memorized"]) == ("frechet", None, 0.2)
 
 
+def test_a_record_is_read_again_by_the_rules_that_its_runs_are(tmp_path, config, capsys, monkeypatch):
+    monkeypatch.setattr("memhorizon.experiments.sweep.Local", Inline)
+    root = tmp_path / "runs"
+    words = ["sweep", "--load", config, "--n-train", "8", "12", "--root", str(root), "--quiet", "--json"]
+    assert main(words) == 0
+    usual = json.loads(capsys.readouterr().out)["rules"]
+    file = tmp_path / "copy.json"
+    shutil.copy(root / "record.json", file)
+    flags = ["--rules.memorized", "0.3", "--json"]
+    read = []
+    for path in (file, root):
+        assert main(["report", str(path), *flags]) == 0
+        read.append(json.loads(capsys.readouterr().out))
+    assert read[0]["rules"] == read[1]["rules"] == {**usual, "memorized": 0.3}
+    assert [run["timescales"] for run in read[0]["runs"]] == [run["timescales"] for run in read[1]["runs"]]
+
+
+def test_a_record_that_reads_no_times_takes_no_rules_and_a_table_has_no_page(tmp_path, capsys):
+    for name, flags, message in (
+        ("windows", [], "path: a table has no page"),
+        ("windows", ["--rules.memorized", "0.3"], "rules: expected none"),
+    ):
+        file = shutil.copy(Path(__file__).resolve().parents[2] / "results" / f"{name}.json", tmp_path)
+        assert main(["report", str(file), *flags]) == 2
+        assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", [["train"], ["train", "--dry-run"], ["sweep", "--n-train", "8", "12"]])
 @pytest.mark.parametrize(
     "flags",

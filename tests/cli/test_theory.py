@@ -73,6 +73,15 @@ def test_the_spectrum_is_that_of_the_library(capsys):
         assert low < interval["eigenvalue"][0] < interval["eigenvalue"][-1] < high
 
 
+def test_what_is_not_solved_as_promised_is_said_and_is_the_exit_status(capsys):
+    """More digits than doubles have: gaps of 1e-9 between eigenvalues."""
+    assert main(["theory", "times", "--psi-n", "4", "--psi-p", "1e5", "--t", "1e-9"]) == 1
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("psi_n = 4: not resolved (residual ")
+    assert main(["theory", "times", "--psi-n", "4", "--psi-p", "16", "--t", "0.1"]) == 0
+    assert "resolved" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("command", "suffix"), [("spectrum", ".png"), ("losses", ".svg"), ("times", ".pdf")])
 def test_pictures(command, suffix, tmp_path, capsys):
     target = tmp_path / f"picture{suffix}"

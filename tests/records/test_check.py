@@ -107,6 +107,7 @@ NAMED = [
     (("runs", 0, "n_updates"), -1),
     (("runs", 0, "n_train"), "8"),
     (("runs", 0, "n_train"), 0),
+    (("runs", 0, "n_train"), 80),  # not that of the configuration
     (("runs", 0, "key"), 3),
     (("runs", 0, "seed"), None),
     (("runs", 0, "timescales", "tau_gen", "value"), "x"),
@@ -155,6 +156,12 @@ def test_others_are_held_to_the_same(made, path, value):
         record_of({**made, "others": [changed(inner, path, value)]})
     with pytest.raises(InputError, match=r"others\[0\].others: expected none"):
         record_of({**made, "others": [{**inner, "others": [inner]}]})
+
+
+def test_a_training_counts_once(made):
+    for again in (made["runs"][0], made["runs"][0] | {"key": "another"}, made["runs"][1] | {"key": made["runs"][0]["key"]}):
+        with pytest.raises(InputError, match=r"runs\[\d\]: expected each training once"):
+            record_of({**made, "runs": [*made["runs"], again]})
 
 
 def test_a_contrast_is_of_a_hyperparameter_that_each_run_has(contrasted):
