@@ -114,6 +114,7 @@ def test_numbers_of_numpy_are_steps_and_those_that_no_record_holds_are_none(tmp_
     assert writer.steps == [10, 20]
 
 
-def test_a_factor_that_is_a_tensor_is_refused(tmp_path):
+@pytest.mark.parametrize("value", [torch.tensor(0.1), 1.5e300, float("nan"), True])
+def test_a_factor_that_no_record_holds_is_refused_at_the_start(tmp_path, value):
     with pytest.raises(mh.InputError, match="^factors: expected a finite number or a text for 'lr'"):
-        mh.RunWriter(tmp_path / "run", ITEMS, factors={"lr": torch.tensor(0.1)})
+        mh.RunWriter(tmp_path / "run", ITEMS, factors={"lr": value})

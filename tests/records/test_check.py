@@ -159,7 +159,11 @@ def test_others_are_held_to_the_same(made, path, value):
 
 
 def test_a_training_counts_once(made):
-    for again in (made["runs"][0], made["runs"][0] | {"key": "another"}, made["runs"][1] | {"key": made["runs"][0]["key"]}):
+    for again in (
+        made["runs"][0],
+        made["runs"][0] | {"key": "another"},
+        made["runs"][1] | {"key": made["runs"][0]["key"]},
+    ):
         with pytest.raises(InputError, match=r"runs\[\d\]: expected each training once"):
             record_of({**made, "runs": [*made["runs"], again]})
 

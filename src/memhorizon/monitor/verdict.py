@@ -142,24 +142,19 @@ def _phase_of_losses(looks: Sequence[Look], known: Sequence[Look]) -> tuple[Phas
     if _is_short(known, before):
         words = f"{loss}; whether it still falls takes three looks over a factor of {STRETCH:g} in steps."
         return Phase.CANNOT_TELL, words
-    if _never_moved(known):
-        return Phase.CANNOT_TELL, f"{loss}, the same at every look: the weights may not have changed."
     if latest_sampled(looks) is None:
         return Phase.CANNOT_TELL, f"{loss} and hardly falls any more."
-    return Phase.WINDOW, f"{loss}, {_change(now)}."
+    return Phase.WINDOW, f"{loss}, {_change(now, known)}."
 
 
-def _change(now: Look) -> str:
+def _change(now: Look, known: Sequence[Look]) -> str:
     """The held-out loss beside those before it, in words."""
     if now.rise > 0:
         return f"{100 * now.rise:.2g} % above its minimum"
-    return "the lowest so far"
-
-
-def _never_moved(known: Sequence[Look]) -> bool:
-    """Whether the loss is the same at every look, as of a network that is not trained."""
     losses = [look.holdout_loss for look in known]
-    return math.isclose(min(losses), max(losses), rel_tol=1e-6)
+    if math.isclose(min(losses), max(losses), rel_tol=1e-6):
+        return "the same at every look"
+    return "the lowest so far"
 
 
 def nothing_learned(look: Look) -> str:
