@@ -61,7 +61,8 @@ def reproduce_one(recipe: Recipe, asked: Asked) -> int:
 def _announce_runs(recipe: Recipe, asked: Asked) -> None:
     """Say what the runs of a sweep will take."""
     if recipe.is_sweep and not asked.quiet:
-        announce(recipe.plan(asked.size), asked.root / recipe.name, asked.device, asked.executor)
+        folder = recipe.folder(asked.root, asked.size)
+        announce(recipe.plan(asked.size), folder, asked.device, asked.executor)
 
 
 def _reproduced(recipe: Recipe, asked: Asked) -> Reproduced:
@@ -101,7 +102,7 @@ def plan_one(recipe: Recipe, asked: Asked) -> int:
     print(f"Write {recipe.record_path(asked.out, asked.size)}.{_takes(recipe, asked)}{_reads(recipe, asked)}")
     proposal = Proposal(
         recipe.plan(asked.size),
-        asked.root / recipe.name,
+        recipe.folder(asked.root, asked.size),
         asked.device,
         side_by_side=True,
         executor=asked.executor,

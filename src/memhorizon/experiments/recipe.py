@@ -172,7 +172,7 @@ class Recipe:
         Args:
             out: folder of the record.
             size: "here" for the committed record, "tiny" to see that it works, "paper" for the paper's sizes.
-            root: runs and parts are kept in ROOT/NAME.
+            root: runs and parts are kept in ROOT/NAME, of another size in ROOT/NAME-SIZE.
             records: folder of the records that it reads.
             executor: who does runs and parts; None for one process per core.
             device: where to compute; None for what suits the work.
@@ -188,6 +188,10 @@ class Recipe:
         if made.failed:
             raise InputError(made.failed)
         return made.path
+
+    def folder(self, root: Path | str, size: Size) -> Path:
+        """Where its runs and parts are kept."""
+        return check_path("root", root) / (self.name if size == "here" else f"{self.name}-{size}")
 
     def reproduce(
         self,
@@ -205,7 +209,7 @@ class Recipe:
         Args:
             out: folder of the record.
             size: "here", "tiny" or "paper".
-            root: runs and parts are kept in ROOT/NAME.
+            root: runs and parts are kept in ROOT/NAME, of another size in ROOT/NAME-SIZE.
             records: folder of the records that it reads.
             executor: who does runs and parts; None for one process per core.
             device: where to compute; None for what suits the work.
@@ -219,7 +223,7 @@ class Recipe:
         path = self.record_path(check_path("out", out), size)
         request = Request(
             size=size,
-            work=check_path("root", root) / (self.name if size == "here" else f"{self.name}-{size}"),
+            work=self.folder(root, size),
             records=check_path("records", records),
             executor=executor,
             device=device,
