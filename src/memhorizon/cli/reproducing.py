@@ -100,8 +100,11 @@ def _shown(name: str, quiet: bool, events: Iterable[Progress]) -> Iterator[Progr
 def plan_one(recipe: Recipe, asked: Asked) -> int:
     """Say what a recipe would do; where it is a sweep, what it would take here."""
     print(f"Write {recipe.record_path(asked.out, asked.size)}.{_takes(recipe, asked)}{_reads(recipe, asked)}")
+    configs = recipe.plan(asked.size)
+    if not configs:
+        return 0
     proposal = Proposal(
-        recipe.plan(asked.size),
+        configs,
         recipe.folder(asked.root, asked.size),
         asked.device,
         side_by_side=True,
