@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from memhorizon.experiments.executors import Local as Local
     from memhorizon.experiments.executors import Ray as Ray
     from memhorizon.experiments.executors import Slurm as Slurm
+    from memhorizon.experiments.record import read_again as read_again
     from memhorizon.experiments.run import run as run
     from memhorizon.experiments.sweep import grid as grid
     from memhorizon.experiments.writer import RunWriter as RunWriter
@@ -131,6 +132,7 @@ _HOME = {
     "nearest": "measure.neighbors",
     "observe": "measure.snapshot",
     "plan": "plans",
+    "read_again": "experiments.record",
     "run": "experiments.run",
     "sample": "samplers",
     "sample_path": "samplers",

@@ -69,25 +69,30 @@ def _plain_settings(settings: Mapping[str, Plain]) -> dict[str, Plain]:
     return {name: encode(entry) for name, entry in settings.items()}
 
 
-def read_again(made: SweepRecord, rules: Rules, *, laws: bool = True) -> SweepRecord:
-    """The same runs read by other rules: times, laws and contrasts follow from the curves of the record.
+def read_again(record: SweepRecord, rules: Rules, *, laws: bool = True) -> SweepRecord:
+    """Read the runs of a record by other rules: times, laws and contrasts follow from its curves.
 
     Args:
-        made: the record of a sweep.
+        record: of a sweep.
         rules: how times are read now.
         laws: whether laws and contrasts are wanted, which take most of the time.
+
+    Returns:
+        The record with these times.
 
     Raises:
         InputError: if no run has the curve that the rules name, or a configuration is none of this version.
     """
-    check_kind("made", made, SweepRecord)
+    check_kind("record", record, SweepRecord)
     check_kind("rules", rules, Rules)
-    readings = [_reading(run) for run in made.runs]
+    readings = [_reading(run) for run in record.runs]
     check_measured(readings, rules)
-    again = _with_times(readings, rules, made.name, made.command)
+    again = _with_times(readings, rules, record.name, record.command)
     again = _with_laws(again) if laws else again
-    kept = {name: getattr(made, name) for name in ("claim", "size", "seconds", "made", "left_out", "differs")}
-    others = tuple(read_again(other, rules, laws=laws) for other in made.others)
+    kept = {
+        name: getattr(record, name) for name in ("claim", "size", "seconds", "made", "left_out", "differs")
+    }
+    others = tuple(read_again(other, rules, laws=laws) for other in record.others)
     return replace(again, others=others, **kept)
 
 
