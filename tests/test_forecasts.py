@@ -16,6 +16,7 @@ from memhorizon.errors import InputError
 from memhorizon.experiments.record import record
 from memhorizon.forecasting.target import target_of
 from memhorizon.forecasts import read_pilots
+from memhorizon.records.codec import encode
 from memhorizon.records.files import load_record, record_of, to_plain, write_record
 from memhorizon.records.forecast import ForecastRecord
 from memhorizon.report import report
@@ -276,7 +277,7 @@ def test_gaps_of_a_table_are_what_is_not_known(gap):
     rows = [{"n": n, "time": time} for n, time in times]
     columns = ("key", "seed", "tau_gen", "censored", "width", "lr", "batch_size")
     with_gaps = [{**row, **dict.fromkeys(columns, gap)} for row in rows]
-    assert read_pilots(with_gaps) == read_pilots(rows)
+    assert encode(read_pilots(with_gaps)) == encode(read_pilots(rows))  # from 3.13 on no NaN equals itself
 
 
 def test_what_numpy_compares_is_censored_or_not():
