@@ -122,7 +122,7 @@ class OutputFlags:
         if self.out is not None and self.out.suffix != ".json":
             raise InputError(f"out: expected a name that ends in .json, got {str(self.out)!r}")
 
-    def give(self, answers: Sequence[Answer], lines: Sequence[str], draw: Callable[[], "Picture"]) -> int:
+    def give(self, answers: Sequence[Answer], lines: Sequence[str], draw: Callable[[], "Picture"]) -> None:
         """Print, write and draw the answers, one for each model."""
         whole = answers[0] if len(answers) == 1 else {"models": list(answers)}
         text = json_module.dumps(encode(whole), allow_nan=False)
@@ -134,7 +134,6 @@ class OutputFlags:
             save(draw().plot(), self.plot)
         print(text if self.json else "\n".join(lines))
         self._name_files()
-        return 0
 
     def _name_files(self) -> None:
         """Say what was written; beside JSON on the error stream, so that the answer stays whole."""
@@ -173,7 +172,8 @@ def spectrum(models: Models, output: Output, points: int = 200) -> int:
     for model, support, found in zip(built, supports, densities, strict=True):
         answers.append(_spectrum_answer(model, support, found))
         lines += _titled(built, model, _spectrum_lines(support))
-    return output.give(answers, [*lines, *_doubts(built, supports)], draw) or _exit_status(supports)
+    output.give(answers, [*lines, *_doubts(built, supports)], draw)
+    return _exit_status(supports)
 
 
 @app.command
@@ -205,7 +205,8 @@ def losses(models: Models, output: Output, first: float = 1.0, last: float = 1e7
     for model, found in zip(built, curves, strict=True):
         answers.append({"model": _model(model), **encode_object(found)})
         lines += _titled(built, model, _loss_lines(found))
-    return output.give(answers, lines, draw) or _exit_status(curves)
+    output.give(answers, lines, draw)
+    return _exit_status(curves)
 
 
 @app.command
@@ -231,7 +232,8 @@ def times(models: Models, output: Output, score_level: float = 0.2, gap_level: f
         {"model": _model(model), **encode_object(scales)} for model, scales in zip(built, found, strict=True)
     ]
     lines = _time_lines(found[0]) if len(built) == 1 else _time_table(built, found)
-    return output.give(answers, [*lines, UNIT, *_doubts(built, found)], draw) or _exit_status(found)
+    output.give(answers, [*lines, UNIT, *_doubts(built, found)], draw)
+    return _exit_status(found)
 
 
 def _spectrum_of(path: Path) -> Spectrum:

@@ -77,6 +77,7 @@ def _check_run(run: RunRecord, where: str) -> None:
     _check_factors(run.factors, f"{where}.factors")
     _check_measured(run, where)
     _check_configuration(run, where)
+    _check_n_train(run, where)
 
 
 def _check_sizes(run: RunRecord, where: str) -> None:
@@ -116,6 +117,10 @@ def _check_configuration(run: RunRecord, where: str) -> None:
         check_config(run)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
+
+
+def _check_n_train(run: RunRecord, where: str) -> None:
+    """Refuse an n that is not that of the configuration, where this tells one."""
     part = run.config.get("data")
     told = (part if isinstance(part, Mapping) else run.config).get("n_train", run.n_train)
     if told != run.n_train:
