@@ -14,7 +14,7 @@ from memhorizon.experiments.record import read_again
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.figures.reading import QUALITY_NAMES
 from memhorizon.files.plain import write_atomically
-from memhorizon.records.files import load_record, to_plain, write_record
+from memhorizon.records.files import Record, load_record, to_plain, write_record
 from memhorizon.records.sweep import SweepRecord
 from memhorizon.records.table import TableRecord
 from memhorizon.report import report, sentence
@@ -78,7 +78,7 @@ def page_beside(path: Path, rules: RuleFlags, *, as_json: bool = False) -> int:
     return 0
 
 
-def _read_by(made: object, rules: RuleFlags) -> object:
+def _read_by(made: Record, rules: RuleFlags) -> Record:
     """A record, of a sweep with its times read by the rules that were given."""
     if not rules.are_given:
         return made

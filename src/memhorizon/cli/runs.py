@@ -1,6 +1,5 @@
 """Commands that train and measure."""
 
-import argparse
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,22 +15,21 @@ from memhorizon.cli.dry_running import dry_run as show_dry_run
 from memhorizon.cli.executing import ExecutorFlags
 from memhorizon.cli.finishing import finish, page_beside
 from memhorizon.cli.following import follow, follow_run, follow_sweep
+from memhorizon.cli.loading import check_order, config_in, file_of_load
 from memhorizon.cli.monitored import is_monitored, report_monitor, watch_monitor
 from memhorizon.cli.rules import RuleFlags
-from memhorizon.cli.terminal import say
 from memhorizon.cli.threads import fitting_threads
 from memhorizon.cli.typed import remember, words
 from memhorizon.cli.watched import watch_runs
 from memhorizon.datasets.split import DataConfig
 from memhorizon.errors import InputError
 from memhorizon.experiments import demo as demo_recipe
-from memhorizon.experiments.config import Config, from_json, is_of_older_run
+from memhorizon.experiments.config import Config
 from memhorizon.experiments.record import read_again, record
 from memhorizon.experiments.rules import check_rules, planned_rules, rules_of
 from memhorizon.experiments.run import measure as measure_again
 from memhorizon.experiments.run_directory import RunDir
 from memhorizon.experiments.sweep import grid
-from memhorizon.files.plain import read_text
 from memhorizon.measure.config import MeasureConfig
 from memhorizon.networks.mlp import MLPConfig
 from memhorizon.networks.random_features import FeaturesConfig
@@ -52,8 +50,6 @@ DEFAULT = Config(
     train=TrainConfig(n_updates=3000, batch_size=32),
     measure=demo_recipe.MEASURE,
 )
-NETWORKS = ("model:u-net-config", "model:mlp-config", "model:features-config")
-AFTER_NETWORK = ("--model.", "--help", "--tyro-")  # what may be typed after one of these
 
 
 @dataclass(frozen=True)
@@ -221,67 +217,15 @@ def loaded(command: Callable[..., int], arguments: Sequence[str]) -> Callable[..
     Raises:
         InputError: if the file is no configuration.
     """
-    path = _file_of_load(arguments)
+    path = file_of_load(arguments)
     if path is None:
         return command
-    config = _config_in(path)
+    config = config_in(path)
     if command is not sweep:
         return partial(command, config=config)
     entries = dict(vars(config))
     seed = entries.pop("seed")
     return partial(command, shared=Shared(**entries), seed=(seed,))
-
-
-def _file_of_load(arguments: Sequence[str]) -> Path | None:
-    """The file of --load; None without one, or without its value, which is told when the command is read."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--load", type=Path, default=None)
-    try:
-        return parser.parse_known_args(arguments)[0].load
-    except argparse.ArgumentError:
-        return None
-
-
-def _config_in(path: Path) -> Config:
-    """The configuration in a file, said to be a new one where its run cannot be continued."""
-    if path.exists() and not path.is_file():  # a folder, or a pipe that would be waited for
-        raise InputError(f"load: expected a file, got {str(path)!r}")
-    text = read_text(path)
-    config = from_json(text)
-    if is_of_older_run(path.absolute().parent.name, text, config):
-        say(
-            f"{path} is of a run of version 0.1, which is read and measured, not continued; "
-            f"this is a new run, {config.key}"
-        )
-    return config
-
-
-def check_order(arguments: Sequence[str]) -> None:
-    """Refuse options of a network that do not come after its name, and others that do, each in one line.
-
-    Raises:
-        InputError: if there are any.
-    """
-    command, *given = arguments
-    named = next((word for word in given if word in NETWORKS), None)
-    at = given.index(named) if named else len(given)
-    _check_none_early(command, [word for word in given[:at] if word.startswith("--model.")], named)
-    late = [word for word in given[at:] if word.startswith("--") and not word.startswith(AFTER_NETWORK)]
-    if late:
-        raise InputError(
-            f"{late[0]}: expected before {named}, after whose name come options of the network alone, as in "
-            f"memhorizon {command} {late[0]} ... {named} ..."
-        )
-
-
-def _check_none_early(command: str, early: Sequence[str], named: str | None) -> None:
-    """Refuse options of a network that come before its name."""
-    if early:
-        names = ", ".join(NETWORKS)
-        raise InputError(
-            f"{early[0]}: expected options of a network at the end, after its name ({names}), as in "
-            f"memhorizon {command} ... {named or NETWORKS[0]} {early[0]} ..."
-        )
 
 
 def measure(

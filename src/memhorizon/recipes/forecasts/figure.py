@@ -15,6 +15,7 @@ from memhorizon.recipes.forecasts.numbers import (
     ForecastRow,
     MeasuredRow,
     Row,
+    geometric_mean,
     score,
 )
 from memhorizon.recipes.pictures import DASHED, TablePicture, distinct, ticks
@@ -81,7 +82,7 @@ def _label_ratios(axes: Axes) -> None:
 
 def _one_beside_measured(axes: Axes, place: int, row: ForecastRow, look: style.Look) -> None:
     """Forecast and interval over the geometric mean of the runs; open where the pilots are of one size."""
-    mean = float(np.exp(np.mean(np.log([time.value for time in row.times]))))
+    mean = geometric_mean(row.times)
     interval = row.methods["ours"]
     axes.plot([place] * 2, [interval.low / mean, interval.high / mean], color=look["color"], linewidth=1)
     face = look["color"] if len(row.pilots) > 1 else "white"

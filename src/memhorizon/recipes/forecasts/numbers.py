@@ -235,10 +235,11 @@ def error_of(row: ForecastRow, method: Method) -> float | None:
     """Relative error of the forecast of the geometric mean of the runs; None where one was not observed."""
     if not all(time.observed for time in row.times):
         return None
-    return abs(row.methods[method].value / _geometric_mean(row.times) - 1)
+    return abs(row.methods[method].value / geometric_mean(row.times) - 1)
 
 
-def _geometric_mean(times: Sequence[Time]) -> float:
+def geometric_mean(times: Sequence[Time]) -> float:
+    """Of the times of runs with other seeds."""
     return math.exp(float(np.mean(np.log([time.value for time in times]))))
 
 
